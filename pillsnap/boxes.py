@@ -1,0 +1,84 @@
+"""Boxes: pixel rectangles of pills, and the one function that cuts a pill out of a photograph."""
+
+import cv2
+import numpy as np
+
+
+def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, margin: float) -> np.ndarray:
+    """Cut one pill out: the square window around the box, with margin, resized to `size`.
+
+    The window is centred on the box and its side is (1 + margin) times the box's longer side, rounded to
+    whole pixels. Outside the photograph its edge pixels are repeated. This is the only crop function of the
+    project: training, evaluation and answers all see pills through it.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        box: x, y, w, h in pixels of `picture`.
+        size: side of the result in pixels.
+        margin: margin as a share of the box's longer side.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    x, y, w, h = (float(value) for value in box)
+    side = max(1, round(max(w, h) * (1 + margin)))
+    left, top = round(x + (w - side) / 2), round(y + (h - side) / 2)
+    window = _window(picture, left, top, side, side)
+    method = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
+    return cv2.resize(window, (size, size), interpolation=method)
+
+
+def _window(picture: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
+    rows, columns = picture.shape[:2]
+    x0, y0 = min(max(left, 0), columns - 1), min(max(top, 0), rows - 1)
+    x1, y1 = max(min(left + width, columns), x0 + 1), max(min(top + height, rows), y0 + 1)
+    inside = picture[y0:y1, x0:x1]
+    missing = (max(0, y0 - top), max(0, top + height - y1), max(0, x0 - left), max(0, left + width - x1))
+    if not any(missing):
+        return inside
+    padded = cv2.copyMakeBorder(inside, *missing, cv2.BORDER_REPLICATE)
+    return padded[:height, :width]
+
+
+def context_window(box: np.ndarray | list[float], width: int, height: int, *, context: float) -> tuple[int, int, int, int]:
+    """The box with `context` times its longer side kept on each side, cut at the photograph's edges.
+
+    Returns:
+        left, top, right, bottom in whole pixels of the photograph.
+    """
+    x, y, w, h = (float(value) for value in box)
+    more = context * max(w, h)
+    left, top = int(max(0, x - more)), int(max(0, y - more))
+    right, bottom = int(min(width, np.ceil(x + w + more))), int(min(height, np.ceil(y + h + more)))
+    return left, top, right, bottom
+
+
+def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of each pair of boxes (x, y, w, h): float (N, M) for (N, 4) and (M, 4)."""
+    first, second = np.asarray(first, float).reshape(-1, 4), np.asarray(second, float).reshape(-1, 4)
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
+    overlap = np.clip(high - low, 0, None).prod(axis=2)
+    areas = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - overlap
+    return overlap / np.maximum(areas, 1e-9)
+
+
+def match_boxes(found: np.ndarray, labelled: np.ndarray, *, min_iou: float) -> list[tuple[int, int]]:
+    """Match found boxes to labelled ones, greedily by IoU, each box once.
+
+    Args:
+        found: (N, 4) boxes x, y, w, h.
+        labelled: (M, 4) boxes x, y, w, h.
+        min_iou: pairs below it do not match.
+
+    Returns:
+        (index in found, index in labelled), sorted by the second.
+    """
+    overlaps = iou_matrix(found, labelled)
+    pairs = []
+    while overlaps.size and overlaps.max() >= min_iou:
+        row, column = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        pairs.append((int(row), int(column)))
+        overlaps[row, :] = -1
+        overlaps[:, column] = -1
+    return sorted(pairs, key=lambda pair: pair[1])

@@ -1,0 +1,183 @@
+"""From prepared archives to the manifest that people open, the quarantine and the one class list."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pillsnap.classes import DrugClass, write_classes
+from pillsnap.config import Manifest
+from pillsnap.files import read_json, write_json
+from pillsnap.reasons import CORRUPT
+from pillsnap.tables import CONTEXTS, ISSUES, MANIFEST, PHOTOS, PLAN, make_table, read_table, write_table
+
+log = logging.getLogger(__name__)
+
+
+class ManifestError(ValueError):
+    """Data that breaks the limits of the configuration, or an account that does not balance."""
+
+
+def build_manifest(
+    *,
+    plan: Path,
+    plan_summary: Path,
+    counts: Sequence[Path],
+    issues: Sequence[Path],
+    prepared: Sequence[Path],
+    manifest: dict[str, Path],
+    quarantine: Path,
+    classes: Path,
+    summary: Path,
+    settings: Manifest,
+) -> None:
+    """Join plan and prepared archives.
+
+    Args:
+        plan, plan_summary: made by `plan_stage`.
+        counts, issues: made by `index_archive`, one of each for an archive.
+        prepared: folders made by `prepare_archive`.
+        manifest: written, CSV by split (`train`, `val`, `test`), schema `MANIFEST`.
+        quarantine: written, CSV: archive, member, label_member, reason, detail.
+        classes: written, JSON: the ordered class list.
+        summary: written, JSON: read = kept + quarantined + skipped for photos and labels, counts by split.
+        settings: limits.
+
+    Raises:
+        ManifestError: too large a share is quarantined, or corrupt photographs while `remove_corrupt` is off.
+    """
+    planned = read_table(plan, PLAN)
+    noted = pd.concat([read_table(path, ISSUES) for path in [*issues, *(p / "issues.parquet" for p in prepared)]])
+    kept = _kept(planned, prepared)
+    kept, lost = _without_untrained(kept)
+    noted = pd.concat([noted, lost], ignore_index=True)
+    listed = drug_classes(kept)
+    kept["class_index"] = kept["k_code"].map({drug.k_code: drug.index for drug in listed})
+    accounts = _accounts(kept, noted, read_json(plan_summary)["skipped"], counts)
+    _check_limits(accounts, noted, settings)
+    for split, path in manifest.items():
+        rows = kept.loc[kept["split"] == split, list(MANIFEST.columns)]
+        write_table(rows.reset_index(drop=True), path, MANIFEST)
+    rows = noted[noted["outcome"] == "quarantined"].sort_values(["archive", "member", "label_member", "reason"])
+    _write_quarantine(rows, quarantine)
+    write_classes(listed, classes)
+    write_json(summary, accounts | _composition(kept, noted))
+    log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(listed))
+
+
+def _kept(planned: pd.DataFrame, prepared: Sequence[Path]) -> pd.DataFrame:
+    """Pills that survived the decode, with the photographs' true size, clipped boxes and hashes."""
+    photos = pd.concat([read_table(path / "photos.parquet", PHOTOS) for path in prepared])
+    boxes = pd.concat([read_table(path / "crops.parquet", CONTEXTS) for path in prepared])
+    facts = planned.drop(columns=["width", "height", "x", "y", "w", "h"])
+    kept = facts.merge(boxes[["image_id", "label_member", "x", "y", "w", "h"]], on=["image_id", "label_member"])
+    kept = kept.merge(photos[["image_id", "sha256", "width", "height"]], on="image_id")
+    found = kept.groupby("image_id")["label_member"].transform("size")
+    kept["fully_labelled"] = found >= kept["expected_pills"]
+    return kept.sort_values(["archive", "member", "label_member"]).reset_index(drop=True)
+
+
+def _without_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop drugs that lost their last training pill; their rows go into the quarantine."""
+    trained = set(kept.loc[kept["split"] == "train", "k_code"])
+    lost = kept[~kept["k_code"].isin(trained)]
+    rows = [
+        {
+            "archive": row.archive,
+            "member": row.member,
+            "label_member": row.label_member,
+            "outcome": "quarantined",
+            "reason": "class_without_training_pill",
+            "detail": row.k_code,
+        }
+        for row in lost.itertuples()
+    ]
+    left = kept.drop(lost.index)
+    for image_id, archive, member in (
+        lost[["image_id", "archive", "member"]].drop_duplicates().itertuples(index=False)
+    ):
+        if image_id not in set(left["image_id"]):
+            empty = {"archive": archive, "member": member, "label_member": "", "outcome": "quarantined"}
+            rows.append(empty | {"reason": "photo_without_usable_label", "detail": ""})
+    return left.reset_index(drop=True), make_table(rows, ISSUES)
+
+
+def drug_classes(kept: pd.DataFrame) -> list[DrugClass]:
+    """The class list, ordered by K-code, out of manifest rows."""
+    drugs = kept.sort_values(["k_code", "image_id"]).drop_duplicates("k_code")
+    return [
+        DrugClass(index, row.k_code, tuple(code for code in row.edi_codes.split(",") if code), row.drug_name)
+        for index, row in enumerate(drugs.itertuples())
+    ]
+
+
+def _accounts(
+    kept: pd.DataFrame, noted: pd.DataFrame, unplanned: dict[str, dict[str, int]], counts: Sequence[Path]
+) -> dict[str, Any]:
+    """read = kept + quarantined + skipped, for photos and for labels; raises `ManifestError` if it is not."""
+    read = Counter()
+    for path in counts:
+        read.update(read_json(path))
+    accounts = {}
+    for kind, number_kept in (("photos", kept["image_id"].nunique()), ("labels", len(kept))):
+        about = noted[(noted["label_member"] == "") == (kind == "photos")]
+        by_outcome = {
+            outcome: Counter(about.loc[about["outcome"] == outcome, "reason"]) for outcome in ("quarantined", "skipped")
+        }
+        by_outcome["skipped"].update(unplanned[kind])
+        account = {"read": read[kind], "kept": number_kept}
+        account |= {outcome: dict(sorted(by_reason.items())) for outcome, by_reason in by_outcome.items()}
+        total = number_kept + sum(by_outcome["quarantined"].values()) + sum(by_outcome["skipped"].values())
+        if total != read[kind]:
+            raise ManifestError(f"{kind}: {read[kind]} read, but {total} kept, quarantined or skipped: {account}")
+        accounts[kind] = account
+    return accounts
+
+
+def _check_limits(accounts: dict[str, Any], noted: pd.DataFrame, settings: Manifest) -> None:
+    quarantined = accounts["photos"]["quarantined"]
+    count, kept = sum(quarantined.values()), accounts["photos"]["kept"]
+    corrupt = noted[noted["reason"].isin(CORRUPT)]
+    if len(corrupt) and not settings.remove_corrupt:
+        raise ManifestError(
+            f"manifest.remove_corrupt is false and {len(corrupt)} photographs are corrupt, first "
+            f"{corrupt['archive'].iloc[0]}: {corrupt['member'].iloc[0]}. Fetch them again or set it to true."
+        )
+    if count > settings.max_quarantined_fraction * (count + kept):
+        raise ManifestError(
+            f"{count} of {count + kept} photographs are quarantined ({quarantined}), more than "
+            f"manifest.max_quarantined_fraction = {settings.max_quarantined_fraction} allows. "
+            "Look at the raw data, or raise the limit."
+        )
+
+
+def _write_quarantine(rows: pd.DataFrame, path: Path) -> None:
+    columns = ["archive", "member", "label_member", "reason", "detail"]
+    from pillsnap.files import replacing
+
+    with replacing(path) as temporary:
+        rows[columns].to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
+
+
+def _composition(kept: pd.DataFrame, noted: pd.DataFrame) -> dict[str, Any]:
+    photos = kept.drop_duplicates("image_id")
+    partly = photos.loc[~photos["fully_labelled"]]
+    return {
+        "repaired": dict(sorted(Counter(noted.loc[noted["outcome"] == "repaired", "reason"]).items())),
+        "partly_labelled_photos": len(partly),
+        "splits": {
+            split: {
+                "photos": int((photos["split"] == split).sum()),
+                "pills": int((kept["split"] == split).sum()),
+                "single": int(((photos["split"] == split) & (photos["domain"] == "single")).sum()),
+                "combo": int(((photos["split"] == split) & (photos["domain"] == "combo")).sum()),
+                "groups": int(photos.loc[photos["split"] == split, "group"].nunique()),
+                "classes": int(kept.loc[kept["split"] == split, "k_code"].nunique()),
+            }
+            for split in ("train", "val", "test")
+        },
+        "groups_on_two_sides": int((photos.groupby("group")["split"].nunique() > 1).sum()),
+    }

@@ -1,0 +1,97 @@
+"""How the classifier reads crops: from memory-mapped shards, decoded in workers, moved on the device in batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from pillsnap.pictures import decode_jpeg
+from pillsnap.tables import CROPS, read_table
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's channel means and deviations, the normalisation that timm's models expect."""
+
+
+class CropDataset(Dataset):
+    """One split of `cut_crops`: item (pill, choice) gives uint8 (3, S, S) and the class index.
+
+    A pill has one or two crops (labelled box, detected box); `choice` in [0, 1) picks one of them.
+    """
+
+    def __init__(self, crops: Path, split: str) -> None:
+        table = read_table(crops / "index.parquet", CROPS)
+        table = table[table["split"] == split]
+        self._path = crops / f"{split}.bin"
+        self._shard: np.memmap | None = None
+        pills = table.groupby("pill_id", sort=True)
+        self._places: list[list[tuple[int, int]]] = [
+            list(zip(rows["offset"], rows["length"], strict=True)) for _, rows in pills
+        ]
+        self.targets = torch.tensor([int(rows["class_index"].iloc[0]) for _, rows in pills])
+        self.pills: pd.DataFrame = pills[["image_id", "domain", "k_code", "class_index"]].first()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, item: tuple[int, float]) -> tuple[torch.Tensor, int]:
+        pill, choice = item
+        if self._shard is None:  # opened in the worker that reads
+            self._shard = np.memmap(self._path, dtype=np.uint8, mode="r")
+        places = self._places[pill]
+        offset, length = places[int(choice * len(places))]
+        picture = decode_jpeg(self._shard[offset : offset + length].tobytes())
+        return torch.from_numpy(picture).permute(2, 0, 1), int(self.targets[pill])
+
+
+def epoch_batches(count: int, batch: int, *, seed: int, epoch: int) -> list[list[tuple[int, float]]]:
+    """The order of an epoch, a function of seed and epoch alone: batches of (pill, choice of crop)."""
+    generator = np.random.default_rng([seed, epoch])
+    order, choices = generator.permutation(count), generator.random(count)
+    items = [(int(pill), float(choice)) for pill, choice in zip(order, choices, strict=True)]
+    return [items[start : start + batch] for start in range(0, len(items), batch) if len(items) - start > 1]
+
+
+def normalise(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8 (N, 3, S, S) to float32 of mean 0 and deviation 1 by ImageNet's figures."""
+    mean = torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=pictures.device).view(1, 3, 1, 1)
+    return (pictures.float() / 255 - mean) / std
+
+
+def resize(pictures: torch.Tensor, size: int) -> torch.Tensor:
+    """float (N, 3, S, S) to (N, 3, size, size), bilinear with anti-aliasing."""
+    if pictures.shape[-1] == size:
+        return pictures
+    return functional.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def augment(pictures: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Random views of crops: turned by any angle, moved, zoomed, lighter or darker; never mirrored.
+
+    A mirrored imprint is another imprint, so there is no flip; colour tells drugs apart, so hue stays.
+
+    Args:
+        pictures: float (N, 3, S, S), normalised.
+        size: side of the result.
+        generator: source of all randomness, on the CPU.
+
+    Returns:
+        float (N, 3, size, size).
+    """
+    count = len(pictures)
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return torch.rand(count, generator=generator) * (high - low) + low
+
+    angle, zoom = uniform(-torch.pi, torch.pi), uniform(0.85, 1.15)
+    shift_x, shift_y = uniform(-0.08, 0.08), uniform(-0.08, 0.08)
+    gain, offset = uniform(0.8, 1.2), uniform(-0.15, 0.15)
+    cosine, sine = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    matrix = torch.stack([torch.stack([cosine, -sine, shift_x], 1), torch.stack([sine, cosine, shift_y], 1)], 1)
+    grid = functional.affine_grid(matrix, [count, 3, size, size], align_corners=False).to(pictures.device)
+    moved = functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    light = torch.stack([gain, offset], 1).to(pictures.device)[:, :, None, None, None]
+    return moved * light[:, 0] + light[:, 1]

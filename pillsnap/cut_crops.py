@@ -1,0 +1,170 @@
+"""Crops for the classifier: every labelled pill, and the same pill as the detector saw it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from pillsnap.boxes import cut_crop, match_boxes
+from pillsnap.config import Crops
+from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
+from pillsnap.hardware import torch_device, usable_threads
+from pillsnap.pictures import decode_jpeg, encode_jpeg
+from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, PHOTOS, make_table, read_table, write_table
+from pillsnap.train_detector import prepare_ultralytics
+
+log = logging.getLogger(__name__)
+
+DETECTION_BATCH = 16
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A stored photograph of the training or validation part with its pills and the detector's boxes (N, 4)."""
+
+    image_id: str
+    archive: Path
+    pills: pd.DataFrame
+    found: np.ndarray
+
+
+def cut_crops(
+    *,
+    manifest: dict[str, Path],
+    prepared: Sequence[Path],
+    detector: Path,
+    crops: Path,
+    work: Path,
+    settings: Crops,
+    image_size: int,
+    min_score: float,
+    device: str,
+    threads: int,
+) -> None:
+    """Cut the crops of training and validation.
+
+    Args:
+        manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
+        prepared: folders of `prepare_archive`.
+        detector: ultralytics checkpoint of `train_detector`.
+        crops: folder, written whole: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
+        work: folder for ultralytics' own settings.
+        settings: size, margin, quality, IoU of a match.
+        image_size: side of the detector's input in pixels.
+        min_score: detections below it are left out.
+        device: `auto`, `cpu` or `cuda`.
+        threads: threads at most.
+    """
+    rows: list[dict[str, Any]] = []
+    prepare_ultralytics(work, usable_threads(threads))
+    find = _detector(detector, image_size, min_score, torch_device(device), usable_threads(threads))
+    with replacing_folder(crops) as folder:
+        for split, path in manifest.items():
+            pills = read_table(path, MANIFEST)
+            with ShardWriter(folder / f"{split}.bin") as shard:
+                for photo in tqdm(_photos(pills, prepared, find), desc=split, unit="photo", disable=None):
+                    rows += _cut(photo, split, shard, settings)
+        table = make_table(rows, CROPS)
+        write_table(table, folder / "index.parquet", CROPS)
+        write_json(folder / "summary.json", _summary(table))
+    log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
+
+
+def _detector(weights: Path, image_size: int, min_score: float, device: str, threads: int) -> Any:
+    """A function from a list of RGB photographs to their boxes, x, y, w, h in pixels of the photograph given."""
+    import torch
+    from ultralytics import YOLO
+
+    torch.set_num_threads(threads)
+    model = YOLO(weights)
+
+    def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
+        bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
+        results = model.predict(bgr, imgsz=image_size, conf=min_score, device=device, rect=False, verbose=False)
+        corners = [result.boxes.xyxy.cpu().numpy() for result in results]
+        return [np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], axis=1) for box in corners]
+
+    return find
+
+
+def _photos(pills: pd.DataFrame, prepared: Sequence[Path], find: Any) -> Iterator[_Photo]:
+    by_image = dict(list(pills.groupby("image_id", sort=True)))
+    for archive in prepared:
+        stored = read_table(archive / "photos.parquet", PHOTOS)
+        stored = stored[stored["image_id"].isin(by_image)]
+        with (archive / "photos.bin").open("rb") as shard:
+            for start in range(0, len(stored), DETECTION_BATCH):
+                batch = list(stored.iloc[start : start + DETECTION_BATCH].itertuples())
+                pictures = [decode_jpeg(read_from_shard(shard, row.offset, row.length)) for row in batch]
+                for row, picture, boxes in zip(batch, pictures, find(pictures), strict=True):
+                    scale = row.width / picture.shape[1], row.height / picture.shape[0]
+                    yield _Photo(row.image_id, archive, by_image[row.image_id], boxes * np.array(scale * 2))
+
+
+def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list[dict[str, Any]]:
+    contexts = _contexts(photo.archive)
+    labelled = photo.pills[["x", "y", "w", "h"]].to_numpy(float)
+    matched = {label: found for found, label in match_boxes(photo.found, labelled, min_iou=settings.min_iou)}
+    rows = []
+    with (photo.archive / "crops.bin").open("rb") as stored:
+        for number, pill in enumerate(photo.pills.itertuples()):
+            context = contexts.loc[(photo.image_id, pill.label_member)]
+            window = decode_jpeg(read_from_shard(stored, context["offset"], context["length"]))
+            boxes = {"label": labelled[number]}
+            if number in matched:
+                boxes["detector"] = photo.found[matched[number]]
+            for box_from, box in boxes.items():
+                local = box - np.array([context["left"], context["top"], 0, 0])
+                crop = cut_crop(window, local, size=settings.size, margin=settings.margin)
+                offset, length = shard.add(encode_jpeg(crop, settings.quality))
+                rows.append(
+                    {
+                        "pill_id": f"{photo.image_id}:{pill.k_code}:{number}",
+                        "split": split,
+                        "box_from": box_from,
+                        "image_id": photo.image_id,
+                        "domain": pill.domain,
+                        "k_code": pill.k_code,
+                        "class_index": pill.class_index,
+                        "iou": 1.0 if box_from == "label" else _iou(box, labelled[number]),
+                        "offset": offset,
+                        "length": length,
+                    }
+                )
+    return rows
+
+
+def _iou(first: np.ndarray, second: np.ndarray) -> float:
+    from pillsnap.boxes import iou_matrix
+
+    return float(min(1.0, iou_matrix(first, second)[0, 0]))
+
+
+_context_tables: dict[Path, pd.DataFrame] = {}
+
+
+def _contexts(archive: Path) -> pd.DataFrame:
+    """The archive's context crops by (image_id, label_member), read once."""
+    if archive not in _context_tables:
+        table = read_table(archive / "crops.parquet", CONTEXTS)
+        _context_tables[archive] = table.set_index(["image_id", "label_member"])[["left", "top", "offset", "length"]]
+    return _context_tables[archive]
+
+
+def _summary(table: pd.DataFrame) -> dict[str, Any]:
+    labelled, found = table[table["box_from"] == "label"], table[table["box_from"] == "detector"]
+    return {
+        split: {
+            "pills": int((labelled["split"] == split).sum()),
+            "found_by_detector": int((found["split"] == split).sum()),
+            "mean_iou": round(float(found.loc[found["split"] == split, "iou"].mean()), 4)
+            if (found["split"] == split).any()
+            else None,
+        }
+        for split in ("train", "val")
+    }

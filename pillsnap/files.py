@@ -1,0 +1,94 @@
+"""Files that appear whole or not at all, and shards: many small pictures in one file."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; it becomes `path` when the block ends well, and vanishes otherwise."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Like `replacing`, for a folder: an older one is removed just before the new one takes its name."""
+    with replacing(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        if Path(path).exists():
+            shutil.rmtree(path)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text with line feeds, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write readable JSON (keys in the order given), whole or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file in UTF-8."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, or of a folder's relative names and contents in sorted order; hexadecimal."""
+    path = Path(path)
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    lines = [
+        f"{file.relative_to(path).as_posix()} {sha256_of(file)}"
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and not file.name.startswith(".snakemake")
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class ShardWriter:
+    """Append pictures to one file; each call tells where the picture lies."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._stream: BinaryIO = Path(path).open("wb")
+
+    def add(self, data: bytes) -> tuple[int, int]:
+        """Append `data`; returns (offset, length) in bytes."""
+        offset = self._stream.tell()
+        self._stream.write(data)
+        return offset, len(data)
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+def read_from_shard(shard: BinaryIO, offset: int, length: int) -> bytes:
+    """Read one picture of an open shard; raises `ValueError` where the shard ends before it does."""
+    shard.seek(offset)
+    data = shard.read(length)
+    if len(data) != length:
+        raise ValueError(f"{shard.name}: ends before byte {offset + length}. Make it again with its rule.")
+    return data

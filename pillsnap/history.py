@@ -1,0 +1,76 @@
+"""Training histories: one row an epoch, whatever framework wrote it."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pillsnap.files import write_text
+
+DETECTOR_COLUMNS = {
+    "epoch": ("epoch",),
+    "seconds": ("time",),
+    "box_loss": ("train/box_loss",),
+    "cls_loss": ("train/cls_loss",),
+    "dfl_loss": ("train/dfl_loss",),
+    "precision": ("metrics/precision(B)", "metrics/precision"),
+    "recall": ("metrics/recall(B)", "metrics/recall"),
+    "map50": ("metrics/mAP50(B)", "metrics/mAP50", "metrics/mAP_0.5"),
+    "map50_95": ("metrics/mAP50-95(B)", "metrics/mAP50-95", "metrics/mAP_0.5:0.95"),
+    "learning_rate": ("lr/pg0", "lr0", "x/lr0"),
+}
+"""Our column: the names that versions of ultralytics have given it in `results.csv`."""
+
+
+def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
+    """Rows of an ultralytics `results.csv`, robustly: blank and half-written lines are left out, an empty or
+    unreadable value is `None`, a repeated epoch's last row counts.
+
+    Returns:
+        one mapping an epoch with the keys of `DETECTOR_COLUMNS`, by epoch.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    rows = list(csv.reader(io.StringIO("\n".join(lines))))
+    if not rows:
+        return []
+    header = [name.strip() for name in rows[0]]
+    by_epoch = {}
+    for cells in rows[1:]:
+        values = dict(zip(header, cells, strict=False))
+        row = {ours: _first_number(values, theirs) for ours, theirs in DETECTOR_COLUMNS.items()}
+        if len(cells) == len(header) and row["epoch"] is not None:
+            by_epoch[row["epoch"]] = row
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def _first_number(values: Mapping[str, str], names: Sequence[str]) -> float | None:
+    for name in names:
+        try:
+            number = float(values.get(name, "").strip())
+        except ValueError:
+            continue
+        if math.isfinite(number):
+            return number
+    return None
+
+
+def write_history(rows: Sequence[Mapping[str, float | None]], path: str | Path) -> None:
+    """Write rows as CSV with whole epochs and an empty cell for `None`; all rows have the first one's keys."""
+    columns = list(rows[0]) if rows else ["epoch"]
+    lines = [",".join(columns)]
+    for row in rows:
+        lines.append(",".join(_cell(column, row[column]) for column in columns))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(column: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if column == "epoch" else f"{value:.6g}"
+
+
+def read_history(path: str | Path) -> list[dict[str, float | None]]:
+    """Rows of `write_history`."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(stream)]

@@ -1,0 +1,39 @@
+"""Read an archive's labels into tables; no pixel is decoded."""
+
+import logging
+from pathlib import Path
+
+from pillsnap.files import write_json
+from pillsnap.labels import LabelReading
+from pillsnap.sources import Archive
+from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.yolo import read_yolo_labels
+from pillsnap.tables import ISSUES, PILLS, make_table, write_table
+
+log = logging.getLogger(__name__)
+
+_READERS = {"synthetic": read_aihub_labels, "aihub": read_aihub_labels, "yolo": read_yolo_labels}
+
+
+def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, counts: Path) -> None:
+    """Index one archive.
+
+    Args:
+        kind: the source's kind: `synthetic`, `aihub` or `yolo`.
+        archive: where the photographs and labels lie.
+        pills: written, schema `PILLS`: one row a usable label.
+        issues: written, schema `ISSUES`: what is quarantined, skipped or repaired, with reasons.
+        counts: written, JSON: how many `photos` and `labels` were read.
+
+    Raises:
+        ContainerError: an archive cannot be opened.
+        SourceError: a YOLO set's `data.yaml` cannot be used.
+    """
+    reading: LabelReading = _READERS[kind](archive)
+    write_table(make_table(reading.pills, PILLS), pills, PILLS)
+    write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
+    write_json(counts, {"photos": reading.photos_read, "labels": reading.labels_read})
+    log.info(
+        "%s: %d photos, %d labels, %d usable labels, %d issues",
+        archive.name, reading.photos_read, reading.labels_read, len(reading.pills), len(reading.issues),
+    )

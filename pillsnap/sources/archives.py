@@ -1,0 +1,132 @@
+"""Which raw archives a source has."""
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from pillsnap.config import Source
+from pillsnap.synthetic.archives import list_synthetic_archives
+
+
+class SourceError(ValueError):
+    """Raw data that is not where, or not what, the configuration says."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One unit of raw data, and of work: a pair of zips (or folders) with photographs and labels.
+
+    Attributes:
+        name: ASCII name, unique in the source; it names results and log files.
+        photos: path of the zip or folder with the photographs.
+        labels: path of the zip or folder with the labels.
+        domain: `single` or `combo`; empty where each photograph's number of labels decides.
+        part: side of the split that the source itself fixes (`train`, `val`, `test`), empty where
+            `plan_stage` divides.
+    """
+
+    name: str
+    photos: str
+    labels: str
+    domain: str
+    part: str
+
+
+def list_archives(source: Source) -> dict[str, Archive]:
+    """The source's archives by name, sorted; raises `SourceError` where the data is not found."""
+    archives = {"synthetic": _synthetic, "aihub": _aihub, "yolo": _yolo}[source.kind](source)
+    return {archive.name: archive for archive in sorted(archives, key=lambda archive: _natural(archive.name))}
+
+
+def source_root(source: Source) -> Path:
+    """The source's folder; `${NAME}` and `${NAME:-default}` are replaced from the environment."""
+    pattern = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+    root = pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", source.root)
+    return Path(root).expanduser()
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _synthetic(source: Source) -> list[Archive]:
+    settings, root = source.synthetic, source_root(source)
+    return [
+        Archive(
+            name=f"{'T' if archive.part == 'training' else 'V'}S_{archive.number}_{archive.domain}",
+            photos=(root / archive.photos).as_posix(),
+            labels=(root / archive.labels).as_posix(),
+            domain=archive.domain,
+            part="" if archive.part == "training" else "test",
+        )
+        for archive in list_synthetic_archives(
+            single_archives=settings.single_archives, combo_archives=settings.combo_archives
+        )
+    ]
+
+
+_AIHUB_NAME = re.compile(r"^([TV])([SL])[_ ](\d+)[_ ](단일|조합|single|combo)(?:\.zip)?$")
+_DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": "combo"}
+
+
+def _aihub(source: Source) -> list[Archive]:
+    root = _existing_root(source)
+    found: dict[tuple[str, str], dict[str, Path]] = {}
+    for folder, folders, files in os.walk(root):
+        for name in sorted(files + folders):
+            match = _AIHUB_NAME.match(unicodedata.normalize("NFC", name))
+            if match:
+                part, side, number, domain = match.groups()
+                found.setdefault((f"{part}S_{number}_{_DOMAINS[domain]}", part), {})[side] = Path(folder) / name
+        folders[:] = [name for name in folders if not _AIHUB_NAME.match(unicodedata.normalize("NFC", name))]
+    if not found:
+        raise SourceError(
+            f"source.root = {root}: no AIHub archive below it (TS_1_단일.zip, TL_1_단일.zip, … or folders of these "
+            "names). Set source.root to the folder that holds 1.Training and 2.Validation."
+        )
+    return [_aihub_pair(name, part, sides) for (name, part), sides in found.items()]
+
+
+def _aihub_pair(name: str, part: str, sides: dict[str, Path]) -> Archive:
+    if set(sides) != {"S", "L"}:
+        have, want = ("photographs", "labels") if "S" in sides else ("labels", "photographs")
+        raise SourceError(f"{next(iter(sides.values()))}: has {have}, but the archive of its {want} is missing beside it.")
+    return Archive(
+        name=name,
+        photos=sides["S"].as_posix(),
+        labels=sides["L"].as_posix(),
+        domain=name.rsplit("_", 1)[1],
+        part="" if part == "T" else "test",
+    )
+
+
+def _yolo(source: Source) -> list[Archive]:
+    root = _existing_root(source)
+    if not (root / "data.yaml").is_file():
+        raise SourceError(f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set.")
+    archives = [
+        Archive(
+            name=part,
+            photos=(root / "images" / part).as_posix(),
+            labels=(root / "labels" / part).as_posix(),
+            domain="",
+            part=part,
+        )
+        for part in ("train", "val", "test")
+        if (root / "images" / part).is_dir()
+    ]
+    if not archives:
+        raise SourceError(f"source.root = {root}: has none of images/train, images/val, images/test.")
+    return archives
+
+
+def _existing_root(source: Source) -> Path:
+    root = source_root(source)
+    if not root.is_dir():
+        raise SourceError(
+            f"source.root = {source.root}: there is no folder {root}. Mount or fetch the data, or correct "
+            "source.root in the configuration."
+        )
+    return root

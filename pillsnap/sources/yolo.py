@@ -1,0 +1,120 @@
+"""Labels of a YOLO data set: one text file a photograph, one line a pill."""
+
+from pathlib import Path, PurePosixPath
+
+import yaml
+from PIL import Image, UnidentifiedImageError
+
+from pillsnap.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.sources.archives import Archive, SourceError
+from pillsnap.sources.container import Container
+
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def read_yolo_labels(archive: Archive) -> LabelReading:
+    """Read one part of a YOLO data set.
+
+    The class name stands for the K-code, since such a set has none, and no EDI code is made up. Copies of one
+    photograph share the name before `.rf.`, which is the capture group. A photograph with one box is
+    `single`, the others are `combo`. The photographs' headers are read for their size.
+    """
+    names = class_names(Path(archive.photos).parents[1] / "data.yaml")
+    reading = LabelReading(archive.name)
+    with Container(archive.labels) as labels:
+        label_of = {PurePosixPath(name).stem: name for name in labels.names() if name.endswith(".txt")}
+        for member in Container(archive.photos).names():
+            if PurePosixPath(member).suffix.lower() not in PHOTO_SUFFIXES:
+                continue
+            reading.photos_read += 1
+            label_member = label_of.pop(PurePosixPath(member).stem, None)
+            if PurePosixPath(member).name.startswith("._"):
+                reading.note("skipped", "apple_double", member=member)
+            elif label_member is None:
+                reading.note("quarantined", "photo_without_label", member=member)
+            else:
+                _read_photo(archive, member, label_member, labels.read(label_member), names, reading)
+        for label_member in label_of.values():
+            reading.labels_read += 1
+            reading.note("quarantined", "label_without_photo", label_member=label_member)
+    return reading
+
+
+def class_names(data_yaml: Path) -> list[str]:
+    """Class names of a `data.yaml`, a list or a mapping from index; raises `SourceError`."""
+    try:
+        names = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))["names"]
+        return [str(names[index]) for index in range(len(names))]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise SourceError(f"{data_yaml}: has no usable `names` ({error}). It must list the classes.") from error
+
+
+def _read_photo(
+    archive: Archive, member: str, label_member: str, data: bytes, names: list[str], reading: LabelReading
+) -> None:
+    lines = [line for line in data.decode("utf-8", errors="replace").splitlines() if line.strip()]
+    size = _size(Path(archive.photos) / member)
+    pills = []
+    for number, line in enumerate(lines, start=1):
+        reading.labels_read += 1
+        # a pill's label is a line of the file, so that labels can be counted one by one
+        place = f"{label_member}:{number}"
+        try:
+            name, box = _parse_line(line, names, size)
+        except LabelError as error:
+            reading.note("quarantined", error.reason, member=member, label_member=place, detail=error.detail)
+            continue
+        pills.append(_pill(archive, member, place, name, box, size, len(lines)))
+    if not pills:
+        reason = "photo_without_usable_label" if lines else "photo_without_label"
+        reading.note("quarantined", reason, member=member)
+    reading.pills.extend(pills)
+
+
+def _size(photo: Path) -> tuple[int, int]:
+    """Width and height from the header; a photograph that has none is found out when it is decoded."""
+    try:
+        with Image.open(photo) as image:
+            return image.size
+    except (OSError, UnidentifiedImageError):
+        return 1, 1
+
+
+def _parse_line(line: str, names: list[str], size: tuple[int, int]) -> tuple[str, tuple[float, ...]]:
+    try:
+        index, *numbers = line.split()
+        name = names[int(index)]
+        values = [float(number) for number in numbers]
+    except (ValueError, IndexError) as error:
+        raise LabelError("label_unparsable", line[:200]) from error
+    cx, cy, w, h = parse_box(values)
+    width, height = size
+    return name, ((cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height)
+
+
+def _pill(
+    archive: Archive,
+    member: str,
+    label_member: str,
+    name: str,
+    box: tuple[float, ...],
+    size: tuple[int, int],
+    pills: int,
+) -> Row:
+    stem = PurePosixPath(member).stem
+    return {
+        "image_id": f"{archive.name}.{stem}",
+        "archive": archive.name,
+        "member": member,
+        "label_member": label_member,
+        "domain": "single" if pills == 1 else "combo",
+        "part": archive.part,
+        "group": stem.split(".rf.")[0],
+        "k_code": name,
+        "edi_codes": "",
+        "drug_name": name,
+        "expected_pills": pills,
+        "width": size[0],
+        "height": size[1],
+        **dict(zip("xywh", box, strict=True)),
+    }

@@ -1,0 +1,164 @@
+"""The tables between the rules: one pandera schema each, checked when written and when read."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from pillsnap.files import replacing
+from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
+
+
+class TableError(ValueError):
+    """A table that breaks its schema; the message lists the failures."""
+
+
+def _text(**options: Any) -> pa.Column:
+    return pa.Column(str, coerce=True, **options)
+
+
+def _whole(**options: Any) -> pa.Column:
+    return pa.Column("int64", coerce=True, **options)
+
+
+def _number(**options: Any) -> pa.Column:
+    return pa.Column("float64", coerce=True, **options)
+
+
+def _schema(**columns: pa.Column) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=True)
+
+
+_PILL = {
+    "image_id": _text(),
+    "archive": _text(),
+    "member": _text(),
+    "label_member": _text(),
+    "domain": _text(checks=pa.Check.isin(["single", "combo"])),
+    "part": _text(checks=pa.Check.isin(["", "train", "val", "test"])),
+    "group": _text(),
+    "k_code": _text(),
+    "edi_codes": _text(),
+    "drug_name": _text(),
+    "expected_pills": _whole(checks=pa.Check.ge(1)),
+    "width": _whole(),
+    "height": _whole(),
+    "x": _number(),
+    "y": _number(),
+    "w": _number(checks=pa.Check.gt(0)),
+    "h": _number(checks=pa.Check.gt(0)),
+}
+_SPLIT = pa.Check.isin(["train", "val", "test"])
+
+PILLS = _schema(**_PILL)
+"""One labelled pill a row, as `index_archive` found it: boxes in pixels, width and height as the label says."""
+
+PLAN = _schema(**_PILL, split=_text(checks=_SPLIT))
+"""The pills of the photographs that a stage uses, with their side of the split."""
+
+ISSUES = _schema(
+    archive=_text(),
+    member=_text(),
+    label_member=_text(),
+    outcome=_text(checks=pa.Check.isin(["quarantined", "skipped", "repaired"])),
+    reason=_text(checks=pa.Check.isin([*QUARANTINED, *SKIPPED, *REPAIRED])),
+    detail=_text(),
+)
+"""What is not kept, or was repaired; a row without `label_member` is about the photograph itself."""
+
+PHOTOS = _schema(
+    image_id=_text(unique=True),
+    sha256=_text(checks=pa.Check.str_length(64, 64)),
+    width=_whole(checks=pa.Check.ge(1)),
+    height=_whole(checks=pa.Check.ge(1)),
+    offset=_whole(),
+    length=_whole(),
+)
+"""Prepared photographs: native size, hash of the raw file, place of the stored JPEG in `photos.bin`."""
+
+CONTEXTS = _schema(
+    image_id=_text(),
+    label_member=_text(),
+    x=_number(),
+    y=_number(),
+    w=_number(),
+    h=_number(),
+    left=_whole(),
+    top=_whole(),
+    offset=_whole(),
+    length=_whole(),
+)
+"""Context crops at native resolution: the pill's box and the window's corner in the photograph, place in `crops.bin`."""
+
+MANIFEST = _schema(
+    image_id=_text(),
+    archive=_text(),
+    member=_text(),
+    label_member=_text(),
+    domain=_text(),
+    k_code=_text(),
+    edi_codes=_text(),
+    class_index=_whole(checks=pa.Check.ge(0)),
+    split=_text(checks=_SPLIT),
+    group=_text(),
+    width=_whole(),
+    height=_whole(),
+    x=_number(),
+    y=_number(),
+    w=_number(),
+    h=_number(),
+    sha256=_text(),
+    drug_name=_text(),
+    fully_labelled=pa.Column(bool, coerce=True),
+)
+"""What people open: one labelled pill a row."""
+
+CROPS = _schema(
+    pill_id=_text(),
+    split=_text(checks=pa.Check.isin(["train", "val"])),
+    box_from=_text(checks=pa.Check.isin(["label", "detector"])),
+    image_id=_text(),
+    domain=_text(),
+    k_code=_text(),
+    class_index=_whole(checks=pa.Check.ge(0)),
+    iou=_number(checks=pa.Check.in_range(0, 1)),
+    offset=_whole(),
+    length=_whole(),
+)
+"""Crops for the classifier in the order in which they lie in `<split>.bin`; a pill has one from its labelled box and,
+where the detector found it, one from the detected box."""
+
+
+def make_table(rows: Iterable[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Build a table from rows and check it; an empty one has the schema's columns all the same."""
+    return check_table(pd.DataFrame(list(rows), columns=list(schema.columns)), schema, "rows")
+
+
+def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str | Path) -> pd.DataFrame:
+    """Return the table with the schema's columns and types; raises `TableError` with every failure."""
+    try:
+        return schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        failures = error.failure_cases.head(10).to_string(index=False)
+        raise TableError(f"{where}: the table breaks its contract (first failures):\n{failures}") from error
+
+
+def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema) -> None:
+    """Check and write Parquet or CSV (UTF-8 with byte-order mark, so that Excel shows Korean), by the ending."""
+    checked = check_table(table, schema, path)
+    with replacing(path) as temporary:
+        if Path(path).suffix == ".csv":
+            checked.to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
+        else:
+            checked.to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read and check a table that `write_table` wrote."""
+    if Path(path).suffix == ".csv":
+        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False)
+    else:
+        table = pd.read_parquet(path)
+    return check_table(table, schema, path)
