@@ -259,10 +259,11 @@ def _allowed_keys(path: Sequence[str]) -> list[str]:
 
 
 def _where(path: Sequence[str], files: Sequence[str | Path]) -> str:
-    for file in reversed(files):
-        line = _line_of(path, Path(file))
+    # Snakemake names the default file once more at the end; the first mention has its true rank
+    for file in reversed(dict.fromkeys(Path(file).absolute() for file in files)):
+        line = _line_of(path, file)
         if line:
-            return f"Edit {Path(file).name} line {line}."
+            return f"Edit {file.name} line {line}."
     return "It was given on the command line (--config)."
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -105,7 +104,8 @@ def train_classifier(
     write_history(saved["history"], history)
     metadata = {"model": settings.model, "image_size": str(settings.image_size), "classes": classes.read_text("utf-8")}
     with replacing(best) as temporary:
-        save_file(saved["best_weights"], temporary, metadata=metadata)
+        weights = {key: value.contiguous() for key, value in saved["best_weights"].items()}
+        save_file(weights, temporary, metadata=metadata)
     inputs = {"crops": crops, "classes": classes}
     write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
 
@@ -185,10 +185,10 @@ def _train_epoch(training: _Training, data: CropDataset) -> tuple[float, float]:
     torch.manual_seed(training.seed * 100_003 + training.epoch)
     losses, right, seen = 0.0, 0, 0
     name = f"epoch {training.epoch + 1}"
-    for step, (pictures, targets) in enumerate(
-        tqdm(_batches(training, data), total=training.steps_per_epoch, desc=name, unit="batch", leave=False, disable=None)
-    ):
-        done = training.epoch * training.steps_per_epoch + step
+    steps = training.steps_per_epoch
+    bar = tqdm(_batches(training, data), total=steps, desc=name, unit="batch", leave=False, disable=None)
+    for step, (pictures, targets) in enumerate(bar):
+        done = training.epoch * steps + step
         for group in training.optimizer.param_groups:
             group["lr"] = _learning_rate(training, done)
         pictures, targets = pictures.to(training.device), targets.to(training.device)
@@ -200,7 +200,7 @@ def _train_epoch(training: _Training, data: CropDataset) -> tuple[float, float]:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         training.optimizer.step()
         _average(training, done)
-        losses += float(loss) * len(targets)
+        losses += loss.item() * len(targets)
         right += int((logits.argmax(1) == targets).sum())
         seen += len(targets)
     return losses / seen, right / seen

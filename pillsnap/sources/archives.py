@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pillsnap.config import Source
-from pillsnap.synthetic.archives import list_synthetic_archives
 
 
 class SourceError(ValueError):
@@ -52,6 +51,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _synthetic(source: Source) -> list[Archive]:
+    # the drawing code is loaded for this source only: Snakemake lists archives each time it starts
+    from pillsnap.synthetic.archives import list_synthetic_archives
+
     settings, root = source.synthetic, source_root(source)
     return [
         Archive(

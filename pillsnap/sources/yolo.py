@@ -1,5 +1,6 @@
 """Labels of a YOLO data set: one text file a photograph, one line a pill."""
 
+import logging
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -8,6 +9,8 @@ from PIL import Image, UnidentifiedImageError
 from pillsnap.labels import LabelError, LabelReading, Row, parse_box
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.container import Container
+
+log = logging.getLogger(__name__)
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -41,9 +44,19 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
 
 
 def class_names(data_yaml: Path) -> list[str]:
-    """Class names of a `data.yaml`, a list or a mapping from index; raises `SourceError`."""
+    """Class names of a `data.yaml`, a list or a mapping from index; raises `SourceError`.
+
+    Some exporters append their free-text description to the file; what follows the first line that is no YAML
+    is left out, with a warning.
+    """
     try:
-        names = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))["names"]
+        text = data_yaml.read_text(encoding="utf-8")
+        try:
+            names = yaml.safe_load(text)["names"]
+        except yaml.MarkedYAMLError as error:
+            mark = error.context_mark or error.problem_mark
+            log.warning("%s: no YAML from line %d on; the lines before it are used", data_yaml, mark.line + 1)
+            names = yaml.safe_load("\n".join(text.splitlines()[: mark.line]))["names"]
         return [str(names[index]) for index in range(len(names))]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise SourceError(f"{data_yaml}: has no usable `names` ({error}). It must list the classes.") from error

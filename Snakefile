@@ -1,0 +1,42 @@
+# PillSnap: raw photographs -> manifest -> detector -> crops -> classifier -> ONNX -> report.
+#   snakemake --cores 8 results/stage4/report.html
+# One file of rules for each part of the way; rule = script = function name.
+from snakemake.utils import min_version
+
+from pillsnap.config import load_config
+from pillsnap.sources import list_archives
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+CONFIG = load_config(config, workflow.configfiles)
+ARCHIVES = list_archives(CONFIG.source)
+
+
+wildcard_constraints:
+    stage=r"stage[1-4]",
+    archive=r"[A-Za-z0-9_.-]+",
+
+
+include: "rules/source.smk"
+include: "rules/manifest.smk"
+include: "rules/detector.smk"
+include: "rules/crops.smk"
+include: "rules/classifier.smk"
+include: "rules/onnx.smk"
+include: "rules/benchmark.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    """The report of the production stage."""
+    default_target: True
+    input:
+        "<results>/stage4/report.html",

@@ -1,0 +1,30 @@
+"""The command line of the two trainings, which Snakemake starts by `shell:`."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def job_words(description: str, *, paths: Sequence[str]) -> dict[str, Any]:
+    """Parse the command line: the given paths, `settings` (JSON), `seed`, `device`, `threads`, `log`.
+
+    Args:
+        description: shown by `--help`.
+        paths: names of required options that are paths.
+
+    Returns:
+        values by name, paths as `Path`.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    for name in paths:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--settings", default="{}", help="JSON of the configuration's section; defaults for the rest")
+    parser.add_argument("--seed", type=int, default=576)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--log", default=os.devnull, help="log file besides the console")
+    return vars(parser.parse_args())

@@ -1,0 +1,30 @@
+# Crops for the classifier.
+# Needs: the manifest, the prepared archives, the detector.
+# Makes: results/{stage}/crops/{train.bin, val.bin, index.parquet, summary.json}.
+
+
+rule cut_crops:
+    """Cut every pill of training and validation from its labelled box and as the detector saw it."""
+    input:
+        train="<results>/{stage}/manifest/train.csv",
+        val="<results>/{stage}/manifest/val.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        detector="<results>/{stage}/detector/best.pt",
+        code=expand("pillsnap/{module}.py", module=["cut_crops", "boxes", "pictures", "tables"]),
+    output:
+        crops=directory("<results>/{stage}/crops"),
+    log:
+        "<logs>/{stage}/cut_crops.log",
+    benchmark:
+        "<logs>/{stage}/cut_crops.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/cut_crops",
+        settings=CONFIG.crops.model_dump(),
+        image_size=CONFIG.detector.image_size,
+        min_score=CONFIG.benchmark.min_score,
+        device=CONFIG.device,
+    script:
+        "../scripts/cut_crops.py"

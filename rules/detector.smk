@@ -1,0 +1,31 @@
+# The detector: one class, `pill`.
+# Needs: results/{stage}/yolo.
+# Makes: results/{stage}/detector/{best.pt, history.csv, detector.json}; state in work/{stage}/train_detector.
+
+
+rule train_detector:
+    """Train the detector; a finished training is taken over, a killed one starts again."""
+    input:
+        dataset="<results>/{stage}/yolo",
+        code=expand("pillsnap/{module}.py", module=["train_detector", "history", "training_state"])
+        + ["scripts/train_detector.py"],
+    output:
+        best="<results>/{stage}/detector/best.pt",
+        history="<results>/{stage}/detector/history.csv",
+        record="<results>/{stage}/detector/detector.json",
+    log:
+        "<logs>/{stage}/train_detector.log",
+    benchmark:
+        "<logs>/{stage}/train_detector.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/train_detector",
+        settings=CONFIG.detector.model_dump_json(),
+        seed=CONFIG.seed,
+        device=CONFIG.device,
+    shell:
+        "python scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
+        "--history {output.history} --record {output.record} --work {params.work} --settings {params.settings:q} "
+        "--seed {params.seed} --device {params.device} --threads {threads} --log {log}"

@@ -1,0 +1,113 @@
+# From raw archives to the manifest and the detector's data set.
+# Needs: the archives of the source.
+# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, prepared/<archive>/, manifest/, yolo/}.
+
+
+rule index_archive:
+    """Read an archive's labels; no pixel is decoded."""
+    input:
+        photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
+        labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
+        code=expand(
+            "pillsnap/{module}.py",
+            module=["index_archive", "labels", "sources/aihub", "sources/yolo", "sources/container", "tables"],
+        ),
+    output:
+        pills="<results>/index/{archive}.parquet",
+        issues="<results>/index/{archive}.issues.parquet",
+        counts="<results>/index/{archive}.counts.json",
+    log:
+        "<logs>/index_archive/{archive}.log",
+    benchmark:
+        "<logs>/index_archive/{archive}.tsv"
+    params:
+        kind=CONFIG.source.kind,
+        archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
+    script:
+        "../scripts/index_archive.py"
+
+
+rule plan_stage:
+    """Choose the stage's photographs and split them by capture group."""
+    input:
+        pills=expand("<results>/index/{archive}.parquet", archive=ARCHIVES),
+        code=expand("pillsnap/{module}.py", module=["plan_stage", "tables"]),
+    output:
+        plan="<results>/{stage}/plan.parquet",
+        summary="<results>/{stage}/plan.json",
+    log:
+        "<logs>/{stage}/plan_stage.log",
+    benchmark:
+        "<logs>/{stage}/plan_stage.tsv"
+    params:
+        stage=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).model_dump(exclude={"targets"}),
+        settings=CONFIG.plan.model_dump(),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/plan_stage.py"
+
+
+rule prepare_archive:
+    """The one decode of the planned photographs: checks, hashes, small JPEGs, context crops."""
+    input:
+        photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
+        plan="<results>/{stage}/plan.parquet",
+        code=expand("pillsnap/{module}.py", module=["prepare_archive", "boxes", "labels", "pictures", "tables"]),
+    output:
+        prepared=directory("<results>/{stage}/prepared/{archive}"),
+    log:
+        "<logs>/{stage}/prepare_archive/{archive}.log",
+    benchmark:
+        "<logs>/{stage}/prepare_archive/{archive}.tsv"
+    threads: 1
+    params:
+        archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
+        settings=CONFIG.prepare.model_dump(),
+    script:
+        "../scripts/prepare_archive.py"
+
+
+rule build_manifest:
+    """Join plan and prepared archives into the manifest, the quarantine and the class list."""
+    input:
+        plan="<results>/{stage}/plan.parquet",
+        plan_summary="<results>/{stage}/plan.json",
+        counts=expand("<results>/index/{archive}.counts.json", archive=ARCHIVES),
+        issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        code=expand("pillsnap/{module}.py", module=["build_manifest", "classes", "reasons", "tables"]),
+    output:
+        train="<results>/{stage}/manifest/train.csv",
+        val="<results>/{stage}/manifest/val.csv",
+        test="<results>/{stage}/manifest/test.csv",
+        quarantine="<results>/{stage}/manifest/quarantine.csv",
+        classes="<results>/{stage}/manifest/classes.json",
+        summary="<results>/{stage}/manifest/summary.json",
+    log:
+        "<logs>/{stage}/build_manifest.log",
+    benchmark:
+        "<logs>/{stage}/build_manifest.tsv"
+    params:
+        settings=CONFIG.manifest.model_dump(),
+    script:
+        "../scripts/build_manifest.py"
+
+
+rule build_yolo_dataset:
+    """Lay out images and labels as ultralytics reads them, without the test part."""
+    input:
+        train="<results>/{stage}/manifest/train.csv",
+        val="<results>/{stage}/manifest/val.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        code=expand("pillsnap/{module}.py", module=["build_yolo_dataset", "tables"]),
+    output:
+        dataset=directory("<results>/{stage}/yolo"),
+    log:
+        "<logs>/{stage}/build_yolo_dataset.log",
+    benchmark:
+        "<logs>/{stage}/build_yolo_dataset.tsv"
+    params:
+        settings=CONFIG.yolo.model_dump(),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/build_yolo_dataset.py"

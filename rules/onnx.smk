@@ -1,0 +1,30 @@
+# Both models as ONNX.
+# Needs: both trainings, validation photographs and crops.
+# Makes: results/{stage}/onnx/{detector.onnx, classifier.onnx, parity.json}.
+
+
+rule export_onnx:
+    """Export, then compare ONNX Runtime with PyTorch; fails above the tolerance."""
+    input:
+        detector="<results>/{stage}/detector/best.pt",
+        classifier="<results>/{stage}/classifier/best.safetensors",
+        classes="<results>/{stage}/manifest/classes.json",
+        crops="<results>/{stage}/crops",
+        manifest="<results>/{stage}/manifest/val.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        code=expand("pillsnap/{module}.py", module=["export_onnx", "crop_data", "identify", "classes"]),
+    output:
+        onnx_folder=directory("<results>/{stage}/onnx"),
+    log:
+        "<logs>/{stage}/export_onnx.log",
+    benchmark:
+        "<logs>/{stage}/export_onnx.tsv"
+    threads: 8
+    params:
+        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/export_onnx",
+        settings=CONFIG.onnx.model_dump(),
+        crop_settings=CONFIG.crops.model_dump(),
+        answer_settings=CONFIG.benchmark.model_dump(),
+        detector_image_size=CONFIG.detector.image_size,
+    script:
+        "../scripts/export_onnx.py"

@@ -1,0 +1,22 @@
+"""Rule cut_crops: crops of training and validation for the classifier."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.config import Crops
+    from pillsnap.cut_crops import cut_crops
+
+    cut_crops(
+        manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        detector=Path(snakemake.input.detector),
+        crops=Path(snakemake.output.crops),
+        work=Path(snakemake.params.work),
+        settings=Crops(**snakemake.params.settings),
+        image_size=snakemake.params.image_size,
+        min_score=snakemake.params.min_score,
+        device=snakemake.params.device,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,22 @@
+"""Rule export_onnx: both models as ONNX, checked against PyTorch."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.config import Benchmark, Crops, Onnx
+    from pillsnap.export_onnx import export_onnx
+
+    export_onnx(
+        **{name: Path(snakemake.input[name]) for name in ("detector", "classifier", "classes", "crops", "manifest")},
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        onnx_folder=Path(snakemake.output.onnx_folder),
+        work=Path(snakemake.params.work),
+        stage=snakemake.wildcards.stage,
+        settings=Onnx(**snakemake.params.settings),
+        crop_settings=Crops(**snakemake.params.crop_settings),
+        answer_settings=Benchmark(**snakemake.params.answer_settings),
+        detector_image_size=snakemake.params.detector_image_size,
+        threads=snakemake.threads,
+    )

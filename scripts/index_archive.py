@@ -1,0 +1,17 @@
+"""Rule index_archive: read one archive's labels into tables."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.index_archive import index_archive
+    from pillsnap.sources import Archive
+
+    index_archive(
+        kind=snakemake.params.kind,
+        archive=Archive(**snakemake.params.archive),
+        pills=Path(snakemake.output.pills),
+        issues=Path(snakemake.output.issues),
+        counts=Path(snakemake.output.counts),
+    )

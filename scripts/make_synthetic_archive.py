@@ -1,0 +1,24 @@
+"""Rule make_synthetic_archive: draw one archive of synthetic photographs."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.synthetic.archives import SyntheticArchive, make_synthetic_archive
+
+    wildcards = snakemake.wildcards
+    make_synthetic_archive(
+        archive=SyntheticArchive(
+            part="training" if wildcards.letter == "T" else "validation",
+            domain="single" if wildcards.domain == "단일" else "combo",
+            number=int(wildcards.number),
+            photos=snakemake.output.photos,
+            labels=snakemake.output.labels,
+        ),
+        photos_zip=Path(snakemake.output.photos),
+        labels_zip=Path(snakemake.output.labels),
+        planted_csv=Path(snakemake.output.planted),
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )

@@ -1,0 +1,18 @@
+"""Rule prepare_archive: decode the planned photographs of one archive, once."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.config import Prepare
+    from pillsnap.prepare_archive import prepare_archive
+    from pillsnap.sources import Archive
+
+    prepare_archive(
+        archive=Archive(**snakemake.params.archive),
+        plan=Path(snakemake.input.plan),
+        prepared=Path(snakemake.output.prepared),
+        settings=Prepare(**snakemake.params.settings),
+        threads=snakemake.threads,
+    )

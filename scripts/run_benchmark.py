@@ -1,0 +1,18 @@
+"""Rule run_benchmark: accuracy, latency and resources on the test part."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.config import Benchmark
+    from pillsnap.run_benchmark import run_benchmark
+
+    run_benchmark(
+        **{name: Path(snakemake.input[name]) for name in ("models", "manifest", "summary")},
+        **{name: Path(path) for name, path in snakemake.output.items()},
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        settings=Benchmark(**snakemake.params.settings),
+        min_iou=snakemake.params.min_iou,
+        device=snakemake.params.device,
+    )
