@@ -33,6 +33,8 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    archives,
+    index,
 
 
 rule all:
@@ -40,3 +42,15 @@ rule all:
     default_target: True
     input:
         "<results>/stage4/report.html",
+
+
+rule archives:
+    """The raw archives of the source."""
+    input:
+        [path for archive in ARCHIVES.values() for path in (archive.photos, archive.labels)],
+
+
+rule index:
+    """The tables of all labels."""
+    input:
+        expand("<results>/index/{archive}.parquet", archive=ARCHIVES),

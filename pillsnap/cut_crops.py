@@ -16,7 +16,7 @@ from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write
 from pillsnap.hardware import torch_device, usable_threads
 from pillsnap.pictures import decode_jpeg, encode_jpeg
 from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, PHOTOS, make_table, read_table, write_table
-from pillsnap.train_detector import prepare_ultralytics
+from pillsnap.train_detector import prepare_ultralytics, use_threads
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +77,10 @@ def cut_crops(
 
 def _detector(weights: Path, image_size: int, min_score: float, device: str, threads: int) -> Any:
     """A function from a list of RGB photographs to their boxes, x, y, w, h in pixels of the photograph given."""
-    import torch
     from ultralytics import YOLO
 
-    torch.set_num_threads(threads)
     model = YOLO(weights)
+    use_threads(model, "on_predict_start", threads)
 
     def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]

@@ -24,6 +24,8 @@ rule run_benchmark:
         "<logs>/{stage}/run_benchmark.log",
     benchmark:
         "<logs>/{stage}/run_benchmark.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     threads: 8
     resources:
         gpu=1,

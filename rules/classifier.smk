@@ -20,6 +20,8 @@ rule train_classifier:
         "<logs>/{stage}/train_classifier.log",
     benchmark:
         "<logs>/{stage}/train_classifier.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     threads: 8
     resources:
         gpu=1,

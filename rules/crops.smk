@@ -17,6 +17,8 @@ rule cut_crops:
         "<logs>/{stage}/cut_crops.log",
     benchmark:
         "<logs>/{stage}/cut_crops.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     threads: 8
     resources:
         gpu=1,

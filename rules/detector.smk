@@ -17,6 +17,8 @@ rule train_detector:
         "<logs>/{stage}/train_detector.log",
     benchmark:
         "<logs>/{stage}/train_detector.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     threads: 8
     resources:
         gpu=1,

@@ -20,6 +20,8 @@ rule index_archive:
         "<logs>/index_archive/{archive}.log",
     benchmark:
         "<logs>/index_archive/{archive}.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     params:
         kind=CONFIG.source.kind,
         archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
@@ -39,6 +41,8 @@ rule plan_stage:
         "<logs>/{stage}/plan_stage.log",
     benchmark:
         "<logs>/{stage}/plan_stage.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     params:
         stage=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).model_dump(exclude={"targets"}),
         settings=CONFIG.plan.model_dump(),
@@ -59,6 +63,8 @@ rule prepare_archive:
         "<logs>/{stage}/prepare_archive/{archive}.log",
     benchmark:
         "<logs>/{stage}/prepare_archive/{archive}.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     threads: 1
     params:
         archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
@@ -87,6 +93,8 @@ rule build_manifest:
         "<logs>/{stage}/build_manifest.log",
     benchmark:
         "<logs>/{stage}/build_manifest.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     params:
         settings=CONFIG.manifest.model_dump(),
     script:
@@ -106,6 +114,8 @@ rule build_yolo_dataset:
         "<logs>/{stage}/build_yolo_dataset.log",
     benchmark:
         "<logs>/{stage}/build_yolo_dataset.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     params:
         settings=CONFIG.yolo.model_dump(),
         seed=CONFIG.seed,

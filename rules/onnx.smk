@@ -19,6 +19,8 @@ rule export_onnx:
         "<logs>/{stage}/export_onnx.log",
     benchmark:
         "<logs>/{stage}/export_onnx.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     threads: 8
     params:
         work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/export_onnx",

@@ -34,6 +34,8 @@ rule write_report:
         "<logs>/{stage}/write_report.log",
     benchmark:
         "<logs>/{stage}/write_report.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
     params:
         stage=lambda wildcards: wildcards.stage,
         durations=lambda wildcards: CONFIG.pathvars.logs,

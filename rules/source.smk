@@ -2,8 +2,6 @@
 # Needs: nothing but configuration (source.kind: synthetic).
 # Makes: archives in AIHub's shape below source.root, with the list of planted defects.
 
-SYNTHETIC_ROOT = CONFIG.source.root + "/166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터"
-
 if CONFIG.source.kind == "synthetic":
 
     rule make_synthetic_archive:
@@ -11,13 +9,17 @@ if CONFIG.source.kind == "synthetic":
         input:
             code=expand("pillsnap/synthetic/{module}.py", module=["catalogue", "pill", "scene", "archives"]),
         output:
-            photos=SYNTHETIC_ROOT + "/{part}/원천데이터/{kind}/{letter}S_{number}_{domain}.zip",
-            labels=SYNTHETIC_ROOT + "/{part}/라벨링데이터/{kind}/{letter}L_{number}_{domain}.zip",
-            planted=SYNTHETIC_ROOT + "/{part}/{kind}/{letter}S_{number}_{domain}.planted.csv",
+            photos="<data>/{part}/원천데이터/{kind}/{letter}S_{number}_{domain}.zip",
+            labels="<data>/{part}/라벨링데이터/{kind}/{letter}L_{number}_{domain}.zip",
+            planted="<data>/{part}/{kind}/{letter}S_{number}_{domain}.planted.csv",
         log:
             "<logs>/make_synthetic_archive/{part}/{kind}/{letter}S_{number}_{domain}.log",
         benchmark:
             "<logs>/make_synthetic_archive/{part}/{kind}/{letter}S_{number}_{domain}.tsv"
+        pathvars:
+            data=f"{CONFIG.source.root}/166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터",
+        conda:
+            "../envs/pillsnap.yaml"
         params:
             settings=CONFIG.source.synthetic.model_dump(),
             seed=CONFIG.seed,

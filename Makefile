@@ -1,0 +1,33 @@
+# make report: environment, then everything from raw archives to results/stage4/report.html
+# make test:   environment, then every test
+PYTHON ?= python3
+STAGE ?= stage4
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.PHONY: report test env pull lock
+
+report: env
+	snakemake --cores all -- results/$(STAGE)/report.html
+	@echo "Open results/$(STAGE)/report.html"
+
+test: env
+	pytest
+
+env: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
+pull: env
+	dvc pull stage@$(STAGE) index raw
+	dvc status --quiet stage@$(STAGE) index raw || { dvc status stage@$(STAGE) index raw; echo "The files differ from what this commit recorded: nothing is marked as done."; exit 1; }
+	snakemake --touch --forceall --cores 1 --quiet all -- results/$(STAGE)/report.html
+
+# write requirements.lock again (needs uv)
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock

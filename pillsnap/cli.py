@@ -1,0 +1,107 @@
+"""The command `pillsnap`."""
+
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
+
+
+class ModeChoice(StrEnum):
+    """What the photograph shows, as the person who took it says."""
+
+    single = "single"
+    combo = "combo"
+
+
+@app.callback()
+def main() -> None:
+    """PillSnap: name pills in photographs, and look after the pipeline."""
+
+
+@app.command()
+def predict(
+    photo: Annotated[Path, typer.Argument(help="Photograph: PNG, JPEG or any format that Pillow reads")],
+    models: Annotated[Path, typer.Option(help="Folder of export_onnx")] = Path("results/stage4/onnx"),
+    mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+    annotated: Annotated[Path | None, typer.Option(help="Write the photograph with boxes and names here (.jpg, .png)")] = None,
+) -> None:
+    """Print K-code, EDI codes, name and confidence of the pill or pills in a photograph."""
+    from pillsnap.identify import ModelError, PillSnap
+    from pillsnap.pictures import PictureError, decode_photo
+
+    try:
+        snap = PillSnap.load(models)
+        picture = decode_photo(photo.read_bytes())
+        answer = snap.identify(picture, mode.value)
+        if annotated:
+            _write_annotated(picture, answer, annotated)
+    except (ModelError, PictureError, OSError, ValueError) as error:
+        typer.echo(f"{photo}: {error}" if not isinstance(error, OSError) else str(error), err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        print(json.dumps({"photo": str(photo), **asdict(answer)}, ensure_ascii=False, indent=2))
+    else:
+        _print_answer(photo, answer)
+
+
+def _print_answer(photo: Path, answer) -> None:
+    if not answer.pills:
+        print(f"{photo}: no pill was found")
+        return
+    table = Table("pill", "K-code", "EDI codes", "name", "confidence", title=str(photo))
+    for number, pill in enumerate(answer.pills, start=1):
+        best = pill.candidates[0]
+        table.add_row(str(number), best.k_code, ", ".join(best.edi_codes) or "-", best.name, f"{best.confidence:.1%}")
+    Console().print(table)
+
+
+def _write_annotated(picture, answer, path: Path) -> None:
+    from PIL import Image
+
+    from pillsnap.draw import Caption, draw_boxes
+    from pillsnap.files import replacing
+
+    captions = [
+        Caption(pill.box, f"{pill.candidates[0].k_code} {pill.candidates[0].confidence:.0%}") for pill in answer.pills
+    ]
+    kinds = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+    if path.suffix.lower() not in kinds:
+        raise ValueError(f"--annotated {path}: the ending must be one of {', '.join(kinds)}")
+    with replacing(path) as temporary:
+        Image.fromarray(draw_boxes(picture, captions)).save(temporary, format=kinds[path.suffix.lower()])
+
+
+@app.command()
+def doctor(
+    stage: Annotated[str, typer.Option(help="stage1 to stage4")] = "stage4",
+    config: Annotated[list[Path] | None, typer.Option(help="Configuration files, later ones win")] = None,
+) -> None:
+    """Say what hardware, disk and versions are here, and whether a stage would fit."""
+    from pillsnap.config import ConfigError, read_config
+    from pillsnap.doctor import examine
+    from pillsnap.sources import SourceError
+
+    try:
+        findings = examine(read_config(*(config or [Path("config.yaml")])), stage)
+    except (ConfigError, SourceError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    table = Table("", "what", "found", "what to do")
+    for finding in findings:
+        table.add_row(finding.verdict.value, finding.what, finding.found, finding.cure)
+    Console(file=sys.stdout).print(table)
+    if any(finding.verdict == "refused" for finding in findings):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
