@@ -45,7 +45,9 @@ def decode_photo(data: bytes) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 raise PictureError("photo_too_large", f"{image.width} x {image.height} pixels, limit {MAX_PIXELS}")
             return _decode(data, image)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise PictureError("photo_too_large", str(error)) from error
+    except UnidentifiedImageError as error:
         raise PictureError("photo_unreadable", str(error).replace("\n", " ")[:200]) from error
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         if isinstance(error, PictureError):

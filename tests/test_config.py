@@ -1,0 +1,76 @@
+"""Configuration: every wrong key or value stops with its cure."""
+
+import copy
+
+import pytest
+import yaml
+from conftest import PROJECT
+
+from pillsnap.config import Config, ConfigError, load_config, merge_into, read_config
+
+DEFAULT = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def changed(path: str, value: object) -> dict:
+    values = copy.deepcopy(DEFAULT)
+    *parents, last = path.split(".")
+    section = values
+    for name in parents:
+        section = section[name]
+    section[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("classifier.epochs", 0, "classifier.epochs = 0: input should be greater than or equal to 1. Edit config.yaml line"),
+        ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: model, weights"),
+        ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
+        ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub' or 'yolo'"),
+        ("plan.val_fraction", 1.4, "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
+        ("detector.image_size", 100, "detector.image_size = 100: input should be a multiple of 32"),
+        ("detector.image_size", 640, "detector.image_size = 640: must not exceed prepare.photo_size"),
+        ("classifier.image_size", 512, "classifier.image_size = 512: must not exceed crops.size"),
+        ("device", "tpu", "device = 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
+        ("seed", "many", "seed = 'many': input should be a valid integer"),
+    ],
+)
+def test_wrong_values_are_explained(path: str, value: object, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(changed(path, value), [PROJECT / "config.yaml"])
+    assert says in str(error.value)
+
+
+def test_the_line_to_edit_is_the_one_of_the_winning_file(tmp_path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("# overlay\nclassifier:\n  epochs: -1\n")
+    with pytest.raises(ConfigError, match=r"classifier\.epochs = -1: .* Edit overlay\.yaml line 3\."):
+        read_config(PROJECT / "config.yaml", overlay)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    values = changed("classifier.epochs", 0)
+    values["seed"] = -1
+    with pytest.raises(ConfigError) as error:
+        load_config(values)
+    assert "classifier.epochs" in str(error.value)
+    assert "seed" in str(error.value)
+
+
+def test_unreadable_file_is_named(tmp_path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: cannot be read as YAML"):
+        read_config(broken)
+
+
+def test_overlays_merge_key_by_key() -> None:
+    target = {"a": {"b": 1, "c": 2}, "d": 3}
+    merge_into(target, {"a": {"c": 5}, "e": {"f": 6}})
+    assert target == {"a": {"b": 1, "c": 5}, "d": 3, "e": {"f": 6}}
+
+
+@pytest.mark.parametrize("overlay", ["examples/pushin-pill.yaml"])
+def test_shipped_overlays_are_valid(overlay: str) -> None:
+    assert isinstance(read_config(PROJECT / "config.yaml", PROJECT / overlay), Config)

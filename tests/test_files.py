@@ -1,0 +1,88 @@
+"""Files appear whole or not at all; training state belongs to one run and one signature."""
+
+import logging
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pillsnap.files import ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
+from pillsnap.training_state import training_state
+
+
+def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replacing_folder_is_whole_or_absent(tmp_path) -> None:
+    path = tmp_path / "folder"
+    with pytest.raises(RuntimeError), replacing_folder(path) as temporary:
+        (temporary / "half").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    for content in ("first", "second"):
+        with replacing_folder(path) as temporary:
+            (temporary / content).write_text(content)
+    assert [file.name for file in path.iterdir()] == ["second"]
+
+
+def test_json_refuses_what_json_cannot_say(tmp_path) -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_hash_sees_names_and_contents(tmp_path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = sha256_of(tmp_path)
+    (tmp_path / ".snakemake_timestamp").write_text("")
+    assert sha256_of(tmp_path) == first
+    (tmp_path / "a").write_text("2")
+    second = sha256_of(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len({first, second, sha256_of(tmp_path)}) == 3
+
+
+def test_shards(tmp_path) -> None:
+    with ShardWriter(tmp_path / "s") as shard:
+        places = [shard.add(data) for data in (b"one", b"", b"three")]
+    with (tmp_path / "s").open("rb") as shard:
+        assert [read_from_shard(shard, *place) for place in places] == [b"one", b"", b"three"]
+        with pytest.raises(ValueError, match="ends before byte 12"):
+            read_from_shard(shard, 4, 8)
+
+
+def test_state_of_another_signature_is_set_aside(tmp_path) -> None:
+    work = tmp_path / "work"
+    with training_state(work, {"seed": 1}) as state:
+        assert not state.finished
+        state.mark_finished()
+    with training_state(work, {"seed": 1}) as state:
+        assert state.finished
+    with training_state(work, {"seed": 2}) as state:
+        assert not state.finished
+    assert (tmp_path / "work.previous" / "finished.json").is_file()
+
+
+def test_a_second_run_waits_for_the_first_and_finds_its_result(tmp_path, caplog) -> None:
+    work = tmp_path / "work"
+    holder = (
+        "import sys, time; from pathlib import Path; from pillsnap.training_state import training_state\n"
+        f"with training_state(Path({str(work)!r}), {{'seed': 1}}) as state:\n"
+        "    print('held', flush=True); time.sleep(1.5); state.mark_finished()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    began = time.monotonic()
+    with caplog.at_level(logging.INFO), training_state(work, {"seed": 1}, poll_seconds=0.2) as state:
+        assert state.finished
+    assert time.monotonic() - began > 0.5
+    assert f"held by process {process.pid}" in caplog.text
+    process.wait()

@@ -1,0 +1,122 @@
+"""Planning: budgets, whole capture groups, nested stages, no drug that cannot be trained."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pillsnap.config import Plan, Stage
+from pillsnap.files import read_json
+from pillsnap.plan_stage import PlanError, hash_order, plan_stage
+from pillsnap.tables import PILLS, PLAN, make_table, read_table, write_table
+
+SETTINGS = Plan(val_fraction=0.2, test_fraction=0.2, combo_fraction=0.3)
+
+
+def pill(image: str, k_code: str, *, domain: str = "single", part: str = "", group: str = "") -> dict:
+    return {
+        "image_id": image,
+        "archive": "TS_1_single",
+        "member": f"{image}.png",
+        "label_member": f"{image}-{k_code}.json",
+        "domain": domain,
+        "part": part,
+        "group": group or image,
+        "k_code": k_code,
+        "edi_codes": "",
+        "drug_name": "",
+        "expected_pills": 1,
+        "width": 976,
+        "height": 1280,
+        "x": 1,
+        "y": 1,
+        "w": 9,
+        "h": 9,
+    }
+
+
+def archive(drugs: int = 12, groups: int = 10, test: int = 4, combos: int = 20) -> pd.DataFrame:
+    rows = []
+    for drug in range(drugs):
+        for group in range(groups):
+            name = f"K-{drug:06d}_{group}"
+            rows += [pill(f"{name}_{shot}", f"K-{drug:06d}", group=name) for shot in range(3)]
+        rows += [pill(f"K-{drug:06d}_t{n}", f"K-{drug:06d}", part="test", group=f"K-{drug:06d}_t{n}") for n in range(test)]
+    for combo in range(combos):
+        pair = [f"K-{combo % drugs:06d}", f"K-{(combo + 1) % drugs:06d}"]
+        for shot in range(3):
+            image = f"combo{combo}_{shot}"
+            rows += [pill(image, k_code, domain="combo", group=f"combo{combo}") for k_code in pair]
+    return make_table(rows, PILLS)
+
+
+def planned(tmp_path, table: pd.DataFrame, *, images: int = 10**6, classes: int = 100, seed: int = 1):
+    write_table(table, tmp_path / "pills.parquet", PILLS)
+    paths = {"plan": tmp_path / "plan.parquet", "summary": tmp_path / "plan.json"}
+    stage = Stage(images=images, classes=classes)
+    plan_stage(pills=[tmp_path / "pills.parquet"], **paths, stage=stage, settings=SETTINGS, seed=seed)
+    return read_table(paths["plan"], PLAN), read_json(paths["summary"])
+
+
+@pytest.mark.parametrize("test", [4, 0])
+def test_capture_groups_stay_on_one_side_and_every_drug_on_all(tmp_path, test) -> None:
+    plan, _ = planned(tmp_path, archive(test=test))
+    assert (plan.groupby("group")["split"].nunique() == 1).all()
+    sides = plan[plan["domain"] == "single"].groupby("k_code")["split"].agg(set)
+    assert (sides == {"train", "val", "test"}).all()
+    assert set(plan.loc[plan["part"] == "test", "split"]) <= {"test"}
+    share = (plan.loc[plan["part"] == "", "split"] == "val").mean()
+    assert 0.1 < share < 0.3
+
+
+def test_all_photos_are_accounted_for(tmp_path) -> None:
+    table = archive()
+    plan, summary = planned(tmp_path, table, images=150, classes=5)
+    photos, labels = table["image_id"].nunique(), len(table)
+    assert plan["image_id"].nunique() + sum(summary["skipped"]["photos"].values()) == photos
+    assert len(plan) + sum(summary["skipped"]["labels"].values()) == labels
+    assert set(summary["skipped"]["photos"]) == {"class_not_in_stage", "over_budget"}
+
+
+@pytest.mark.parametrize("images", [40, 150, 300])
+def test_budget_is_kept_and_balanced(tmp_path, images) -> None:
+    plan, summary = planned(tmp_path, archive(), images=images)
+    assert images - 2 <= summary["used"]["images"] <= images
+    counts = plan[(plan["domain"] == "single") & (plan["split"] == "train")].groupby("k_code").size()
+    assert counts.max() - counts.min() <= 1
+    assert {"single", "combo"} == set(plan["domain"])
+
+
+def test_smaller_stages_are_nested(tmp_path) -> None:
+    table = archive()
+    stages = [planned(tmp_path, table, classes=classes) for classes in (3, 6, 12)]
+    for (small, few), (large, many) in zip(stages, stages[1:], strict=False):
+        assert set(few["classes"]) < set(many["classes"])
+        assert set(small["image_id"]) < set(large["image_id"])
+        sides = large.drop_duplicates("image_id").set_index("image_id")["split"]
+        before = small.drop_duplicates("image_id").set_index("image_id")["split"]
+        assert (before == sides.loc[before.index]).all()
+
+
+def test_order_of_rows_does_not_matter(tmp_path) -> None:
+    table = archive()
+    shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
+    first, _ = planned(tmp_path, table, images=100)
+    second, _ = planned(tmp_path, shuffled, images=100)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_drugs_that_cannot_be_validated_are_left_out(tmp_path) -> None:
+    lonely = make_table([pill("only", "K-999999"), pill("test-only", "K-888888", part="test")], PILLS)
+    plan, summary = planned(tmp_path, pd.concat([archive(), lonely], ignore_index=True))
+    assert summary["classes_left_out"] == ["K-888888", "K-999999"]
+    assert not plan["k_code"].isin(["K-888888", "K-999999"]).any()
+
+
+def test_too_few_drugs_is_an_error(tmp_path) -> None:
+    with pytest.raises(PlanError, match="Only 1 of 1 drugs"):
+        planned(tmp_path, archive(drugs=1, combos=0))
+
+
+def test_hash_order_depends_on_seed_and_key_only() -> None:
+    assert np.array_equal(hash_order(["a", "b"], 1)[::-1], hash_order(["b", "a"], 1))
+    assert not np.array_equal(hash_order(["a", "b"], 1), hash_order(["a", "b"], 2))
