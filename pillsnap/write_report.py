@@ -1,0 +1,86 @@
+"""The report of a stage: one HTML file that opens offline, and its charts as SVG."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pillsnap.files import replacing_folder, write_text
+from pillsnap.report.charts import all_figures
+from pillsnap.report.inputs import read_inputs
+from pillsnap.report.page import render_page
+
+log = logging.getLogger(__name__)
+
+
+def write_report(
+    *,
+    stage: str,
+    metrics: Path,
+    accuracy: Path,
+    latency: Path,
+    resources: Path,
+    examples: Path,
+    plan_summary: Path,
+    manifest_summary: Path,
+    quarantine: Path,
+    classes: Path,
+    detector_history: Path,
+    classifier_history: Path,
+    detector_record: Path,
+    classifier_record: Path,
+    crops_summary: Path,
+    parity: Path,
+    durations: Path,
+    report: Path,
+    figures: Path,
+    config: dict[str, Any],
+    targets: dict[str, float | None],
+    source_kind: str,
+) -> None:
+    """Write what was asked, what was measured, and where it comes from.
+
+    Args:
+        stage: its name.
+        metrics, accuracy, latency, resources, examples: of `run_benchmark`; `examples` is a folder.
+        plan_summary: of `plan_stage`.
+        manifest_summary, quarantine, classes: of `build_manifest`.
+        detector_history, detector_record: of `train_detector`.
+        classifier_history, classifier_record: of `train_classifier`.
+        crops_summary: of `cut_crops`.
+        parity: of `export_onnx`.
+        durations: folder of Snakemake's benchmark files; may be missing.
+        report: written, HTML.
+        figures: folder, written whole: the report's charts as SVG.
+        config: the whole resolved configuration, JSON values.
+        targets: of the stage; `None` where there is no target.
+        source_kind: `synthetic`, `aihub` or `yolo`.
+    """
+    inputs = read_inputs(
+        stage=stage,
+        source_kind=source_kind,
+        config=config,
+        targets=targets,
+        json_files={
+            "metrics": metrics,
+            "accuracy": accuracy,
+            "latency": latency,
+            "resources": resources,
+            "plan": plan_summary,
+            "manifest": manifest_summary,
+            "classes": classes,
+            "detector_record": detector_record,
+            "classifier_record": classifier_record,
+            "crops": crops_summary,
+            "parity": parity,
+        },
+        histories={"detector_history": detector_history, "classifier_history": classifier_history},
+        quarantine=quarantine,
+        examples=examples,
+        durations=durations,
+    )
+    drawn = all_figures(inputs)
+    with replacing_folder(figures) as folder:
+        for figure in drawn:
+            write_text(folder / f"{figure.name}.svg", figure.standalone + "\n")
+    write_text(report, render_page(inputs, drawn))
+    log.info("%s: %d figures, %d bytes", report, len(drawn), report.stat().st_size)

@@ -44,16 +44,17 @@ def draw_pill(drug: Drug, view: View, rng: np.random.Generator) -> Patch:
     rise = wall * tilt_cosine * view.scale
     top = _outline(drug, *_to_pill(u, v + rise / 2, view, tilt_sine))
     silhouette = top.copy()
-    for step in np.linspace(-0.5, 0.5, 7)[:-1]:
+    for step in (-0.25, 0.0, 0.25, 0.5) if rise > 0.5 else ():
         np.minimum(silhouette, _outline(drug, *_to_pill(u, v - step * rise, view, tilt_sine)), out=silhouette)
     alpha = np.clip(0.5 - silhouette * view.scale, 0, 1)
     a, b = _to_pill(u, v + rise / 2, view, tilt_sine)
     height, marks = _relief(drug, a, b, top, view.side)
     normal = _normals(height, view.scale, tilt_sine)
     on_wall = np.clip(top * view.scale + 0.5, 0, 1)[..., None]
-    normal = _unit(normal * (1 - on_wall) + _wall_normals(silhouette) * on_wall)
+    if rise > 0.5:
+        normal = _unit(*cv2.split(normal * (1 - on_wall) + _wall_normals(silhouette) * on_wall))
     albedo = _albedo(drug, a, b, marks, size, rng)
-    colour = _shade(albedo, normal, drug, view, top * view.scale)
+    colour = _shade(albedo, normal, drug, view)
     return Patch(colour, alpha.astype(np.float32), drug.thick * view.scale)
 
 
@@ -123,7 +124,6 @@ def _imprint_mask(text: str, drug: Drug, a: np.ndarray, b: np.ndarray) -> np.nda
     """Coverage of the imprint at pill coordinates: float32, 0 to 1."""
     if not text:
         return np.zeros_like(a)
-    per_mm = 24
     font = ImageFont.load_default(size=120)
     left, top, right, bottom = font.getbbox(text, stroke_width=2)
     image = Image.new("L", (right - left + 24, bottom - top + 24))
@@ -134,24 +134,22 @@ def _imprint_mask(text: str, drug: Drug, a: np.ndarray, b: np.ndarray) -> np.nda
     scale_x, scale_y = mask.shape[1] / width_mm, mask.shape[0] / height_mm
     map_x = (a * scale_x + mask.shape[1] / 2).astype(np.float32)
     map_y = (b * scale_y + mask.shape[0] / 2).astype(np.float32)
-    del per_mm
     return cv2.remap(mask, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).astype(np.float32) / 255
 
 
 def _normals(height: np.ndarray, scale: float, tilt_sine: float) -> np.ndarray:
-    slope_y, slope_x = np.gradient(cv2.GaussianBlur(height, (0, 0), 0.8) * scale)
-    normal = np.dstack([-slope_x, -slope_y / tilt_sine, np.ones_like(height)])
-    return _unit(normal)
+    slope_y, slope_x = np.gradient(cv2.GaussianBlur(height, (0, 0), 0.8) * np.float32(scale))
+    return _unit(-slope_x, -slope_y / np.float32(tilt_sine), np.ones_like(height))
 
 
 def _wall_normals(silhouette: np.ndarray) -> np.ndarray:
     slope_y, slope_x = np.gradient(cv2.GaussianBlur(silhouette, (0, 0), 1.5))
-    flat = _unit(np.dstack([slope_x, slope_y, np.zeros_like(slope_x)]))
-    return flat * 0.9 + np.array([0, 0, 0.35], np.float32)
+    return _unit(slope_x, slope_y, np.hypot(slope_x, slope_y) * np.float32(0.39))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.sqrt((vectors**2).sum(axis=2, keepdims=True)), 1e-6)
+def _unit(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Vectors of length 1: float32 (H, W, 3)."""
+    return cv2.merge([x, y, z]) / np.maximum(np.sqrt(x * x + y * y + z * z), np.float32(1e-6))[..., None]
 
 
 def _albedo(drug: Drug, a: np.ndarray, b: np.ndarray, marks: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -170,15 +168,14 @@ def _albedo(drug: Drug, a: np.ndarray, b: np.ndarray, marks: np.ndarray, size: i
     return colour * (1 - strength) + ink * strength
 
 
-def _shade(albedo: np.ndarray, normal: np.ndarray, drug: Drug, view: View, depth_px: np.ndarray) -> np.ndarray:
+def _shade(albedo: np.ndarray, normal: np.ndarray, drug: Drug, view: View) -> np.ndarray:
     light = np.array(view.light, np.float32)
     diffuse = np.clip(normal @ light, 0, 1)
     if drug.soft:  # light passes through: the far side glows, the edge is deeper in colour
         through = np.clip(-(normal[..., :2] @ light[:2]), 0, 1)
         diffuse = 0.45 * diffuse + 0.5 * through + 0.25
-    ambient = 0.36 + 0.2 * normal[..., 2]
-    # crevices and the foot of the pill get less light from around
-    shaded = albedo * (ambient + 0.72 * diffuse)[..., None] * np.array(view.warmth, np.float32)
+    ambient = 0.30 + 0.18 * normal[..., 2]
+    shaded = albedo * (ambient + 0.66 * diffuse)[..., None] * np.array(view.warmth, np.float32)
     half = light + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
     facing = np.clip(normal @ half, 0, 1)

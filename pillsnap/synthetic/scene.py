@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 976, 1280
 SINGLE_SCALE, COMBO_SCALE = 18.5, 16.5
 """Pixels a millimetre: a 12 mm tablet is about 220 pixels long in a single-pill photograph."""
 
-_BACKGROUNDS = {0: (34, 33, 35), 1: (58, 96, 158), 2: (196, 196, 192)}
+_BACKGROUNDS = {0: (34, 33, 35), 1: (56, 94, 156), 2: (192, 192, 189)}
 _LAMPS = {  # light code: azimuth and elevation in degrees, colour of the light
     0: (-125.0, 52.0, (1.0, 1.0, 1.0)),
     1: (-50.0, 44.0, (1.03, 1.0, 0.95)),
@@ -60,12 +60,13 @@ def render_photo(
         view = View(turn, shot.latitude, scale, side, light, warmth)
         patches.append(draw_pill(drug, view, rng))
     places = _places(patches, rng)
-    canvas = _background(shot, rng)
-    _cast_shadows(canvas, patches, places, light)
+    illumination = _illumination(light, rng) * (1 - _shadows(patches, places, light))
+    exposure = np.array(warmth) * rng.normal(1, 0.02) * (1 + rng.normal(0, 0.006, 3))
+    canvas = _backdrop(shot, exposure, illumination, rng)
     owner = np.zeros((HEIGHT, WIDTH), np.uint8)
     for number, (patch, place) in enumerate(zip(patches, places, strict=True), start=1):
-        _paste(canvas, owner, patch, place, number)
-    photo = _sensor(canvas, light, warmth, rng)
+        _paste(canvas, owner, patch, place, number, exposure)
+    photo = _sensor(canvas, rng)
     return photo, [_extent(owner == number) for number in range(1, len(pills) + 1)]
 
 
@@ -131,33 +132,32 @@ def _texture() -> np.ndarray:
 
 
 @cache
-def _noise() -> np.ndarray:
-    """Sensor noise of a larger frame, float32 of deviation 1; slightly smeared, as demosaicing does."""
+def _noise() -> tuple[np.ndarray, ...]:
+    """Sensor noise of a larger frame at three strengths, int8; slightly smeared, as demosaicing does."""
     noise = key_rng(0, "sensor").normal(0, 1, (HEIGHT + 256, WIDTH + 256, 3)).astype(np.float32)
-    return cv2.GaussianBlur(noise, (0, 0), 0.55) * 1.5
+    noise = cv2.GaussianBlur(noise, (0, 0), 0.55) * 1.5
+    return tuple(np.clip(np.round(noise * strength), -100, 100).astype(np.int8) for strength in (1.6, 2.2, 2.8))
 
 
-def _background(shot: Shot, rng: np.random.Generator) -> np.ndarray:
+def _backdrop(shot: Shot, exposure: np.ndarray, illumination: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     texture = _texture()
     top, left = int(rng.integers(0, 400)), int(rng.integers(0, 400))
     part = texture[top : top + HEIGHT, left : left + WIDTH]
     if shot.latitude < 90:  # seen at a slant, threads crowd together towards the far side
-        near, far = 1.0, np.sin(np.radians(shot.latitude)) ** 2
+        inset = WIDTH * (1 - np.sin(np.radians(shot.latitude)) ** 2) * 0.18
         corners = np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
-        inset = WIDTH * (near - far) * 0.18
-        target = np.array([[-0, 0], [WIDTH, 0], [WIDTH + inset, HEIGHT], [-inset, HEIGHT]], np.float32)
-        part = cv2.warpPerspective(
-            part, cv2.getPerspectiveTransform(corners, target), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT
-        )
-    colour = np.array(_BACKGROUNDS[shot.background], np.float32) * (1 + rng.normal(0, 0.03, 3))
-    strength = (1.6, 2.6, 2.2)[shot.background]
-    return colour.astype(np.float32)[None, None] + part[..., None] * np.float32(strength)
+        target = np.array([[0, 0], [WIDTH, 0], [WIDTH + inset, HEIGHT], [-inset, HEIGHT]], np.float32)
+        slant = cv2.getPerspectiveTransform(corners, target)
+        part = cv2.warpPerspective(part, slant, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+    part = part * np.float32((1.8, 3.0, 2.6)[shot.background])
+    colour = np.array(_BACKGROUNDS[shot.background]) * exposure * (1 + rng.normal(0, 0.01, 3))
+    return cv2.merge([cv2.convertScaleAbs((part + np.float32(value)) * illumination) for value in colour])
 
 
-def _cast_shadows(
-    canvas: np.ndarray, patches: Sequence[Patch], places: Sequence[tuple[int, int]], light: tuple[float, float, float]
-) -> None:
-    """Darken the backdrop: a soft shadow away from the lamp, and a dark seam where a pill touches the ground."""
+def _shadows(
+    patches: Sequence[Patch], places: Sequence[tuple[int, int]], light: tuple[float, float, float]
+) -> np.ndarray:
+    """Share of light that the backdrop lacks: a soft shadow away from the lamp, a dark seam where a pill lies."""
     small = 4  # shadows are soft: a quarter of the resolution is enough
     shape = (HEIGHT // small, WIDTH // small)
     cast, contact = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -169,8 +169,8 @@ def _cast_shadows(
         _stamp(contact, alpha, x // small, y // small)
     cast = cv2.GaussianBlur(cast, (0, 0), 4.5)
     contact = cv2.GaussianBlur(contact, (0, 0), 2.0)
-    dark = cv2.resize(np.clip(0.42 * cast + 0.4 * contact, 0, 0.75), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    canvas *= (1 - dark)[..., None]
+    dark = np.clip(0.42 * cast + 0.4 * contact, 0, 0.75)
+    return cv2.resize(dark, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
 
 
 def _stamp(target: np.ndarray, alpha: np.ndarray, x: int, y: int) -> None:
@@ -181,11 +181,13 @@ def _stamp(target: np.ndarray, alpha: np.ndarray, x: int, y: int) -> None:
         np.maximum(part, alpha[y0 - y : y1 - y, x0 - x : x1 - x], out=part)
 
 
-def _paste(canvas: np.ndarray, owner: np.ndarray, patch: Patch, place: tuple[int, int], number: int) -> None:
+def _paste(
+    canvas: np.ndarray, owner: np.ndarray, patch: Patch, place: tuple[int, int], number: int, exposure: np.ndarray
+) -> None:
     (x, y), (height, width) = place, patch.alpha.shape
     part = canvas[y : y + height, x : x + width]
-    alpha = patch.alpha[..., None]
-    part += (patch.colour - part) * alpha
+    mixed = part + (patch.colour * exposure.astype(np.float32) - part) * patch.alpha[..., None]
+    part[:] = np.clip(mixed, 0, 255).astype(np.uint8)
     owner[y : y + height, x : x + width][patch.alpha > 0.5] = number
 
 
@@ -195,16 +197,16 @@ def _frame_axes() -> tuple[np.ndarray, np.ndarray]:
     return x / WIDTH - 0.5, y / HEIGHT - 0.5
 
 
-def _sensor(
-    canvas: np.ndarray, light: tuple[float, float, float], warmth: tuple[float, float, float], rng: np.random.Generator
-) -> np.ndarray:
-    """Uneven light, vignetting, exposure and white balance of the shot, lens blur, noise; uint8."""
+def _illumination(light: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
+    """Uneven light: brighter towards the lamp, darker in the corners; float32 (1280, 976) around 1."""
     x, y = _frame_axes()
-    fall_off = 1 + 0.16 * (x * light[0] + y * light[1]) - 0.22 * (x * x + y * y)
-    exposure = np.array(warmth, np.float32) * np.float32(rng.normal(1, 0.03)) * (1 + rng.normal(0, 0.008, 3))
-    canvas *= fall_off[..., None] * exposure.astype(np.float32)
+    slope = np.float32(rng.uniform(0.12, 0.22))
+    return 1 + slope * (x * np.float32(light[0]) + y * np.float32(light[1])) - np.float32(0.25) * (x * x + y * y)
+
+
+def _sensor(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lens blur and sensor noise; uint8."""
     blurred = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.6, 1.0)))
-    noise = _noise()
+    noise = _noise()[int(rng.integers(0, 3))]
     top, left = (int(value) for value in rng.integers(0, 256, 2))
-    blurred += noise[top : top + HEIGHT, left : left + WIDTH] * np.float32(rng.uniform(1.6, 2.8))
-    return np.clip(blurred, 0, 255).astype(np.uint8)
+    return cv2.add(blurred, noise[top : top + HEIGHT, left : left + WIDTH], dtype=cv2.CV_8U)

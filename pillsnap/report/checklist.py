@@ -1,0 +1,143 @@
+"""Checklists before, during and after a run; every line is computed from a file and can fail."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pillsnap.report.facts import Training, account, training
+from pillsnap.report.formats import count, figure, listing, percent, plural, tiny
+from pillsnap.report.inputs import Inputs
+from pillsnap.report.timing import RULES
+from pillsnap.report.verdict import MET, NO_TARGET, Statement, improving, state_of, verdicts
+
+
+def checklists(inputs: Inputs) -> dict[str, list[Statement]]:
+    """Statements by `Before`, `During` and `After`."""
+    return {"Before: data": _before(inputs), "During: training": _during(inputs), "After: delivery": _after(inputs)}
+
+
+def _before(inputs: Inputs) -> list[Statement]:
+    manifest, used, asked = inputs.manifest, inputs.plan["used"], inputs.plan["asked"]
+    balances = [account(kind, manifest[kind]) for kind in ("photos", "labels")]
+    quarantined, kept = balances[0].quarantined, balances[0].kept
+    share = quarantined / (quarantined + kept) if quarantined + kept else 0.0
+    limit = inputs.config["manifest"]["max_quarantined_fraction"]
+    leaks = manifest["groups_on_two_sides"]
+    trained = manifest["splits"]["train"]["classes"]
+    within = used["images"] <= asked["images"] and used["classes"] <= asked["classes"]
+    return [
+        Statement(
+            f"Every {one.kind[:-1]} that was read is accounted for",
+            f"{count(one.read)} read, {count(one.kept + one.quarantined + one.skipped)} accounted for",
+            state_of(one.balances),
+        )
+        for one in balances
+    ] + [
+        Statement("The quarantine is within its limit", f"{percent(share, 2)} of at most {percent(limit)}", state_of(share <= limit)),
+        Statement("No capture group stands on two sides of the split", plural(leaks, "such group"), state_of(leaks == 0)),
+        Statement(
+            "Every drug has a training pill",
+            f"{count(trained)} of {plural(len(inputs.classes), 'drug')}",
+            state_of(trained == len(inputs.classes)),
+        ),
+        Statement(
+            "The stage stays within its budget",
+            f"{plural(used['images'], 'photo')}, {plural(used['classes'], 'drug')}",
+            state_of(within),
+        ),
+    ]
+
+
+def _during(inputs: Inputs) -> list[Statement]:
+    detector, classifier = training(inputs, "detector"), training(inputs, "classifier")
+    return [
+        _ended("Detector", detector, inputs.detector_history),
+        _ended("Classifier", classifier, inputs.classifier_history),
+        _fell("detector's box loss", inputs.detector_history, "box_loss"),
+        _fell("classifier's loss", inputs.classifier_history, "loss"),
+        improving(inputs.detector_history),
+        _complete(inputs.detector_history, inputs.classifier_history),
+        _one_commit(inputs),
+    ]
+
+
+def _ended(name: str, one: Training, history: Sequence[Mapping[str, float | None]]) -> Statement:
+    done = len(history) >= one.asked or (one.best is not None and one.done - one.best >= one.patience)
+    how = f"{count(one.done)} of {plural(one.asked, 'epoch')}"
+    if done and one.done < one.asked:
+        how += f", stopped early (patience {one.patience})"
+    return Statement(f"{name}: the training ran to its end", how, state_of(done))
+
+
+def _fell(name: str, history: Sequence[Mapping[str, float | None]], column: str) -> Statement:
+    values = [row[column] for row in history if row[column] is not None]
+    text = f"The {name} fell from the first epoch to the last"
+    if len(values) < 2:
+        return Statement(text, "too few epochs", state_of(None))
+    return Statement(text, f"{values[0]:.3g} → {values[-1]:.3g}", state_of(values[-1] < values[0]))
+
+
+def _complete(*histories: Sequence[Mapping[str, float | None]]) -> Statement:
+    gaps = sum(value is None for history in histories for row in history for value in row.values())
+    return Statement("Every epoch has all its figures", plural(gaps, "gap"), state_of(gaps == 0))
+
+
+def _one_commit(inputs: Inputs) -> Statement:
+    commits = [part["commit"] for part in (inputs.detector_record, inputs.classifier_record, inputs.resources)]
+    hashes = {commit["hash"] for commit in commits}
+    dirty = any(commit["dirty"] for commit in commits)
+    known = "" not in hashes
+    fact = plural(len(hashes), "commit") if known else "outside a repository"
+    return Statement(
+        "Both trainings and the benchmark come from one commit without local changes",
+        fact + (", with local changes" if dirty else ""),
+        state_of(known and len(hashes) == 1 and not dirty),
+    )
+
+
+def _after(inputs: Inputs) -> list[Statement]:
+    onnx, tested = inputs.config["onnx"], len(inputs.accuracy["by_drug"])
+    same_list = inputs.classifier_record["inputs"]["classes"] == inputs.hashes["classes"]
+    return [
+        Statement(
+            "The classifier was trained on this very class list",
+            "same SHA-256" if same_list else "another SHA-256",
+            state_of(same_list),
+        ),
+        _parity("Detector", figure(inputs.parity, "detector.max_box_error_px"), onnx["max_box_error"], "px"),
+        _parity("Classifier", figure(inputs.parity, "classifier.max_logit_error"), onnx["max_logit_error"], "in a logit"),
+        Statement(
+            "Every drug has a test pill",
+            f"{count(tested)} of {plural(len(inputs.classes), 'drug')}",
+            state_of(tested == len(inputs.classes)),
+        ),
+        _both_domains(inputs.metrics),
+        _all_timed(inputs),
+        *_targets(inputs),
+    ]
+
+
+def _parity(name: str, error: float | None, allowed: float, unit: str) -> Statement:
+    fact = f"at most {tiny(error)} {unit}, allowed {tiny(allowed)}"
+    return Statement(f"{name}: ONNX Runtime answers like PyTorch", fact, state_of(None if error is None else error <= allowed))
+
+
+def _both_domains(metrics: Mapping[str, Any]) -> Statement:
+    found = [mode for mode in ("single", "combo") if figure(metrics, f"latency.{mode}.p95_ms") is not None]
+    fact = listing(found) if found else "none"
+    return Statement("Single and combo photographs were tested and timed", fact, state_of(len(found) == 2))
+
+
+def _all_timed(inputs: Inputs) -> Statement:
+    # only the built-in source has a rule that draws photographs
+    wanted = [rule for rule in RULES if rule != "make_synthetic_archive" or inputs.source_kind == "synthetic"]
+    missing = sorted(set(wanted) - {time.rule for time in inputs.times})
+    fact = f"no duration of {listing(missing)}" if missing else plural(len(wanted), "rule")
+    return Statement("The duration of every rule is known", fact, state_of(not missing))
+
+
+def _targets(inputs: Inputs) -> list[Statement]:
+    asked = [verdict for verdict in verdicts(inputs.targets, inputs.metrics) if verdict.state != NO_TARGET]
+    if not asked:
+        return []
+    met = sum(verdict.state == MET for verdict in asked)
+    return [Statement("Every target of the stage is met", f"{met} of {len(asked)}", state_of(met == len(asked)))]

@@ -1,0 +1,252 @@
+"""Tables of facts out of the inputs; nothing here knows of HTML."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
+from pillsnap.report.formats import count, decimal, duration, figure, milliseconds, percent, size, tiny
+from pillsnap.report.inputs import Inputs
+
+STEPS = ("decode", "detector", "crop", "classifier", "total")
+PERCENTILES = ("p50", "p95", "p99")
+WORST_DRUGS = 15
+
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where everything of one kind (`photos`, `labels`) that was read went."""
+
+    kind: str
+    read: int
+    kept: int
+    quarantined: int
+    skipped: int
+
+    @property
+    def balances(self) -> bool:
+        """Whether read = kept + quarantined + skipped."""
+        return self.read == self.kept + self.quarantined + self.skipped
+
+
+def account(kind: str, values: Mapping[str, Any]) -> Account:
+    """The account of one kind out of the manifest's summary."""
+    sums = {outcome: sum(values[outcome].values()) for outcome in ("quarantined", "skipped")}
+    return Account(kind, values["read"], values["kept"], **sums)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """How many photographs and labels one reason took, and what it means."""
+
+    name: str
+    photos: int
+    labels: int
+    meaning: str
+
+
+def reasons(manifest: Mapping[str, Any], outcome: str) -> list[Reason]:
+    """Reasons of an outcome (`quarantined`, `skipped`) that occurred, most frequent first."""
+    meanings = {"quarantined": QUARANTINED, "skipped": SKIPPED}[outcome]
+    photos, labels = (manifest[kind][outcome] for kind in ("photos", "labels"))
+    found = [
+        Reason(name, photos.get(name, 0), labels.get(name, 0), meanings.get(name, "")) for name in {**photos, **labels}
+    ]
+    return sorted(found, key=lambda reason: (-reason.photos - reason.labels, reason.name))
+
+
+def repairs(manifest: Mapping[str, Any]) -> Rows:
+    """Repairs that were made: name, how often, meaning."""
+    return [[name, count(number), REPAIRED.get(name, "")] for name, number in manifest["repaired"].items()]
+
+
+def budget(plan: Mapping[str, Any]) -> Rows:
+    """Photographs and drugs: asked at most, used, share."""
+    asked, used = plan["asked"], plan["used"]
+    return [
+        [word, count(asked[key]), count(used[key]), percent(used[key] / asked[key])]
+        for key, word in (("images", "Photographs"), ("classes", "Drugs"))
+    ]
+
+
+def splits(manifest: Mapping[str, Any]) -> Rows:
+    """Composition of each side of the split; photographs and pills are summed, drugs and groups are not disjoint sums."""
+    columns = ("photos", "pills", "single", "combo", "groups", "classes")
+    names = {"train": "Training", "val": "Validation", "test": "Test"}
+    rows = [[names[key], *(count(side[column]) for column in columns)] for key, side in manifest["splits"].items()]
+    summed = [count(sum(side[column] for side in manifest["splits"].values())) for column in columns[:4]]
+    return [*rows, ["All", *summed, "", ""]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training: epochs asked and done, best epoch with its figure, patience, seconds an epoch."""
+
+    asked: int
+    done: int
+    best: int | None
+    best_value: float | None
+    patience: int
+    seconds_per_epoch: float | None
+
+
+def training(inputs: Inputs, model: str) -> Training:
+    """Facts of the training of `detector` or `classifier`.
+
+    The detector's best epoch is that of the highest validation mAP@0.5:0.95, as ultralytics chooses it; the
+    classifier's is that of the highest validation top-1.
+    """
+    history = inputs.detector_history if model == "detector" else inputs.classifier_history
+    column = "map50_95" if model == "detector" else "val_top1"
+    scored = [row for row in history if row[column] is not None]
+    best = max(scored, key=lambda row: row[column], default=None)
+    seconds = [row["seconds"] for row in history if row["seconds"] is not None]
+    # ultralytics counts seconds from the start of the training, ours counts each epoch's
+    total = (seconds[-1] if model == "detector" else sum(seconds)) if seconds else None
+    settings = inputs.config[model]
+    return Training(
+        asked=settings["epochs"],
+        done=int(max((row["epoch"] for row in history), default=0)),
+        best=int(best["epoch"]) if best else None,
+        best_value=best[column] if best else None,
+        patience=settings["patience"],
+        seconds_per_epoch=total / len(seconds) if seconds else None,
+    )
+
+
+def training_rows(inputs: Inputs) -> Rows:
+    """Both trainings side by side."""
+    both = [training(inputs, model) for model in ("detector", "classifier")]
+    settings = [inputs.config[model] for model in ("detector", "classifier")]
+    return [
+        ["Model", *(part["model"] for part in settings)],
+        ["Input", *(f"{part['image_size']} px" for part in settings)],
+        ["Epochs done, of asked", *(f"{one.done} of {one.asked}" for one in both)],
+        ["Best epoch", *(count(one.best) for one in both)],
+        ["Its validation mAP@0.5:0.95, top-1", *(percent(one.best_value, 2) for one in both)],
+        ["Time per epoch", *(duration(one.seconds_per_epoch) for one in both)],
+        ["Device", *(record["device"] for record in (inputs.detector_record, inputs.classifier_record))],
+    ]
+
+
+def found_rows(inputs: Inputs) -> Rows:
+    """How many pills the detector finds, and boxes that are no pill."""
+    rows = []
+    for part, word in (("train", "Training"), ("val", "Validation")):
+        crops = inputs.crops.get(part, {})
+        share = crops["found_by_detector"] / crops["pills"] if crops.get("pills") else None
+        rows.append([word, count(crops.get("pills")), percent(share), decimal(crops.get("mean_iou"), 3), decimal(None)])
+    for mode in ("single", "combo"):
+        found, extra = (figure(inputs.metrics, f"pipeline.{mode}_{what}") for what in ("found", "extra_per_photo"))
+        pills = figure(inputs.accuracy, f"classifier.{mode}.pills")
+        rows.append([f"Test, {mode} (whole answers)", count(pills), percent(found), decimal(None), decimal(extra)])
+    return rows
+
+
+def domain_rows(accuracy: Mapping[str, Any]) -> Rows:
+    """The classifier's figures: all test pills, single, combo."""
+    rows = []
+    for word, path in (("All test pills", ""), ("Single", "single."), ("Combo", "combo.")):
+        shares = [percent(figure(accuracy, f"classifier.{path}{name}"), 2) for name in ("top1", "top5", "macro_f1")]
+        rows.append([word, count(figure(accuracy, f"classifier.{path}pills")), *shares])
+    return rows
+
+
+def pipeline_rows(metrics: Mapping[str, Any]) -> Rows:
+    """Whole answers by domain: found, found and named right, boxes that are no pill."""
+    return [
+        [
+            word,
+            percent(figure(metrics, f"pipeline.{mode}_found"), 2),
+            percent(figure(metrics, f"pipeline.{mode}_correct"), 2),
+            decimal(figure(metrics, f"pipeline.{mode}_extra_per_photo")),
+        ]
+        for mode, word in (("single", "Single"), ("combo", "Combo"))
+    ]
+
+
+def worst_drugs(by_drug: Sequence[Mapping[str, Any]]) -> Rows:
+    """The drugs with the lowest top-1, of those that are not always right."""
+    wrong = sorted((drug for drug in by_drug if drug["top1"] < 1), key=lambda drug: (drug["top1"], -drug["pills"], drug["k_code"]))
+    return [[drug["k_code"], drug["name"], count(drug["pills"]), percent(drug["top1"])] for drug in wrong[:WORST_DRUGS]]
+
+
+def latency_rows(latency: Mapping[str, Any]) -> Rows:
+    """Milliseconds by step: the three percentiles of single, then of combo."""
+    return [
+        [
+            "Whole answer" if step == "total" else step.capitalize(),
+            *(milliseconds(figure(latency, f"{mode}.{step}.{p}_ms")) for mode in ("single", "combo") for p in PERCENTILES),
+        ]
+        for step in STEPS
+    ]
+
+
+def parity_rows(inputs: Inputs) -> Rows:
+    """ONNX Runtime against PyTorch: what was compared, largest differences, what is allowed."""
+    parity, allowed = inputs.parity, inputs.config["onnx"]
+    detector, classifier = parity["detector"], parity["classifier"]
+    return [
+        ["Box coordinates", f"{count(detector['photos'])} photos", f"{tiny(detector['max_box_error_px'])} px", f"{tiny(allowed['max_box_error'])} px"],
+        ["Detection scores", f"{count(detector['photos'])} photos", tiny(detector["max_score_error"]), ""],
+        ["Logits", f"{count(classifier['crops'])} crops", tiny(classifier["max_logit_error"]), tiny(allowed["max_logit_error"])],
+        ["Same drug named", f"{count(classifier['crops'])} crops", percent(classifier["same_top1"], 2), ""],
+    ]
+
+
+def time_rows(inputs: Inputs) -> Rows:
+    """Each rule's jobs, duration, processor time and peak memory, and the sum."""
+    rows = [
+        [time.rule, count(time.jobs), duration(time.seconds), duration(time.cpu_seconds), size(time.peak_memory)]
+        for time in inputs.times
+    ]
+    if not rows:
+        return []
+    peak = _largest(time.peak_memory for time in inputs.times)
+    cpu = [time.cpu_seconds for time in inputs.times if time.cpu_seconds is not None]
+    total = [count(sum(time.jobs for time in inputs.times)), duration(sum(time.seconds for time in inputs.times))]
+    return [*rows, ["All jobs", *total, duration(sum(cpu) if cpu else None), size(peak)]]
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def made_by(inputs: Inputs) -> Rows:
+    """Commit, seed and device of both trainings and the benchmark."""
+    parts = (
+        ("Detector", inputs.detector_record, inputs.detector_record["seed"]),
+        ("Classifier", inputs.classifier_record, inputs.classifier_record["seed"]),
+        ("Benchmark", inputs.resources, inputs.config["seed"]),
+    )
+    return [[word, _commit(part["commit"]), str(seed), part["device"]] for word, part, seed in parts]
+
+
+def _commit(commit: Mapping[str, Any]) -> str:
+    if not commit["hash"]:
+        return "outside a repository"
+    return commit["hash"][:12] + (" + local changes" if commit["dirty"] else "")
+
+
+def machine_rows(inputs: Inputs) -> Rows:
+    """The benchmark's machine and what the delivered models weigh."""
+    used = inputs.resources
+    return [
+        ["Device", used["device"]],
+        ["Threads", count(used["threads"])],
+        ["Memory of the machine", size(used["memory_total_bytes"])],
+        ["Peak memory of the benchmark", size(used["peak_memory_bytes"])],
+        *([f"Model {name}", size(value)] for name, value in used["model_bytes"].items()),
+    ]
+
+
+def input_hashes(inputs: Inputs) -> Rows:
+    """SHA-256 of what the trainings and this report were made from."""
+    rows = [
+        [f"{word}: {role}", digest]
+        for word, record in (("Detector", inputs.detector_record), ("Classifier", inputs.classifier_record))
+        for role, digest in record["inputs"].items()
+    ]
+    return rows + [[f"Report: {role}", digest] for role, digest in inputs.hashes.items()]

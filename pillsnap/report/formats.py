@@ -1,0 +1,83 @@
+"""Numbers as people read them; what was not measured is a dash."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "–"
+_SPACE = "\u202f"  # narrow and unbreakable: a number stays with its unit
+
+
+def figure(values: Mapping[str, Any], path: str) -> float | None:
+    """A number out of nested mappings by its dotted path.
+
+    Returns:
+        the number; `None` where it is missing, null, or negative, which is pycocotools' way to say undefined.
+    """
+    value: Any = values
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return None if value is None or value < 0 else value
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction as percent; `digits` after the point."""
+    return MISSING if value is None else f"{value * 100:.{digits}f}{_SPACE}%"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separators."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """A number with thousands separators and `digits` after the point."""
+    return MISSING if value is None else f"{value:,.{digits}f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds: two digits after the point below 10, one below 100, none above."""
+    if value is None:
+        return MISSING
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}{_SPACE}ms"
+
+
+def size(value: float | None) -> str:
+    """Bytes in decimal units."""
+    if value is None:
+        return MISSING
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            break
+        value /= 1000
+    else:
+        unit = "GB"
+    return f"{value:,.{0 if unit == 'B' or value >= 100 else 1}f}{_SPACE}{unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as the two largest units that matter, such as `2 h 05 min`."""
+    if seconds is None:
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f}{_SPACE}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{_SPACE}s"
+    if whole < 3600:
+        return f"{whole // 60}{_SPACE}min {whole % 60:02d}{_SPACE}s"
+    return f"{whole // 3600:,}{_SPACE}h {whole % 3600 // 60:02d}{_SPACE}min"
+
+
+def tiny(value: float | None) -> str:
+    """A small error in two significant digits, such as `3.8e-06`."""
+    return MISSING if value is None else f"{value:.2g}"
+
+
+def plural(number: float, word: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{count(number)} {word}" if number == 1 else f"{count(number)} {word}s"
+
+
+def listing(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,105 @@
+"""Everything the report reads, read once."""
+
+import csv
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pillsnap.files import read_json, sha256_of
+from pillsnap.history import read_history
+from pillsnap.report.timing import RuleTime, rule_times
+
+FIRST_ROWS = 25
+"""Rows of the quarantine list that the page shows."""
+
+History = list[dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A stage's measured facts, as the rules wrote them.
+
+    Attributes:
+        stage, source_kind, config, targets: what was asked.
+        metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
+            parity: content of the JSON files of those names.
+        detector_history, classifier_history: one mapping an epoch.
+        quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
+        examples, examples_folder: index of the pictures and the folder that it names files of.
+        times: measured duration of each rule, in the order of the pipeline.
+        hashes: SHA-256 of every file read, by role.
+    """
+
+    stage: str
+    source_kind: str
+    config: dict[str, Any]
+    targets: dict[str, float | None]
+    metrics: dict[str, Any]
+    accuracy: dict[str, Any]
+    latency: dict[str, Any]
+    resources: dict[str, Any]
+    plan: dict[str, Any]
+    manifest: dict[str, Any]
+    classes: list[dict[str, Any]]
+    detector_record: dict[str, Any]
+    classifier_record: dict[str, Any]
+    crops: dict[str, Any]
+    parity: dict[str, Any]
+    detector_history: History
+    classifier_history: History
+    quarantined: int
+    first_quarantined: list[dict[str, str]]
+    examples: dict[str, Any]
+    examples_folder: Path
+    times: list[RuleTime]
+    hashes: dict[str, str]
+
+
+def read_inputs(
+    *,
+    stage: str,
+    source_kind: str,
+    config: dict[str, Any],
+    targets: dict[str, float | None],
+    json_files: dict[str, Path],
+    histories: dict[str, Path],
+    quarantine: Path,
+    examples: Path,
+    durations: Path,
+) -> Inputs:
+    """Read a stage's files.
+
+    Args:
+        stage, source_kind, config, targets: passed on.
+        json_files: by the names of `Inputs`.
+        histories: `detector_history` and `classifier_history`.
+        quarantine: CSV of `build_manifest`.
+        examples: folder with `index.json`.
+        durations: folder of Snakemake's benchmark files.
+    """
+    total, first = _read_quarantine(quarantine)
+    return Inputs(
+        stage=stage,
+        source_kind=source_kind,
+        config=config,
+        targets=targets,
+        **{name: read_json(path) for name, path in json_files.items()},
+        **{name: read_history(path) for name, path in histories.items()},
+        quarantined=total,
+        first_quarantined=first,
+        examples=read_json(examples / "index.json"),
+        examples_folder=examples,
+        times=rule_times(durations, stage),
+        hashes={
+            name: sha256_of(path)
+            for name, path in {**json_files, **histories, "quarantine": quarantine, "examples": examples}.items()
+        },
+    )
+
+
+def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream)
+        first = list(itertools.islice(rows, FIRST_ROWS))
+        return len(first) + sum(1 for _ in rows), first

@@ -1,0 +1,226 @@
+"""The page: facts and charts in their order, as one self-contained HTML file."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from pillsnap.report import facts, formats, verdict
+from pillsnap.report.charts import Figure
+from pillsnap.report.checklist import checklists
+from pillsnap.report.inputs import Inputs
+
+_SOURCES = {
+    "synthetic": (
+        "All photographs of this report are synthetic.",
+        "PillSnap drew them itself; the drugs are invented. The figures show that the pipeline works and say nothing about real drugs.",
+    ),
+    "aihub": (
+        "Real photographs: AIHub data set 576.",
+        "This page contains some of them. AIHub's terms forbid handing them on: keep this file to people who have access.",
+    ),
+    "yolo": (
+        "Real photographs: a YOLO data set.",
+        "The figures hold for its products, cameras and backgrounds. Respect its licence when you hand this page on.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        caption: what it shows.
+        head: one column a word; one that begins with `#` holds numbers, with `@` codes, with `*` names of drugs.
+        rows: texts, or `Verdict` and `Statement`, whose state is shown with icon and word.
+        summed: whether the last row is a sum.
+    """
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    summed: bool = False
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """(title, kind) of each column."""
+        kinds = {"#": "number", "@": "code", "*": "name"}
+        return [(title.lstrip("#@*"), kinds.get(title[:1], "text")) for title in self.head]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its caption, as a data URI; `state` is `right`, `wrong` or empty."""
+
+    source: str
+    words: str
+    caption: str
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two drugs that were confused: pictures may be missing."""
+
+    facts: dict[str, Any]
+    true: Picture | None
+    named: Picture | None = field(default=None)
+
+
+def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
+    """The page's HTML; the same inputs give the same text."""
+    environment = Environment(
+        loader=PackageLoader("pillsnap.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"drug": drug_name, "count": formats.count}
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    found = verdict.verdicts(inputs.targets, inputs.metrics)
+    return environment.get_template("template.html.jinja").render(
+        inputs=inputs,
+        stage=verdict.stage_name(inputs.stage),
+        headline=verdict.headline(inputs.stage, found),
+        source=_SOURCES[inputs.source_kind],
+        tiles=_tiles(inputs, found),
+        accounts=[facts.account(kind, inputs.manifest[kind]) for kind in ("photos", "labels")],
+        tables=_tables(inputs, found),
+        checks=checklists(inputs),
+        figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
+        samples=_samples(inputs),
+        pairs=_pairs(inputs),
+        config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
+        style=Markup(style),
+    )
+
+
+def drug_name(name: str) -> Markup:
+    """A name, marked as Korean where it has Hangul, so that it is shown and read out as such."""
+    korean = any("가" <= letter <= "힣" for letter in name)
+    return Markup('<span lang="ko">{}</span>').format(name) if korean else escape(name)
+
+
+def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, str]]:
+    """The four figures that a hurried reader takes away."""
+    by_key = {one.key: one for one in found}
+    whole = formats.figure(inputs.metrics, "pipeline.combo_correct")
+    shown = [("Drug named right", "classifier top-1", "top1"), ("Pills found", "detector mAP@0.5", "map50"), ("Answer time", "p95, slower domain", "p95_ms")]
+    tiles = [
+        {"title": title, "value": by_key[key].measured, "note": note, "asked": by_key[key].asked, "state": by_key[key].state}
+        for title, note, key in shown
+    ]
+    combo = {"title": "Combo pills right", "value": formats.percent(whole, 2), "note": "found and named", "asked": "", "state": verdict.NO_TARGET}
+    return [*tiles[:2], combo, tiles[2]]
+
+
+def _tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table]:
+    return _verdict_tables(inputs, found) | _data_tables(inputs) | _model_tables(inputs) | _provenance_tables(inputs)
+
+
+def _verdict_tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table]:
+    success = verdict.success(found, inputs.detector_history)
+    return {
+        "verdicts": Table(
+            "Targets on the test part", ("Figure", "#Asked", "#Measured", "Verdict"),
+            [(one.label, one.asked or formats.MISSING, one.measured, one) for one in found],
+        ),
+        "success": Table("Does the stage succeed?", ("Statement", "#Measured", "Verdict"), [(one.text, one.fact, one) for one in success]),
+        "forecasts": Table(
+            "Against the forecasts made before",
+            ("Figure", "#Conservative", "#Realistic", "#Optimistic", "#Measured", "Reached"),
+            verdict.forecasts(inputs.stage, inputs.metrics),
+        ),
+        "budget": Table("Budget of the stage", ("", "#Asked, at most", "#Used", "#Share"), facts.budget(inputs.plan)),
+    }
+
+
+def _data_tables(inputs: Inputs) -> dict[str, Table]:
+    outcomes = {
+        outcome: [(reason.name, formats.count(reason.photos), formats.count(reason.labels), reason.meaning) for reason in facts.reasons(inputs.manifest, outcome)]
+        for outcome in ("quarantined", "skipped")
+    }
+    columns = ("archive", "member", "label_member", "reason", "detail")
+    reason_head = ("@Reason", "#Photos", "#Labels", "Meaning")
+    return {
+        "splits": Table(
+            "What is on each side of the split", ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),
+            facts.splits(inputs.manifest), summed=True,
+        ),
+        "quarantined": Table("Quarantine by reason", reason_head, outcomes["quarantined"]),
+        "skipped": Table("Skipped, nothing wrong with them", reason_head, outcomes["skipped"]),
+        "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), facts.repairs(inputs.manifest)),
+        "quarantine": Table(
+            f"First {len(inputs.first_quarantined)} of {formats.plural(inputs.quarantined, 'row')}",
+            ("@Archive", "@Photo", "@Label", "@Reason", "Detail"),
+            [[row[column] for column in columns] for row in inputs.first_quarantined],
+        ),
+    }
+
+
+def _model_tables(inputs: Inputs) -> dict[str, Table]:
+    percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in facts.PERCENTILES]
+    return {
+        "training": Table("Both trainings", ("", "Detector", "Classifier"), facts.training_rows(inputs)),
+        "found": Table("What the detector finds", ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"), facts.found_rows(inputs)),
+        "domains": Table("Classifier on labelled boxes of the test part", ("", "#Pills", "#Top-1", "#Top-5", "#Macro-F1"), facts.domain_rows(inputs.accuracy)),
+        "worst": Table("Drugs that are named wrong most often", ("@K-code", "*Drug", "#Test pills", "#Top-1"), facts.worst_drugs(inputs.accuracy["by_drug"])),
+        "pipeline": Table("Whole answers, pill by pill", ("Photographs", "#Found", "#Found and named right", "#Extra boxes per photo"), facts.pipeline_rows(inputs.metrics)),
+        "latency": Table("Milliseconds by step", ("Step", *percentiles), facts.latency_rows(inputs.latency), summed=True),
+        "parity": Table("ONNX Runtime against PyTorch", ("", "#Compared", "#Largest difference", "#Allowed"), facts.parity_rows(inputs)),
+    }
+
+
+def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
+    return {
+        "made_by": Table("Code, seed and device", ("Part", "@Commit", "#Seed", "Device"), facts.made_by(inputs)),
+        "machine": Table("Machine of the benchmark, size of what is delivered", ("", "#Value"), facts.machine_rows(inputs)),
+        "versions": Table("Versions", ("Package", "@Version"), list(inputs.resources["versions"].items())),
+        "times": Table("Time and memory of every rule", ("@Rule", "#Jobs", "#Time", "#Processor time", "#Peak memory"), facts.time_rows(inputs), summed=True),
+        "hashes": Table("SHA-256 of inputs", ("Input", "@SHA-256"), facts.input_hashes(inputs)),
+    }
+
+
+def _samples(inputs: Inputs) -> list[Picture]:
+    return [_sample(inputs.examples_folder, facts) for facts in inputs.examples["samples"]]
+
+
+def _sample(folder: Path, sample: dict[str, Any]) -> Picture:
+    # a box that is no pill is wrong too, even where every pill is right
+    perfect = sample["right"] == sample["pills"] == sample["answered"]
+    boxes = "box" if sample["answered"] == 1 else "boxes"
+    words = f"{sample['right']} of {formats.plural(sample['pills'], 'pill')} named right, {sample['answered']} {boxes} drawn"
+    return Picture(
+        _data_uri(folder / sample["file"]),
+        f"Test photograph {sample['image_id']} with the boxes of the answer: {words}.",
+        f"{sample['domain'].capitalize()}: {words}",
+        "right" if perfect else "wrong",
+    )
+
+
+def _pairs(inputs: Inputs) -> list[Pair]:
+    folder = inputs.examples_folder
+    return [
+        Pair(
+            pair,
+            _crop(folder, pair["true_file"], f"A pill of {pair['true_name']} that was taken for another drug"),
+            _crop(folder, pair["named_file"], f"A pill of {pair['named_name']}, for comparison"),
+        )
+        for pair in inputs.examples["confused"]
+    ]
+
+
+def _crop(folder: Path, name: str | None, words: str) -> Picture | None:
+    return Picture(_data_uri(folder / name), words, words) if name else None
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,76 @@
+"""What each rule took, out of the files that Snakemake's `benchmark:` wrote."""
+
+import csv
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+RULES = (
+    "make_synthetic_archive",
+    "index_archive",
+    "plan_stage",
+    "prepare_archive",
+    "build_manifest",
+    "build_yolo_dataset",
+    "train_detector",
+    "cut_crops",
+    "train_classifier",
+    "export_onnx",
+    "run_benchmark",
+)
+"""Rules in the order of the pipeline; the report's own rule has no duration yet while it runs."""
+
+
+@dataclass(frozen=True)
+class RuleTime:
+    """The jobs of one rule: their number, seconds and processor seconds summed, largest memory in bytes."""
+
+    rule: str
+    jobs: int
+    seconds: float
+    cpu_seconds: float | None
+    peak_memory: float | None
+
+
+def rule_times(folder: Path, stage: str) -> list[RuleTime]:
+    """Sum Snakemake's benchmark files by rule.
+
+    Files lie as `<rule>.tsv` or `<rule>/…/<job>.tsv`, directly in `folder` or, where they belong to one stage, in
+    `<stage>/`. Other folders (another stage, another run) are not of this stage and are left out.
+
+    Args:
+        folder: may be missing.
+        stage: the stage whose files count beside those of all stages.
+    """
+    rows = defaultdict(list)
+    for path in sorted(folder.rglob("*.tsv")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        rule = parts[1] if parts[0] == stage and len(parts) > 1 else parts[0]
+        if rule in RULES:
+            rows[rule] += _read(path)
+    return [_sum(rule, rows[rule]) for rule in RULES if rows[rule]]
+
+
+def _read(path: Path) -> list[dict[str, float | None]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(stream, delimiter="\t")]
+    return [row for row in rows if row.get("s") is not None]
+
+
+def _number(text: str | None) -> float | None:
+    """Snakemake writes `NA` or `-` for what it could not see in a very short job."""
+    return float(text) if text and re.fullmatch(r"\d+(\.\d+)?(e[+-]?\d+)?", text) else None
+
+
+def _sum(rule: str, rows: list[dict[str, float | None]]) -> RuleTime:
+    cpu = [row["cpu_time"] for row in rows if row.get("cpu_time") is not None]
+    memory = [row["max_rss"] for row in rows if row.get("max_rss") is not None]
+    return RuleTime(
+        rule=rule,
+        jobs=len(rows),
+        seconds=sum(row["s"] for row in rows),
+        cpu_seconds=sum(cpu) if cpu else None,
+        # Snakemake counts in MiB
+        peak_memory=max(memory) * 2**20 if memory else None,
+    )

@@ -1,0 +1,135 @@
+"""Asked against measured: targets, success, forecasts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pillsnap.report.formats import figure, listing, milliseconds, percent
+
+MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
+
+_FIGURES = (
+    ("top1", "Classifier top-1", "classifier top-1", "classifier.top1"),
+    ("top5", "Classifier top-5", "classifier top-5", "classifier.top5"),
+    ("macro_f1", "Classifier macro-F1", "classifier macro-F1", "classifier.macro_f1"),
+    ("map50", "Detector mAP@0.5", "detector mAP@0.5", "detector.map50"),
+    ("map50_95", "Detector mAP@0.5:0.95", "detector mAP@0.5:0.95", "detector.map50_95"),
+    ("p95_ms", "Whole answer, p95 (slower of single and combo)", "whole answer p95", ""),
+)
+
+_FORECASTS = (
+    ("Classifier top-1", "classifier.top1", (0.88, 0.92, 0.95)),
+    ("Detector mAP@0.5", "detector.map50", (0.70, 0.85, 0.90)),
+    ("Classifier top-5", "classifier.top5", (0.98, 0.99, 0.995)),
+)
+"""Conservative, realistic and optimistic forecasts for stage 4."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One figure against its target: texts to show and `state`, one of the four constants above."""
+
+    key: str
+    label: str
+    short: str
+    asked: str
+    measured: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence that holds or does not: `state` is `MET`, `MISSED` or `UNMEASURED`."""
+
+    text: str
+    fact: str
+    state: str
+
+
+def state_of(holds: bool | None) -> str:
+    """The word for a condition that holds, does not, or was not measured."""
+    return UNMEASURED if holds is None else MET if holds else MISSED
+
+
+def slowest_p95(metrics: Mapping[str, Any]) -> float | None:
+    """The worse 95th percentile of single and combo, of those that were measured."""
+    found = [figure(metrics, f"latency.{mode}.p95_ms") for mode in ("single", "combo")]
+    return max((value for value in found if value is not None), default=None)
+
+
+def verdicts(targets: Mapping[str, float | None], metrics: Mapping[str, Any]) -> list[Verdict]:
+    """Every figure that can have a target, with the target or without."""
+    return [_verdict(key, label, short, targets.get(key), _measured(key, path, metrics)) for key, label, short, path in _FIGURES]
+
+
+def _measured(key: str, path: str, metrics: Mapping[str, Any]) -> float | None:
+    return slowest_p95(metrics) if key == "p95_ms" else figure(metrics, path)
+
+
+def _verdict(key: str, label: str, short: str, asked: float | None, measured: float | None) -> Verdict:
+    fast = key == "p95_ms"
+    if asked is None:
+        wanted, state = "", NO_TARGET
+    else:
+        wanted = f"< {milliseconds(asked)}" if fast else f"≥ {percent(asked)}"
+        state = state_of(None if measured is None else measured < asked if fast else measured >= asked)
+    return Verdict(key, label, short, wanted, milliseconds(measured) if fast else percent(measured, 2), state)
+
+
+def headline(stage: str, found: Sequence[Verdict]) -> str:
+    """One sentence: how many targets are met, and the missed ones, or else the met ones, by name."""
+    asked = [verdict for verdict in found if verdict.state != NO_TARGET]
+    missed = [verdict for verdict in asked if verdict.state != MET]
+    name = stage_name(stage)
+    if not asked:
+        return f"{name} has no targets; what was measured is below."
+    told = listing([f"{v.short} {v.measured} (asked {v.asked})" for v in missed or asked])
+    if not missed:
+        how_many = {1: "its one target", 2: "both its targets"}.get(len(asked), f"all {len(asked)} targets")
+        return f"{name} meets {how_many}: {told}."
+    return f"{name} does not meet {len(missed)} of {len(asked)} targets: {told}."
+
+
+def stage_name(stage: str) -> str:
+    """`stage4` as `Stage 4`."""
+    return stage.replace("stage", "Stage ").strip()
+
+
+def success(found: Sequence[Verdict], detector_history: Sequence[Mapping[str, float | None]]) -> list[Statement]:
+    """Whether the production stage succeeded; empty where top-1, mAP@0.5 and latency are not all asked for."""
+    by_key = {verdict.key: verdict for verdict in found}
+    if any(by_key[key].state == NO_TARGET for key in ("top1", "map50", "p95_ms")):
+        return []
+    top1, map50, p95 = by_key["top1"], by_key["map50"], by_key["p95_ms"]
+    return [
+        Statement(f"Success: classifier top-1 {top1.asked}", top1.measured, top1.state),
+        Statement(f"Detection: mAP@0.5 {map50.asked}", map50.measured, map50.state),
+        improving(detector_history),
+        Statement(f"Mandatory: whole answer {p95.asked} (p95)", p95.measured, p95.state),
+    ]
+
+
+def improving(history: Sequence[Mapping[str, float | None]]) -> Statement:
+    """Whether the detector's best validation mAP@0.5 of the second half of the training beats the first half's."""
+    values = [row["map50"] for row in history if row["map50"] is not None]
+    text = "Detection kept improving: best validation mAP@0.5, second half of the training against the first"
+    if len(values) < 2:
+        return Statement(text, "too few epochs", UNMEASURED)
+    first, second = max(values[: len(values) // 2]), max(values[len(values) // 2 :])
+    return Statement(text, f"{percent(first, 2)} → {percent(second, 2)}", state_of(second > first))
+
+
+def forecasts(stage: str, metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of measured figures beside the three forecasts, and which is reached; stage 4 only."""
+    if stage != "stage4":
+        return []
+    return [
+        [label, *(percent(value) for value in levels), percent(figure(metrics, path), 2), _reached(figure(metrics, path), levels)]
+        for label, path, levels in _FORECASTS
+    ]
+
+
+def _reached(value: float | None, levels: Sequence[float]) -> str:
+    if value is None:
+        return UNMEASURED
+    return ("below conservative", "conservative", "realistic", "optimistic")[sum(value >= level for level in levels)]
