@@ -30,11 +30,11 @@ class Pathvars(Section):
 class SyntheticSource(Section):
     """The built-in synthetic data."""
 
-    drugs: int = Field(48, ge=2, le=4523, description="Number of invented drugs (K-codes)")
+    drugs: int = Field(42, ge=2, le=4523, description="Number of invented drugs (K-codes)")
     photos_per_drug: int = Field(36, ge=6, le=1296, description="Single-pill training photos of each drug")
     validation_photos_per_drug: int = Field(8, ge=1, le=324, description="Single-pill photos of each drug in the validation part, which is the test set")
-    combos: int = Field(80, ge=0, description="Training combinations of 2 to 5 drugs, 3 photos each")
-    validation_combos: int = Field(24, ge=0, description="Combinations in the validation part, 3 photos each")
+    combos: int = Field(60, ge=0, description="Training combinations of 2 to 5 drugs, 3 photos each")
+    validation_combos: int = Field(20, ge=0, description="Combinations in the validation part, 3 photos each")
     single_archives: int = Field(4, ge=1, le=81, description="Number of single-pill training archives (zips)")
     combo_archives: int = Field(2, ge=1, le=8, description="Number of combo training archives (zips)")
     defects: int = Field(1, ge=0, description="Planted defects of each kind in each training archive")

@@ -65,15 +65,34 @@ def all_figures(inputs: Inputs) -> list[Figure]:
 
 def _draw(name: str, title: str, words: str, chart: alt.LayerChart) -> Figure:
     styled = (
-        chart.configure(background="transparent", font="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", padding=4)
+        chart.configure(
+            background="transparent", font="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", padding=4
+        )
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=MUTED, titleColor=MUTED, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFontSize=12,
-            titleFontSize=12, titleFontWeight="normal", labelPadding=5, titlePadding=8, tickSize=4,
+            labelColor=MUTED,
+            titleColor=MUTED,
+            gridColor=GRID,
+            domainColor=GRID,
+            tickColor=GRID,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelPadding=5,
+            titlePadding=8,
+            tickSize=4,
         )
         .configure_legend(
-            orient="top", title=None, labelColor=INK, labelFontSize=12, labelLimit=0, symbolType="stroke",
-            symbolStrokeWidth=3, symbolSize=260, offset=8, columnPadding=14,
+            orient="top",
+            title=None,
+            labelColor=INK,
+            labelFontSize=12,
+            labelLimit=0,
+            symbolType="stroke",
+            symbolStrokeWidth=3,
+            symbolSize=260,
+            offset=8,
+            columnPadding=14,
         )
     )
     drawing = io.StringIO()
@@ -94,13 +113,26 @@ def _training_figures(inputs: Inputs) -> list[Figure | None]:
     return [
         _curves("detector_loss", "Detector: training losses", detector, losses, best["detector"], share=False),
         _curves("detector_training", "Detector: validation mAP", detector, maps, best["detector"], share=True),
-        _curves("classifier_loss", "Classifier: training loss", classifier, {"loss": "Loss"}, best["classifier"], share=False),
+        _curves(
+            "classifier_loss",
+            "Classifier: training loss",
+            classifier,
+            {"loss": "Loss"},
+            best["classifier"],
+            share=False,
+        ),
         _curves("classifier_training", "Classifier: accuracy", classifier, tops, best["classifier"], share=True),
     ]
 
 
 def _curves(
-    name: str, title: str, history: Sequence[Mapping[str, float | None]], series: Mapping[str, str], best: int | None, *, share: bool
+    name: str,
+    title: str,
+    history: Sequence[Mapping[str, float | None]],
+    series: Mapping[str, str],
+    best: int | None,
+    *,
+    share: bool,
 ) -> Figure | None:
     rows = [
         {"epoch": row["epoch"], "value": row[column], "series": label, "told": _epoch_told(row, column, label, share)}
@@ -113,10 +145,14 @@ def _curves(
     labels = list(series.values())
     axis = alt.Axis(format=".0%" if share else "~g", tickCount=5)
     encoding = {
-        "x": alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False), scale=alt.Scale(nice=False)),
+        "x": alt.X(
+            "epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False), scale=alt.Scale(nice=False)
+        ),
         "y": alt.Y("value:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=True)),
         "color": alt.Color("series:N", scale=alt.Scale(domain=labels, range=[BLUE, ORANGE, GREEN][: len(labels)])),
-        "strokeDash": alt.StrokeDash("series:N", scale=alt.Scale(domain=labels, range=[[1, 0], [6, 3], [2, 2]][: len(labels)])),
+        "strokeDash": alt.StrokeDash(
+            "series:N", scale=alt.Scale(domain=labels, range=[[1, 0], [6, 3], [2, 2]][: len(labels)])
+        ),
     }
     if len(labels) == 1:
         encoding["color"], encoding["strokeDash"] = alt.value(BLUE), alt.value([1, 0])
@@ -170,7 +206,12 @@ def _accuracy_by_drug(by_drug: Sequence[Mapping[str, Any]]) -> Figure | None:
         return None
     bins = [sum(min(int(drug["top1"] * 10 + 1e-9), 9) == place for drug in by_drug) for place in range(10)]
     rows = [
-        {"from": place / 10, "to": (place + 1) / 10, "drugs": number, "told": f"Top-1 {place * 10} to {place * 10 + 10} %: {plural(number, 'drug')}"}
+        {
+            "from": place / 10,
+            "to": (place + 1) / 10,
+            "drugs": number,
+            "told": f"Top-1 {place * 10} to {place * 10 + 10} %: {plural(number, 'drug')}",
+        }
         for place, number in enumerate(bins)
     ]
     axis = alt.Axis(format=".0%", tickCount=5, grid=False)
@@ -179,11 +220,18 @@ def _accuracy_by_drug(by_drug: Sequence[Mapping[str, Any]]) -> Figure | None:
         y=alt.Y("drugs:Q", title="Drugs", axis=alt.Axis(tickMinStep=1, tickCount=5, format=",d")),
     )
     bars = base.mark_bar(color=BLUE, stroke=None, binSpacing=2).encode(x2="to:Q", description="told:N")
-    labelled = alt.Chart(_data([{**row, "middle": row["from"] + 0.05, "text": count(row["drugs"])} for row in rows if row["drugs"]]))
+    labelled = alt.Chart(
+        _data([{**row, "middle": row["from"] + 0.05, "text": count(row["drugs"])} for row in rows if row["drugs"]])
+    )
     text = labelled.mark_text(dy=-7, color=INK, fontSize=12).encode(x="middle:Q", y="drugs:Q", text="text:N")
     right = sum(drug["top1"] == 1 for drug in by_drug)
     words = f"Histogram of each drug's top-1; {count(right)} of {plural(len(by_drug), 'drug')} are always named right."
-    return _draw("accuracy_by_drug", "Drugs by their accuracy", words, alt.layer(bars, text).properties(width=WIDTH, height=HEIGHT))
+    return _draw(
+        "accuracy_by_drug",
+        "Drugs by their accuracy",
+        words,
+        alt.layer(bars, text).properties(width=WIDTH, height=HEIGHT),
+    )
 
 
 def _latency(latency: Mapping[str, Any], target: float | None) -> Figure | None:
@@ -191,7 +239,12 @@ def _latency(latency: Mapping[str, Any], target: float | None) -> Figure | None:
     if not modes:
         return None
     rows = [
-        {"mode": mode.capitalize(), "step": step.capitalize(), "order": place, "ms": figure(latency, f"{mode}.{step}.p50_ms") or 0}
+        {
+            "mode": mode.capitalize(),
+            "step": step.capitalize(),
+            "order": place,
+            "ms": figure(latency, f"{mode}.{step}.p50_ms") or 0,
+        }
         for mode in modes
         for place, step in enumerate(STEPS[:-1])
     ]
@@ -199,20 +252,43 @@ def _latency(latency: Mapping[str, Any], target: float | None) -> Figure | None:
     totals = [{"mode": mode.capitalize(), "ms": figure(latency, f"{mode}.total.p95_ms")} for mode in modes]
     totals = [{**row, "told": f"{row['mode']}, whole answer: p95 {milliseconds(row['ms'])}"} for row in totals]
     steps = [step.capitalize() for step in STEPS[:-1]]
-    colour = alt.Color("step:N", scale=alt.Scale(domain=steps, range=[PURPLE, BLUE, GREEN, ORANGE]), legend=alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0))
+    colour = alt.Color(
+        "step:N",
+        scale=alt.Scale(domain=steps, range=[PURPLE, BLUE, GREEN, ORANGE]),
+        legend=alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0),
+    )
     order = [mode.capitalize() for mode in modes]
     mode_axis = alt.Y("mode:N", title=None, sort=order, axis=alt.Axis(domain=False, ticks=False, labelColor=INK))
-    bars = alt.Chart(_data(rows)).mark_bar(size=26).encode(
-        x=alt.X("ms:Q", title="Milliseconds", stack="zero", axis=alt.Axis(tickCount=6)), y=mode_axis, color=colour, order="order:Q", description="told:N"
+    bars = (
+        alt.Chart(_data(rows))
+        .mark_bar(size=26)
+        .encode(
+            x=alt.X("ms:Q", title="Milliseconds", stack="zero", axis=alt.Axis(tickCount=6)),
+            y=mode_axis,
+            color=colour,
+            order="order:Q",
+            description="told:N",
+        )
     )
-    ticks = alt.Chart(_data(totals)).mark_tick(color=INK, thickness=3, size=40).encode(x="ms:Q", y=mode_axis, description="told:N")
+    ticks = (
+        alt.Chart(_data(totals))
+        .mark_tick(color=INK, thickness=3, size=40)
+        .encode(x="ms:Q", y=mode_axis, description="told:N")
+    )
     layers = [bars, ticks]
     if target is not None:
         rule = alt.Chart(_data([{"ms": target, "told": f"Target: below {milliseconds(target)}"}]))
-        layers.append(rule.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2).encode(x="ms:Q", description="told:N"))
+        layers.append(
+            rule.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2).encode(x="ms:Q", description="told:N")
+        )
     told = "; ".join(row["told"] for row in totals)
     words = f"Bars: median of each step. Black mark: 95th percentile of the whole answer{'' if target is None else '. Dashed: target'}. {told}."
-    return _draw("latency", "How long an answer takes", words, alt.layer(*layers).properties(width=WIDTH, height=54 * len(modes) + 10))
+    return _draw(
+        "latency",
+        "How long an answer takes",
+        words,
+        alt.layer(*layers).properties(width=WIDTH, height=54 * len(modes) + 10),
+    )
 
 
 def _quarantine(manifest: Mapping[str, Any]) -> Figure | None:
@@ -226,7 +302,9 @@ def _quarantine(manifest: Mapping[str, Any]) -> Figure | None:
     if not rows:
         return None
     scale = alt.Scale(domain=["Photographs", "Labels"], range=[BLUE, ORANGE])
-    colour = alt.Color("kind:N", scale=scale, legend=alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0))
+    colour = alt.Color(
+        "kind:N", scale=scale, legend=alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0)
+    )
     words = f"Bars by reason, {listing_of(rows)}."
     return _bars("quarantine", "Quarantine by reason", words, rows, [reason.name for reason in found], "Rows", colour)
 
@@ -238,19 +316,39 @@ def listing_of(rows: Sequence[Row]) -> str:
 
 def _durations(inputs: Inputs) -> Figure | None:
     rows = [
-        {"what": time.rule, "number": time.seconds / 60, "told": f"{time.rule}: {duration(time.seconds)}"} for time in inputs.times
+        {"what": time.rule, "number": time.seconds / 60, "told": f"{time.rule}: {duration(time.seconds)}"}
+        for time in inputs.times
     ]
     if not rows:
         return None
     words = f"Bars by rule, {listing_of(rows)}."
-    return _bars("durations", "Time of each rule", words, rows, [row["what"] for row in rows], "Minutes, all jobs of a rule", alt.value(BLUE))
+    return _bars(
+        "durations",
+        "Time of each rule",
+        words,
+        rows,
+        [row["what"] for row in rows],
+        "Minutes, all jobs of a rule",
+        alt.value(BLUE),
+    )
 
 
-def _bars(name: str, title: str, words: str, rows: Sequence[Row], order: Sequence[str], unit: str, colour: Any) -> Figure:
-    bars = alt.Chart(_data(rows)).mark_bar(size=14).encode(
-        x=alt.X("number:Q", title=unit, axis=alt.Axis(tickCount=5, format="~s")),
-        y=alt.Y("what:N", title=None, sort=list(order), axis=alt.Axis(domain=False, ticks=False, labelColor=INK, labelLimit=200)),
-        color=colour,
-        description="told:N",
+def _bars(
+    name: str, title: str, words: str, rows: Sequence[Row], order: Sequence[str], unit: str, colour: Any
+) -> Figure:
+    bars = (
+        alt.Chart(_data(rows))
+        .mark_bar(size=14)
+        .encode(
+            x=alt.X("number:Q", title=unit, axis=alt.Axis(tickCount=5, format="~s")),
+            y=alt.Y(
+                "what:N",
+                title=None,
+                sort=list(order),
+                axis=alt.Axis(domain=False, ticks=False, labelColor=INK, labelLimit=200),
+            ),
+            color=colour,
+            description="told:N",
+        )
     )
     return _draw(name, title, words, alt.layer(bars).properties(width=WIDTH - 110, height=24 * len(order)))

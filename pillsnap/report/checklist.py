@@ -32,8 +32,14 @@ def _before(inputs: Inputs) -> list[Statement]:
         )
         for one in balances
     ] + [
-        Statement("The quarantine is within its limit", f"{percent(share, 2)} of at most {percent(limit)}", state_of(share <= limit)),
-        Statement("No capture group stands on two sides of the split", plural(leaks, "such group"), state_of(leaks == 0)),
+        Statement(
+            "The quarantine is within its limit",
+            f"{percent(share, 2)} of at most {percent(limit)}",
+            state_of(share <= limit),
+        ),
+        Statement(
+            "No capture group stands on two sides of the split", plural(leaks, "such group"), state_of(leaks == 0)
+        ),
         Statement(
             "Every drug has a training pill",
             f"{count(trained)} of {plural(len(inputs.classes), 'drug')}",
@@ -104,7 +110,9 @@ def _after(inputs: Inputs) -> list[Statement]:
             state_of(same_list),
         ),
         _parity("Detector", figure(inputs.parity, "detector.max_box_error_px"), onnx["max_box_error"], "px"),
-        _parity("Classifier", figure(inputs.parity, "classifier.max_logit_error"), onnx["max_logit_error"], "in a logit"),
+        _parity(
+            "Classifier", figure(inputs.parity, "classifier.max_logit_error"), onnx["max_logit_error"], "in a logit"
+        ),
         Statement(
             "Every drug has a test pill",
             f"{count(tested)} of {plural(len(inputs.classes), 'drug')}",
@@ -118,7 +126,9 @@ def _after(inputs: Inputs) -> list[Statement]:
 
 def _parity(name: str, error: float | None, allowed: float, unit: str) -> Statement:
     fact = f"at most {tiny(error)} {unit}, allowed {tiny(allowed)}"
-    return Statement(f"{name}: ONNX Runtime answers like PyTorch", fact, state_of(None if error is None else error <= allowed))
+    return Statement(
+        f"{name}: ONNX Runtime answers like PyTorch", fact, state_of(None if error is None else error <= allowed)
+    )
 
 
 def _both_domains(metrics: Mapping[str, Any]) -> Statement:

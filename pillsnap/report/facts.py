@@ -169,7 +169,9 @@ def pipeline_rows(metrics: Mapping[str, Any]) -> Rows:
 
 def worst_drugs(by_drug: Sequence[Mapping[str, Any]]) -> Rows:
     """The drugs with the lowest top-1, of those that are not always right."""
-    wrong = sorted((drug for drug in by_drug if drug["top1"] < 1), key=lambda drug: (drug["top1"], -drug["pills"], drug["k_code"]))
+    wrong = sorted(
+        (drug for drug in by_drug if drug["top1"] < 1), key=lambda drug: (drug["top1"], -drug["pills"], drug["k_code"])
+    )
     return [[drug["k_code"], drug["name"], count(drug["pills"]), percent(drug["top1"])] for drug in wrong[:WORST_DRUGS]]
 
 
@@ -178,7 +180,11 @@ def latency_rows(latency: Mapping[str, Any]) -> Rows:
     return [
         [
             "Whole answer" if step == "total" else step.capitalize(),
-            *(milliseconds(figure(latency, f"{mode}.{step}.{p}_ms")) for mode in ("single", "combo") for p in PERCENTILES),
+            *(
+                milliseconds(figure(latency, f"{mode}.{step}.{p}_ms"))
+                for mode in ("single", "combo")
+                for p in PERCENTILES
+            ),
         ]
         for step in STEPS
     ]
@@ -189,9 +195,19 @@ def parity_rows(inputs: Inputs) -> Rows:
     parity, allowed = inputs.parity, inputs.config["onnx"]
     detector, classifier = parity["detector"], parity["classifier"]
     return [
-        ["Box coordinates", f"{count(detector['photos'])} photos", f"{tiny(detector['max_box_error_px'])} px", f"{tiny(allowed['max_box_error'])} px"],
+        [
+            "Box coordinates",
+            f"{count(detector['photos'])} photos",
+            f"{tiny(detector['max_box_error_px'])} px",
+            f"{tiny(allowed['max_box_error'])} px",
+        ],
         ["Detection scores", f"{count(detector['photos'])} photos", tiny(detector["max_score_error"]), ""],
-        ["Logits", f"{count(classifier['crops'])} crops", tiny(classifier["max_logit_error"]), tiny(allowed["max_logit_error"])],
+        [
+            "Logits",
+            f"{count(classifier['crops'])} crops",
+            tiny(classifier["max_logit_error"]),
+            tiny(allowed["max_logit_error"]),
+        ],
         ["Same drug named", f"{count(classifier['crops'])} crops", percent(classifier["same_top1"], 2), ""],
     ]
 

@@ -93,6 +93,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         source=_SOURCES[inputs.source_kind],
         tiles=_tiles(inputs, found),
         accounts=[facts.account(kind, inputs.manifest[kind]) for kind in ("photos", "labels")],
+        verdicts={one.key: one for one in found},
         tables=_tables(inputs, found),
         checks=checklists(inputs),
         figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
@@ -113,12 +114,28 @@ def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, s
     """The four figures that a hurried reader takes away."""
     by_key = {one.key: one for one in found}
     whole = formats.figure(inputs.metrics, "pipeline.combo_correct")
-    shown = [("Drug named right", "classifier top-1", "top1"), ("Pills found", "detector mAP@0.5", "map50"), ("Answer time", "p95, slower domain", "p95_ms")]
+    shown = [
+        ("Drug named right", "classifier top-1", "top1"),
+        ("Pills found", "detector mAP@0.5", "map50"),
+        ("Answer time", "p95, slower domain", "p95_ms"),
+    ]
     tiles = [
-        {"title": title, "value": by_key[key].measured, "note": note, "asked": by_key[key].asked, "state": by_key[key].state}
+        {
+            "title": title,
+            "value": by_key[key].measured,
+            "note": note,
+            "asked": by_key[key].asked,
+            "state": by_key[key].state,
+        }
         for title, note, key in shown
     ]
-    combo = {"title": "Combo pills right", "value": formats.percent(whole, 2), "note": "found and named", "asked": "", "state": verdict.NO_TARGET}
+    combo = {
+        "title": "Combo pills right",
+        "value": formats.percent(whole, 2),
+        "note": "found and named",
+        "asked": "",
+        "state": verdict.NO_TARGET,
+    }
     return [*tiles[:2], combo, tiles[2]]
 
 
@@ -130,10 +147,15 @@ def _verdict_tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[st
     success = verdict.success(found, inputs.detector_history)
     return {
         "verdicts": Table(
-            "Targets on the test part", ("Figure", "#Asked", "#Measured", "Verdict"),
+            "Targets on the test part",
+            ("Figure", "#Asked", "#Measured", "Verdict"),
             [(one.label, one.asked or formats.MISSING, one.measured, one) for one in found],
         ),
-        "success": Table("Does the stage succeed?", ("Statement", "#Measured", "Verdict"), [(one.text, one.fact, one) for one in success]),
+        "success": Table(
+            "Does the stage succeed?",
+            ("Statement", "#Measured", "Verdict"),
+            [(one.text, one.fact, one) for one in success],
+        ),
         "forecasts": Table(
             "Against the forecasts made before",
             ("Figure", "#Conservative", "#Realistic", "#Optimistic", "#Measured", "Reached"),
@@ -145,15 +167,20 @@ def _verdict_tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[st
 
 def _data_tables(inputs: Inputs) -> dict[str, Table]:
     outcomes = {
-        outcome: [(reason.name, formats.count(reason.photos), formats.count(reason.labels), reason.meaning) for reason in facts.reasons(inputs.manifest, outcome)]
+        outcome: [
+            (reason.name, formats.count(reason.photos), formats.count(reason.labels), reason.meaning)
+            for reason in facts.reasons(inputs.manifest, outcome)
+        ]
         for outcome in ("quarantined", "skipped")
     }
     columns = ("archive", "member", "label_member", "reason", "detail")
     reason_head = ("@Reason", "#Photos", "#Labels", "Meaning")
     return {
         "splits": Table(
-            "What is on each side of the split", ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),
-            facts.splits(inputs.manifest), summed=True,
+            "What is on each side of the split",
+            ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),
+            facts.splits(inputs.manifest),
+            summed=True,
         ),
         "quarantined": Table("Quarantine by reason", reason_head, outcomes["quarantined"]),
         "skipped": Table("Skipped, nothing wrong with them", reason_head, outcomes["skipped"]),
@@ -170,21 +197,50 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
     percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in facts.PERCENTILES]
     return {
         "training": Table("Both trainings", ("", "Detector", "Classifier"), facts.training_rows(inputs)),
-        "found": Table("What the detector finds", ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"), facts.found_rows(inputs)),
-        "domains": Table("Classifier on labelled boxes of the test part", ("", "#Pills", "#Top-1", "#Top-5", "#Macro-F1"), facts.domain_rows(inputs.accuracy)),
-        "worst": Table("Drugs that are named wrong most often", ("@K-code", "*Drug", "#Test pills", "#Top-1"), facts.worst_drugs(inputs.accuracy["by_drug"])),
-        "pipeline": Table("Whole answers, pill by pill", ("Photographs", "#Found", "#Found and named right", "#Extra boxes per photo"), facts.pipeline_rows(inputs.metrics)),
-        "latency": Table("Milliseconds by step", ("Step", *percentiles), facts.latency_rows(inputs.latency), summed=True),
-        "parity": Table("ONNX Runtime against PyTorch", ("", "#Compared", "#Largest difference", "#Allowed"), facts.parity_rows(inputs)),
+        "found": Table(
+            "What the detector finds",
+            ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"),
+            facts.found_rows(inputs),
+        ),
+        "domains": Table(
+            "Classifier on labelled boxes of the test part",
+            ("", "#Pills", "#Top-1", "#Top-5", "#Macro-F1"),
+            facts.domain_rows(inputs.accuracy),
+        ),
+        "worst": Table(
+            "Drugs that are named wrong most often",
+            ("@K-code", "*Drug", "#Test pills", "#Top-1"),
+            facts.worst_drugs(inputs.accuracy["by_drug"]),
+        ),
+        "pipeline": Table(
+            "Whole answers, pill by pill",
+            ("Photographs", "#Found", "#Found and named right", "#Extra boxes per photo"),
+            facts.pipeline_rows(inputs.metrics),
+        ),
+        "latency": Table(
+            "Milliseconds by step", ("Step", *percentiles), facts.latency_rows(inputs.latency), summed=True
+        ),
+        "parity": Table(
+            "ONNX Runtime against PyTorch",
+            ("", "#Compared", "#Largest difference", "#Allowed"),
+            facts.parity_rows(inputs),
+        ),
     }
 
 
 def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
     return {
         "made_by": Table("Code, seed and device", ("Part", "@Commit", "#Seed", "Device"), facts.made_by(inputs)),
-        "machine": Table("Machine of the benchmark, size of what is delivered", ("", "#Value"), facts.machine_rows(inputs)),
+        "machine": Table(
+            "Machine of the benchmark, size of what is delivered", ("", "#Value"), facts.machine_rows(inputs)
+        ),
         "versions": Table("Versions", ("Package", "@Version"), list(inputs.resources["versions"].items())),
-        "times": Table("Time and memory of every rule", ("@Rule", "#Jobs", "#Time", "#Processor time", "#Peak memory"), facts.time_rows(inputs), summed=True),
+        "times": Table(
+            "Time and memory of every rule",
+            ("@Rule", "#Jobs", "#Time", "#Processor time", "#Peak memory"),
+            facts.time_rows(inputs),
+            summed=True,
+        ),
         "hashes": Table("SHA-256 of inputs", ("Input", "@SHA-256"), facts.input_hashes(inputs)),
     }
 

@@ -59,7 +59,10 @@ def slowest_p95(metrics: Mapping[str, Any]) -> float | None:
 
 def verdicts(targets: Mapping[str, float | None], metrics: Mapping[str, Any]) -> list[Verdict]:
     """Every figure that can have a target, with the target or without."""
-    return [_verdict(key, label, short, targets.get(key), _measured(key, path, metrics)) for key, label, short, path in _FIGURES]
+    return [
+        _verdict(key, label, short, targets.get(key), _measured(key, path, metrics))
+        for key, label, short, path in _FIGURES
+    ]
 
 
 def _measured(key: str, path: str, metrics: Mapping[str, Any]) -> float | None:
@@ -124,7 +127,12 @@ def forecasts(stage: str, metrics: Mapping[str, Any]) -> list[list[str]]:
     if stage != "stage4":
         return []
     return [
-        [label, *(percent(value) for value in levels), percent(figure(metrics, path), 2), _reached(figure(metrics, path), levels)]
+        [
+            label,
+            *(percent(value) for value in levels),
+            percent(figure(metrics, path), 2),
+            _reached(figure(metrics, path), levels),
+        ]
         for label, path, levels in _FORECASTS
     ]
 

@@ -5,6 +5,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,7 @@ def _overview(photo: _Photo, seed: int) -> np.ndarray:
     return cv2.resize(_render(photo, seed)[0], (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
 
 
+@lru_cache(maxsize=4)  # a combination's overview shows its first photograph again
 def _render(photo: _Photo, seed: int) -> tuple[np.ndarray, list[list[int]]]:
     return render_photo(photo.pills, photo.shot, scale=photo.scale, rng=key_rng(seed, "photo", photo.stem))
 

@@ -1,0 +1,511 @@
+"""The report: verdicts, account, durations, and a page that is whole, offline and the same each time."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pillsnap.classes import DrugClass, write_classes
+from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.files import sha256_of, write_json, write_text
+from pillsnap.history import write_history
+from pillsnap.pictures import encode_jpeg
+from pillsnap.report import formats
+from pillsnap.report.facts import account, reasons
+from pillsnap.report.timing import RULES, rule_times
+from pillsnap.report.verdict import (
+    MET,
+    MISSED,
+    NO_TARGET,
+    UNMEASURED,
+    forecasts,
+    headline,
+    improving,
+    slowest_p95,
+    success,
+    verdicts,
+)
+from pillsnap.write_report import write_report
+
+REPOSITORY = Path(__file__).parents[1]
+NAMES = (
+    "가스모틴정 5mg",
+    "타이레놀정 500mg",
+    "아모디핀정",
+    "리피토정 10mg",
+    "판콜에이캡슐",
+    "노바스크정 5mg",
+    "삐콤씨정",
+    "무코스타정",
+)
+COMMIT = {"hash": "3a48ba7c0ffee3a48ba7c0ffee3a48ba7c0ffee0", "dirty": False}
+DEVICE = "CPU: AMD EPYC, 2 cores"
+VERSIONS = {"python": "3.11.7", "pillsnap": "0.1.0", "torch": "2.14.1", "onnxruntime-gpu": "1.31.1"}
+CONFIG = {
+    "seed": 576,
+    "device": "auto",
+    "source": {"kind": "synthetic", "root": "data/raw/synthetic"},
+    "manifest": {"remove_corrupt": True, "max_quarantined_fraction": 0.05},
+    "detector": {"model": "yolo11n.yaml", "image_size": 256, "epochs": 12, "patience": 8},
+    "classifier": {"model": "resnet10t", "image_size": 112, "epochs": 20, "patience": 10},
+    "onnx": {"max_box_error": 0.5, "max_logit_error": 1e-3},
+}
+STAGE4 = {"top1": 0.92, "top5": 0.99, "macro_f1": 0.88, "map50": 0.85, "map50_95": 0.65, "p95_ms": 50.0}
+NO_TARGETS = dict.fromkeys(STAGE4)
+
+
+def percentiles(p50: float) -> dict[str, float]:
+    return {"p50_ms": p50, "p95_ms": round(p50 * 1.4, 3), "p99_ms": round(p50 * 1.7, 3)}
+
+
+def timed(*steps: float) -> dict[str, Any]:
+    names = ("decode", "detector", "crop", "classifier", "total")
+    return {name: percentiles(p50) for name, p50 in zip(names, (*steps, sum(steps)), strict=True)} | {
+        "n": 100,
+        "mean_pills": 1.0,
+    }
+
+
+def figures() -> dict[str, Any]:
+    """What `run_benchmark` writes into metrics.json."""
+    top = {"top1": 0.9342, "top5": 0.9961, "macro_f1": 0.9217}
+    return {
+        "data": {"photos": 2371, "classes": 8, "test_photos": 456},
+        "detector": {"map50": 0.9871, "map50_95": 0.6412},
+        "classifier": {**top, "single": top, "combo": {"top1": 0.9012, "top5": 0.9931, "macro_f1": 0.8874}},
+        "pipeline": {
+            "single_correct": 0.951, "single_found": 0.9974, "single_extra_per_photo": 0.0,
+            "combo_correct": 0.8812, "combo_found": 0.9731, "combo_extra_per_photo": None,
+        },
+        "latency": {"single": percentiles(28.1), "combo": percentiles(41.2)},
+        "environment": {"device": DEVICE, "threads": 2},
+    }  # fmt: skip
+
+
+def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    curve = [{"recall": n / 100, "precision": round(1 - (n / 100) ** 14, 6)} for n in range(101)]
+    classifier = {
+        key: {**value, "pills": 260} if isinstance(value, dict) else value
+        for key, value in metrics["classifier"].items()
+    }
+    return {
+        "photos": 456,
+        "detector": metrics["detector"] | {"photos": 450, "pills": 640, "pr_curve": curve},
+        "classifier": classifier | {"pills": 646},
+        "pipeline": metrics["pipeline"],
+        "by_drug": [
+            {
+                "k_code": f"K-{index:06d}",
+                "name": name,
+                "pills": 20,
+                "top1": round(1 - 0.4 / (index + 1), 4) if index < 5 else 1.0,
+            }
+            for index, name in enumerate(names)
+        ],
+        "confused": [],
+        "min_iou": 0.5,
+    }
+
+
+def manifest_summary() -> dict[str, Any]:
+    def side(photos: int, combo: int) -> dict[str, int]:
+        return {
+            "photos": photos,
+            "pills": photos + 2 * combo,
+            "single": photos - combo,
+            "combo": combo,
+            "groups": photos // 3,
+            "classes": 8,
+        }
+
+    return {
+        "photos": {
+            "read": 2464, "kept": 2371,
+            "quarantined": {"photo_truncated": 6, "photo_empty": 5, "photo_without_label": 4},
+            "skipped": {"index_picture": 78},
+        },
+        "labels": {
+            "read": 3034, "kept": 2971,
+            "quarantined": {"bbox_malformed": 6, "label_of_quarantined_photo": 21, "label_unparsable": 6},
+            "skipped": {"over_budget": 30},
+        },
+        "repaired": {"bbox_clipped": 6, "label_cp949": 6},
+        "partly_labelled_photos": 12,
+        "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
+        "groups_on_two_sides": 0,
+    }  # fmt: skip
+
+
+def pill_picture(
+    seed: int, width: int, height: int, pills: int
+) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    picture = np.stack([200 + 20 * np.sin(x / width + k) - 15 * y / height for k in range(3)], axis=-1)
+    boxes = []
+    for number in range(pills):
+        w, h = width * random.uniform(0.2, 0.3), width * random.uniform(0.16, 0.22)
+        left, top = width * (0.12 + 0.45 * (number % 2)), height * (0.15 + 0.4 * (number // 2))
+        inside = ((x - left - w / 2) / (w / 2)) ** 2 + ((y - top - h / 2) / (h / 2)) ** 2 < 1
+        picture[inside] = random.uniform(90, 250, 3)
+        boxes.append((left, top, w, h))
+    return np.clip(picture, 0, 255).astype(np.uint8), boxes
+
+
+def write_examples(folder: Path, names: tuple[str, ...], width: int) -> None:
+    samples = []
+    (folder / "samples").mkdir(parents=True)
+    (folder / "confused").mkdir()
+    for number in range(6):
+        domain, pills = ("combo", 4) if number < 3 else ("single", 1)
+        right = pills - number % 2
+        picture, boxes = pill_picture(number, width, round(width * 1.3), pills)
+        captions = [
+            Caption(box, f"K-{place:06d} 97%", RIGHT if place < right else WRONG) for place, box in enumerate(boxes)
+        ]
+        (folder / f"samples/{number:02d}.jpg").write_bytes(encode_jpeg(draw_boxes(picture, captions), 85))
+        facts = {"image_id": f"VS_1.K-{number}", "domain": domain, "pills": pills, "answered": pills, "right": right}
+        samples.append({"file": f"samples/{number:02d}.jpg", **facts})
+    for number in range(4):
+        (folder / f"confused/{number}.jpg").write_bytes(encode_jpeg(pill_picture(20 + number, 96, 96, 1)[0], 90))
+    pairs = [
+        {
+            "true": f"K-{true:06d}", "true_name": names[true], "named": f"K-{named:06d}", "named_name": names[named], "count": 5 - true,
+            "true_file": f"confused/{true}.jpg", "named_file": f"confused/{named}.jpg" if true else None,
+        }
+        for true, named in ((0, 1), (2, 3), (1, 0))
+    ]  # fmt: skip
+    write_json(folder / "index.json", {"samples": samples, "confused": pairs})
+
+
+def detector_rows(epochs: int) -> list[dict[str, float | None]]:
+    return [
+        {
+            "epoch": n, "seconds": 41.5 * n, "box_loss": 1 + 3 / n, "cls_loss": 0.4 + 2.2 / n, "dfl_loss": 1.1 + 1.4 / n,
+            "precision": 1 - 0.6 / n, "recall": 1 - 0.7 / n, "map50": 0.99 * (1 - math.exp(-n / 2)), "map50_95": 0.7 * (1 - math.exp(-n / 4)),
+            "learning_rate": 1e-3 * (1 - n / 13),
+        }
+        for n in range(1, epochs + 1)
+    ]  # fmt: skip
+
+
+def classifier_rows(epochs: int) -> list[dict[str, float | None]]:
+    def grown(n: int, top: float, speed: float) -> float:
+        return top * (1 - math.exp(-n / speed))
+
+    return [
+        {
+            "epoch": n, "seconds": 38.0, "loss": 0.8 + 2.8 / n, "learning_rate": 3e-3 * (1 - n / 21),
+            "train_top1": grown(n, 0.93, 5), "val_top1": grown(n, 0.95, 4) - 0.01 * (n == epochs), "val_top5": grown(n, 0.998, 2),
+        }
+        for n in range(1, epochs + 1)
+    ]  # fmt: skip
+
+
+def write_durations(folder: Path) -> None:
+    head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+    def job(name: str, seconds: float, rss: str = "512.5") -> None:
+        write_text(folder / f"{name}.tsv", f"{head}{seconds}\t0:00:01\t{rss}\t0\t0\t0\t0\t0\t90.0\t{seconds * 1.5}\n")
+
+    for number in (1, 2):
+        job(f"make_synthetic_archive/1.Training/raw/TS_{number}_single", 55.0)
+        job(f"index_archive/TS_{number}", 1.5, rss="NA")
+        job(f"stage4/prepare_archive/TS_{number}", 31.0)
+    for rule, seconds in zip(RULES[4:], (2.2, 4.1, 498.0, 25.0, 761.0, 22.0, 64.0), strict=True):
+        job(f"stage4/{rule}", seconds)
+    job("stage4/plan_stage", 1.1)
+    job("stage3/train_detector", 9999)
+    job("another-run/stage4/train_detector", 9999)
+
+
+def write_inputs(
+    folder: Path, *, metrics: dict[str, Any] | None = None, names: tuple[str, ...] = NAMES, width: int = 120
+) -> dict[str, Any]:
+    """Every file that the rules write, small; returns the arguments of `write_report`."""
+    metrics = metrics or figures()
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "accuracy.json", accuracy(metrics, names))
+    modes = {
+        mode: steps
+        for mode, steps in {"single": timed(4, 17, 0.6, 6.5), "combo": timed(4, 17, 2.2, 18)}.items()
+        if mode in metrics["latency"]
+    }
+    write_json(
+        folder / "latency.json",
+        {"device": "cpu", "threads": 2, "warmup": 10, "photos": "test photographs, as JPEG", **modes},
+    )
+    used = {"device": DEVICE, "threads": 2, "memory_total_bytes": 25276063744, "peak_memory_bytes": 432386048}
+    used |= {
+        "model_bytes": {"classifier.onnx": 19739920, "detector.onnx": 10465264},
+        "versions": VERSIONS,
+        "commit": COMMIT,
+    }
+    write_json(folder / "resources.json", used)
+    write_examples(folder / "examples", names, width)
+    plan = {"asked": {"images": 500000, "classes": 4523}, "used": {"images": 2386, "classes": 8}}
+    write_json(
+        folder / "plan.json",
+        plan | {"skipped": {"photos": {}, "labels": {}}, "classes": [], "classes_left_out": ["K-000999"]},
+    )
+    write_json(folder / "summary.json", manifest_summary())
+    rows = [f"TS_1_single,K-000001/K-000001_{n}.png,,photo_truncated,image file is truncated\n" for n in range(40)]
+    (folder / "quarantine.csv").write_text(
+        "archive,member,label_member,reason,detail\n" + "".join(rows), encoding="utf-8-sig"
+    )
+    classes = folder / "classes.json"
+    write_classes(
+        [DrugClass(index, f"K-{index:06d}", ("643303740",), name) for index, name in enumerate(names)], classes
+    )
+    write_history(detector_rows(12), folder / "detector.csv")
+    write_history(classifier_rows(20), folder / "classifier.csv")
+    record = {"commit": COMMIT, "settings": {}, "seed": 576, "device": DEVICE, "versions": VERSIONS}
+    write_json(folder / "detector.json", {"inputs": {"dataset": "ad" * 32}, **record})
+    write_json(folder / "classifier.json", {"inputs": {"crops": "ce" * 32, "classes": sha256_of(classes)}, **record})
+    parts = {
+        "train": {"pills": 1912, "found_by_detector": 1893, "mean_iou": 0.9123},
+        "val": {"pills": 479, "found_by_detector": 0, "mean_iou": None},
+    }
+    write_json(folder / "crops.json", parts)
+    compared = {"photos": 64, "max_box_error_px": 1.2e-4, "max_score_error": 8.3e-8}
+    write_json(
+        folder / "parity.json",
+        {"opset": 18, "detector": compared, "classifier": {"crops": 64, "max_logit_error": 3.8e-6, "same_top1": 1.0}},
+    )
+    write_durations(folder / "logs")
+    paths = {
+        "metrics": "metrics.json", "accuracy": "accuracy.json", "latency": "latency.json", "resources": "resources.json",
+        "examples": "examples", "plan_summary": "plan.json", "manifest_summary": "summary.json", "quarantine": "quarantine.csv",
+        "classes": "classes.json", "detector_history": "detector.csv", "classifier_history": "classifier.csv",
+        "detector_record": "detector.json", "classifier_record": "classifier.json", "crops_summary": "crops.json",
+        "parity": "parity.json", "durations": "logs", "report": "out/report.html", "figures": "out/figures",
+    }  # fmt: skip
+    asked = {"stage": "stage4", "config": CONFIG, "targets": STAGE4, "source_kind": "synthetic"}
+    return {role: folder / name for role, name in paths.items()} | asked
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    arguments = write_inputs(tmp_path_factory.mktemp("report"))
+    write_report(**arguments)
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def page(written: dict[str, Any]) -> str:
+    return written["report"].read_text(encoding="utf-8")
+
+
+def words_of(page: str) -> str:
+    """The page's visible words, in one line."""
+    body = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured", "state"),
+    [
+        ({"top1": 0.92}, {"classifier": {"top1": 0.93}}, MET),
+        ({"top1": 0.92}, {"classifier": {"top1": 0.92}}, MET),
+        ({"top1": 0.92}, {"classifier": {"top1": 0.91999}}, MISSED),
+        ({"top1": None}, {"classifier": {"top1": 0.93}}, NO_TARGET),
+        ({}, {}, NO_TARGET),
+        ({"top1": 0.92}, {}, UNMEASURED),
+        ({"map50": 0.3}, {"detector": {"map50": -1.0}}, UNMEASURED),
+        ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 49.9}}}, MET),
+        ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 50.0}}}, MISSED),
+        ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 20}, "combo": {"p95_ms": 51}}}, MISSED),
+    ],
+)
+def test_verdict(asked: dict, measured: dict, state: str) -> None:
+    found = {one.key: one.state for one in verdicts(asked, measured)}
+    assert found.pop(next(iter(asked), "top1")) == state
+    assert set(found.values()) == {NO_TARGET}
+
+
+@pytest.mark.parametrize(
+    ("targets", "begins"),
+    [
+        (NO_TARGETS, "Stage 4 has no targets"),
+        (NO_TARGETS | {"top1": 0.9}, "Stage 4 meets its one target: classifier top-1"),
+        (NO_TARGETS | {"top1": 0.9, "map50": 0.3}, "Stage 4 meets both its targets"),
+        (STAGE4, "Stage 4 does not meet 2 of 6 targets: detector mAP@0.5:0.95"),
+    ],
+)
+def test_headline_counts_targets(targets: dict, begins: str) -> None:
+    assert headline("stage4", verdicts(targets, figures())).startswith(begins)
+
+
+def test_success_needs_the_three_targets() -> None:
+    assert success(verdicts(STAGE4 | {"p95_ms": None}, figures()), detector_rows(4)) == []
+    states = [one.state for one in success(verdicts(STAGE4, figures()), detector_rows(4))]
+    assert states == [MET, MET, MET, MISSED]
+
+
+@pytest.mark.parametrize(("values", "state"), [([0.1, 0.5, 0.6], MET), ([0.6, 0.5, None], MISSED), ([0.1], UNMEASURED)])
+def test_improving(values: list, state: str) -> None:
+    assert improving([{"map50": value} for value in values]).state == state
+
+
+def test_forecasts_of_stage4_only() -> None:
+    assert forecasts("stage3", figures()) == []
+    assert [row[-1] for row in forecasts("stage4", figures())] == ["realistic", "optimistic", "optimistic"]
+
+
+@pytest.mark.parametrize(("read", "balances"), [(12, True), (13, False)])
+def test_account(read: int, balances: bool) -> None:
+    values = {
+        "read": read,
+        "kept": 7,
+        "quarantined": {"photo_empty": 1, "photo_missing": 2},
+        "skipped": {"over_budget": 2},
+    }
+    one = account("photos", values)
+    assert (one.quarantined, one.skipped, one.balances) == (3, 2, balances)
+
+
+def test_reasons_join_photos_and_labels() -> None:
+    found = {reason.name: (reason.photos, reason.labels) for reason in reasons(manifest_summary(), "quarantined")}
+    assert found["photo_truncated"] == (6, 0)
+    assert found["label_of_quarantined_photo"] == (0, 21)
+    assert all(reason.meaning for reason in reasons(manifest_summary(), "quarantined"))
+
+
+def test_durations_are_summed_by_rule(tmp_path: Path) -> None:
+    write_durations(tmp_path)
+    times = {time.rule: time for time in rule_times(tmp_path, "stage4")}
+    assert list(times) == list(RULES)
+    assert (times["prepare_archive"].jobs, times["prepare_archive"].seconds) == (2, 62.0)
+    assert times["make_synthetic_archive"].seconds == 110.0
+    assert times["index_archive"].peak_memory is None
+    assert times["train_detector"].seconds == 498.0, "another stage's or run's files do not count"
+
+
+def test_durations_may_be_missing(tmp_path: Path) -> None:
+    assert rule_times(tmp_path / "missing", "stage4") == []
+
+
+def test_every_timed_rule_is_known() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "rules").glob("*.smk")))
+    rules = re.split(r"^\s*rule ", text, flags=re.MULTILINE)[1:]
+    timed_rules = {rule.split(":")[0] for rule in rules if "benchmark:" in rule}
+    assert timed_rules - {"write_report"} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "–"), (3.21, "3.2 s"), (59.7, "1 min 00 s"), (125, "2 min 05 s"), (7500, "2 h 05 min")]
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert formats.duration(seconds).replace("\u202f", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (999, "999 B"), (10465264, "10.5 MB"), (25276063744, "25.3 GB")]
+)
+def test_size(value: float | None, text: str) -> None:
+    assert formats.size(value).replace("\u202f", " ") == text
+
+
+def test_slowest_p95_of_what_there_is() -> None:
+    assert slowest_p95({}) is None
+    assert slowest_p95({"latency": {"combo": {"p95_ms": 3.0}}}) == 3.0
+
+
+def test_page_is_self_contained(page: str) -> None:
+    assert not re.findall(r"""(?:src|href|action)\s*=\s*["'](?!data:|#)[^"']*""", page)
+    assert not re.findall(r"url\((?!#)|@import|<link|<script src|https?://", page)
+    assert "default-src 'none'" in page
+
+
+def test_page_has_its_parts_in_order(page: str) -> None:
+    parts = re.findall(r"<h2>(.*?)</h2>", page)
+    assert parts[:4] == ["Verdict", "Budget", "Data", "Training"]
+    assert parts[-1] == "Provenance"
+    assert re.findall(r"<h([1-6])", page)[0] == "1"
+    assert all('alt="' in image for image in re.findall(r"<img [^>]*>", page))
+    identifiers = re.findall(r'\bid="([^"]+)"', page)
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_page_says_what_was_measured(page: str) -> None:
+    text = words_of(page)
+    for words in (
+        "93.42",
+        "가스모틴정 5mg",
+        "decoding the photograph ends with an error",
+        "2,464 read = 2,371 kept",
+        "First 25 of 40 rows",
+    ):
+        assert words in text
+    assert 'lang="ko"' in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "absent"),
+    [
+        ("synthetic", "All photographs of this report are synthetic", "Real photographs"),
+        ("aihub", "AIHub data set 576", "synthetic."),
+        ("yolo", "a YOLO data set", "synthetic."),
+    ],
+)
+def test_banner_names_the_source(written: dict[str, Any], tmp_path: Path, kind: str, there: str, absent: str) -> None:
+    report = tmp_path / "report.html"
+    write_report(**written | {"report": report, "figures": tmp_path / "figures", "source_kind": kind})
+    banner = re.search(r'<div class="banner.*?</div>', report.read_text(encoding="utf-8"), re.DOTALL).group()
+    assert there in banner
+    assert absent not in banner
+
+
+def test_same_inputs_same_bytes(written: dict[str, Any], tmp_path: Path) -> None:
+    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
+    write_report(**written | again)
+    assert again["report"].read_bytes() == written["report"].read_bytes()
+    assert sha256_of(again["figures"]) == sha256_of(written["figures"])
+
+
+def test_figures_are_files_of_their_own(written: dict[str, Any]) -> None:
+    names = {path.stem for path in written["figures"].glob("*.svg")}
+    assert names >= {
+        "detector_training",
+        "classifier_training",
+        "precision_recall",
+        "latency",
+        "accuracy_by_drug",
+        "quarantine",
+        "durations",
+    }
+    assert 'xmlns="http://www.w3.org/2000/svg"' in (written["figures"] / "latency.svg").read_text(encoding="utf-8")
+
+
+def test_hostile_drug_name_is_escaped(tmp_path: Path) -> None:
+    hostile = "<script>alert('정')</script>\"&"
+    arguments = write_inputs(tmp_path, names=(hostile, *NAMES[1:]))
+    write_report(**arguments)
+    page = arguments["report"].read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+    metrics = figures()
+    for part in ("classifier", "latency"):
+        del metrics[part]["combo"]
+    metrics["pipeline"] = {key: value for key, value in metrics["pipeline"].items() if key.startswith("single")}
+    metrics["detector"] = {"map50": -1.0, "map50_95": -1.0}
+    arguments = write_inputs(tmp_path, metrics=metrics) | {"durations": tmp_path / "missing", "targets": NO_TARGETS}
+    measured = json.loads(arguments["accuracy"].read_text(encoding="utf-8"))
+    measured["detector"]["pr_curve"], measured["by_drug"] = [], []
+    write_json(arguments["accuracy"], measured)
+    write_json(arguments["examples"] / "index.json", {"samples": [], "confused": []})
+    empty = [dict.fromkeys(detector_rows(1)[0]) | {"epoch": 1.0}]
+    write_history(empty, arguments["detector_history"])
+    write_report(**arguments)
+    text = words_of(arguments["report"].read_text(encoding="utf-8"))
+    assert "Combo – – –" in text
+    assert "Stage 4 has no targets" in text
+    assert "None" not in text
+    assert "nan" not in text.lower().replace("provenance", "").split()
