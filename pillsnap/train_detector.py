@@ -111,10 +111,10 @@ def _train(
         warmup_epochs=settings.warmup_epochs,
         warmup_bias_lr=settings.learning_rate,
         patience=settings.patience,
-        # a pill has no upright side; its colour is what the photograph shows
-        degrees=180,
+        # a pill has no upright side, but turning a photograph would loosen its boxes: mirrored only
         flipud=0.5,
-        hsv_h=0.0,
+        fliplr=0.5,
+        scale=0.3,
         mosaic=0.0,
         single_cls=True,
         device="0" if device == "cuda" else "cpu",

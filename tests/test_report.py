@@ -78,12 +78,16 @@ def figures() -> dict[str, Any]:
         "detector": {"map50": 0.9871, "map50_95": 0.6412},
         "classifier": {**top, "single": top, "combo": {"top1": 0.9012, "top5": 0.9931, "macro_f1": 0.8874}},
         "pipeline": {
-            "single_correct": 0.951, "single_found": 0.9974, "single_extra_per_photo": 0.0,
-            "combo_correct": 0.8812, "combo_found": 0.9731, "combo_extra_per_photo": None,
+            "single_correct": 0.951,
+            "single_found": 0.9974,
+            "single_extra_per_photo": 0.0,
+            "combo_correct": 0.8812,
+            "combo_found": 0.9731,
+            "combo_extra_per_photo": None,
         },
         "latency": {"single": percentiles(28.1), "combo": percentiles(41.2)},
         "environment": {"device": DEVICE, "threads": 2},
-    }  # fmt: skip
+    }
 
 
 def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -124,12 +128,14 @@ def manifest_summary() -> dict[str, Any]:
 
     return {
         "photos": {
-            "read": 2464, "kept": 2371,
+            "read": 2464,
+            "kept": 2371,
             "quarantined": {"photo_truncated": 6, "photo_empty": 5, "photo_without_label": 4},
             "skipped": {"index_picture": 78},
         },
         "labels": {
-            "read": 3034, "kept": 2971,
+            "read": 3034,
+            "kept": 2971,
             "quarantined": {"bbox_malformed": 6, "label_of_quarantined_photo": 21, "label_unparsable": 6},
             "skipped": {"over_budget": 30},
         },
@@ -137,7 +143,7 @@ def manifest_summary() -> dict[str, Any]:
         "partly_labelled_photos": 12,
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
         "groups_on_two_sides": 0,
-    }  # fmt: skip
+    }
 
 
 def pill_picture(
@@ -174,23 +180,35 @@ def write_examples(folder: Path, names: tuple[str, ...], width: int) -> None:
         (folder / f"confused/{number}.jpg").write_bytes(encode_jpeg(pill_picture(20 + number, 96, 96, 1)[0], 90))
     pairs = [
         {
-            "true": f"K-{true:06d}", "true_name": names[true], "named": f"K-{named:06d}", "named_name": names[named], "count": 5 - true,
-            "true_file": f"confused/{true}.jpg", "named_file": f"confused/{named}.jpg" if true else None,
+            "true": f"K-{true:06d}",
+            "true_name": names[true],
+            "named": f"K-{named:06d}",
+            "named_name": names[named],
+            "count": 5 - true,
+            "true_file": f"confused/{true}.jpg",
+            "named_file": f"confused/{named}.jpg" if true else None,
         }
         for true, named in ((0, 1), (2, 3), (1, 0))
-    ]  # fmt: skip
+    ]
     write_json(folder / "index.json", {"samples": samples, "confused": pairs})
 
 
 def detector_rows(epochs: int) -> list[dict[str, float | None]]:
     return [
         {
-            "epoch": n, "seconds": 41.5 * n, "box_loss": 1 + 3 / n, "cls_loss": 0.4 + 2.2 / n, "dfl_loss": 1.1 + 1.4 / n,
-            "precision": 1 - 0.6 / n, "recall": 1 - 0.7 / n, "map50": 0.99 * (1 - math.exp(-n / 2)), "map50_95": 0.7 * (1 - math.exp(-n / 4)),
+            "epoch": n,
+            "seconds": 41.5 * n,
+            "box_loss": 1 + 3 / n,
+            "cls_loss": 0.4 + 2.2 / n,
+            "dfl_loss": 1.1 + 1.4 / n,
+            "precision": 1 - 0.6 / n,
+            "recall": 1 - 0.7 / n,
+            "map50": 0.99 * (1 - math.exp(-n / 2)),
+            "map50_95": 0.7 * (1 - math.exp(-n / 4)),
             "learning_rate": 1e-3 * (1 - n / 13),
         }
         for n in range(1, epochs + 1)
-    ]  # fmt: skip
+    ]
 
 
 def classifier_rows(epochs: int) -> list[dict[str, float | None]]:
@@ -199,11 +217,16 @@ def classifier_rows(epochs: int) -> list[dict[str, float | None]]:
 
     return [
         {
-            "epoch": n, "seconds": 38.0, "loss": 0.8 + 2.8 / n, "learning_rate": 3e-3 * (1 - n / 21),
-            "train_top1": grown(n, 0.93, 5), "val_top1": grown(n, 0.95, 4) - 0.01 * (n == epochs), "val_top5": grown(n, 0.998, 2),
+            "epoch": n,
+            "seconds": 38.0,
+            "loss": 0.8 + 2.8 / n,
+            "learning_rate": 3e-3 * (1 - n / 21),
+            "train_top1": grown(n, 0.93, 5),
+            "val_top1": grown(n, 0.95, 4) - 0.01 * (n == epochs),
+            "val_top5": grown(n, 0.998, 2),
         }
         for n in range(1, epochs + 1)
-    ]  # fmt: skip
+    ]
 
 
 def write_durations(folder: Path) -> None:
@@ -278,12 +301,25 @@ def write_inputs(
     )
     write_durations(folder / "logs")
     paths = {
-        "metrics": "metrics.json", "accuracy": "accuracy.json", "latency": "latency.json", "resources": "resources.json",
-        "examples": "examples", "plan_summary": "plan.json", "manifest_summary": "summary.json", "quarantine": "quarantine.csv",
-        "classes": "classes.json", "detector_history": "detector.csv", "classifier_history": "classifier.csv",
-        "detector_record": "detector.json", "classifier_record": "classifier.json", "crops_summary": "crops.json",
-        "parity": "parity.json", "durations": "logs", "report": "out/report.html", "figures": "out/figures",
-    }  # fmt: skip
+        "metrics": "metrics.json",
+        "accuracy": "accuracy.json",
+        "latency": "latency.json",
+        "resources": "resources.json",
+        "examples": "examples",
+        "plan_summary": "plan.json",
+        "manifest_summary": "summary.json",
+        "quarantine": "quarantine.csv",
+        "classes": "classes.json",
+        "detector_history": "detector.csv",
+        "classifier_history": "classifier.csv",
+        "detector_record": "detector.json",
+        "classifier_record": "classifier.json",
+        "crops_summary": "crops.json",
+        "parity": "parity.json",
+        "durations": "logs",
+        "report": "out/report.html",
+        "figures": "out/figures",
+    }
     asked = {"stage": "stage4", "config": CONFIG, "targets": STAGE4, "source_kind": "synthetic"}
     return {role: folder / name for role, name in paths.items()} | asked
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pillsnap.report.facts import Training, account, training
+from pillsnap.report.facts import Training, account, quarantined_share, training
 from pillsnap.report.formats import count, figure, listing, percent, plural, tiny
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.timing import RULES
@@ -18,8 +18,7 @@ def checklists(inputs: Inputs) -> dict[str, list[Statement]]:
 def _before(inputs: Inputs) -> list[Statement]:
     manifest, used, asked = inputs.manifest, inputs.plan["used"], inputs.plan["asked"]
     balances = [account(kind, manifest[kind]) for kind in ("photos", "labels")]
-    quarantined, kept = balances[0].quarantined, balances[0].kept
-    share = quarantined / (quarantined + kept) if quarantined + kept else 0.0
+    share = quarantined_share(manifest)
     limit = inputs.config["manifest"]["max_quarantined_fraction"]
     leaks = manifest["groups_on_two_sides"]
     trained = manifest["splits"]["train"]["classes"]

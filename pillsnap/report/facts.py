@@ -37,6 +37,12 @@ def account(kind: str, values: Mapping[str, Any]) -> Account:
     return Account(kind, values["read"], values["kept"], **sums)
 
 
+def quarantined_share(manifest: Mapping[str, Any]) -> float:
+    """The share of the photographs looked at that is in the quarantine, as `build_manifest` limits it."""
+    photos = account("photos", manifest["photos"])
+    return photos.quarantined / max(1, photos.quarantined + photos.kept)
+
+
 @dataclass(frozen=True)
 class Reason:
     """How many photographs and labels one reason took, and what it means."""
@@ -52,7 +58,8 @@ def reasons(manifest: Mapping[str, Any], outcome: str) -> list[Reason]:
     meanings = {"quarantined": QUARANTINED, "skipped": SKIPPED}[outcome]
     photos, labels = (manifest[kind][outcome] for kind in ("photos", "labels"))
     found = [
-        Reason(name, photos.get(name, 0), labels.get(name, 0), meanings.get(name, "")) for name in {**photos, **labels}
+        Reason(name, photos.get(name, 0), labels.get(name, 0), meanings.get(name, "").replace("`", ""))
+        for name in {**photos, **labels}
     ]
     return sorted(found, key=lambda reason: (-reason.photos - reason.labels, reason.name))
 
@@ -72,7 +79,7 @@ def budget(plan: Mapping[str, Any]) -> Rows:
 
 
 def splits(manifest: Mapping[str, Any]) -> Rows:
-    """Composition of each side of the split; photographs and pills are summed, drugs and groups are not disjoint sums."""
+    """What is on each side of the split; drugs have no sum, since each is on all sides."""
     columns = ("photos", "pills", "single", "combo", "groups", "classes")
     names = {"train": "Training", "val": "Validation", "test": "Test"}
     rows = [[names[key], *(count(side[column]) for column in columns)] for key, side in manifest["splits"].items()]
@@ -125,7 +132,7 @@ def training_rows(inputs: Inputs) -> Rows:
         ["Input", *(f"{part['image_size']} px" for part in settings)],
         ["Epochs done, of asked", *(f"{one.done} of {one.asked}" for one in both)],
         ["Best epoch", *(count(one.best) for one in both)],
-        ["Its validation mAP@0.5:0.95, top-1", *(percent(one.best_value, 2) for one in both)],
+        ["Its validation mAP@0.5:0.95, or top-1", *(percent(one.best_value, 2) for one in both)],
         ["Time per epoch", *(duration(one.seconds_per_epoch) for one in both)],
         ["Device", *(record["device"] for record in (inputs.detector_record, inputs.classifier_record))],
     ]

@@ -24,6 +24,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{value * 100:.{digits}f}{_SPACE}%"
 
 
+def asked(value: float, unit: str) -> str:
+    """A target as it was written, such as `92 %` (of 0.92) or `50 ms`: no digits that nobody asked for."""
+    return f"{value * 100 if unit == '%' else value:.6g}{_SPACE}{unit}"
+
+
 def count(value: float | None) -> str:
     """A whole number with thousands separators."""
     return MISSING if value is None else f"{value:,.0f}"
@@ -45,13 +50,11 @@ def size(value: float | None) -> str:
     """Bytes in decimal units."""
     if value is None:
         return MISSING
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            break
-        value /= 1000
-    else:
-        unit = "GB"
-    return f"{value:,.{0 if unit == 'B' or value >= 100 else 1}f}{_SPACE}{unit}"
+    power = 0
+    while value >= 1000 and power < 3:
+        value, power = value / 1000, power + 1
+    digits = 0 if power == 0 or value >= 100 else 1
+    return f"{value:,.{digits}f}{_SPACE}{('B', 'kB', 'MB', 'GB')[power]}"
 
 
 def duration(seconds: float | None) -> str:

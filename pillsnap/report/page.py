@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pillsnap.report import facts, formats, verdict
-from pillsnap.report.charts import Figure
 from pillsnap.report.checklist import checklists
+from pillsnap.report.drawing import Figure
 from pillsnap.report.inputs import Inputs
 
 _SOURCES = {
     "synthetic": (
         "All photographs of this report are synthetic.",
-        "PillSnap drew them itself; the drugs are invented. The figures show that the pipeline works and say nothing about real drugs.",
+        "PillSnap drew them itself; the drugs are invented. "
+        "The figures show that the pipeline works and say nothing about real drugs.",
     ),
     "aihub": (
         "Real photographs: AIHub data set 576.",
-        "This page contains some of them. AIHub's terms forbid handing them on: keep this file to people who have access.",
+        "This page contains some of them. AIHub's terms forbid handing them on: "
+        "keep this file to people who have access.",
     ),
     "yolo": (
         "Real photographs: a YOLO data set.",
@@ -70,7 +72,7 @@ class Pair:
 
     facts: dict[str, Any]
     true: Picture | None
-    named: Picture | None = field(default=None)
+    named: Picture | None
 
 
 def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
@@ -83,7 +85,13 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"drug": drug_name, "count": formats.count}
+    environment.filters |= {
+        "drug": drug_name,
+        "count": formats.count,
+        "plural": formats.plural,
+        "percent": formats.percent,
+        "duration": formats.duration,
+    }
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     found = verdict.verdicts(inputs.targets, inputs.metrics)
     return environment.get_template("template.html.jinja").render(
@@ -96,6 +104,8 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         verdicts={one.key: one for one in found},
         tables=_tables(inputs, found),
         checks=checklists(inputs),
+        quarantine_share=facts.quarantined_share(inputs.manifest),
+        longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
         samples=_samples(inputs),
         pairs=_pairs(inputs),
@@ -116,7 +126,7 @@ def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, s
     whole = formats.figure(inputs.metrics, "pipeline.combo_correct")
     shown = [
         ("Drug named right", "classifier top-1", "top1"),
-        ("Pills found", "detector mAP@0.5", "map50"),
+        ("Detection", "mAP@0.5", "map50"),
         ("Answer time", "p95, slower domain", "p95_ms"),
     ]
     tiles = [
@@ -153,7 +163,7 @@ def _verdict_tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[st
         ),
         "success": Table(
             "Does the stage succeed?",
-            ("Statement", "#Measured", "Verdict"),
+            ("Statement", "Measured", "Verdict"),
             [(one.text, one.fact, one) for one in success],
         ),
         "forecasts": Table(
@@ -182,7 +192,7 @@ def _data_tables(inputs: Inputs) -> dict[str, Table]:
             facts.splits(inputs.manifest),
             summed=True,
         ),
-        "quarantined": Table("Quarantine by reason", reason_head, outcomes["quarantined"]),
+        "quarantined": Table("What each reason means", reason_head, outcomes["quarantined"]),
         "skipped": Table("Skipped, nothing wrong with them", reason_head, outcomes["skipped"]),
         "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), facts.repairs(inputs.manifest)),
         "quarantine": Table(
@@ -231,9 +241,7 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
 def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
     return {
         "made_by": Table("Code, seed and device", ("Part", "@Commit", "#Seed", "Device"), facts.made_by(inputs)),
-        "machine": Table(
-            "Machine of the benchmark, size of what is delivered", ("", "#Value"), facts.machine_rows(inputs)
-        ),
+        "machine": Table("Machine and models", ("", "#Value"), facts.machine_rows(inputs)),
         "versions": Table("Versions", ("Package", "@Version"), list(inputs.resources["versions"].items())),
         "times": Table(
             "Time and memory of every rule",
@@ -246,14 +254,15 @@ def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
 
 
 def _samples(inputs: Inputs) -> list[Picture]:
-    return [_sample(inputs.examples_folder, facts) for facts in inputs.examples["samples"]]
+    return [_sample(inputs.examples_folder, sample) for sample in inputs.examples["samples"]]
 
 
 def _sample(folder: Path, sample: dict[str, Any]) -> Picture:
     # a box that is no pill is wrong too, even where every pill is right
     perfect = sample["right"] == sample["pills"] == sample["answered"]
     boxes = "box" if sample["answered"] == 1 else "boxes"
-    words = f"{sample['right']} of {formats.plural(sample['pills'], 'pill')} named right, {sample['answered']} {boxes} drawn"
+    right = f"{sample['right']} of {formats.plural(sample['pills'], 'pill')} named right"
+    words = f"{right}, {sample['answered']} {boxes} drawn"
     return Picture(
         _data_uri(folder / sample["file"]),
         f"Test photograph {sample['image_id']} with the boxes of the answer: {words}.",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pillsnap.report import formats
 from pillsnap.report.formats import figure, listing, milliseconds, percent
 
 MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
@@ -74,7 +75,7 @@ def _verdict(key: str, label: str, short: str, asked: float | None, measured: fl
     if asked is None:
         wanted, state = "", NO_TARGET
     else:
-        wanted = f"< {milliseconds(asked)}" if fast else f"≥ {percent(asked)}"
+        wanted = f"<\u00a0{formats.asked(asked, 'ms')}" if fast else f"≥\u00a0{formats.asked(asked, '%')}"
         state = state_of(None if measured is None else measured < asked if fast else measured >= asked)
     return Verdict(key, label, short, wanted, milliseconds(measured) if fast else percent(measured, 2), state)
 
@@ -86,7 +87,9 @@ def headline(stage: str, found: Sequence[Verdict]) -> str:
     name = stage_name(stage)
     if not asked:
         return f"{name} has no targets; what was measured is below."
-    told = listing([f"{v.short} {v.measured} (asked {v.asked})" for v in missed or asked])
+    shown = missed or asked
+    # more than three with their figures are no sentence any more
+    told = listing([f"{v.short} {v.measured} (asked {v.asked})" if len(shown) <= 3 else v.short for v in shown])
     if not missed:
         how_many = {1: "its one target", 2: "both its targets"}.get(len(asked), f"all {len(asked)} targets")
         return f"{name} meets {how_many}: {told}."
@@ -115,7 +118,7 @@ def success(found: Sequence[Verdict], detector_history: Sequence[Mapping[str, fl
 def improving(history: Sequence[Mapping[str, float | None]]) -> Statement:
     """Whether the detector's best validation mAP@0.5 of the second half of the training beats the first half's."""
     values = [row["map50"] for row in history if row["map50"] is not None]
-    text = "Detection kept improving: best validation mAP@0.5, second half of the training against the first"
+    text = "Detection kept improving: best validation mAP@0.5 in the first half of the training, then in the second"
     if len(values) < 2:
         return Statement(text, "too few epochs", UNMEASURED)
     first, second = max(values[: len(values) // 2]), max(values[len(values) // 2 :])
@@ -129,7 +132,7 @@ def forecasts(stage: str, metrics: Mapping[str, Any]) -> list[list[str]]:
     return [
         [
             label,
-            *(percent(value) for value in levels),
+            *(formats.asked(value, "%") for value in levels),
             percent(figure(metrics, path), 2),
             _reached(figure(metrics, path), levels),
         ]
