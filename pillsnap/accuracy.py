@@ -53,14 +53,17 @@ def detector_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
     """mAP by pycocotools (COCO's definition) over fully labelled photographs.
 
     Returns:
-        `map50`, `map50_95`, `photos`, `pills`, and `pr_curve` at IoU 0.5: 101 recalls with their precisions.
+        `map50`, `map50_95` (`None` where no photograph is fully labelled, so that nothing can be measured), `photos`,
+        `pills`, and `pr_curve` at IoU 0.5: 101 recalls with their precisions, empty where nothing was found.
     """
     results = [result for result in results if result.fully_labelled]
     truth, found = _coco(results)
+    counts = {"photos": len(results), "pills": len(truth.anns)}
+    if not truth.anns or not len(found):
+        value = 0.0 if truth.anns else None
+        return {"map50": value, "map50_95": value, **counts, "pr_curve": []}
     with redirect_stdout(StringIO()):
-        evaluation = COCOeval(truth, truth.loadRes(found) if len(found) else COCO(), "bbox")
-        if not len(found):
-            return {"map50": 0.0, "map50_95": 0.0, "photos": len(results), "pills": len(truth.anns), "pr_curve": []}
+        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -72,8 +75,7 @@ def detector_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
     return {
         "map50": float(evaluation.stats[1]),
         "map50_95": float(evaluation.stats[0]),
-        "photos": len(results),
-        "pills": len(truth.anns),
+        **counts,
         "pr_curve": curve,
     }
 

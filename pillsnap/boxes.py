@@ -40,7 +40,9 @@ def _window(picture: np.ndarray, left: int, top: int, width: int, height: int) -
     return padded[:height, :width]
 
 
-def context_window(box: np.ndarray | list[float], width: int, height: int, *, context: float) -> tuple[int, int, int, int]:
+def context_window(
+    box: np.ndarray | list[float], width: int, height: int, *, context: float
+) -> tuple[int, int, int, int]:
     """The box with `context` times its longer side kept on each side, cut at the photograph's edges.
 
     Returns:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config import Manifest
-from pillsnap.files import read_json, write_json
+from pillsnap.files import read_json, replacing, write_json
 from pillsnap.reasons import CORRUPT
-from pillsnap.tables import CONTEXTS, ISSUES, MANIFEST, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.tables import CONTEXTS, ISSUES, MANIFEST, PHOTOS, PLAN, check_table, read_table, write_table
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def build_manifest(
     noted = pd.concat([read_table(path, ISSUES) for path in [*issues, *(p / "issues.parquet" for p in prepared)]])
     kept = _kept(planned, prepared)
     kept, lost = _without_untrained(kept)
+    kept["fully_labelled"] = _fully_labelled(kept)
     noted = pd.concat([noted, lost], ignore_index=True)
     listed = drug_classes(kept)
     kept["class_index"] = kept["k_code"].map({drug.k_code: drug.index for drug in listed})
@@ -75,34 +76,24 @@ def _kept(planned: pd.DataFrame, prepared: Sequence[Path]) -> pd.DataFrame:
     facts = planned.drop(columns=["width", "height", "x", "y", "w", "h"])
     kept = facts.merge(boxes[["image_id", "label_member", "x", "y", "w", "h"]], on=["image_id", "label_member"])
     kept = kept.merge(photos[["image_id", "sha256", "width", "height"]], on="image_id")
-    found = kept.groupby("image_id")["label_member"].transform("size")
-    kept["fully_labelled"] = found >= kept["expected_pills"]
     return kept.sort_values(["archive", "member", "label_member"]).reset_index(drop=True)
+
+
+def _fully_labelled(kept: pd.DataFrame) -> pd.Series:
+    """Whether every pill that the photograph should show is kept, pill by pill."""
+    return kept.groupby("image_id")["label_member"].transform("size") >= kept["expected_pills"]
 
 
 def _without_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop drugs that lost their last training pill; their rows go into the quarantine."""
     trained = set(kept.loc[kept["split"] == "train", "k_code"])
     lost = kept[~kept["k_code"].isin(trained)]
-    rows = [
-        {
-            "archive": row.archive,
-            "member": row.member,
-            "label_member": row.label_member,
-            "outcome": "quarantined",
-            "reason": "class_without_training_pill",
-            "detail": row.k_code,
-        }
-        for row in lost.itertuples()
-    ]
     left = kept.drop(lost.index)
-    for image_id, archive, member in (
-        lost[["image_id", "archive", "member"]].drop_duplicates().itertuples(index=False)
-    ):
-        if image_id not in set(left["image_id"]):
-            empty = {"archive": archive, "member": member, "label_member": "", "outcome": "quarantined"}
-            rows.append(empty | {"reason": "photo_without_usable_label", "detail": ""})
-    return left.reset_index(drop=True), make_table(rows, ISSUES)
+    empty = lost[~lost["image_id"].isin(left["image_id"])].drop_duplicates("image_id")
+    pills = lost.assign(reason="class_without_training_pill", detail=lost["k_code"])
+    photos = empty.assign(label_member="", reason="photo_without_usable_label", detail="")
+    rows = pd.concat([pills, photos]).assign(outcome="quarantined")[list(ISSUES.columns)]
+    return left.reset_index(drop=True), check_table(rows, ISSUES, "drugs without training pill")
 
 
 def drug_classes(kept: pd.DataFrame) -> list[DrugClass]:
@@ -156,8 +147,6 @@ def _check_limits(accounts: dict[str, Any], noted: pd.DataFrame, settings: Manif
 
 def _write_quarantine(rows: pd.DataFrame, path: Path) -> None:
     columns = ["archive", "member", "label_member", "reason", "detail"]
-    from pillsnap.files import replacing
-
     with replacing(path) as temporary:
         rows[columns].to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
 

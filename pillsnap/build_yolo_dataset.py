@@ -39,8 +39,8 @@ def build_yolo_dataset(
             _write_labels(chosen, folder / "labels" / split)
             _write_images(set(chosen["image_id"]), prepared, folder / "images" / split)
             log.info("%s: %d photos, %d pills", split, chosen["image_id"].nunique(), len(chosen))
-        text = yaml.safe_dump({"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}, sort_keys=False)
-        (folder / "data.yaml").write_text(text, encoding="utf-8")
+        description = {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}
+        (folder / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
 def _chosen(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:

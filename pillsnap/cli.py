@@ -5,11 +5,19 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pillsnap.identify import Answer
+
+PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+"""Endings that `--annotated` may have."""
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 
@@ -32,28 +40,42 @@ def predict(
     models: Annotated[Path, typer.Option(help="Folder of export_onnx")] = Path("results/stage4/onnx"),
     mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
-    annotated: Annotated[Path | None, typer.Option(help="Write the photograph with boxes and names here (.jpg, .png)")] = None,
+    annotated: Annotated[
+        Path | None, typer.Option(help="Write the photograph with boxes and names here (.jpg, .png)")
+    ] = None,
 ) -> None:
-    """Print K-code, EDI codes, name and confidence of the pill or pills in a photograph."""
+    """Print K-code, EDI codes, name and confidence of the pill or pills in a photograph.
+
+    Exits with status 2 where the photograph or the models cannot be used.
+    """
     from pillsnap.identify import ModelError, PillSnap
     from pillsnap.pictures import PictureError, decode_photo
 
+    if annotated and annotated.suffix.lower() not in PICTURE_FORMATS:
+        _stop(f"--annotated {annotated}: the ending must be one of {', '.join(PICTURE_FORMATS)}")
     try:
         snap = PillSnap.load(models)
         picture = decode_photo(photo.read_bytes())
         answer = snap.identify(picture, mode.value)
         if annotated:
             _write_annotated(picture, answer, annotated)
-    except (ModelError, PictureError, OSError, ValueError) as error:
-        typer.echo(f"{photo}: {error}" if not isinstance(error, OSError) else str(error), err=True)
-        raise typer.Exit(2) from error
+    except PictureError as error:
+        _stop(f"{photo}: no usable photograph ({error})")
+    except (ModelError, OSError) as error:
+        _stop(str(error))
     if as_json:
         print(json.dumps({"photo": str(photo), **asdict(answer)}, ensure_ascii=False, indent=2))
     else:
         _print_answer(photo, answer)
 
 
-def _print_answer(photo: Path, answer) -> None:
+def _stop(message: str) -> NoReturn:
+    """Say what is wrong on standard error and exit with status 2."""
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
+def _print_answer(photo: Path, answer: "Answer") -> None:
     if not answer.pills:
         print(f"{photo}: no pill was found")
         return
@@ -64,7 +86,7 @@ def _print_answer(photo: Path, answer) -> None:
     Console().print(table)
 
 
-def _write_annotated(picture, answer, path: Path) -> None:
+def _write_annotated(picture: "np.ndarray", answer: "Answer", path: Path) -> None:
     from PIL import Image
 
     from pillsnap.draw import Caption, draw_boxes
@@ -73,11 +95,8 @@ def _write_annotated(picture, answer, path: Path) -> None:
     captions = [
         Caption(pill.box, f"{pill.candidates[0].k_code} {pill.candidates[0].confidence:.0%}") for pill in answer.pills
     ]
-    kinds = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-    if path.suffix.lower() not in kinds:
-        raise ValueError(f"--annotated {path}: the ending must be one of {', '.join(kinds)}")
     with replacing(path) as temporary:
-        Image.fromarray(draw_boxes(picture, captions)).save(temporary, format=kinds[path.suffix.lower()])
+        Image.fromarray(draw_boxes(picture, captions)).save(temporary, format=PICTURE_FORMATS[path.suffix.lower()])
 
 
 @app.command()
@@ -85,21 +104,22 @@ def doctor(
     stage: Annotated[str, typer.Option(help="stage1 to stage4")] = "stage4",
     config: Annotated[list[Path] | None, typer.Option(help="Configuration files, later ones win")] = None,
 ) -> None:
-    """Say what hardware, disk and versions are here, and whether a stage would fit."""
+    """Say what hardware, disk and versions are here, and whether a stage would fit.
+
+    Exits with status 1 where something would stop the stage, and with 2 where the configuration cannot be used.
+    """
     from pillsnap.config import ConfigError, read_config
-    from pillsnap.doctor import examine
-    from pillsnap.sources import SourceError
+    from pillsnap.doctor import Verdict, examine
 
     try:
         findings = examine(read_config(*(config or [Path("config.yaml")])), stage)
-    except (ConfigError, SourceError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    except ConfigError as error:
+        _stop(str(error))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         table.add_row(finding.verdict.value, finding.what, finding.found, finding.cure)
     Console(file=sys.stdout).print(table)
-    if any(finding.verdict == "refused" for finding in findings):
+    if any(finding.verdict is Verdict.refused for finding in findings):
         raise typer.Exit(1)
 
 

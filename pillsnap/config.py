@@ -32,7 +32,9 @@ class SyntheticSource(Section):
 
     drugs: int = Field(42, ge=2, le=4523, description="Number of invented drugs (K-codes)")
     photos_per_drug: int = Field(36, ge=6, le=1296, description="Single-pill training photos of each drug")
-    validation_photos_per_drug: int = Field(8, ge=1, le=324, description="Single-pill photos of each drug in the validation part, which is the test set")
+    validation_photos_per_drug: int = Field(
+        8, ge=1, le=324, description="Single-pill photos of each drug in the validation part, which is the test set"
+    )
     combos: int = Field(60, ge=0, description="Training combinations of 2 to 5 drugs, 3 photos each")
     validation_combos: int = Field(20, ge=0, description="Combinations in the validation part, 3 photos each")
     single_archives: int = Field(4, ge=1, le=81, description="Number of single-pill training archives (zips)")
@@ -43,9 +45,19 @@ class SyntheticSource(Section):
 class Source(Section):
     """Where the raw photographs come from."""
 
-    kind: Literal["synthetic", "aihub", "yolo"] = Field("synthetic", description="`synthetic`: drawn by PillSnap; `aihub`: AIHub data set 576, zips or folders; `yolo`: a YOLO data set")
-    root: str = Field("data/raw/synthetic", description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment")
-    synthetic: SyntheticSource = Field(default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`")
+    kind: Literal["synthetic", "aihub", "yolo"] = Field(
+        "synthetic",
+        description=(
+            "`synthetic`: drawn by PillSnap; `aihub`: AIHub data set 576, zips or folders; `yolo`: a YOLO data set"
+        ),
+    )
+    root: str = Field(
+        "data/raw/synthetic",
+        description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment",
+    )
+    synthetic: SyntheticSource = Field(
+        default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`"
+    )
 
 
 class Targets(Section):
@@ -80,36 +92,72 @@ class Plan(Section):
     """Which photographs a stage uses, and on which side of the split they stand."""
 
     val_fraction: float = Field(0.2, gt=0, le=0.5, description="Share of each drug's capture groups that validates")
-    test_fraction: float = Field(0.2, gt=0, le=0.5, description="Share of the photo budget for the test part; where the source has no test part of its own, also the share of capture groups held out")
-    combo_fraction: Fraction = Field(0.3, description="Share of the photo budget for combos, as far as there are so many")
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        le=0.5,
+        description=(
+            "Share of the photo budget for the test part; where the source has no test part of its own, also "
+            "the share of capture groups held out"
+        ),
+    )
+    combo_fraction: Fraction = Field(
+        0.3, description="Share of the photo budget for combos, as far as there are so many"
+    )
 
 
 class Prepare(Section):
     """What is written when a raw photograph is decoded, once."""
 
-    photo_size: int = Field(416, ge=64, le=4096, description="Long side in pixels of the JPEG that the detector is trained on (never enlarged)")
+    photo_size: int = Field(
+        416,
+        ge=64,
+        le=4096,
+        description="Long side in pixels of the JPEG that the detector is trained on (never enlarged)",
+    )
     photo_quality: Quality = Field(90, description="JPEG quality of the detector's photographs")
-    crop_context: float = Field(0.6, ge=0.1, le=2, description="Context kept around each labelled box, in box sides on each side")
-    crop_quality: Quality = Field(95, description="JPEG quality of context crops and of test photographs, both at native resolution")
+    crop_context: float = Field(
+        0.6, ge=0.1, le=2, description="Context kept around each labelled box, in box sides on each side"
+    )
+    crop_quality: Quality = Field(
+        95, description="JPEG quality of context crops and of test photographs, both at native resolution"
+    )
 
 
 class Manifest(Section):
     """What happens to defects."""
 
-    remove_corrupt: bool = Field(True, description="Leave corrupt photographs out and list them; `false`: stop at the first manifest that has any")
-    max_quarantined_fraction: Fraction = Field(0.05, description="The run stops when a larger share of the photos looked at was quarantined")
+    remove_corrupt: bool = Field(
+        True,
+        description="Leave corrupt photographs out and list them; `false`: stop at the first manifest that has any",
+    )
+    max_quarantined_fraction: Fraction = Field(
+        0.05, description="The run stops when a larger share of the photos looked at was quarantined"
+    )
 
 
 class Yolo(Section):
     """The detector's data set."""
 
-    max_single_photos: int = Field(480, ge=0, description="Single-pill training photographs at most; all usable combos are taken, since only combos need a detector that separates pills")
+    max_single_photos: int = Field(
+        480,
+        ge=0,
+        description=(
+            "Single-pill training photographs at most; all usable combos are taken, since only combos need a "
+            "detector that separates pills"
+        ),
+    )
 
 
 class Detector(Section):
     """Training of the one-class pill detector (ultralytics)."""
 
-    model: str = Field("yolo11n.yaml", description="ultralytics model: a `.yaml` name trains from scratch, a path of a `.pt` file starts from its weights")
+    model: str = Field(
+        "yolo11n.yaml",
+        description=(
+            "ultralytics model: a `.yaml` name trains from scratch, a path of a `.pt` file starts from its weights"
+        ),
+    )
     image_size: int = Field(256, ge=64, le=1280, multiple_of=32, description="Side of the letterboxed input in pixels")
     epochs: int = Field(12, ge=1, description="Epochs")
     batch: int = Field(8, ge=1, description="Photographs in a batch")
@@ -122,8 +170,21 @@ class Detector(Section):
 class Crops(Section):
     """The one way in which a pill is cut out of a photograph, in training and in every answer."""
 
-    size: int = Field(144, ge=32, le=1024, description="Side of the stored square crop in pixels; leaves room above `classifier.image_size` to move and zoom in training")
-    margin: float = Field(0.15, ge=0, le=1, description="Margin around the box: the window's side is (1 + margin) times the box's longer side")
+    size: int = Field(
+        144,
+        ge=32,
+        le=1024,
+        description=(
+            "Side of the stored square crop in pixels; leaves room above `classifier.image_size` to move and "
+            "zoom in training"
+        ),
+    )
+    margin: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Margin around the box: the window's side is (1 + margin) times the box's longer side",
+    )
     quality: Quality = Field(95, description="JPEG quality of the stored crops")
     min_iou: float = Field(0.5, gt=0, le=1, description="A detected box counts as a labelled pill's from this IoU on")
 
@@ -132,7 +193,13 @@ class Classifier(Section):
     """Training of the drug classifier (timm)."""
 
     model: str = Field("resnet10t", description="timm model name, or `hf-hub:…`")
-    weights: str | None = Field(None, description="Starting weights: a path of a safetensors file, `pretrained` for the model's own from its hub, empty for none")
+    weights: str | None = Field(
+        None,
+        description=(
+            "Starting weights: a path of a safetensors file, `pretrained` for the model's own from its hub, "
+            "empty for none"
+        ),
+    )
     image_size: int = Field(112, ge=32, le=768, description="Side of the input in pixels")
     epochs: int = Field(20, ge=1, description="Epochs")
     batch: int = Field(64, ge=2, description="Crops in a batch")
@@ -148,7 +215,9 @@ class Onnx(Section):
 
     opset: int = Field(18, ge=17, le=22, description="ONNX opset of both graphs")
     parity_photos: int = Field(64, ge=1, description="Validation photographs and crops that are compared")
-    max_box_error: float = Field(0.5, gt=0, description="Largest allowed difference of a box coordinate, in pixels of the detector's input")
+    max_box_error: float = Field(
+        0.5, gt=0, description="Largest allowed difference of a box coordinate, in pixels of the detector's input"
+    )
     max_logit_error: float = Field(1e-3, gt=0, description="Largest allowed difference of a logit")
 
 
@@ -156,7 +225,9 @@ class Benchmark(Section):
     """How answers are made and how they are timed."""
 
     min_score: Fraction = Field(0.25, description="Detections below this score are no pills")
-    nms_iou: float = Field(0.6, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box")
+    nms_iou: float = Field(
+        0.6, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box"
+    )
     latency_photos: int = Field(100, ge=5, description="Timed answers for each of single and combo")
     warmup: int = Field(10, ge=0, description="Untimed answers before")
     threads: int = Field(2, ge=1, description="Threads of ONNX Runtime, at most the cores that are there")
@@ -166,7 +237,17 @@ class Config(Section):
     """Everything that can be set."""
 
     seed: int = Field(576, ge=0, lt=2**31, description="Seed of drawing, sampling, splitting and training")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Device of training; `auto` takes the GPU when one works")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Device of training; `auto` takes the GPU when one works"
+    )
+    threads: int = Field(
+        2,
+        ge=1,
+        description=(
+            "Threads of arithmetic on the CPU in trainings and crops. It is a part of the recipe, like the seed: sums "
+            "that are split otherwise round otherwise. So it does not follow `--cores`"
+        ),
+    )
     pathvars: Pathvars = Field(default_factory=Pathvars, description="Folders in the rules' paths")
     source: Source = Field(description="Raw photographs")
     stages: Stages = Field(description="Budgets and targets")

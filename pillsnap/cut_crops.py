@@ -1,35 +1,47 @@
 """Crops for the classifier: every labelled pill, and the same pill as the detector saw it."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pillsnap.boxes import cut_crop, match_boxes
+from pillsnap.boxes import cut_crop, iou_matrix, match_boxes
 from pillsnap.config import Crops
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
-from pillsnap.hardware import torch_device, usable_threads
+from pillsnap.hardware import torch_device
 from pillsnap.pictures import decode_jpeg, encode_jpeg
 from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, PHOTOS, make_table, read_table, write_table
-from pillsnap.train_detector import prepare_ultralytics, use_threads
+from pillsnap.train_detector import keep_threads, prepare_ultralytics
 
 log = logging.getLogger(__name__)
 
 DETECTION_BATCH = 16
 
+Detect = Callable[[list[np.ndarray]], list[np.ndarray]]
+"""From RGB photographs, uint8 (H, W, 3), to the boxes found in each: (N, 4), x, y, w, h in its pixels."""
+
 
 @dataclass(frozen=True)
 class _Photo:
-    """A stored photograph of the training or validation part with its pills and the detector's boxes (N, 4)."""
+    """A photograph of the training or validation part.
+
+    Attributes:
+        image_id: its name in the manifest.
+        pills: its manifest rows.
+        contexts: its context crops by label member: left, top, offset, length.
+        stored: the open `crops.bin` that holds them.
+        found: the detector's boxes, float (N, 4), x, y, w, h in pixels of the raw photograph.
+    """
 
     image_id: str
-    archive: Path
     pills: pd.DataFrame
+    contexts: pd.DataFrame
+    stored: BinaryIO
     found: np.ndarray
 
 
@@ -58,11 +70,11 @@ def cut_crops(
         image_size: side of the detector's input in pixels.
         min_score: detections below it are left out.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads at most.
+        threads: threads of arithmetic on the CPU; another number rounds otherwise.
     """
     rows: list[dict[str, Any]] = []
-    prepare_ultralytics(work, usable_threads(threads))
-    find = _detector(detector, image_size, min_score, torch_device(device), usable_threads(threads))
+    prepare_ultralytics(work)
+    find = _detector(detector, image_size, min_score, torch_device(device), threads)
     with replacing_folder(crops) as folder:
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
@@ -75,12 +87,11 @@ def cut_crops(
     log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
 
 
-def _detector(weights: Path, image_size: int, min_score: float, device: str, threads: int) -> Any:
-    """A function from a list of RGB photographs to their boxes, x, y, w, h in pixels of the photograph given."""
+def _detector(weights: Path, image_size: int, min_score: float, device: str, threads: int) -> Detect:
     from ultralytics import YOLO
 
     model = YOLO(weights)
-    use_threads(model, "on_predict_start", threads)
+    keep_threads(model, "on_predict_start", threads)
 
     def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
@@ -91,68 +102,59 @@ def _detector(weights: Path, image_size: int, min_score: float, device: str, thr
     return find
 
 
-def _photos(pills: pd.DataFrame, prepared: Sequence[Path], find: Any) -> Iterator[_Photo]:
+def _photos(pills: pd.DataFrame, prepared: Sequence[Path], find: Detect) -> Iterator[_Photo]:
+    """The photographs of `pills`, archive by archive, with what the detector finds in them."""
     by_image = dict(list(pills.groupby("image_id", sort=True)))
     for archive in prepared:
-        stored = read_table(archive / "photos.parquet", PHOTOS)
-        stored = stored[stored["image_id"].isin(by_image)]
-        with (archive / "photos.bin").open("rb") as shard:
-            for start in range(0, len(stored), DETECTION_BATCH):
-                batch = list(stored.iloc[start : start + DETECTION_BATCH].itertuples())
+        photos = read_table(archive / "photos.parquet", PHOTOS)
+        photos = photos[photos["image_id"].isin(by_image)]
+        contexts = read_table(archive / "crops.parquet", CONTEXTS)
+        contexts = {image_id: rows.set_index("label_member") for image_id, rows in contexts.groupby("image_id")}
+        with (archive / "photos.bin").open("rb") as shard, (archive / "crops.bin").open("rb") as stored:
+            for start in range(0, len(photos), DETECTION_BATCH):
+                batch = list(photos.iloc[start : start + DETECTION_BATCH].itertuples())
                 pictures = [decode_jpeg(read_from_shard(shard, row.offset, row.length)) for row in batch]
                 for row, picture, boxes in zip(batch, pictures, find(pictures), strict=True):
                     scale = row.width / picture.shape[1], row.height / picture.shape[0]
-                    yield _Photo(row.image_id, archive, by_image[row.image_id], boxes * np.array(scale * 2))
+                    found = boxes * np.array(scale * 2)
+                    yield _Photo(row.image_id, by_image[row.image_id], contexts[row.image_id], stored, found)
 
 
 def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list[dict[str, Any]]:
-    contexts = _contexts(photo.archive)
+    """Cut every pill of a photograph into `shard`; returns rows of schema `CROPS`."""
     labelled = photo.pills[["x", "y", "w", "h"]].to_numpy(float)
     matched = {label: found for found, label in match_boxes(photo.found, labelled, min_iou=settings.min_iou)}
     rows = []
-    with (photo.archive / "crops.bin").open("rb") as stored:
-        for number, pill in enumerate(photo.pills.itertuples()):
-            context = contexts.loc[(photo.image_id, pill.label_member)]
-            window = decode_jpeg(read_from_shard(stored, context["offset"], context["length"]))
-            boxes = {"label": labelled[number]}
-            if number in matched:
-                boxes["detector"] = photo.found[matched[number]]
-            for box_from, box in boxes.items():
-                local = box - np.array([context["left"], context["top"], 0, 0])
-                crop = cut_crop(window, local, size=settings.size, margin=settings.margin)
-                offset, length = shard.add(encode_jpeg(crop, settings.quality))
-                rows.append(
-                    {
-                        "pill_id": f"{photo.image_id}:{pill.k_code}:{number}",
-                        "split": split,
-                        "box_from": box_from,
-                        "image_id": photo.image_id,
-                        "domain": pill.domain,
-                        "k_code": pill.k_code,
-                        "class_index": pill.class_index,
-                        "iou": 1.0 if box_from == "label" else _iou(box, labelled[number]),
-                        "offset": offset,
-                        "length": length,
-                    }
-                )
+    for number, pill in enumerate(photo.pills.itertuples()):
+        context = photo.contexts.loc[pill.label_member]
+        window = decode_jpeg(read_from_shard(photo.stored, int(context["offset"]), int(context["length"])))
+        boxes = {"label": labelled[number]}
+        if number in matched:
+            boxes["detector"] = photo.found[matched[number]]
+        for box_from, box in boxes.items():
+            local = box - np.array([context["left"], context["top"], 0, 0], float)
+            crop = cut_crop(window, local, size=settings.size, margin=settings.margin)
+            offset, length = shard.add(encode_jpeg(crop, settings.quality))
+            rows.append(
+                {
+                    "pill_id": f"{photo.image_id}:{pill.k_code}:{number}",
+                    "split": split,
+                    "box_from": box_from,
+                    "image_id": photo.image_id,
+                    "domain": pill.domain,
+                    "k_code": pill.k_code,
+                    "class_index": pill.class_index,
+                    "iou": 1.0 if box_from == "label" else _iou(box, labelled[number]),
+                    "offset": offset,
+                    "length": length,
+                }
+            )
     return rows
 
 
 def _iou(first: np.ndarray, second: np.ndarray) -> float:
-    from pillsnap.boxes import iou_matrix
-
+    # rounding may bring equal boxes above 1
     return float(min(1.0, iou_matrix(first, second)[0, 0]))
-
-
-_context_tables: dict[Path, pd.DataFrame] = {}
-
-
-def _contexts(archive: Path) -> pd.DataFrame:
-    """The archive's context crops by (image_id, label_member), read once."""
-    if archive not in _context_tables:
-        table = read_table(archive / "crops.parquet", CONTEXTS)
-        _context_tables[archive] = table.set_index(["image_id", "label_member"])[["left", "top", "offset", "length"]]
-    return _context_tables[archive]
 
 
 def _summary(table: pd.DataFrame) -> dict[str, Any]:

@@ -3,18 +3,33 @@
 import platform
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pillsnap.config import Config, ConfigError
 from pillsnap.hardware import cores, cpu_name, disk_free, gpus, memory
 from pillsnap.provenance import git_commit, package_versions
 from pillsnap.sources import SourceError, list_archives
+from pillsnap.sources.yolo import PHOTO_SUFFIXES
 
 GIB = 2**30
-CROP_BYTES_PER_PIXEL = 0.7
-"""JPEG quality 95 without chroma subsampling, measured on the synthetic crops; see docs/disk.md."""
-PHOTO_BYTES_PER_PIXEL = 0.35
-"""JPEG quality 90 of whole photographs, measured on the synthetic photographs."""
-AIHUB_PIXELS = 976 * 1280
+AIHUB_SIZE = 976, 1280
+PNG_BYTES = 1.26
+"""Bytes per pixel of a synthetic PNG; mean of 20 combo photographs (1.23 of 42 single ones)."""
+NATIVE_BYTES = 0.27
+"""Bytes per pixel of a whole photograph as JPEG of quality 95 without chroma subsampling.
+
+This and the figures below are the largest of three means, rounded up: 42 single and 20 combo synthetic photographs
+and 60 real ones of 480 x 640 pixels. Here: 0.26, 0.26, 0.24."""
+SMALL_BYTES = 0.25
+"""The same of quality 90, shrunk to 416 pixels: 0.10, 0.13, 0.25."""
+CONTEXT_BYTES = 0.37
+"""The same of quality 95, context crops: 0.28, 0.29, 0.37."""
+CONTEXT_SHARE = 0.20
+"""Share of the photograph's area that a pill's context crop takes, context 0.6: 0.20, 0.17, 0.12."""
+CROP_BYTES = 0.38
+"""The same of quality 95, crops of 144 pixels: 0.38, 0.38, 0.33."""
+COMBO_PILLS = 3.15
+"""Pills on a synthetic combo photograph."""
 
 
 class Verdict(StrEnum):
@@ -58,7 +73,9 @@ def _versions() -> Finding:
 def _commit() -> Finding:
     commit = git_commit()
     if not commit["hash"]:
-        return Finding(Verdict.warning, "commit", "not in a git repository", "Clone the project, so that results name it")
+        return Finding(
+            Verdict.warning, "commit", "not in a git repository", "Clone the project, so that results name it"
+        )
     state = "with uncommitted changes" if commit["dirty"] else "clean"
     return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]}, {state}")
 
@@ -76,29 +93,55 @@ def _memory(need: int = 4 * GIB) -> Finding:
 
 
 def needed_bytes(config: Config, stage: str) -> int:
-    """Disk that a stage's prepared data will take, in bytes: JPEGs for the detector, context crops, crops.
+    """Disk that a stage made from nothing will take, in bytes: synthetic archives that are not drawn yet, prepared
+    photographs (test ones at native size), context crops, the detector's data set, crops; and a tenth more.
 
-    Each photograph is stored once for the detector and, from it, one context crop a pill; the estimate takes
-    AIHub's 1.04 pills a photograph, a context crop of a quarter of the photograph's area, and adds a tenth.
+    An estimate: every photograph counts with AIHub's size, combos with their whole share. Models and training state
+    are not in it.
     """
-    images = min(getattr(config.stages, stage).images, _available(config))
-    shrunk = AIHUB_PIXELS * min(1.0, config.prepare.photo_size / 1280) ** 2
-    photo = shrunk * PHOTO_BYTES_PER_PIXEL * 2  # in the prepared shard and in the detector's data set
-    crops = (AIHUB_PIXELS / 4 + 2 * config.crops.size**2) * CROP_BYTES_PER_PIXEL * 1.04
-    return int(images * (photo + crops) * 1.1)
+    pixels = AIHUB_SIZE[0] * AIHUB_SIZE[1]
+    there = photos_there(config)
+    images = getattr(config.stages, stage).images
+    images = images if there is None else min(images, there)
+    test = images * config.plan.test_fraction
+    trained, combos = images - test, config.plan.combo_fraction
+    pills = trained * (1 + combos * (COMBO_PILLS - 1))
+    small = pixels * min(1.0, config.prepare.photo_size / max(AIHUB_SIZE)) ** 2 * SMALL_BYTES
+    dataset = trained * combos + min(trained * (1 - combos), config.yolo.max_single_photos * 1.25)
+    prepared = test * pixels * NATIVE_BYTES + trained * small + pills * pixels * CONTEXT_SHARE * CONTEXT_BYTES
+    # each pill twice: from its labelled box and as the detector saw it
+    crops = pills * 2 * config.crops.size**2 * CROP_BYTES
+    return int((_undrawn(config) * pixels * PNG_BYTES + prepared + dataset * small + crops) * 1.1)
 
 
-def _available(config: Config) -> int:
-    """Photographs that the built-in source will make; others are counted when they are indexed."""
+def photos_there(config: Config) -> int | None:
+    """Photographs of the source: those that the synthetic one draws, a YOLO data set's image files; `None` where
+    only the index tells (AIHub)."""
+    if config.source.kind == "synthetic":
+        made = config.source.synthetic
+        singles = made.drugs * (made.photos_per_drug + made.validation_photos_per_drug)
+        return singles + 3 * (made.combos + made.validation_combos)
+    if config.source.kind == "yolo":
+        folders = [Path(archive.photos) for archive in list_archives(config.source).values()]
+        return sum(file.suffix.lower() in PHOTO_SUFFIXES for folder in folders for file in folder.rglob("*"))
+    return None
+
+
+def _undrawn(config: Config) -> float:
+    """Synthetic photographs that are still to be drawn, taking archives for equally large."""
     if config.source.kind != "synthetic":
-        return 10**9
-    made = config.source.synthetic
-    singles = made.drugs * (made.photos_per_drug + made.validation_photos_per_drug)
-    return singles + 3 * (made.combos + made.validation_combos)
+        return 0
+    archives = list_archives(config.source).values()
+    missing = sum(not Path(archive.photos).is_file() for archive in archives)
+    return (photos_there(config) or 0) * missing / len(archives)
 
 
 def _disk(config: Config, stage: str) -> Finding:
-    need, free = needed_bytes(config, stage), disk_free(config.pathvars.results)
+    free = disk_free(config.pathvars.results)
+    try:
+        need = needed_bytes(config, stage)
+    except SourceError:
+        return Finding(Verdict.ok, "disk", f"{free / GIB:.1f} GiB free; the need is unknown without the source")
     found = f"{free / GIB:.1f} GiB free, {stage} needs about {need / GIB:.1f} GiB"
     if free < need:
         cure = "Free some space, choose a smaller stage, or move pathvars.results to a larger disk"

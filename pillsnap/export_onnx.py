@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from pillsnap.classes import classes_to_json, read_classes
 from pillsnap.config import Benchmark, Crops, Onnx
 from pillsnap.crop_data import CropDataset, normalise, resize
 from pillsnap.files import read_from_shard, replacing, replacing_folder, write_json
-from pillsnap.hardware import usable_threads
+from pillsnap.hardware import use_threads
 from pillsnap.identify import letterbox
 from pillsnap.pictures import decode_jpeg
 from pillsnap.provenance import git_commit
@@ -89,14 +88,14 @@ def export_onnx(
         stage: name put into the models' metadata.
         settings: opset and tolerances.
         crop_settings, answer_settings, detector_image_size: what an answer needs to know, stored with the models.
-        threads: threads at most.
+        threads: threads of arithmetic on the CPU.
 
     Raises:
         ParityError: a difference above the tolerance; nothing is written.
     """
-    torch.set_num_threads(usable_threads(threads))
+    use_threads(threads)
     facts = {"stage": stage, "commit": git_commit(), "licence": "AGPL-3.0-only"}
-    found = _load_detector(detector, work, usable_threads(threads))
+    found = _load_detector(detector, work)
     named, image_size = _load_classifier(classifier, len(read_classes(classes)))
     photos = _validation_photos(manifest, prepared, detector_image_size, settings.parity_photos)
     val_crops = _validation_crops(crops, settings.parity_photos)
@@ -118,9 +117,8 @@ def export_onnx(
     log.info("%s", json.dumps(parity))
 
 
-def _load_detector(weights: Path, work: Path, threads: int) -> nn.Module:
-    prepare_ultralytics(work, threads)
-    os.environ["YOLO_AUTOINSTALL"] = "false"
+def _load_detector(weights: Path, work: Path) -> nn.Module:
+    prepare_ultralytics(work)
     from ultralytics import YOLO
 
     model = YOLO(weights).model.float().fuse(verbose=False).eval()
@@ -131,12 +129,11 @@ def _load_detector(weights: Path, work: Path, threads: int) -> nn.Module:
 
 def _load_classifier(weights: Path, n_classes: int) -> tuple[nn.Module, int]:
     with safe_open(weights, framework="pt") as stored:
-        metadata = stored.metadata()
+        facts = json.loads(stored.metadata()["pillsnap"])
         state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
-    model = timm.create_model(metadata["model"], num_classes=n_classes)
+    model = timm.create_model(facts["model"], num_classes=n_classes)
     model.load_state_dict(state)
-    image_size = int(metadata["image_size"])
-    return ClassifierGraph(model, image_size).eval(), image_size
+    return ClassifierGraph(model, facts["image_size"]).eval(), facts["image_size"]
 
 
 def _export(graph: nn.Module, example: np.ndarray, inputs: str, outputs: str, path: Path, opset: int) -> None:
@@ -224,4 +221,6 @@ def _check(parity: dict[str, Any], settings: Onnx) -> None:
         ("onnx.max_logit_error", logits, settings.max_logit_error),
     ):
         if not reached <= allowed:
-            raise ParityError(f"{key} = {allowed}: ONNX Runtime differs from PyTorch by {reached}. Nothing is exported.")
+            raise ParityError(
+                f"{key} = {allowed}: ONNX Runtime differs from PyTorch by {reached}. Nothing is exported."
+            )

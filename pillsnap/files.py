@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and shards: many small pictures in one file."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -9,21 +10,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; it becomes `path` when the block ends well, and vanishes otherwise."""
+    """Give a temporary name beside `path`; it becomes `path` when the block ends well, and vanishes otherwise.
+
+    What a killed process left under its temporary name is removed first.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if not psutil.pid_exists(int(left.suffixes[-2][1:])):
+            _remove(left)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -70,7 +83,7 @@ class ShardWriter:
     """Append pictures to one file; each call tells where the picture lies."""
 
     def __init__(self, path: str | Path) -> None:
-        self._stream: BinaryIO = Path(path).open("wb")
+        self._stream: BinaryIO = Path(path).open("wb")  # noqa: SIM115 (closed in __exit__)
 
     def add(self, data: bytes) -> tuple[int, int]:
         """Append `data`; returns (offset, length) in bytes."""

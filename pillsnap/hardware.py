@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Gpu:
 def cores() -> int:
     """Cores this process may use: the affinity mask, cut by the cgroup's CPU quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_cores()
+    quota = quota_cores(_cgroup_quotas())
     return max(1, min(available, quota) if quota else available)
 
 
@@ -35,38 +36,43 @@ def usable_threads(asked: int) -> int:
     return max(1, min(asked, cores()))
 
 
-def _cgroup_cores() -> int | None:
-    for limit in (_read("/sys/fs/cgroup/cpu.max"), _cgroup_v1()):
-        if limit and limit[0] not in ("max", "-1"):
-            return max(1, round(int(limit[0]) / int(limit[1])))
-    return None
+def quota_cores(quotas: Iterable[str]) -> int | None:
+    """The cores that the tightest of CPU quotas grants; `None` where none limits.
+
+    Args:
+        quotas: `<quota> <period>` in microseconds, as cgroups say it: quota `max` (version 2) or `-1` (version 1)
+            is no limit, and neither is an empty text.
+    """
+    limits = [text.split() for text in quotas]
+    granted = [int(limit[0]) / int(limit[1]) for limit in limits if len(limit) == 2 and limit[0] not in ("max", "-1")]
+    return max(1, round(min(granted))) if granted else None
 
 
-def _cgroup_v1() -> list[str]:
-    folder = "/sys/fs/cgroup/cpu/"
-    return _read(folder + "cpu.cfs_quota_us") + _read(folder + "cpu.cfs_period_us")
+def _cgroup_quotas() -> Iterator[str]:
+    """CPU quotas of this process's cgroup and of all above it, version 2 and 1."""
+    root = Path("/sys/fs/cgroup")
+    lines = _read("/proc/self/cgroup").splitlines()
+    own = root / next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    for folder in (own, *own.parents):
+        if folder.is_relative_to(root):
+            yield _read(folder / "cpu.max")
+    yield " ".join(_read(root / "cpu" / name) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
 
 
-def _read(path: str) -> list[str]:
+def _read(path: str | Path) -> str:
+    """A system file's text; empty where there is none."""
     try:
-        return Path(path).read_text().split()
+        return Path(path).read_text(encoding="utf-8")
     except OSError:
-        return []
+        return ""
 
 
 def cpu_name() -> str:
     """The processor's name, as the system gives it."""
-    for line in _read_lines("/proc/cpuinfo"):
+    for line in _read("/proc/cpuinfo").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _read_lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
 
 
 def memory() -> tuple[int, int]:
@@ -105,6 +111,14 @@ def gpus() -> list[Gpu]:
             )
         )
     return found
+
+
+def use_threads(threads: int) -> None:
+    """Have torch split its sums among `threads` threads, however many cores there are: the same bits everywhere."""
+    os.environ |= {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE"}
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def torch_device(asked: str) -> str:

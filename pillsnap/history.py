@@ -20,7 +20,8 @@ DETECTOR_COLUMNS = {
     "map50_95": ("metrics/mAP50-95(B)", "metrics/mAP50-95", "metrics/mAP_0.5:0.95"),
     "learning_rate": ("lr/pg0", "lr0", "x/lr0"),
 }
-"""Our column: the names that versions of ultralytics have given it in `results.csv`."""
+"""Our column: the names that versions of ultralytics have given it in `results.csv`, where `time`
+counts seconds since the start of the training."""
 
 
 def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
@@ -28,7 +29,8 @@ def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
     unreadable value is `None`, a repeated epoch's last row counts.
 
     Returns:
-        one mapping an epoch with the keys of `DETECTOR_COLUMNS`, by epoch.
+        one mapping an epoch with the keys of `DETECTOR_COLUMNS`, by epoch; `seconds` are those of the epoch, `None`
+        where the file does not tell them.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     rows = list(csv.reader(io.StringIO("\n".join(lines))))
@@ -41,7 +43,18 @@ def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
         row = {ours: _first_number(values, theirs) for ours, theirs in DETECTOR_COLUMNS.items()}
         if len(cells) == len(header) and row["epoch"] is not None:
             by_epoch[row["epoch"]] = row
-    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+    seconds = _seconds_of_each({epoch: row["seconds"] for epoch, row in sorted(by_epoch.items())})
+    return [by_epoch[epoch] | {"seconds": seconds[epoch]} for epoch in sorted(by_epoch)]
+
+
+def _seconds_of_each(totals: Mapping[float, float | None]) -> dict[float, float | None]:
+    """Seconds of each epoch out of ultralytics' seconds since the start; a clock that fell back began anew."""
+    seconds: dict[float, float | None] = {}
+    for epoch, total in totals.items():
+        before = totals.get(epoch - 1) if seconds else 0.0
+        known = total is not None and before is not None
+        seconds[epoch] = (total - before if total >= before else total) if known else None
+    return seconds
 
 
 def _first_number(values: Mapping[str, str], names: Sequence[str]) -> float | None:

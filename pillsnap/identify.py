@@ -12,7 +12,7 @@ import onnxruntime
 
 from pillsnap.boxes import cut_crop
 from pillsnap.classes import DrugClass, classes_from_json
-from pillsnap.hardware import gpus, usable_threads
+from pillsnap.hardware import HardwareError, gpus, usable_threads
 from pillsnap.pictures import decode_photo
 
 Mode = Literal["single", "combo"]
@@ -83,9 +83,13 @@ class PillSnap:
 
         Raises:
             ModelError: a model is missing, is no ONNX graph, or was not written by `export_onnx`.
+            HardwareError: `cuda` is asked for and does not work.
         """
-        sessions = [_session(Path(models) / f"{name}.onnx", threads, device) for name in ("detector", "classifier")]
-        return cls(*sessions)
+        folder = Path(models)
+        return cls(
+            _session(folder / "detector.onnx", "pictures", threads, device),
+            _session(folder / "classifier.onnx", "crops", threads, device),
+        )
 
     @property
     def device(self) -> str:
@@ -196,7 +200,8 @@ def _inside(boxes: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high - low], axis=1)
 
 
-def _session(path: Path, threads: int, device: str) -> onnxruntime.InferenceSession:
+def _session(path: Path, inputs: str, threads: int, device: str) -> onnxruntime.InferenceSession:
+    """The model of a file, which must be one of ours and take an input of the name `inputs`."""
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model. Name a folder that export_onnx wrote (results/stage4/onnx).")
     options = onnxruntime.SessionOptions()
@@ -209,6 +214,8 @@ def _session(path: Path, threads: int, device: str) -> onnxruntime.InferenceSess
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({error}). Make it again with export_onnx.") from error
-    if "pillsnap" not in session.get_modelmeta().custom_metadata_map:
-        raise ModelError(f"{path}: carries no PillSnap metadata. Make it with export_onnx.")
+    if "pillsnap" not in session.get_modelmeta().custom_metadata_map or session.get_inputs()[0].name != inputs:
+        raise ModelError(f"{path}: is no {path.stem} of PillSnap. Make it with export_onnx.")
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        raise HardwareError("device = cuda: ONNX Runtime finds no CUDA device that works. Set device to auto or cpu.")
     return session

@@ -35,5 +35,9 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
     write_json(counts, {"photos": reading.photos_read, "labels": reading.labels_read})
     log.info(
         "%s: %d photos, %d labels, %d usable labels, %d issues",
-        archive.name, reading.photos_read, reading.labels_read, len(reading.pills), len(reading.issues),
+        archive.name,
+        reading.photos_read,
+        reading.labels_read,
+        len(reading.pills),
+        len(reading.issues),
     )

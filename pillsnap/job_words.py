@@ -25,6 +25,6 @@ def job_words(description: str, *, paths: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--settings", default="{}", help="JSON of the configuration's section; defaults for the rest")
     parser.add_argument("--seed", type=int, default=576)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--log", default=os.devnull, help="log file besides the console")
     return vars(parser.parse_args())

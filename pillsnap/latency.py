@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,14 @@ def measure_latency(snap: PillSnap, photos: Sequence[bytes], mode: Mode, *, coun
     for turn in range(warmup + count):
         marks = [("start", time.perf_counter())]
         answer = snap.identify(
-            photos[turn % len(photos)], mode, on_step=lambda step, marks=marks: marks.append((step, time.perf_counter()))
+            photos[turn % len(photos)],
+            mode,
+            on_step=lambda step, marks=marks: marks.append((step, time.perf_counter())),
         )
         if turn < warmup:
             continue
         pills.append(len(answer.pills))
-        for (_, before), (step, after) in zip(marks, marks[1:], strict=False):
+        for (_, before), (step, after) in pairwise(marks):
             seconds[step].append(after - before)
         seconds["total"].append(marks[-1][1] - marks[0][1])
     result: dict[str, Any] = {step: _percentiles(seconds[step]) for step in (*STEPS, "total")}

@@ -1,6 +1,11 @@
 """Bytes to pixels and back. Every picture of the project is decoded here, always to RGB uint8."""
 
+import contextlib
 import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -11,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: 100 megapixels, 80 times an AIHub photograph."""
 
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_EXIF_ORIENTATION = 0x0112
 
 
 class PictureError(ValueError):
@@ -40,23 +45,46 @@ def decode_photo(data: bytes) -> np.ndarray:
     """
     if not data:
         raise PictureError("photo_empty", "0 bytes")
+    with _opened(io.BytesIO(data)) as image:
+        return _decode(data, image)
+
+
+def photo_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of a photograph by its header, turned as its EXIF orientation says.
+
+    Raises:
+        PictureError: `photo_unreadable`, `photo_truncated` or `photo_too_large`.
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file, _opened(file) as image:
+        sideways = image.format == "JPEG" and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        return image.size[::-1] if sideways else image.size
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """The picture in `file` with its header read; whatever the block raises on damaged bytes is a `PictureError`."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise PictureError("photo_too_large", f"{image.width} x {image.height} pixels, limit {MAX_PIXELS}")
-            return _decode(data, image)
+            yield image
+    except PictureError:
+        raise
     except Image.DecompressionBombError as error:
         raise PictureError("photo_too_large", str(error)) from error
-    except UnidentifiedImageError as error:
-        raise PictureError("photo_unreadable", str(error).replace("\n", " ")[:200]) from error
-    except (OSError, SyntaxError, ValueError, RuntimeError) as error:
-        if isinstance(error, PictureError):
-            raise
+    except (UnidentifiedImageError, ModuleNotFoundError) as error:
+        # ultralytics, once imported, makes Pillow look for a HEIF plugin that is not there; Pillow's own message holds
+        # a memory address, which would make two equal quarantines differ
+        file.seek(0)
+        raise PictureError("photo_unreadable", f"no known picture format, begins with {file.read(8)!r}") from error
+    except (OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error) as error:
+        # Pillow's readers raise any of these on damaged bytes, EXIF data included
         raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
 
 
 def _decode(data: bytes, image: Image.Image) -> np.ndarray:
-    turned = image.getexif().get(0x0112, 1) != 1 if image.format == "JPEG" else False
+    turned = image.format == "JPEG" and image.getexif().get(_EXIF_ORIENTATION, 1) != 1
     if image.format == "PNG" and image.mode == "RGB":
         return np.ascontiguousarray(pyspng.load(data, format="RGB"))
     if image.format == "JPEG" and image.mode == "RGB" and not turned:
@@ -76,7 +104,9 @@ def decode_jpeg(data: bytes) -> np.ndarray:
 
 def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
     """Encode uint8 (H, W, 3) RGB as JPEG without colour subsampling, so that coloured imprints stay sharp."""
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=quality, colorspace="RGB", colorsubsampling="444")
+    return simplejpeg.encode_jpeg(
+        np.ascontiguousarray(picture), quality=quality, colorspace="RGB", colorsubsampling="444"
+    )
 
 
 def shrink(picture: np.ndarray, long_side: int) -> np.ndarray:

@@ -61,7 +61,9 @@ def _photo_table(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     photos = table.groupby("image_id", sort=True)[["domain", "part", "group", "k_code"]].first()
     photos["labels"] = table.groupby("image_id").size()
     photos["order"] = hash_order(photos.index, seed)
-    photos["group_order"] = photos["group"].map(dict(zip(groups := photos["group"].unique(), hash_order(groups, seed), strict=True)))
+    photos["group_order"] = photos["group"].map(
+        dict(zip(groups := photos["group"].unique(), hash_order(groups, seed), strict=True))
+    )
     return photos
 
 
@@ -98,7 +100,9 @@ def _share(size: pd.Series, fraction: float) -> pd.Series:
 
 def _choose_classes(table: pd.DataFrame, budget: int, seed: int) -> list[str]:
     """Drugs with at least 2 training pills and 1 validation pill, in hash order up to the budget."""
-    counts = table.groupby(["k_code", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val"], fill_value=0)
+    counts = (
+        table.groupby(["k_code", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val"], fill_value=0)
+    )
     usable = sorted(counts.index[(counts["train"] >= 2) & (counts["val"] >= 1)])
     if len(usable) < 2:
         raise PlanError(

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -83,7 +82,7 @@ def _read(container: Container, member: str) -> bytes | PictureError:
         return container.read(member)
     except KeyError:
         return PictureError("photo_missing", member)
-    except (OSError, BadZipFile, EOFError) as error:
+    except OSError as error:
         return PictureError("photo_truncated", str(error)[:200])
 
 
@@ -101,9 +100,10 @@ def prepare_photo(raw: bytes, pills: pd.DataFrame, settings: Prepare) -> Prepare
     picture = decode_photo(raw)
     height, width = picture.shape[:2]
     test = pills["split"].iloc[0] == "test"
-    stored = encode_jpeg(picture, settings.crop_quality) if test else encode_jpeg(
-        shrink(picture, settings.photo_size), settings.photo_quality
-    )
+    if test:
+        stored = encode_jpeg(picture, settings.crop_quality)
+    else:
+        stored = encode_jpeg(shrink(picture, settings.photo_size), settings.photo_quality)
     done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), width, height, stored)
     for pill in pills.itertuples():
         try:

@@ -10,7 +10,19 @@ from typing import Any
 from pillsnap.files import sha256_of
 from pillsnap.hardware import cores, cpu_name
 
-PACKAGES = ("pillsnap", "snakemake", "dvc", "torch", "ultralytics", "timm", "numpy", "pandas", "pillow", "onnx", "onnxruntime-gpu")
+PACKAGES = (
+    "pillsnap",
+    "snakemake",
+    "dvc",
+    "torch",
+    "ultralytics",
+    "timm",
+    "numpy",
+    "pandas",
+    "pillow",
+    "onnx",
+    "onnxruntime-gpu",
+)
 
 
 def provenance(*, inputs: Mapping[str, Path], settings: Mapping[str, Any], seed: int, device: str) -> dict[str, Any]:

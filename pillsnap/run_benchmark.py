@@ -66,7 +66,9 @@ def run_benchmark(
     pills = read_table(manifest, MANIFEST)
     results = [
         _measure(snap, data, rows)
-        for data, rows in tqdm(stored_photos(pills, prepared), total=pills["image_id"].nunique(), unit="photo", disable=None)
+        for data, rows in tqdm(
+            stored_photos(pills, prepared), total=pills["image_id"].nunique(), unit="photo", disable=None
+        )
     ]
     figures = _figures(results, min_iou)
     pairs = confused_pairs(results)
@@ -78,7 +80,9 @@ def run_benchmark(
     write_json(resources, used)
     write_examples(examples, snap, results, pairs, pills, prepared, min_iou)
     write_json(metrics, _metrics(figures, times, used, read_json(summary), len(snap.classes)))
-    log.info("top-1 %.4f, mAP@0.5 %.4f", figures["classifier"]["top1"], figures["detector"]["map50"])
+    map50 = figures["detector"]["map50"]
+    found = "not measured" if map50 is None else f"{map50:.4f}"
+    log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
 
 
 def _measure(snap: PillSnap, data: bytes, rows: pd.DataFrame) -> PhotoResult:
@@ -170,7 +174,9 @@ def _metrics(
     names = ("top1", "top5", "macro_f1")
     classifier = figures["classifier"]
     by_domain = {
-        domain: {name: classifier[domain][name] for name in names} for domain in ("single", "combo") if domain in classifier
+        domain: {name: classifier[domain][name] for name in names}
+        for domain in ("single", "combo")
+        if domain in classifier
     }
     return {
         "data": {"photos": summary["photos"]["kept"], "classes": n_classes, "test_photos": figures["photos"]},

@@ -90,7 +90,7 @@ CONTEXTS = _schema(
     offset=_whole(),
     length=_whole(),
 )
-"""Context crops at native resolution: the pill's box and the window's corner in the photograph, place in `crops.bin`."""
+"""Context crops at native resolution: the pill's box, the window's corner in the photograph, place in `crops.bin`."""
 
 MANIFEST = _schema(
     image_id=_text(),

@@ -1,5 +1,6 @@
 """Train the drug classifier: a timm model on crops, resumable after every epoch."""
 
+import json
 import logging
 import math
 import time
@@ -18,8 +19,8 @@ from tqdm import tqdm
 from pillsnap.classes import read_classes
 from pillsnap.config import Classifier
 from pillsnap.crop_data import CropDataset, augment, epoch_batches, normalise, resize
-from pillsnap.files import replacing, sha256_of, write_json
-from pillsnap.hardware import torch_device, usable_threads
+from pillsnap.files import read_json, replacing, sha256_of, write_json
+from pillsnap.hardware import torch_device, use_threads
 from pillsnap.history import write_history
 from pillsnap.provenance import provenance
 from pillsnap.training_state import training_state
@@ -72,21 +73,21 @@ def train_classifier(
         crops: folder of `cut_crops`.
         classes: class list of `build_manifest`.
         best: written, safetensors: weights (moving average) of the epoch with the best validation top-1, with
-            model name, input size and class list in the metadata.
+            model name, input size and class list as JSON in the metadata's entry `pillsnap`.
         history: written, CSV: epoch, seconds, loss, learning rate, train and validation top-1, top-5.
         record: written, JSON: provenance.
         work: folder of the training's state.
         settings: recipe.
         seed: seed of weights, data order and augmentation.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads at most.
+        threads: threads of arithmetic on the CPU; another number rounds otherwise.
 
     Raises:
         HardwareError: `cuda` is asked for and does not work.
         WeightsError: the starting weights do not fit the model.
     """
     chosen = torch_device(device)
-    torch.set_num_threads(usable_threads(threads))
+    use_threads(threads)
     torch.use_deterministic_algorithms(chosen == "cpu")
     signature = {
         "crops": sha256_of(crops),
@@ -94,6 +95,7 @@ def train_classifier(
         "settings": settings.model_dump(),
         "seed": seed,
         "device": chosen,
+        "threads": threads,
     }
     with training_state(work, signature) as state:
         checkpoint = state.folder / "last.pt"
@@ -102,7 +104,9 @@ def train_classifier(
             state.mark_finished()
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     write_history(saved["history"], history)
-    metadata = {"model": settings.model, "image_size": str(settings.image_size), "classes": classes.read_text("utf-8")}
+    facts = {"model": settings.model, "image_size": settings.image_size, "classes": read_json(classes)}
+    # safetensors writes several entries in a random order: one entry keeps the bytes the same
+    metadata = {"pillsnap": json.dumps(facts, ensure_ascii=False)}
     with replacing(best) as temporary:
         weights = {key: value.contiguous() for key, value in saved["best_weights"].items()}
         save_file(weights, temporary, metadata=metadata)
@@ -136,7 +140,13 @@ def _train(crops: Path, n_classes: int, checkpoint: Path, settings: Classifier, 
         training.history.append(row)
         log.info(
             "epoch %d/%d  Loss: %.3f  Accuracy: %.4f (train %.4f, top-5 %.4f)  %.0f s",
-            training.epoch, settings.epochs, loss, top1, train_top1, top5, row["seconds"],
+            training.epoch,
+            settings.epochs,
+            loss,
+            top1,
+            train_top1,
+            top5,
+            row["seconds"],
         )
         _save(training, best_weights, checkpoint)
 

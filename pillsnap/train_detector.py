@@ -8,7 +8,7 @@ from typing import Any
 
 from pillsnap.config import Detector
 from pillsnap.files import replacing, sha256_of, write_json
-from pillsnap.hardware import torch_device, usable_threads
+from pillsnap.hardware import torch_device, use_threads
 from pillsnap.history import read_ultralytics_results, write_history
 from pillsnap.provenance import provenance
 from pillsnap.training_state import TrainingState, training_state
@@ -42,18 +42,24 @@ def train_detector(
         settings: recipe.
         seed: seed of weights, data order and augmentation.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads at most.
+        threads: threads of arithmetic on the CPU, and processes that read; another number rounds and draws otherwise.
 
     Raises:
         HardwareError: `cuda` is asked for and does not work.
     """
     chosen = torch_device(device)
-    signature = {"dataset": sha256_of(dataset), "settings": settings.model_dump(), "seed": seed, "device": chosen}
+    signature = {
+        "dataset": sha256_of(dataset),
+        "settings": settings.model_dump(),
+        "seed": seed,
+        "device": chosen,
+        "threads": threads,
+    }
     with training_state(work, signature) as state:
         run = state.folder.absolute() / "run"
         if not state.finished:
             shutil.rmtree(run, ignore_errors=True)
-            _train(dataset, run, state, settings, seed=seed, device=chosen, threads=usable_threads(threads))
+            _train(dataset, run, state, settings, seed=seed, device=chosen, threads=threads)
             state.mark_finished()
         write_history(read_ultralytics_results((run / "results.csv").read_text()), history)
         _publish(run / "weights" / "best.pt", best)
@@ -61,36 +67,34 @@ def train_detector(
     write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
 
 
-def prepare_ultralytics(folder: Path, threads: int) -> None:
-    """Keep ultralytics offline, its settings inside `folder` and its threads as given; before its first import."""
+def prepare_ultralytics(folder: Path) -> None:
+    """Keep ultralytics offline and its settings inside `folder`; before its first import."""
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {
         "YOLO_CONFIG_DIR": str(folder.absolute()),
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
         "YOLO_VERBOSE": "false",
-        "OMP_NUM_THREADS": str(threads),
     }
     from ultralytics import settings
 
     settings.update({"sync": False, "dvc": False, "tensorboard": False, "wandb": False, "mlflow": False})
 
 
-def use_threads(model: Any, event: str, threads: int) -> None:
+def keep_threads(model: Any, event: str, threads: int) -> None:
     """Set torch's threads when `event` comes: ultralytics leaves one core idle, half of a two-core machine."""
-    import torch
-
-    model.add_callback(event, lambda _: torch.set_num_threads(threads))
+    model.add_callback(event, lambda _: use_threads(threads))
 
 
 def _train(
     dataset: Path, run: Path, state: TrainingState, settings: Detector, *, seed: int, device: str, threads: int
 ) -> None:
-    prepare_ultralytics(state.folder / "ultralytics", threads)
+    prepare_ultralytics(state.folder / "ultralytics")
     from ultralytics import YOLO
 
     model = YOLO(settings.model)
-    use_threads(model, "on_train_start", threads)
+    keep_threads(model, "on_train_start", threads)
+    model.add_callback("on_train_epoch_end", _note_epoch)
     model.add_callback("on_fit_epoch_end", _say_epoch)
     model.train(
         data=str(dataset.absolute() / "data.yaml"),
@@ -118,7 +122,7 @@ def _train(
         mosaic=0.0,
         single_cls=True,
         device="0" if device == "cuda" else "cpu",
-        workers=min(4, threads),
+        workers=threads,
         seed=seed,
         deterministic=True,
         plots=False,
@@ -126,11 +130,20 @@ def _train(
     )
 
 
+def _note_epoch(trainer: Any) -> None:
+    trainer.trained_epoch = trainer.epoch
+
+
 def _say_epoch(trainer: Any) -> None:
+    # the final evaluation fires the event once more, as an epoch that was never trained
+    if trainer.epoch != trainer.trained_epoch:
+        return
     loss = sum(float(value) for value in trainer.tloss.values())
     log.info(
         "epoch %d/%d  Loss: %.3f  mAP@0.5 %.4f  mAP@0.5:0.95 %.4f  %.0f s",
-        trainer.epoch + 1, trainer.epochs, loss,
+        trainer.epoch + 1,
+        trainer.epochs,
+        loss,
         trainer.metrics.get("metrics/mAP50(B)", float("nan")),
         trainer.metrics.get("metrics/mAP50-95(B)", float("nan")),
         trainer.epoch_time,
@@ -145,7 +158,9 @@ def _publish(trained: Path, best: Path) -> None:
     for key in ("date", "git", "train_results"):
         checkpoint[key] = None
     checkpoint["train_args"] = {
-        key: value for key, value in checkpoint["train_args"].items() if key not in ("data", "project", "name", "save_dir")
+        key: value
+        for key, value in checkpoint["train_args"].items()
+        if key not in ("data", "project", "name", "save_dir")
     }
     checkpoint["model"].args = {"task": "detect", "imgsz": checkpoint["train_args"]["imgsz"]}
     with replacing(best) as temporary, temporary.open("wb") as stream:

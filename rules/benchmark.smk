@@ -26,7 +26,7 @@ rule run_benchmark:
         "<logs>/{stage}/run_benchmark.tsv"
     conda:
         "../envs/pillsnap.yaml"
-    threads: 8
+    threads: workflow.cores  # nothing may run beside a timed answer
     resources:
         gpu=1,
     params:

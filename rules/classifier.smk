@@ -22,7 +22,7 @@ rule train_classifier:
         "<logs>/{stage}/train_classifier.tsv"
     conda:
         "../envs/pillsnap.yaml"
-    threads: 8
+    threads: CONFIG.threads
     resources:
         gpu=1,
     params:
@@ -30,7 +30,8 @@ rule train_classifier:
         settings=CONFIG.classifier.model_dump_json(),
         seed=CONFIG.seed,
         device=CONFIG.device,
+        threads=CONFIG.threads,
     shell:
         "python scripts/train_classifier.py --crops {input.crops} --classes {input.classes} --best {output.best} "
         "--history {output.history} --record {output.record} --work {params.work} --settings {params.settings:q} "
-        "--seed {params.seed} --device {params.device} --threads {threads} --log {log}"
+        "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"

@@ -19,7 +19,7 @@ rule cut_crops:
         "<logs>/{stage}/cut_crops.tsv"
     conda:
         "../envs/pillsnap.yaml"
-    threads: 8
+    threads: CONFIG.threads
     resources:
         gpu=1,
     params:
@@ -28,5 +28,6 @@ rule cut_crops:
         image_size=CONFIG.detector.image_size,
         min_score=CONFIG.benchmark.min_score,
         device=CONFIG.device,
+        threads=CONFIG.threads,
     script:
         "../scripts/cut_crops.py"

@@ -19,7 +19,7 @@ rule train_detector:
         "<logs>/{stage}/train_detector.tsv"
     conda:
         "../envs/pillsnap.yaml"
-    threads: 8
+    threads: CONFIG.threads
     resources:
         gpu=1,
     params:
@@ -27,7 +27,8 @@ rule train_detector:
         settings=CONFIG.detector.model_dump_json(),
         seed=CONFIG.seed,
         device=CONFIG.device,
+        threads=CONFIG.threads,
     shell:
         "python scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
         "--history {output.history} --record {output.record} --work {params.work} --settings {params.settings:q} "
-        "--seed {params.seed} --device {params.device} --threads {threads} --log {log}"
+        "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"

@@ -21,12 +21,13 @@ rule export_onnx:
         "<logs>/{stage}/export_onnx.tsv"
     conda:
         "../envs/pillsnap.yaml"
-    threads: 8
+    threads: CONFIG.threads
     params:
         work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/export_onnx",
         settings=CONFIG.onnx.model_dump(),
         crop_settings=CONFIG.crops.model_dump(),
         answer_settings=CONFIG.benchmark.model_dump(),
+        threads=CONFIG.threads,
         detector_image_size=CONFIG.detector.image_size,
     script:
         "../scripts/export_onnx.py"

@@ -21,7 +21,26 @@ rule write_report:
         classifier_record="<results>/{stage}/classifier/classifier.json",
         crops="<results>/{stage}/crops",
         onnx_folder="<results>/{stage}/onnx",
-        code="pillsnap/write_report.py",
+        code=expand(
+            "pillsnap/{file}",
+            file=["write_report.py"]
+            + [
+                f"report/{name}"
+                for name in [
+                    "charts.py",
+                    "checklist.py",
+                    "drawing.py",
+                    "facts.py",
+                    "formats.py",
+                    "inputs.py",
+                    "page.py",
+                    "style.css",
+                    "template.html.jinja",
+                    "timing.py",
+                    "verdict.py",
+                ]
+            ],
+        ),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(
@@ -40,5 +59,7 @@ rule write_report:
         stage=lambda wildcards: wildcards.stage,
         durations=lambda wildcards: CONFIG.pathvars.logs,
         config=CONFIG.model_dump(mode="json"),
+        targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
+        source_kind=CONFIG.source.kind,
     script:
         "../scripts/write_report.py"

@@ -18,5 +18,5 @@ with job_log(snakemake.log[0]):
         image_size=snakemake.params.image_size,
         min_score=snakemake.params.min_score,
         device=snakemake.params.device,
-        threads=snakemake.threads,
+        threads=snakemake.params.threads,
     )

@@ -18,5 +18,5 @@ with job_log(snakemake.log[0]):
         crop_settings=Crops(**snakemake.params.crop_settings),
         answer_settings=Benchmark(**snakemake.params.answer_settings),
         detector_image_size=snakemake.params.detector_image_size,
-        threads=snakemake.threads,
+        threads=snakemake.params.threads,
     )

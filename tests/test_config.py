@@ -24,7 +24,11 @@ def changed(path: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        ("classifier.epochs", 0, "classifier.epochs = 0: input should be greater than or equal to 1. Edit config.yaml line"),
+        (
+            "classifier.epochs",
+            0,
+            "classifier.epochs = 0: input should be greater than or equal to 1. Edit config.yaml line",
+        ),
         ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: model, weights"),
         ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
         ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub' or 'yolo'"),

@@ -86,3 +86,15 @@ def test_a_second_run_waits_for_the_first_and_finds_its_result(tmp_path, caplog)
     assert time.monotonic() - began > 0.5
     assert f"held by process {process.pid}" in caplog.text
     process.wait()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, alive = tmp_path / f".crops.{dead.pid}.part", tmp_path / ".crops.1.part"
+    left.mkdir()
+    (left / "train.bin").write_bytes(b"half")
+    alive.mkdir()
+    with replacing_folder(tmp_path / "crops") as folder:
+        (folder / "train.bin").write_bytes(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [alive.name, "crops"]

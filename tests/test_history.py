@@ -29,6 +29,26 @@ def test_read_ultralytics_results(text, epochs, map50) -> None:
     assert [row["map50"] for row in rows] == map50
 
 
+@pytest.mark.parametrize(
+    ("totals", "seconds"),
+    [
+        ([10, 25, 33], [10, 15, 8]),
+        ([10, 25, 6, 9], [10, 15, 6, 3]),
+        ([10, "", 33, 40], [10, None, None, 7]),
+        (["nan", 25], [None, None]),
+    ],
+    ids=["running", "began anew", "gap", "first one unknown"],
+)
+def test_seconds_are_those_of_the_epoch(totals: list, seconds: list) -> None:
+    lines = [HEADER, *(f"{epoch},{total},2.0,0.5,0.3,0.001" for epoch, total in enumerate(totals, start=1))]
+    assert [row["seconds"] for row in read_ultralytics_results("\n".join(lines))] == seconds
+
+
+def test_seconds_after_a_lost_epoch_are_unknown() -> None:
+    rows = read_ultralytics_results(f"{HEADER}\n1,10,2,0.5,0.3,0.1\n2,2\n3,33,2,0.5,0.3,0.1\n4,40,2,0.5,0.3,0.1\n")
+    assert [(row["epoch"], row["seconds"]) for row in rows] == [(1, 10), (3, None), (4, 7)]
+
+
 def test_history_round_trip(tmp_path) -> None:
     rows = [{"epoch": 1, "loss": 0.5, "val": None}, {"epoch": 2, "loss": 0.25, "val": 0.125}]
     write_history(rows, tmp_path / "history.csv")

@@ -40,7 +40,9 @@ def archive(drugs: int = 12, groups: int = 10, test: int = 4, combos: int = 20) 
         for group in range(groups):
             name = f"K-{drug:06d}_{group}"
             rows += [pill(f"{name}_{shot}", f"K-{drug:06d}", group=name) for shot in range(3)]
-        rows += [pill(f"K-{drug:06d}_t{n}", f"K-{drug:06d}", part="test", group=f"K-{drug:06d}_t{n}") for n in range(test)]
+        rows += [
+            pill(f"K-{drug:06d}_t{n}", f"K-{drug:06d}", part="test", group=f"K-{drug:06d}_t{n}") for n in range(test)
+        ]
     for combo in range(combos):
         pair = [f"K-{combo % drugs:06d}", f"K-{(combo + 1) % drugs:06d}"]
         for shot in range(3):

@@ -197,7 +197,7 @@ def detector_rows(epochs: int) -> list[dict[str, float | None]]:
     return [
         {
             "epoch": n,
-            "seconds": 41.5 * n,
+            "seconds": 41.5,
             "box_loss": 1 + 3 / n,
             "cls_loss": 0.4 + 2.2 / n,
             "dfl_loss": 1.1 + 1.4 / n,
@@ -351,7 +351,7 @@ def words_of(page: str) -> str:
         ({"top1": None}, {"classifier": {"top1": 0.93}}, NO_TARGET),
         ({}, {}, NO_TARGET),
         ({"top1": 0.92}, {}, UNMEASURED),
-        ({"map50": 0.3}, {"detector": {"map50": -1.0}}, UNMEASURED),
+        ({"map50": 0.3}, {"detector": {"map50": None}}, UNMEASURED),
         ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 49.9}}}, MET),
         ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 50.0}}}, MISSED),
         ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 20}, "combo": {"p95_ms": 51}}}, MISSED),
@@ -531,7 +531,7 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     for part in ("classifier", "latency"):
         del metrics[part]["combo"]
     metrics["pipeline"] = {key: value for key, value in metrics["pipeline"].items() if key.startswith("single")}
-    metrics["detector"] = {"map50": -1.0, "map50_95": -1.0}
+    metrics["detector"] = {"map50": None, "map50_95": None}
     arguments = write_inputs(tmp_path, metrics=metrics) | {"durations": tmp_path / "missing", "targets": NO_TARGETS}
     measured = json.loads(arguments["accuracy"].read_text(encoding="utf-8"))
     measured["detector"]["pr_curve"], measured["by_drug"] = [], []

@@ -110,8 +110,6 @@ def training(inputs: Inputs, model: str) -> Training:
     scored = [row for row in history if row[column] is not None]
     best = max(scored, key=lambda row: row[column], default=None)
     seconds = [row["seconds"] for row in history if row["seconds"] is not None]
-    # ultralytics counts seconds from the start of the training, ours counts each epoch's
-    total = (seconds[-1] if model == "detector" else sum(seconds)) if seconds else None
     settings = inputs.config[model]
     return Training(
         asked=settings["epochs"],
@@ -119,7 +117,7 @@ def training(inputs: Inputs, model: str) -> Training:
         best=int(best["epoch"]) if best else None,
         best_value=best[column] if best else None,
         patience=settings["patience"],
-        seconds_per_epoch=total / len(seconds) if seconds else None,
+        seconds_per_epoch=sum(seconds) / len(seconds) if seconds else None,
     )
 
 

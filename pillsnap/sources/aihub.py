@@ -48,7 +48,7 @@ def _read_label(
         return
     member = members.get(PurePosixPath(label_member).stem + ".png", "")
     try:
-        image, annotation, repaired = _parse(labels.read(label_member))
+        image, annotation, repaired = _parse(_read(labels, label_member))
         member = members.get(str(image.get("file_name") or ""), "")
         if not member:
             raise LabelError("label_without_photo", str(image.get("file_name")))
@@ -58,6 +58,13 @@ def _read_label(
         return
     if repaired:
         reading.note("repaired", "label_cp949", member=member, label_member=label_member)
+
+
+def _read(labels: Container, label_member: str) -> bytes:
+    try:
+        return labels.read(label_member)
+    except OSError as error:
+        raise LabelError("label_unparsable", str(error)[:200]) from error
 
 
 def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, Any], bool]:
@@ -82,7 +89,7 @@ def _pill(archive: Archive, member: str, label_member: str, image: Row, annotati
     x, y, w, h = parse_box(annotation.get("bbox"))
     k_code = image.get("dl_mapping_code") or image.get("drug_N")
     width, height = image.get("width"), image.get("height")
-    if not (isinstance(k_code, str) and isinstance(width, int) and isinstance(height, int)):
+    if not (k_code and isinstance(k_code, str) and isinstance(width, int) and isinstance(height, int)):
         raise LabelError("label_field_missing", f"dl_mapping_code {k_code!r}, width {width!r}, height {height!r}")
     stem = PurePosixPath(member).stem
     return {

@@ -82,7 +82,8 @@ def _aihub(source: Source) -> list[Archive]:
             if match:
                 part, side, number, domain = match.groups()
                 found.setdefault((f"{part}S_{number}_{_DOMAINS[domain]}", part), {})[side] = Path(folder) / name
-        folders[:] = [name for name in folders if not _AIHUB_NAME.match(unicodedata.normalize("NFC", name))]
+        # sorted: where two folders hold an archive of one name, the same one wins on every file system
+        folders[:] = sorted(name for name in folders if not _AIHUB_NAME.match(unicodedata.normalize("NFC", name)))
     if not found:
         raise SourceError(
             f"source.root = {root}: no AIHub archive below it (TS_1_단일.zip, TL_1_단일.zip, … or folders of these "
@@ -94,7 +95,11 @@ def _aihub(source: Source) -> list[Archive]:
 def _aihub_pair(name: str, part: str, sides: dict[str, Path]) -> Archive:
     if set(sides) != {"S", "L"}:
         have, want = ("photographs", "labels") if "S" in sides else ("labels", "photographs")
-        raise SourceError(f"{next(iter(sides.values()))}: has {have}, but the archive of its {want} is missing beside it.")
+        missing = f"{part}{'L' if 'S' in sides else 'S'}{name.removeprefix(f'{part}S')}"
+        raise SourceError(
+            f"{next(iter(sides.values()))}: has {have}, but there is no archive of its {want} ({missing}, zip or "
+            "folder) below source.root. Fetch it, or take this one away."
+        )
     return Archive(
         name=name,
         photos=sides["S"].as_posix(),

@@ -1,6 +1,7 @@
 """A zip or a folder, read the same way."""
 
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -21,7 +22,9 @@ class Container:
         try:
             self._zip = zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile) as error:
-            raise ContainerError(f"{self.path}: cannot be opened as a zip ({error}). Fetch the archive again.") from error
+            raise ContainerError(
+                f"{self.path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
+            ) from error
 
     def names(self) -> list[str]:
         """Relative names of all files, sorted."""
@@ -32,15 +35,23 @@ class Container:
         return sorted(file.relative_to(self.path).as_posix() for file in files)
 
     def read(self, name: str) -> bytes:
-        """Bytes of one file; raises `KeyError` where there is none of that name, `OSError` or `BadZipFile` where it is damaged."""
+        """Bytes of one file; raises `KeyError` where there is none of that name, `OSError` where it cannot be read."""
         if self._zip:
-            return self._zip.read(name)
+            return self._read_zipped(self._zip, name)
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise KeyError(name)
         try:
             return (self.path / name).read_bytes()
         except FileNotFoundError as error:
             raise KeyError(name) from error
+
+    @staticmethod
+    def _read_zipped(archive: zipfile.ZipFile, name: str) -> bytes:
+        try:
+            return archive.read(name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            # damaged, compressed in a way that zipfile does not know, or encrypted
+            raise OSError(f"{name}: {error}") from error
 
     def __enter__(self) -> "Container":
         return self

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path, PurePosixPath
 
 import yaml
-from PIL import Image, UnidentifiedImageError
 
 from pillsnap.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.pictures import PictureError, photo_size
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.container import Container
 
@@ -25,12 +25,12 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
     names = class_names(Path(archive.photos).parents[1] / "data.yaml")
     reading = LabelReading(archive.name)
     with Container(archive.labels) as labels:
-        label_of = {PurePosixPath(name).stem: name for name in labels.names() if name.endswith(".txt")}
+        label_of = {_place(name): name for name in labels.names() if name.endswith(".txt")}
         for member in Container(archive.photos).names():
             if PurePosixPath(member).suffix.lower() not in PHOTO_SUFFIXES:
                 continue
             reading.photos_read += 1
-            label_member = label_of.pop(PurePosixPath(member).stem, None)
+            label_member = label_of.pop(_place(member), None)
             if PurePosixPath(member).name.startswith("._"):
                 reading.note("skipped", "apple_double", member=member)
             elif label_member is None:
@@ -58,8 +58,13 @@ def class_names(data_yaml: Path) -> list[str]:
             log.warning("%s: no YAML from line %d on; the lines before it are used", data_yaml, mark.line + 1)
             names = yaml.safe_load("\n".join(text.splitlines()[: mark.line]))["names"]
         return [str(names[index]) for index in range(len(names))]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise SourceError(f"{data_yaml}: has no usable `names` ({error}). It must list the classes.") from error
+
+
+def _place(member: str) -> str:
+    """The name that a photograph and its label share: the path below `images/<part>` or `labels/<part>`, no ending."""
+    return str(PurePosixPath(member).with_suffix(""))
 
 
 def _read_photo(
@@ -85,11 +90,10 @@ def _read_photo(
 
 
 def _size(photo: Path) -> tuple[int, int]:
-    """Width and height from the header; a photograph that has none is found out when it is decoded."""
+    """Width and height from the header, turned as EXIF says; one that has none is found out when it is decoded."""
     try:
-        with Image.open(photo) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError):
+        return photo_size(photo)
+    except (PictureError, OSError):
         return 1, 1
 
 
@@ -114,15 +118,14 @@ def _pill(
     size: tuple[int, int],
     pills: int,
 ) -> Row:
-    stem = PurePosixPath(member).stem
     return {
-        "image_id": f"{archive.name}.{stem}",
+        "image_id": f"{archive.name}.{_place(member).replace('/', '.')}",
         "archive": archive.name,
         "member": member,
         "label_member": label_member,
         "domain": "single" if pills == 1 else "combo",
         "part": archive.part,
-        "group": stem.split(".rf.")[0],
+        "group": PurePosixPath(member).stem.split(".rf.")[0],
         "k_code": name,
         "edi_codes": "",
         "drug_name": name,

@@ -16,13 +16,12 @@ from tqdm import tqdm
 from pillsnap.files import replacing
 from pillsnap.synthetic.catalogue import Drug, key_rng, make_catalogue
 from pillsnap.synthetic.defects import Member, plant_defects
-from pillsnap.synthetic.scene import COMBO_SCALE, HEIGHT, SINGLE_SCALE, WIDTH, Shot, render_photo
+from pillsnap.synthetic.scene import HEIGHT, WIDTH, Shot, render_photo
+from pillsnap.synthetic.views import COMBO_LATITUDES, Photo, combo_photos, draw_combinations, single_photos
 
 TOP = "166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터"
 _PARTS = {"training": ("1.Training", "T"), "validation": ("2.Validation", "V")}
 _DOMAINS = {"single": ("단일경구약제 5000종", "단일"), "combo": ("경구약제조합 5000종", "조합")}
-_GROUP_SIZE = 3
-"""Longitudes of one capture group that are photographed."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,6 @@ class SyntheticArchive:
     def stem(self) -> str:
         """Name of the photo zip without its ending."""
         return Path(self.photos).stem
-
-
-@dataclass(frozen=True)
-class _Photo:
-    """One photograph to take: member name without ending, label folders by drug, drugs with their sides."""
-
-    folder: str
-    stem: str
-    pills: tuple[tuple[Drug, int], ...]
-    shot: Shot
-    scale: float
 
 
 def list_synthetic_archives(*, single_archives: int, combo_archives: int) -> list[SyntheticArchive]:
@@ -101,17 +89,22 @@ def make_synthetic_archive(
         single_archives, combo_archives: training archives of each domain.
         defects: planted defects of each kind, in training archives.
         seed: seed of drugs, scenes and defects.
+
+    Raises:
+        ValueError: more photographs of a drug are asked for than there are views, or more combinations than the
+            drugs make.
     """
     cv2.setNumThreads(1)
     catalogue = make_catalogue(drugs=drugs, seed=seed)
     training = archive.part == "training"
     if archive.domain == "single":
         own = catalogue[archive.number - 1 :: single_archives] if training else catalogue
-        photos = [p for drug in own for p in _single_photos(drug, archive, photos_per_drug, validation_photos_per_drug, seed)]
+        counts = photos_per_drug, validation_photos_per_drug
+        photos = [photo for drug in own for photo in single_photos(drug, archive.part, *counts, seed)]
     else:
-        count = combos if training else validation_combos
-        numbers = range(archive.number - 1, count, combo_archives) if training else range(count)
-        photos = [p for number in numbers for p in _combo_photos(number, archive, catalogue, seed)]
+        drawn = draw_combinations(catalogue, combos, validation_combos, seed)[archive.part]
+        own = drawn[archive.number - 1 :: combo_archives] if training else drawn
+        photos = [photo for combination in own for photo in combo_photos(combination)]
     rng = key_rng(seed, "defects", archive.stem)
     members = plant_defects(list(_members(photos, archive, seed)), defects if training else 0, rng)
     with replacing(photos_zip) as photos_file, replacing(labels_zip) as labels_file, replacing(planted_csv) as listing:
@@ -121,62 +114,15 @@ def make_synthetic_archive(
         _write_planted(listing, archive, members)
 
 
-def _single_photos(
-    drug: Drug, archive: SyntheticArchive, training_photos: int, validation_photos: int, seed: int
-) -> Iterator[_Photo]:
-    """Whole capture groups, in an order that brings every background, side, light and latitude early; the
-    validation part takes its groups from the end of the same order, so that no group is in both."""
-    rng = key_rng(seed, "views", drug.k_code)
-    groups = [(bg, side, light, la) for bg in range(3) for side in range(2) for light in range(3) for la in (60, 70, 75, 90)]
-    order = _spread(groups, rng)
-    longitudes = [int(value) * 20 for value in rng.permutation(18)]
-    count = training_photos if archive.part == "training" else validation_photos
-    if archive.part == "validation":
-        order = order[::-1]
-    size = _GROUP_SIZE if archive.part == "training" else 1
-    for taken in range(count):
-        group, turn = order[(taken // size) % len(order)], (taken // size) // len(order) * size + taken % size
-        background, side, light, latitude = group
-        longitude = longitudes[(turn + taken // size) % 18]
-        stem = f"{drug.k_code}_0_{background}_{side}_{light}_{latitude}_{longitude:03d}_200"
-        shot = Shot(background, light, latitude, longitude)
-        yield _Photo(drug.k_code, stem, ((drug, side),), shot, SINGLE_SCALE)
-
-
-def _spread(groups: list[tuple[int, ...]], rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Order groups so that each next one shows what was shown least so far."""
-    left = [groups[index] for index in rng.permutation(len(groups))]
-    seen: dict[tuple[int, int], int] = {}
-    order = []
-    while left:
-        best = min(left, key=lambda group: sum(seen.get(pair, 0) for pair in enumerate(group)))
-        left.remove(best)
-        order.append(best)
-        for pair in enumerate(best):
-            seen[pair] = seen.get(pair, 0) + 1
-    return order
-
-
-def _combo_photos(number: int, archive: SyntheticArchive, catalogue: list[Drug], seed: int) -> Iterator[_Photo]:
-    rng = key_rng(seed, "combo", archive.part, number)
-    count = min(int(rng.integers(2, 6)), len(catalogue))
-    drugs = sorted((catalogue[i] for i in rng.choice(len(catalogue), count, replace=False)), key=lambda d: d.k_code)
-    name = "K-" + "-".join(drug.k_code.removeprefix("K-") for drug in drugs)
-    for latitude in (70, 75, 90):
-        stem = f"{name}_0_2_0_2_{latitude}_000_200"
-        pills = tuple((drug, int(rng.integers(0, 2))) for drug in drugs)
-        yield _Photo(name, stem, pills, Shot(2, 2, latitude, 0), COMBO_SCALE)
-
-
-def _members(photos: list[_Photo], archive: SyntheticArchive, seed: int) -> Iterator[Member]:
+def _members(photos: list[Photo], archive: SyntheticArchive, seed: int) -> Iterator[Member]:
     for photo in photos:
         yield _member(photo, archive, seed)
-        if archive.domain == "combo" and photo.shot.latitude == 70:
+        if archive.domain == "combo" and photo.shot.latitude == COMBO_LATITUDES[0]:
             name = f"{photo.folder}/{photo.folder}_0_2_0_2_index.png"
             yield Member(name, lambda photo=photo: (_encode(_overview(photo, seed)), {}))
 
 
-def _member(photo: _Photo, archive: SyntheticArchive, seed: int) -> Member:
+def _member(photo: Photo, archive: SyntheticArchive, seed: int) -> Member:
     names = tuple(
         f"{photo.folder}_json/{photo.stem}.json"
         if archive.domain == "single"
@@ -195,13 +141,13 @@ def _member(photo: _Photo, archive: SyntheticArchive, seed: int) -> Member:
     return Member(f"{photo.folder}/{photo.stem}.png", draw, names)
 
 
-def _overview(photo: _Photo, seed: int) -> np.ndarray:
+def _overview(photo: Photo, seed: int) -> np.ndarray:
     """The composed picture that AIHub adds to each combination."""
     return cv2.resize(_render(photo, seed)[0], (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
 
 
 @lru_cache(maxsize=4)  # a combination's overview shows its first photograph again
-def _render(photo: _Photo, seed: int) -> tuple[np.ndarray, list[list[int]]]:
+def _render(photo: Photo, seed: int) -> tuple[np.ndarray, list[list[int]]]:
     return render_photo(photo.pills, photo.shot, scale=photo.scale, rng=key_rng(seed, "photo", photo.stem))
 
 

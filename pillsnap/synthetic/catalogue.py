@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +26,26 @@ COLOURS = {
 
 _COLOUR_SHARES = (30, 10, 9, 9, 4, 5, 5, 4, 3, 6, 2, 3, 4, 4)
 _SHAPE_SHARES = {
-    "원형": 36, "장방형": 22, "타원형": 20, "삼각형": 2, "사각형": 4, "마름모형": 2, "오각형": 2, "육각형": 4, "팔각형": 4,
+    "원형": 36,
+    "장방형": 22,
+    "타원형": 20,
+    "삼각형": 2,
+    "사각형": 4,
+    "마름모형": 2,
+    "오각형": 2,
+    "육각형": 4,
+    "팔각형": 4,
     "반원형": 2,
 }
-_FORMS = ("나정", "필름코팅정", "경질캡슐제", "연질캡슐제")
+_TABLETS = ("나정", "필름코팅정")
+_FORMS = (*_TABLETS, "경질캡슐제", "연질캡슐제")
 _SYLLABLES = "가나다라마바사아자카타파하로미소비트라린센톤펜졸넥델비온스타메디큐레노벨"
-_LATIN = ("ra", "lo", "mi", "so", "ve", "ton", "pen", "zol", "nex", "del", "bi", "on", "sta", "me", "cu", "re", "no", "vel")
-_MAKERS = ("가온누리제약", "해오름바이오", "새빛헬스팜", "두루미약품", "한결메디스", "솔바람제약", "물푸레파마", "늘봄약품")
+_LATIN = (
+    "ra", "lo", "mi", "so", "ve", "ton", "pen", "zol", "nex", "del", "bi", "on", "sta", "me", "cu", "re", "no", "vel",
+)  # fmt: skip
+_MAKERS = (
+    "가온누리제약", "해오름바이오", "새빛헬스팜", "두루미약품", "한결메디스", "솔바람제약", "물푸레파마", "늘봄약품",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,6 @@ class Drug:
     tint: tuple[int, int, int]
     debossed: bool
     speckled: bool
-    look_alike_of: str = ""
 
     @property
     def capsule(self) -> bool:
@@ -109,35 +122,36 @@ def _new_drug(
 ) -> Drug:
     for _ in range(30):
         look = _look(rng)
-        key = (look["drug_shape"], look["form_code_name"], look["color_class1"], look["color_class2"], round(look["leng_long"] / 2.5))
+        words = tuple(look[name] for name in ("drug_shape", "form_code_name", "color_class1", "color_class2"))
+        key = (*words, round(look["leng_long"] / 2.5))
         if key not in looks:
             break
     # a look that another drug has already needs an imprint on both sides to be told
     both_sides = paired or key in looks or rng.random() < 0.3
     looks.add(key)
     back = _imprint(rng, imprints) if both_sides else ""
-    line_back = "" if back else ("-" if rng.random() < 0.35 and _FORMS.index(look["form_code_name"]) < 2 else "")
+    scored = not back and rng.random() < 0.35 and look["form_code_name"] in _TABLETS
     return Drug(
-        **_names(index, rng, look),
+        **_names(index, rng, look["form_code_name"]),
         **look,
         print_front=_imprint(rng, imprints),
         print_back=back,
         line_front="",
-        line_back=line_back,
+        line_back="-" if scored else "",
     )
 
 
 def _look_alike(other: Drug, index: int, rng: np.random.Generator, imprints: set[str]) -> Drug:
-    names = _names(index, rng, {"form_code_name": other.form_code_name})
-    fronts = {"print_front": _imprint(rng, imprints), "print_back": _imprint(rng, imprints)}
-    return replace(other, **names, **fronts, look_alike_of=other.k_code)
+    names = _names(index, rng, other.form_code_name)
+    return replace(other, **names, print_front=_imprint(rng, imprints), print_back=_imprint(rng, imprints))
 
 
-def _look(rng: np.random.Generator) -> dict:
+def _look(rng: np.random.Generator) -> dict[str, Any]:
     form = _FORMS[rng.choice(4, p=[0.3, 0.42, 0.2, 0.08])]
     first, second = rng.choice(len(COLOURS), 2, p=np.array(_COLOUR_SHARES) / sum(_COLOUR_SHARES))
     names = list(COLOURS)
-    shape = str(rng.choice(list(_SHAPE_SHARES), p=np.array(list(_SHAPE_SHARES.values())) / sum(_SHAPE_SHARES.values())))
+    shares = np.array(list(_SHAPE_SHARES.values()))
+    shape = str(rng.choice(list(_SHAPE_SHARES), p=shares / shares.sum()))
     if form == "경질캡슐제":
         shape, long = "장방형", float(rng.choice([14.3, 15.9, 18.0, 19.4, 21.7]))
         short = thick = round(long * 0.36, 2)
@@ -147,7 +161,8 @@ def _look(rng: np.random.Generator) -> dict:
         short = thick = round(long * rng.uniform(0.5, 0.65), 2)
     else:
         long = round({"장방형": rng.uniform(11, 19), "타원형": rng.uniform(9, 17)}.get(shape, rng.uniform(6, 12)), 2)
-        ratio = {"장방형": rng.uniform(0.38, 0.5), "타원형": rng.uniform(0.5, 0.72), "반원형": 0.62, "마름모형": 0.7}.get(shape, 1.0)
+        ratios = {"장방형": rng.uniform(0.38, 0.5), "타원형": rng.uniform(0.5, 0.72), "반원형": 0.62, "마름모형": 0.7}
+        ratio = ratios.get(shape, 1.0)
         short, thick = round(long * ratio, 2), round(rng.uniform(2.6, 4.4) + 0.06 * long, 2)
     tint = np.clip(np.array(COLOURS[names[first]]) + rng.normal(0, 6, 3), 8, 246).astype(int)
     return {
@@ -159,7 +174,7 @@ def _look(rng: np.random.Generator) -> dict:
         "leng_short": short,
         "thick": thick,
         "tint": tuple(int(value) for value in tint),
-        "debossed": form in ("나정", "필름코팅정") and rng.random() < 0.8,
+        "debossed": form in _TABLETS and rng.random() < 0.8,
         "speckled": form == "나정" and rng.random() < 0.25,
         "chart": "",
     }
@@ -177,12 +192,12 @@ def _imprint(rng: np.random.Generator, taken: set[str]) -> str:
     return code
 
 
-def _names(index: int, rng: np.random.Generator, look: dict) -> dict:
+def _names(index: int, rng: np.random.Generator, form: str) -> dict[str, Any]:
     number = 114 + 7 * index + int(rng.integers(0, 7))
     latin = "".join(rng.choice(_LATIN, rng.integers(2, 4))).capitalize()
     korean = "".join(rng.choice(list(_SYLLABLES), rng.integers(2, 4)))
     strength = int(rng.choice([2, 5, 10, 20, 25, 50, 100, 150, 200, 250, 500]))
-    kind = "캡슐" if "캡슐" in look["form_code_name"] else "정"
+    kind = "캡슐" if "캡슐" in form else "정"
     codes = [f"{int(rng.integers(640_000_000, 679_999_999))}" for _ in range(int(rng.choice([0, 1, 1, 1, 2])))]
     return {
         "k_code": f"K-{number:06d}",

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+PHOTOS_PER_DEFECT = 10
+"""At most one photograph of so many is damaged, so that small archives stay usable."""
+
 Photos = dict[str, bytes]
 Labels = dict[str, Any]
 """Label members by name: a JSON value, or bytes where the file is to be no clean JSON."""
@@ -41,8 +44,7 @@ def plant_defects(members: Sequence[Member], each: int, rng: np.random.Generator
     kinds = [kind for kind in DEFECTS if combo or kind not in COMBO_ONLY]
     places = [number for number, member in enumerate(members) if member.label_names]
     wanted = [kind for kind in kinds for _ in range(each)]
-    # a tenth at most, so that small archives stay usable
-    wanted = wanted[: len(places) // 10]
+    wanted = wanted[: len(places) // PHOTOS_PER_DEFECT]
     chosen = rng.choice(places, len(wanted), replace=False) if wanted else []
     damaged = dict(zip((int(place) for place in chosen), wanted, strict=True))
     return [replace(member, defect=damaged.get(number, "")) for number, member in enumerate(members)]

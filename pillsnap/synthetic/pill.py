@@ -8,13 +8,29 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pillsnap.synthetic.catalogue import COLOURS, Drug
 
-_POLYGONS = {"삼각형": (3, 90), "사각형": (4, 45), "마름모형": (4, 0), "오각형": (5, 90), "육각형": (6, 0), "팔각형": (8, 22.5)}
+# corners, and the direction of the first one in degrees
+_POLYGONS = {
+    "삼각형": (3, 90),
+    "사각형": (4, 45),
+    "마름모형": (4, 0),
+    "오각형": (5, 90),
+    "육각형": (6, 0),
+    "팔각형": (8, 22.5),
+}
 
 
 @dataclass(frozen=True)
 class View:
-    """How a pill is seen: turned by `angle` (radians), camera `latitude` (degrees), `scale` in pixels a millimetre,
-    `side` 0 front or 1 back, unit vector `light` towards the lamp (x right, y down, z to the camera), `warmth` of it."""
+    """How a pill is seen.
+
+    Attributes:
+        angle: the pill's turn in radians.
+        latitude: the camera's height in degrees; 90 looks straight down.
+        scale: pixels a millimetre.
+        side: 0 front, 1 back.
+        light: unit vector towards the lamp: x right, y down, z to the camera.
+        warmth: gain of red, green and blue in the lamp's light.
+    """
 
     angle: float
     latitude: int

@@ -55,8 +55,8 @@ def render_photo(
         float(np.sin(np.radians(elevation))),
     )
     patches = []
-    for number, (drug, side) in enumerate(pills):
-        turn = np.radians(shot.longitude + rng.normal(0, 3)) if number == 0 and len(pills) == 1 else rng.uniform(0, 2 * np.pi)
+    for drug, side in pills:
+        turn = np.radians(shot.longitude + rng.normal(0, 3)) if len(pills) == 1 else rng.uniform(0, 2 * np.pi)
         view = View(turn, shot.latitude, scale, side, light, warmth)
         patches.append(draw_pill(drug, view, rng))
     places = _places(patches, rng)

@@ -1,0 +1,18 @@
+"""Rule write_report: the report of a stage, one HTML file."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.write_report import write_report
+
+    files = {name: Path(path) for name, path in snakemake.input.items() if name not in ("code", "crops", "onnx_folder")}
+    write_report(
+        **files,
+        **{name: Path(path) for name, path in snakemake.output.items()},
+        crops_summary=Path(snakemake.input.crops) / "summary.json",
+        parity=Path(snakemake.input.onnx_folder) / "parity.json",
+        durations=Path(snakemake.params.durations),
+        **{name: snakemake.params[name] for name in ("stage", "config", "targets", "source_kind")},
+    )

@@ -1,0 +1,175 @@
+"""Raw data for the tests of the data side, and the rules up to the manifest run on it.
+
+`hand_made` gives archives of AIHub's shape with tiny photographs, quick to write and easy to damage; `draw_source`
+the synthetic ones in full size, at a tenth of a second a photograph.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from conftest import label, write_zip
+
+from pillsnap.build_manifest import build_manifest
+from pillsnap.config import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
+from pillsnap.index_archive import index_archive
+from pillsnap.plan_stage import plan_stage
+from pillsnap.prepare_archive import prepare_archive
+from pillsnap.sources import Archive, list_archives
+from pillsnap.synthetic.archives import list_synthetic_archives, make_synthetic_archive
+
+WIDTH, HEIGHT = 97, 128
+BOXES = ((8, 12, 31, 24), (52, 20, 27, 38), (20, 78, 41, 33))
+"""Where the first, second and third pill of a hand-made photograph lie: x, y, w, h."""
+DRUGS = ("K-000001", "K-000002", "K-000003")
+LENIENT = Manifest(max_quarantined_fraction=1)
+ZIP_OF = {
+    f"{part}S_1_{domain}": f"{part}S_1_{word}"
+    for part in "TV"
+    for domain, word in (("single", "단일"), ("combo", "조합"))
+}
+"""The hand-made zip of each archive's name."""
+
+
+def photo_png(pills: int = 1, seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    """A PNG with so many bright ellipses that fill `BOXES`, on a smooth dark background."""
+    picture = np.full((height, width, 3), 40 + seed % 40, np.uint8)
+    for number, (x, y, w, h) in enumerate(BOXES[:pills]):
+        axes = ((x + (w - 1) / 2, y + (h - 1) / 2), (w - 1, h - 1), 0)
+        cv2.ellipse(picture, axes, (250 - 60 * number, 200, 120 + 50 * number), -1)
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+@dataclass
+class HandMade:
+    """Photo and label members of AIHub-shaped archives by archive (`TS_1_단일`) and member; change them, then write."""
+
+    photos: dict[str, dict[str, bytes]]
+    labels: dict[str, dict[str, bytes]]
+
+    def add_single(self, archive: str, k_code: str, view: str, **facts: Any) -> str:
+        """Add a single-pill photograph with its label; returns its member name."""
+        stem = f"{k_code}_0_{view}_200"
+        member = f"{k_code}/{stem}.png"
+        self.photos[archive][member] = photo_png(1, seed=len(self.photos[archive]))
+        self.labels[archive][f"{k_code}_json/{stem}.json"] = label(f"{stem}.png", k_code, BOXES[0], **facts)
+        return member
+
+    def add_combo(self, archive: str, k_codes: Sequence[str], latitude: int) -> str:
+        """Add a photograph of several pills with their labels; returns its member name."""
+        folder = "K-" + "-".join(k_code.removeprefix("K-") for k_code in k_codes)
+        stem = f"{folder}_0_2_0_2_{latitude}_000_200"
+        member = f"{folder}/{stem}.png"
+        self.photos[archive][member] = photo_png(len(k_codes), seed=len(self.photos[archive]))
+        for k_code, box in zip(k_codes, BOXES, strict=False):
+            self.labels[archive][f"{folder}_json/{k_code}/{stem}.json"] = label(f"{stem}.png", k_code, box)
+        return member
+
+    def only(self, *archives: str) -> "HandMade":
+        """The same without the other archives."""
+        photos, labels = ({name: members[name] for name in archives} for members in (self.photos, self.labels))
+        return HandMade(photos, labels)
+
+    def write(self, root: Path) -> Source:
+        """Write the pairs of zips below `root`."""
+        for archive, members in self.photos.items():
+            folder = root / ("1.Training" if archive.startswith("T") else "2.Validation")
+            write_zip(folder / "원천데이터" / f"{archive}.zip", members)
+            write_zip(folder / "라벨링데이터" / f"{archive.replace('S_', 'L_')}.zip", self.labels[archive])
+        return Source(kind="aihub", root=str(root))
+
+
+def hand_made(groups: int = 5) -> HandMade:
+    """Three drugs with `groups` capture groups of two photographs each, their pairs as combos, a validation part."""
+    raw = HandMade({name: {} for name in ZIP_OF.values()}, {name: {} for name in ZIP_OF.values()})
+    for k_code in DRUGS:
+        for group in range(groups):
+            for longitude in ("000", "180"):
+                raw.add_single("TS_1_단일", k_code, f"0_0_{group}_75_{longitude}")
+        raw.add_single("VS_1_단일", k_code, "2_1_0_90_040")
+    for pair in combinations(DRUGS, 2):
+        for latitude in (70, 75, 90):
+            raw.add_combo("TS_1_조합", pair, latitude)
+    raw.add_combo("VS_1_조합", DRUGS, 70)
+    return raw
+
+
+def draw_source(root: Path, settings: SyntheticSource, seed: int = 576) -> Source:
+    """Draw every archive of a synthetic source below `root`, each with `<zip's name>.planted.csv` beside its photos."""
+    counts = {"single_archives": settings.single_archives, "combo_archives": settings.combo_archives}
+    for archive in list_synthetic_archives(**counts):
+        photos = root / archive.photos
+        make_synthetic_archive(
+            archive=archive,
+            photos_zip=photos,
+            labels_zip=root / archive.labels,
+            planted_csv=photos.with_suffix(".planted.csv"),
+            seed=seed,
+            **settings.model_dump(),
+        )
+    return Source(kind="synthetic", root=str(root), synthetic=settings)
+
+
+@dataclass(frozen=True)
+class DataRun:
+    """The files of the data rules of one source and stage, below `folder`."""
+
+    folder: Path
+    archives: dict[str, Archive]
+
+    @property
+    def plan(self) -> Path:
+        return self.folder / "plan.parquet"
+
+    @property
+    def prepared(self) -> list[Path]:
+        return [self.folder / "prepared" / name for name in self.archives]
+
+    @property
+    def issues(self) -> list[Path]:
+        return [self.folder / f"{name}.issues.parquet" for name in self.archives]
+
+    def manifest(self, *splits: str) -> dict[str, Path]:
+        return {split: self.folder / "manifest" / f"{split}.csv" for split in splits or ("train", "val", "test")}
+
+    def build_manifest(self, settings: Manifest = LENIENT) -> None:
+        """Run `build_manifest` on what is there."""
+        build_manifest(
+            plan=self.plan,
+            plan_summary=self.folder / "plan.json",
+            counts=[self.folder / f"{name}.counts.json" for name in self.archives],
+            issues=self.issues,
+            prepared=self.prepared,
+            manifest=self.manifest(),
+            quarantine=self.folder / "manifest/quarantine.csv",
+            classes=self.folder / "manifest/classes.json",
+            summary=self.folder / "manifest/summary.json",
+            settings=settings,
+        )
+
+
+def prepare_source(
+    source: Source, folder: Path, *, prepare: Prepare | None = None, images: int = 10**6, threads: int = 1
+) -> DataRun:
+    """Run `index_archive`, `plan_stage` and `prepare_archive` for every archive of a source."""
+    run = DataRun(folder, list_archives(source))
+    for name, archive in run.archives.items():
+        outputs = {"pills": "parquet", "issues": "issues.parquet", "counts": "counts.json"}
+        paths = {kind: folder / f"{name}.{ending}" for kind, ending in outputs.items()}
+        index_archive(kind=source.kind, archive=archive, **paths)
+    plan_stage(
+        pills=[folder / f"{name}.parquet" for name in run.archives],
+        plan=run.plan,
+        summary=folder / "plan.json",
+        stage=Stage(images=images, classes=100),
+        settings=Plan(),
+        seed=1,
+    )
+    for archive, path in zip(run.archives.values(), run.prepared, strict=True):
+        settings = prepare or Prepare(photo_size=64)
+        prepare_archive(archive=archive, plan=run.plan, prepared=path, settings=settings, threads=threads)
+    return run

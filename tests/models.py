@@ -1,0 +1,219 @@
+"""Tiny stages and models for the tests of training, export and answers: coloured ellipses on grey, made in seconds.
+
+What takes a while is made once in a run of pytest, below its base folder `base`, and shared by all test modules."""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pillsnap.boxes import cut_crop
+from pillsnap.classes import DrugClass, write_classes
+from pillsnap.config import Benchmark, Classifier, Crops, Onnx
+from pillsnap.files import ShardWriter
+from pillsnap.pictures import encode_jpeg
+from pillsnap.tables import CROPS, MANIFEST, PHOTOS, make_table, write_table
+
+COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 210))
+DRUGS = (
+    DrugClass(0, "K-000001", ("643303740",), "가나정"),
+    DrugClass(1, "K-000002", ("A01200351", "A01200352"), "다라캡슐"),
+    DrugClass(2, "K-000003", (), "마바정"),
+)
+WIDTH, HEIGHT = 96, 128
+PHOTOS_OF = {"train": 10, "val": 5, "test": 6}
+CROP_SETTINGS = Crops(size=48)
+CLASSIFIER = Classifier(
+    model="test_resnet", image_size=32, epochs=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
+)
+DETECTOR_SIZE = 64
+
+
+@dataclass(frozen=True)
+class TinyStage:
+    """A stage's files as the rules write them, up to the crops.
+
+    Attributes:
+        manifest: CSV by split.
+        prepared: folder of one archive.
+        classes: class list.
+        crops: folder of crops.
+    """
+
+    manifest: dict[str, Path]
+    prepared: Path
+    classes: Path
+    crops: Path
+
+
+def draw_photo(
+    drugs: Sequence[int], seed: int = 0, width: int = WIDTH, height: int = HEIGHT
+) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
+    """A photograph, uint8 (height, width, 3), with one ellipse a drug, and their boxes x, y, w, h in pixels."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    picture = random.normal(170, 6, (height, width, 3))
+    boxes = []
+    for place, drug in enumerate(drugs):
+        w, h = (round(width * random.uniform(0.25, 0.4)) for _ in range(2))
+        left = round(width * (0.08 + 0.5 * (place % 2)))
+        top = round(height * (0.1 + 0.45 * (place // 2)))
+        inside = ((x + 0.5 - left - w / 2) / (w / 2)) ** 2 + ((y + 0.5 - top - h / 2) / (h / 2)) ** 2 < 1
+        picture[inside] = np.array(COLOURS[drug]) + random.normal(0, 6, (int(inside.sum()), 3))
+        boxes.append((float(left), float(top), float(w), float(h)))
+    return np.clip(picture, 0, 255).astype(np.uint8), boxes
+
+
+@functools.cache
+def tiny_stage(base: Path) -> TinyStage:
+    """One tiny stage for all tests of a run: three drugs, every second photograph a combo of three pills."""
+    folder = base / "tiny-stage"
+    manifest = {split: folder / "manifest" / f"{split}.csv" for split in PHOTOS_OF}
+    archive = folder / "prepared" / "TS_1"
+    archive.mkdir(parents=True)
+    pills: list[dict[str, Any]] = []
+    photos: list[dict[str, Any]] = []
+    with ShardWriter(archive / "photos.bin") as shard:
+        for split, count in PHOTOS_OF.items():
+            for number in range(count):
+                rows, photo = _store_photo(split, number, shard)
+                pills += rows
+                photos.append(photo)
+    write_table(make_table(photos, PHOTOS), archive / "photos.parquet", PHOTOS)
+    for split, path in manifest.items():
+        write_table(make_table([row for row in pills if row["split"] == split], MANIFEST), path, MANIFEST)
+    write_classes(DRUGS, folder / "classes.json")
+    write_crops(folder / "crops")
+    return TinyStage(manifest, archive, folder / "classes.json", folder / "crops")
+
+
+def _store_photo(split: str, number: int, shard: ShardWriter) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    drugs = [number % 3] if number % 2 == 0 else [0, 1, 2]
+    image_id = f"TS_1.{split}-{number:02d}"
+    picture, boxes = draw_photo(drugs, seed=100 * len(split) + number)
+    data = encode_jpeg(picture, 95)
+    digest = hashlib.sha256(data).hexdigest()
+    offset, length = shard.add(data)
+    facts = {"image_id": image_id, "sha256": digest, "width": WIDTH, "height": HEIGHT}
+    rows = [
+        facts
+        | {"archive": "TS_1", "member": f"{image_id}.png", "label_member": f"{image_id}/{place}.json"}
+        | {"domain": "single" if len(drugs) == 1 else "combo", "k_code": DRUGS[drug].k_code}
+        | {"edi_codes": ",".join(DRUGS[drug].edi_codes), "class_index": drug, "split": split, "group": image_id}
+        | dict(zip("xywh", box, strict=True))
+        | {"drug_name": DRUGS[drug].name, "fully_labelled": True}
+        for place, (drug, box) in enumerate(zip(drugs, boxes, strict=True))
+    ]
+    return rows, facts | {"offset": offset, "length": length}
+
+
+def write_crops(folder: Path, pills: int = 12) -> None:
+    """A crops folder as `cut_crops` writes it: so many training pills, half as many of validation, each second one
+    also as a detector would have seen it."""
+    folder.mkdir(parents=True)
+    rows = []
+    for split, count in (("train", pills), ("val", pills // 2)):
+        with ShardWriter(folder / f"{split}.bin") as shard:
+            for number in range(count):
+                drug = number % len(DRUGS)
+                picture, (box,) = draw_photo([drug], seed=1000 * len(split) + number)
+                seen = {"label": box} | ({"detector": (box[0] + 2, box[1] - 1, *box[2:])} if number % 2 else {})
+                for box_from, where in seen.items():
+                    crop = cut_crop(picture, list(where), size=CROP_SETTINGS.size, margin=CROP_SETTINGS.margin)
+                    offset, length = shard.add(encode_jpeg(crop, 95))
+                    image_id = f"TS_1.{split}-{number:02d}"
+                    rows.append(
+                        {"pill_id": f"{image_id}:{number}", "split": split, "box_from": box_from, "image_id": image_id}
+                        | {"domain": "single", "k_code": DRUGS[drug].k_code, "class_index": drug}
+                        | {"iou": 1.0 if box_from == "label" else 0.8, "offset": offset, "length": length}
+                    )
+    write_table(make_table(rows, CROPS), folder / "index.parquet", CROPS)
+
+
+def classifier_job(stage: TinyStage, folder: Path, **changes: Any) -> dict[str, Any]:
+    """Arguments of `train_classifier` that write into `folder`; `changes` replace some."""
+    return {
+        "crops": stage.crops,
+        "classes": stage.classes,
+        "best": folder / "best.safetensors",
+        "history": folder / "history.csv",
+        "record": folder / "classifier.json",
+        "work": folder / "work",
+        "settings": CLASSIFIER,
+        "seed": 576,
+        "device": "cpu",
+        "threads": 1,
+    } | changes
+
+
+@functools.cache
+def trained_classifier(base: Path) -> dict[str, Any]:
+    """One finished classifier for all tests of a run: the arguments that trained it. Change none of its files."""
+    from pillsnap.train_classifier import train_classifier
+
+    job = classifier_job(tiny_stage(base), base / "tiny-classifier")
+    train_classifier(**job)
+    return job
+
+
+@functools.cache
+def untrained_detector(base: Path) -> Path:
+    """A checkpoint as `train_detector` publishes it, of random weights, biased to find something everywhere."""
+    import torch
+
+    from pillsnap.train_detector import prepare_ultralytics
+
+    prepare_ultralytics(base / "ultralytics")
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(0)
+    model = DetectionModel("yolo11n.yaml", nc=1, verbose=False)
+    model.names = {0: "pill"}
+    model.args = {"task": "detect", "imgsz": DETECTOR_SIZE}
+    for branch in model.model[-1].cv3:
+        torch.nn.init.normal_(branch[-1].weight, std=0.05)
+        torch.nn.init.constant_(branch[-1].bias, -1.0)
+    # statistics of one batch: with the initial ones the signal dies on its way through the layers
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None
+    with torch.no_grad():
+        model.train()(torch.rand(8, 3, DETECTOR_SIZE, DETECTOR_SIZE))
+    torch.save({"model": model, "train_args": {"imgsz": DETECTOR_SIZE, "task": "detect"}}, base / "best.pt")
+    return base / "best.pt"
+
+
+def export_job(base: Path, folder: Path) -> dict[str, Any]:
+    """Arguments of `export_onnx` that export the tiny classifier and an untrained detector into `folder`."""
+    stage = tiny_stage(base)
+    return {
+        "detector": untrained_detector(base),
+        "classifier": trained_classifier(base)["best"],
+        "classes": stage.classes,
+        "crops": stage.crops,
+        "manifest": stage.manifest["val"],
+        "prepared": [stage.prepared],
+        "onnx_folder": folder / "onnx",
+        "work": folder / "work",
+        "stage": "stage1",
+        "settings": Onnx(),
+        "crop_settings": CROP_SETTINGS,
+        "answer_settings": Benchmark(min_score=0.25, nms_iou=0.6),
+        "detector_image_size": DETECTOR_SIZE,
+        "threads": 1,
+    }
+
+
+@functools.cache
+def onnx_models(base: Path) -> Path:
+    """One folder of `export_onnx` for all tests of a run."""
+    from pillsnap.export_onnx import export_onnx
+
+    folder = base / "tiny-onnx"
+    folder.mkdir()
+    export_onnx(**export_job(base, folder))
+    return folder / "onnx"

@@ -1,0 +1,241 @@
+"""Export and answers: ONNX Runtime as PyTorch, photographs in, drugs out."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from models import CROP_SETTINGS, DETECTOR_SIZE, DRUGS, draw_photo, export_job, onnx_models
+from onnx import TensorProto, helper
+
+from pillsnap.boxes import cut_crop, iou_matrix
+from pillsnap.config import Onnx
+from pillsnap.files import read_json, sha256_of
+from pillsnap.hardware import HardwareError, gpus
+from pillsnap.identify import Detections, Mode, ModelError, PillSnap, letterbox
+from pillsnap.pictures import PictureError, decode_photo, encode_jpeg
+from pillsnap.train_detector import prepare_ultralytics
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `export_onnx`, not to be changed."""
+    return onnx_models(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def snap(models: Path) -> PillSnap:
+    return PillSnap.load(models, threads=1, device="cpu")
+
+
+PHOTO = draw_photo([0, 1, 2], seed=5, width=240, height=320)[0]
+
+
+def test_exported_models_answer_like_pytorch(models: Path) -> None:
+    parity = read_json(models / "parity.json")
+    assert (parity["detector"]["photos"], parity["classifier"]["crops"]) == (5, 6)
+    assert parity["detector"]["max_box_error_px"] <= Onnx().max_box_error
+    assert parity["detector"]["max_score_error"] <= 1e-3
+    assert parity["classifier"]["max_logit_error"] <= Onnx().max_logit_error
+    assert parity["classifier"]["same_top1"] == 1
+
+
+def test_exported_models_know_what_an_answer_needs(snap: PillSnap) -> None:
+    assert snap.classes == list(DRUGS)
+    assert {key: snap.detector_facts[key] for key in ("stage", "image_size", "min_score", "nms_iou")} == {
+        "stage": "stage1",
+        "image_size": DETECTOR_SIZE,
+        "min_score": 0.25,
+        "nms_iou": 0.6,
+    }
+    assert snap.classifier_facts["crop_size"] == CROP_SETTINGS.size
+    assert snap.classifier_facts["crop_margin"] == CROP_SETTINGS.margin
+
+
+@pytest.mark.parametrize("name", ["detector", "classifier"])
+def test_exported_models_tell_nothing_of_the_machine(models: Path, name: str) -> None:
+    model = onnx.load(models / f"{name}.onnx")
+    assert [entry.key for entry in model.metadata_props] == ["pillsnap"]
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    content = (models / f"{name}.onnx").read_bytes()
+    assert str(Path(__file__).parents[1]).encode() not in content
+    assert b"site-packages" not in content
+
+
+@pytest.mark.slow
+def test_export_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
+    from pillsnap.export_onnx import export_onnx
+
+    export_onnx(**export_job(models.parents[1], tmp_path))
+    assert sha256_of(tmp_path / "onnx") == sha256_of(models)
+
+
+@pytest.mark.slow
+def test_export_above_the_tolerance_writes_nothing(models: Path, tmp_path: Path) -> None:
+    from pillsnap.export_onnx import ParityError, export_onnx
+
+    job = export_job(models.parents[1], tmp_path) | {"settings": Onnx(max_box_error=1e-12)}
+    with pytest.raises(ParityError, match=r"onnx\.max_box_error = 1e-12: ONNX Runtime differs from PyTorch by"):
+        export_onnx(**job)
+    assert not (tmp_path / "onnx").exists()
+
+
+@pytest.mark.parametrize("mode", ["single", "combo"])
+def test_answer(snap: PillSnap, mode: Mode) -> None:
+    steps: list[str] = []
+    answer = snap.identify(PHOTO, mode, on_step=steps.append)
+    assert steps == ["decode", "detector", "crop", "classifier"]
+    assert (answer.mode, answer.width, answer.height) == (mode, 240, 320)
+    assert len(answer.pills) == 1 if mode == "single" else len(answer.pills) > 1
+    scores = [pill.score for pill in answer.pills]
+    assert scores == sorted(scores, reverse=True)
+    for pill in answer.pills:
+        x, y, w, h = pill.box
+        assert 0 <= x < x + w <= 240.001
+        assert 0 <= y < y + h <= 320.001
+        confidences = [candidate.confidence for candidate in pill.candidates]
+        assert confidences == sorted(confidences, reverse=True)
+        assert sum(confidences) == pytest.approx(1, abs=1e-5), "three drugs are all there are"
+        known = {(drug.k_code, drug.edi_codes, drug.name) for drug in DRUGS}
+        assert {(one.k_code, one.edi_codes, one.name) for one in pill.candidates} == known
+
+
+def test_candidates_come_from_the_box_they_belong_to(snap: PillSnap) -> None:
+    for pill in snap.identify(PHOTO, "combo").pills:
+        crop = cut_crop(PHOTO, list(pill.box), size=CROP_SETTINGS.size, margin=CROP_SETTINGS.margin)
+        row = snap.classify(crop[None])[0]
+        best = pill.candidates[0]
+        assert best.k_code == DRUGS[int(row.argmax())].k_code
+        assert best.confidence == pytest.approx(float(row.max()), abs=1e-5)
+
+
+def test_path_bytes_and_pixels_give_the_same_answer(snap: PillSnap, tmp_path: Path) -> None:
+    data = encode_jpeg(PHOTO, 90)
+    (tmp_path / "photo.jpg").write_bytes(data)
+    answers = [snap.identify(photo, "combo") for photo in (data, tmp_path / "photo.jpg", decode_photo(data))]
+    assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize(("photo", "error"), [(b"", PictureError), (b"no picture", PictureError), ("no.jpg", OSError)])
+def test_unusable_photograph_is_an_error(snap: PillSnap, photo: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        snap.identify(photo)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 400), (640, 5)])
+def test_photograph_of_any_size_is_answered(snap: PillSnap, size: tuple[int, int]) -> None:
+    assert len(snap.identify(np.full((*size, 3), 128, np.uint8), "single").pills) <= 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "mode", "count"),
+    [
+        ([0.9, 0.25, 0.2], "combo", 2),
+        ([0.2, 0.1], "combo", 0),
+        ([], "combo", 0),
+        ([0.9, 0.8], "single", 1),
+        ([0.01], "single", 1),
+        ([], "single", 0),
+    ],
+)
+def test_detections_chosen(snap: PillSnap, scores: list[float], mode: Mode, count: int) -> None:
+    """Combo answers take all from the stored threshold (0.25) on, single ones the best, however low its score."""
+    boxes = np.arange(4 * len(scores), dtype=np.float32).reshape(-1, 4)
+    chosen = snap.choose(Detections(boxes, np.array(scores, np.float32)), mode)
+    assert np.array_equal(chosen.boxes, boxes[:count])
+    assert chosen.scores.tolist() == pytest.approx(scores[:count])
+
+
+@pytest.mark.parametrize("min_score", [0.001, 0.3, 2.0])
+def test_detections_are_above_the_threshold_and_apart(snap: PillSnap, min_score: float) -> None:
+    found = snap.detect(PHOTO, min_score=min_score)
+    assert (found.scores >= min_score).all()
+    assert len(found.scores) == (0 if min_score > 1 else len(found.boxes))
+    assert len(snap.detect(PHOTO, min_score=min_score, at_most=1).scores) <= 1
+    overlaps = iou_matrix(found.boxes, found.boxes)[~np.eye(len(found.boxes), dtype=bool)]
+    # boxes are clipped to the photograph after they were compared, which can bring them nearer
+    inside = (found.boxes[:, :2] > 0).all() and (found.boxes[:, :2] + found.boxes[:, 2:] < [240, 320]).all()
+    assert not inside or overlaps.max(initial=0) <= 0.6 + 1e-4
+
+
+def test_no_crops_no_probabilities(snap: PillSnap) -> None:
+    crops = snap.cut(PHOTO, np.zeros((0, 4)))
+    assert crops.shape == (0, CROP_SETTINGS.size, CROP_SETTINGS.size, 3)
+    assert snap.classify(crops).shape == (0, len(DRUGS))
+
+
+def test_batch_does_not_change_probabilities(snap: PillSnap) -> None:
+    crops = snap.cut(PHOTO, [[20, 30, 60, 60], [120, 30, 60, 80], [5, 180, 70, 70]])
+    alone = np.concatenate([snap.classify(crop[None]) for crop in crops])
+    assert snap.classify(crops) == pytest.approx(alone, abs=1e-5)
+    assert alone.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(640, 640), (976, 1280), (1280, 976), (416, 317), (50, 33), (64, 20), (63, 64)]
+)
+def test_letterbox_as_ultralytics(tmp_path: Path, width: int, height: int) -> None:
+    """The same bars to the pixel; the picture between them up to the interpolation, which averages here."""
+    prepare_ultralytics(tmp_path)
+    from ultralytics.data.augment import LetterBox
+
+    y, x = np.mgrid[:height, :width]
+    picture = np.stack([255 * x / width, 255 * y / height, 60 + 90 * (x / width + y / height)], axis=-1).astype(
+        np.uint8
+    )
+    square, scale, left, top = letterbox(picture, DETECTOR_SIZE)
+    theirs = LetterBox((DETECTOR_SIZE, DETECTOR_SIZE), auto=False)(image=picture)
+    assert square.shape == theirs.shape
+    assert np.array_equal((square == 114).all(-1), (theirs == 114).all(-1))
+    assert np.abs(square.astype(int) - theirs).mean() < 3
+    assert scale == min(DETECTOR_SIZE / width, DETECTOR_SIZE / height)
+    assert (left, top) == ((DETECTOR_SIZE - round(width * scale)) // 2, (DETECTOR_SIZE - round(height * scale)) // 2)
+
+
+def test_answers_need_no_torch() -> None:
+    code = "import sys, pillsnap.identify, pillsnap.latency; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def foreign_graph(path: Path) -> None:
+    """A sound ONNX model that is none of ours."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "classifier.onnx").unlink(), r"classifier\.onnx: there is no such model"),
+        (lambda folder: shutil.rmtree(folder), r"detector\.onnx: there is no such model"),
+        (
+            lambda folder: (folder / "detector.onnx").write_bytes(b"no graph"),
+            r"detector\.onnx: ONNX Runtime cannot load",
+        ),
+        (lambda folder: (folder / "detector.onnx").write_bytes(b""), r"detector\.onnx: "),
+        (lambda folder: foreign_graph(folder / "classifier.onnx"), r"classifier\.onnx: is no classifier of PillSnap"),
+        (
+            lambda folder: shutil.copy(folder / "classifier.onnx", folder / "detector.onnx"),
+            r"detector\.onnx: is no detector of PillSnap",
+        ),
+    ],
+    ids=["one missing", "no folder", "garbage", "empty", "foreign", "swapped"],
+)
+def test_unusable_models_are_an_error(models: Path, tmp_path: Path, damage: Any, message: str) -> None:
+    shutil.copytree(models, tmp_path / "onnx")
+    damage(tmp_path / "onnx")
+    with pytest.raises(ModelError, match=message):
+        PillSnap.load(tmp_path / "onnx")
+
+
+def test_missing_gpu_is_said(models: Path) -> None:
+    if gpus():
+        pytest.skip("there is a GPU here")
+    assert PillSnap.load(models, device="auto").device == "cpu"
+    with pytest.raises(HardwareError, match="device = cuda"):
+        PillSnap.load(models, device="cuda")

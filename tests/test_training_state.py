@@ -1,0 +1,96 @@
+"""The folder of a training's state: one run at a time, and only what the same settings made is taken over."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from pillsnap.files import read_json
+from pillsnap.training_state import training_state
+
+SIGNATURE = {"dataset": "ab" * 32, "settings": {"epochs": 2}, "seed": 1}
+
+
+def holder(work: Path, body: str) -> subprocess.Popen:
+    """Another process that holds `work` while it runs `body`, which it begins when it has the lock."""
+    code = f"""
+        import time
+        from pathlib import Path
+        from pillsnap.training_state import training_state
+        with training_state(Path({str(work)!r}), {SIGNATURE!r}) as state:
+            print("held", flush=True)
+            {body}
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_nothing_is_finished_until_it_is_marked(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with training_state(work, SIGNATURE) as state:
+        assert not state.finished
+        (work / "last.pt").write_bytes(b"weights")
+    with training_state(work, SIGNATURE) as state:
+        assert not state.finished
+        state.mark_finished()
+    with training_state(work, SIGNATURE) as state:
+        assert state.finished
+        assert (state.folder / "last.pt").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 2}, {"settings": {"epochs": 3}}, {"dataset": "cd" * 32}, {"device": "cuda"}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_another_signature_sets_the_state_aside(tmp_path: Path, changed: dict) -> None:
+    work, previous = tmp_path / "work", tmp_path / "work.previous"
+    with training_state(work, SIGNATURE) as state:
+        (work / "last.pt").write_bytes(b"weights")
+        state.mark_finished()
+    with training_state(work, SIGNATURE | changed) as state:
+        assert not state.finished
+        assert not (work / "last.pt").exists()
+    assert (previous / "last.pt").read_bytes() == b"weights"
+    assert [read_json(folder / "signature.json") for folder in (previous, work)] == [SIGNATURE, SIGNATURE | changed]
+
+
+def test_only_one_previous_state_is_kept(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        with training_state(tmp_path / "work", SIGNATURE | {"seed": seed}):
+            pass
+    seeds = {path.name: read_json(path / "signature.json")["seed"] for path in tmp_path.iterdir() if path.is_dir()}
+    assert seeds == {"work": 3, "work.previous": 2}
+
+
+def test_waits_for_the_process_that_holds_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The second run gets the lock when the first has ended, and finds its finished state."""
+    caplog.set_level("INFO")
+    with holder(tmp_path / "work", "time.sleep(0.5); state.mark_finished()") as other:
+        began = time.monotonic()
+        with training_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
+            assert state.finished
+        assert time.monotonic() - began > 0.3
+    assert f"held by process {other.pid}" in caplog.text
+    assert other.returncode == 0
+
+
+def test_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
+    with holder(tmp_path / "work", "time.sleep(60)") as other:
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+        with training_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
+            assert not state.finished
+
+
+def test_error_frees_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), training_state(tmp_path / "work", SIGNATURE):
+        raise RuntimeError("out of memory")
+    with holder(tmp_path / "work", "pass") as other:
+        assert other.wait() == 0

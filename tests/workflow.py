@@ -1,0 +1,68 @@
+"""A copy of the project in which a test runs the real workflow at a tiny size."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+OVERLAY = "tests/tiny.yaml"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A project folder that is its own git repository."""
+
+    folder: Path
+
+    @classmethod
+    def copy_to(cls, folder: Path) -> "Workflow":
+        """Copy what git knows, or would add, as a fresh clone with one commit."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=PROJECT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (PROJECT / name).is_file():
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(PROJECT / name, target)
+        workflow = cls(folder)
+        workflow.run("git", "init", "--quiet")
+        workflow.run("git", "add", "--all")
+        workflow.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "Start")
+        return workflow
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The test's environment, with this copy's package and this environment's commands first."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return os.environ | {"PYTHONPATH": str(self.folder), "PATH": path}
+
+    def run(self, *words: str, check: bool = True) -> str:
+        """Run a command in the folder; returns what it wrote, both streams together."""
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert done.returncode == 0 or not check, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def snakemake(
+        self, *options: str, target: str = "results/stage4/report.html", cores: int = 2, check: bool = True
+    ) -> str:
+        """Run Snakemake with the tiny overlay."""
+        words = ["snakemake", "--cores", str(cores), "--configfile", "config.yaml", OVERLAY, *options, "--", target]
+        return self.run(*words, check=check)
+
+    def planned(self, *options: str, target: str = "results/stage4/report.html") -> set[str]:
+        """Names of the rules that a dry run would run."""
+        return planned_rules(self.snakemake("--dry-run", *options, target=target))
+
+
+def planned_rules(output: str) -> set[str]:
+    """Names of the rules in the job table of a dry run, without the target rules."""
+    table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
+    return {line.split()[0] for line in table[1].splitlines()} - {"all"} if table else set()
