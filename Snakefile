@@ -3,6 +3,7 @@
 # One file of rules for each part of the way; rule = script = function name.
 from snakemake.utils import min_version
 
+from pillsnap.code_inputs import code_of
 from pillsnap.config import load_config
 from pillsnap.sources import list_archives
 

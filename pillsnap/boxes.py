@@ -1,5 +1,7 @@
 """Boxes: pixel rectangles of pills, and the one function that cuts a pill out of a photograph."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -22,7 +24,8 @@ def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, m
     """
     x, y, w, h = (float(value) for value in box)
     side = max(1, round(max(w, h) * (1 + margin)))
-    left, top = round(x + (w - side) / 2), round(y + (h - side) / 2)
+    # `round` takes halves to the even neighbour: the same pill in a photograph and in a part of it would differ
+    left, top = math.floor(x + (w - side) / 2 + 0.5), math.floor(y + (h - side) / 2 + 0.5)
     window = _window(picture, left, top, side, side)
     method = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
     return cv2.resize(window, (size, size), interpolation=method)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +115,7 @@ def doctor(
         findings = examine(read_config(*(config or [Path("config.yaml")])), stage)
     except ConfigError as error:
         _stop(str(error))
-    table = Table("", "what", "found", "what to do")
+    table = Table("", "what", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
     for finding in findings:
         table.add_row(finding.verdict.value, finding.what, finding.found, finding.cure)
     Console(file=sys.stdout).print(table)

@@ -9,6 +9,7 @@ from pillsnap.config import Config, ConfigError
 from pillsnap.hardware import cores, cpu_name, disk_free, gpus, memory
 from pillsnap.provenance import git_commit, package_versions
 from pillsnap.sources import SourceError, list_archives
+from pillsnap.sources.archives import source_root
 from pillsnap.sources.yolo import PHOTO_SUFFIXES
 
 GIB = 2**30
@@ -171,4 +172,6 @@ def _source(config: Config) -> Finding:
         archives = list_archives(config.source)
     except SourceError as error:
         return Finding(Verdict.refused, "source", config.source.kind, str(error))
-    return Finding(Verdict.ok, "source", f"{config.source.kind}: {len(archives)} archives below {config.source.root}")
+    return Finding(
+        Verdict.ok, "source", f"{config.source.kind}: {len(archives)} archives below {source_root(config.source)}"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,16 +140,21 @@ def _load_classifier(weights: Path, n_classes: int) -> tuple[nn.Module, int]:
 def _export(graph: nn.Module, example: np.ndarray, inputs: str, outputs: str, path: Path, opset: int) -> None:
     # a batch of 2 as example: torch.export would take a batch of 1 for a constant
     example = np.concatenate([example, example])[:2]
-    program = torch.onnx.export(
-        graph,
-        (torch.from_numpy(example),),
-        input_names=[inputs],
-        output_names=[outputs],
-        opset_version=opset,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},),
-        dynamo=True,
-        verbose=False,
-    )
+    for name in ("onnx_ir", "onnxscript"):  # they tell every step of the optimizer
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # ultralytics' head stores its anchors as it runs; the graph computes them
+        warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")
+        program = torch.onnx.export(
+            graph,
+            (torch.from_numpy(example),),
+            input_names=[inputs],
+            output_names=[outputs],
+            opset_version=opset,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},),
+            dynamo=True,
+            verbose=False,
+        )
     program.save(path, external_data=False)
 
 

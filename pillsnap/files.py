@@ -66,15 +66,19 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, or of a folder's relative names and contents in sorted order; hexadecimal."""
+    """SHA-256 of a file, or of a folder's relative names and contents in sorted order; hexadecimal.
+
+    What Snakemake (`.snakemake…`) and ultralytics (`*.cache`) leave in a folder does not count. Raises
+    `FileNotFoundError` where there is neither file nor folder.
+    """
     path = Path(path)
-    if path.is_file():
+    if not path.is_dir():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     lines = [
         f"{file.relative_to(path).as_posix()} {sha256_of(file)}"
         for file in sorted(path.rglob("*"))
-        if file.is_file() and not file.name.startswith(".snakemake")
+        if file.is_file() and not file.name.startswith(".snakemake") and file.suffix != ".cache"
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

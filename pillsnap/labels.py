@@ -47,9 +47,14 @@ def parse_box(values: object) -> tuple[float, float, float, float]:
         raise LabelError("bbox_missing", repr(values))
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
         raise LabelError("bbox_malformed", repr(values))
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values):
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         raise LabelError("bbox_malformed", repr(values))
-    x, y, w, h = (float(v) for v in values)
+    try:
+        x, y, w, h = (float(v) for v in values)
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise LabelError("bbox_malformed", f"{len(repr(values))} characters") from error
+    if not all(math.isfinite(v) for v in (x, y, w, h)):
+        raise LabelError("bbox_malformed", repr(values))
     if w <= 0 or h <= 0:
         raise LabelError("bbox_zero_size", repr(values))
     return x, y, w, h

@@ -26,6 +26,7 @@ QUARANTINED = {
 SKIPPED = {
     "index_picture": "a composed overview picture (`_index.png`), not a photograph",
     "apple_double": "a side file that macOS puts into archives (`._*`)",
+    "photo_duplicated": "the archive holds another photograph of that name, which is the one that is used",
     "over_budget": "not chosen: the stage's budget of photographs was used up",
     "class_not_in_stage": "shows a drug that is not among the stage's classes",
 }

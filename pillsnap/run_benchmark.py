@@ -61,6 +61,10 @@ def run_benchmark(
         settings: thresholds and counts.
         min_iou: IoU from which a box counts as found.
         device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ModelError: the models cannot be used.
+        HardwareError: `cuda` is asked for and does not work.
     """
     snap = PillSnap.load(models, threads=settings.threads, device=device)
     pills = read_table(manifest, MANIFEST)

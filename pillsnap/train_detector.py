@@ -162,6 +162,8 @@ def _publish(trained: Path, best: Path) -> None:
         for key, value in checkpoint["train_args"].items()
         if key not in ("data", "project", "name", "save_dir")
     }
+    # single_cls renames the one class
+    checkpoint["model"].names = {0: "pill"}
     checkpoint["model"].args = {"task": "detect", "imgsz": checkpoint["train_args"]["imgsz"]}
     with replacing(best) as temporary, temporary.open("wb") as stream:
         torch.save(checkpoint, stream)

@@ -10,10 +10,7 @@ rule run_benchmark:
         manifest="<results>/{stage}/manifest/test.csv",
         summary="<results>/{stage}/manifest/summary.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=expand(
-            "pillsnap/{module}.py",
-            module=["run_benchmark", "accuracy", "latency", "examples", "identify", "boxes", "draw", "pictures"],
-        ),
+        code=code_of("run_benchmark"),
     output:
         accuracy="<results>/{stage}/benchmark/accuracy.json",
         latency="<results>/{stage}/benchmark/latency.json",

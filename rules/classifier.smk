@@ -8,10 +8,7 @@ rule train_classifier:
     input:
         crops="<results>/{stage}/crops",
         classes="<results>/{stage}/manifest/classes.json",
-        code=expand(
-            "pillsnap/{module}.py", module=["train_classifier", "crop_data", "history", "training_state", "classes"]
-        )
-        + ["scripts/train_classifier.py"],
+        code=code_of("train_classifier", "scripts/train_classifier.py"),
     output:
         best="<results>/{stage}/classifier/best.safetensors",
         history="<results>/{stage}/classifier/history.csv",

@@ -10,7 +10,7 @@ rule cut_crops:
         val="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detector="<results>/{stage}/detector/best.pt",
-        code=expand("pillsnap/{module}.py", module=["cut_crops", "boxes", "pictures", "tables"]),
+        code=code_of("cut_crops"),
     output:
         crops=directory("<results>/{stage}/crops"),
     log:

@@ -7,8 +7,7 @@ rule train_detector:
     """Train the detector; a finished training is taken over, a killed one starts again."""
     input:
         dataset="<results>/{stage}/yolo",
-        code=expand("pillsnap/{module}.py", module=["train_detector", "history", "training_state"])
-        + ["scripts/train_detector.py"],
+        code=code_of("train_detector", "scripts/train_detector.py"),
     output:
         best="<results>/{stage}/detector/best.pt",
         history="<results>/{stage}/detector/history.csv",

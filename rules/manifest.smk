@@ -8,10 +8,7 @@ rule index_archive:
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
-        code=expand(
-            "pillsnap/{module}.py",
-            module=["index_archive", "labels", "sources/aihub", "sources/yolo", "sources/container", "tables"],
-        ),
+        code=code_of("index_archive"),
     output:
         pills="<results>/index/{archive}.parquet",
         issues="<results>/index/{archive}.issues.parquet",
@@ -33,7 +30,7 @@ rule plan_stage:
     """Choose the stage's photographs and split them by capture group."""
     input:
         pills=expand("<results>/index/{archive}.parquet", archive=ARCHIVES),
-        code=expand("pillsnap/{module}.py", module=["plan_stage", "tables"]),
+        code=code_of("plan_stage"),
     output:
         plan="<results>/{stage}/plan.parquet",
         summary="<results>/{stage}/plan.json",
@@ -56,7 +53,7 @@ rule prepare_archive:
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         plan="<results>/{stage}/plan.parquet",
-        code=expand("pillsnap/{module}.py", module=["prepare_archive", "boxes", "labels", "pictures", "tables"]),
+        code=code_of("prepare_archive"),
     output:
         prepared=directory("<results>/{stage}/prepared/{archive}"),
     log:
@@ -81,7 +78,7 @@ rule build_manifest:
         counts=expand("<results>/index/{archive}.counts.json", archive=ARCHIVES),
         issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=expand("pillsnap/{module}.py", module=["build_manifest", "classes", "reasons", "tables"]),
+        code=code_of("build_manifest"),
     output:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
@@ -107,7 +104,7 @@ rule build_yolo_dataset:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=expand("pillsnap/{module}.py", module=["build_yolo_dataset", "tables"]),
+        code=code_of("build_yolo_dataset"),
     output:
         dataset=directory("<results>/{stage}/yolo"),
     log:

@@ -12,7 +12,7 @@ rule export_onnx:
         crops="<results>/{stage}/crops",
         manifest="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=expand("pillsnap/{module}.py", module=["export_onnx", "crop_data", "identify", "classes"]),
+        code=code_of("export_onnx"),
     output:
         onnx_folder=directory("<results>/{stage}/onnx"),
     log:

@@ -21,26 +21,7 @@ rule write_report:
         classifier_record="<results>/{stage}/classifier/classifier.json",
         crops="<results>/{stage}/crops",
         onnx_folder="<results>/{stage}/onnx",
-        code=expand(
-            "pillsnap/{file}",
-            file=["write_report.py"]
-            + [
-                f"report/{name}"
-                for name in [
-                    "charts.py",
-                    "checklist.py",
-                    "drawing.py",
-                    "facts.py",
-                    "formats.py",
-                    "inputs.py",
-                    "page.py",
-                    "style.css",
-                    "template.html.jinja",
-                    "timing.py",
-                    "verdict.py",
-                ]
-            ],
-        ),
+        code=code_of("write_report", "pillsnap/report/style.css", "pillsnap/report/template.html.jinja"),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(

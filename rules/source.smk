@@ -7,7 +7,7 @@ if CONFIG.source.kind == "synthetic":
     rule make_synthetic_archive:
         """Draw the photographs of one archive and write them as AIHub does."""
         input:
-            code=expand("pillsnap/synthetic/{module}.py", module=["catalogue", "pill", "scene", "defects", "archives"]),
+            code=code_of("synthetic/archives"),
         output:
             photos="<data>/{part}/원천데이터/{kind}/{letter}S_{number}_{domain}.zip",
             labels="<data>/{part}/라벨링데이터/{kind}/{letter}L_{number}_{domain}.zip",

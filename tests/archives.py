@@ -12,15 +12,18 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 from conftest import label, write_zip
 
 from pillsnap.build_manifest import build_manifest
 from pillsnap.config import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
+from pillsnap.files import read_json
 from pillsnap.index_archive import index_archive
 from pillsnap.plan_stage import plan_stage
 from pillsnap.prepare_archive import prepare_archive
 from pillsnap.sources import Archive, list_archives
 from pillsnap.synthetic.archives import list_synthetic_archives, make_synthetic_archive
+from pillsnap.tables import MANIFEST, read_table
 
 WIDTH, HEIGHT = 97, 128
 BOXES = ((8, 12, 31, 24), (52, 20, 27, 38), (20, 78, 41, 33))
@@ -44,6 +47,15 @@ def photo_png(pills: int = 1, seed: int = 0, width: int = WIDTH, height: int = H
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
+def labels_of(member: str) -> list[str]:
+    """Label members that a photograph should have, by its name."""
+    folder, stem = member.removesuffix(".png").split("/")
+    drugs = [f"K-{number}" for number in folder.split("-")[1:]]
+    if len(drugs) == 1:
+        return [f"{folder}_json/{stem}.json"]
+    return [f"{folder}_json/{drug}/{stem}.json" for drug in drugs]
+
+
 @dataclass
 class HandMade:
     """Photo and label members of AIHub-shaped archives by archive (`TS_1_단일`) and member; change them, then write."""
@@ -51,12 +63,12 @@ class HandMade:
     photos: dict[str, dict[str, bytes]]
     labels: dict[str, dict[str, bytes]]
 
-    def add_single(self, archive: str, k_code: str, view: str, **facts: Any) -> str:
+    def add_single(self, archive: str, k_code: str, view: str) -> str:
         """Add a single-pill photograph with its label; returns its member name."""
         stem = f"{k_code}_0_{view}_200"
         member = f"{k_code}/{stem}.png"
         self.photos[archive][member] = photo_png(1, seed=len(self.photos[archive]))
-        self.labels[archive][f"{k_code}_json/{stem}.json"] = label(f"{stem}.png", k_code, BOXES[0], **facts)
+        self.labels[archive][f"{k_code}_json/{stem}.json"] = label(f"{stem}.png", k_code, BOXES[0])
         return member
 
     def add_combo(self, archive: str, k_codes: Sequence[str], latitude: int) -> str:
@@ -83,11 +95,11 @@ class HandMade:
         return Source(kind="aihub", root=str(root))
 
 
-def hand_made(groups: int = 5) -> HandMade:
-    """Three drugs with `groups` capture groups of two photographs each, their pairs as combos, a validation part."""
+def hand_made() -> HandMade:
+    """Three drugs with five capture groups of two photographs each, their pairs as combos, a validation part."""
     raw = HandMade({name: {} for name in ZIP_OF.values()}, {name: {} for name in ZIP_OF.values()})
     for k_code in DRUGS:
-        for group in range(groups):
+        for group in range(5):
             for longitude in ("000", "180"):
                 raw.add_single("TS_1_단일", k_code, f"0_0_{group}_75_{longitude}")
         raw.add_single("VS_1_단일", k_code, "2_1_0_90_040")
@@ -134,7 +146,20 @@ class DataRun:
         return [self.folder / f"{name}.issues.parquet" for name in self.archives]
 
     def manifest(self, *splits: str) -> dict[str, Path]:
+        """The manifest's files by split, all of them or those named."""
         return {split: self.folder / "manifest" / f"{split}.csv" for split in splits or ("train", "val", "test")}
+
+    def pills(self, *splits: str) -> pd.DataFrame:
+        """The manifest's rows, of all splits or those named."""
+        tables = [read_table(path, MANIFEST) for path in self.manifest(*splits).values()]
+        return pd.concat(tables, ignore_index=True)
+
+    def quarantine(self) -> pd.DataFrame:
+        """The quarantine as pandas opens it, empty texts kept."""
+        return pd.read_csv(self.folder / "manifest/quarantine.csv", keep_default_na=False)
+
+    def summary(self) -> dict[str, Any]:
+        return read_json(self.folder / "manifest/summary.json")
 
     def build_manifest(self, settings: Manifest = LENIENT) -> None:
         """Run `build_manifest` on what is there."""

@@ -12,8 +12,8 @@ from pillsnap.boxes import cut_crop
 from pillsnap.config import Crops
 from pillsnap.cut_crops import DETECTION_BATCH, Detect, _cut, _photos, cut_crops
 from pillsnap.files import ShardWriter, read_from_shard, read_json, sha256_of
-from pillsnap.pictures import decode_jpeg, decode_photo
-from pillsnap.tables import CROPS, MANIFEST, make_table, read_table
+from pillsnap.pictures import PictureError, decode_jpeg, decode_photo
+from pillsnap.tables import CROPS, make_table, read_table
 from pillsnap.train_detector import prepare_ultralytics
 
 SETTINGS = Crops(size=48)
@@ -25,10 +25,6 @@ def run(tmp_path_factory) -> DataRun:
     run = prepare_source(hand_made().write(folder / "raw"), folder / "results")
     run.build_manifest()
     return run
-
-
-def manifest(run: DataRun, *splits: str) -> pd.DataFrame:
-    return pd.concat([read_table(path, MANIFEST) for path in run.manifest(*splits).values()], ignore_index=True)
 
 
 def photo_of(image_id: str) -> np.ndarray:
@@ -52,7 +48,7 @@ def finder(change: Callable[[np.ndarray], np.ndarray]) -> Detect:
 def cut_with(run: DataRun, folder: Path, find: Detect, settings: Crops = SETTINGS) -> tuple[pd.DataFrame, Path]:
     """The index of the training part's crops, and their shard."""
     with ShardWriter(folder / "train.bin") as shard:
-        photos = _photos(manifest(run, "train"), run.prepared, find)
+        photos = _photos(run.pills("train"), run.prepared, find)
         rows = [row for photo in photos for row in _cut(photo, "train", shard, settings)]
     return make_table(rows, CROPS), folder / "train.bin"
 
@@ -80,10 +76,12 @@ def pills_of(rows: pd.DataFrame) -> dict[tuple[str, ...], int]:
 def test_a_pill_is_cut_from_its_label_and_from_the_detectors_box(run, tmp_path) -> None:
     moved = np.array([2, -1, 1, 2])
     index, shard = cut_with(run, tmp_path, finder(lambda boxes: boxes + moved))
-    pills = manifest(run, "train")
+    pills = run.pills("train")
     assert list(index["box_from"]) == ["label", "detector"] * len(pills)
     assert index["pill_id"].nunique() == len(pills)
-    for _, row in index[index["domain"] == "combo"].iterrows():
+    combos = index[index["domain"] == "combo"]
+    assert len(combos) > 0
+    for _, row in combos.iterrows():
         rows = pills[pills["image_id"] == row["image_id"]].reset_index(drop=True)
         pill = rows.loc[int(row["pill_id"].rsplit(":", 1)[1])]
         assert (row["k_code"], row["class_index"]) == (pill["k_code"], pill["class_index"])
@@ -112,8 +110,16 @@ def test_only_boxes_that_match_are_cut_and_their_iou_is_kept(run, tmp_path, chan
     if iou is None:
         assert found.empty
     else:
-        assert len(found) == len(manifest(run, "train"))
+        assert len(found) == len(run.pills("train"))
         assert found["iou"].to_numpy() == pytest.approx(iou, abs=0.01)
+
+
+def test_bytes_that_are_no_picture_are_still_told_once_ultralytics_is_imported(tmp_path) -> None:
+    prepare_ultralytics(tmp_path)
+    import ultralytics.utils  # replaces Pillow's open by one that looks for a HEIF plugin  # noqa: F401
+
+    with pytest.raises(PictureError, match=r"photo_unreadable: no known picture format, begins with b'no pictu'"):
+        decode_photo(b"no picture")
 
 
 def test_crops_of_a_real_detector(run, tmp_path) -> None:
@@ -136,7 +142,7 @@ def test_crops_of_a_real_detector(run, tmp_path) -> None:
     assert sha256_of(tmp_path / "first") == sha256_of(tmp_path / "second")
     index = read_table(tmp_path / "first/index.parquet", CROPS)
     facts = read_json(tmp_path / "first/summary.json")
-    pills = manifest(run, "train", "val")
+    pills = run.pills("train", "val")
     labelled, found = (index[index["box_from"] == name] for name in ("label", "detector"))
     assert pills_of(labelled) == pills_of(pills)
     assert len(found) > 0
@@ -148,4 +154,4 @@ def test_crops_of_a_real_detector(run, tmp_path) -> None:
         shard = tmp_path / "first" / f"{split}.bin"
         assert rows["length"].sum() == shard.stat().st_size
         assert all(crop_of(shard, row).shape == (48, 48, 3) for _, row in rows.iterrows())
-    assert not set(index["image_id"]) & set(manifest(run, "test")["image_id"])
+    assert not set(index["image_id"]) & set(run.pills("test")["image_id"])

@@ -2,34 +2,20 @@
 
 import json
 import shutil
-import zipfile
 from collections import Counter
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from archives import BOXES, DRUGS, LENIENT, ZIP_OF, DataRun, HandMade, draw_source, hand_made, prepare_source
+from archives import BOXES, DRUGS, LENIENT, ZIP_OF, DataRun, HandMade, hand_made, labels_of, prepare_source
 from conftest import label
 
 from pillsnap.build_manifest import ManifestError
 from pillsnap.classes import read_classes
-from pillsnap.config import Manifest, SyntheticSource
+from pillsnap.config import Manifest
 from pillsnap.files import read_json
-from pillsnap.synthetic import defects
-from pillsnap.tables import ISSUES, MANIFEST, PLAN, read_table
+from pillsnap.tables import PLAN, read_table
 
-SYNTHETIC = SyntheticSource(
-    drugs=4,
-    photos_per_drug=6,
-    validation_photos_per_drug=1,
-    combos=6,
-    validation_combos=1,
-    single_archives=1,
-    combo_archives=1,
-    defects=1,
-)
 SINGLE = "K-000001/K-000001_0_0_0_{group}_75_{longitude}_200.png"
 SINGLE_LABEL = "K-000001_json/K-000001_0_0_0_{group}_75_{longitude}_200.json"
 
@@ -38,9 +24,6 @@ COLUMNS = [
     "width", "height", "x", "y", "w", "h", "sha256", "drug_name", "fully_labelled",
 ]  # fmt: skip
 
-Found = tuple[str, str, str, str]
-"""Outcome, reason, member, label member."""
-
 
 def finish(raw: HandMade, folder: Path, settings: Manifest = LENIENT) -> DataRun:
     run = prepare_source(raw.write(folder / "raw"), folder / "results")
@@ -48,132 +31,9 @@ def finish(raw: HandMade, folder: Path, settings: Manifest = LENIENT) -> DataRun
     return run
 
 
-def manifest(run: DataRun) -> pd.DataFrame:
-    return pd.concat([read_table(path, MANIFEST) for path in run.manifest().values()], ignore_index=True)
-
-
-def summary(run: DataRun) -> dict:
-    return read_json(run.folder / "manifest/summary.json")
-
-
-def quarantine(run: DataRun) -> pd.DataFrame:
-    return pd.read_csv(run.folder / "manifest/quarantine.csv", keep_default_na=False)
-
-
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory) -> DataRun:
     return finish(hand_made(), tmp_path_factory.mktemp("clean"))
-
-
-@pytest.fixture(scope="module")
-def damaged(tmp_path_factory) -> Iterator[DataRun]:
-    """A synthetic source with every kind of defect, in up to half of its training photographs."""
-    folder = tmp_path_factory.mktemp("damaged")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(defects, "PHOTOS_PER_DEFECT", 1)
-        source = draw_source(folder / "raw", SYNTHETIC, seed=7)
-    run = prepare_source(source, folder / "results")
-    run.build_manifest()
-    yield run
-
-
-def planted(run: DataRun, archive: str) -> pd.DataFrame:
-    return pd.read_csv(Path(run.archives[archive].photos).with_suffix(".planted.csv"), keep_default_na=False)
-
-
-def labels_of(member: str) -> list[str]:
-    """Label members that a photograph should have, by its name."""
-    folder, stem = member.removesuffix(".png").split("/")
-    drugs = [f"K-{number}" for number in folder.split("-")[1:]]
-    if len(drugs) == 1:
-        return [f"{folder}_json/{stem}.json"]
-    return [f"{folder}_json/{drug}/{stem}.json" for drug in drugs]
-
-
-def expected_of(defect: str, member: str) -> set[Found]:
-    """What the pipeline must say of one planted defect."""
-    labels = labels_of(member)
-    lost = {"bbox_shared": labels[:2], "partly_labelled": []}.get(defect, labels[:1])
-    none_left = {("quarantined", "photo_without_usable_label", member, "")} if len(lost) == len(labels) else set()
-    match defect:
-        case "photo_truncated" | "photo_empty":
-            with_it = {("quarantined", "label_of_quarantined_photo", member, name) for name in labels}
-            return {("quarantined", defect, member, ""), *with_it}
-        case "photo_without_label":
-            return {("quarantined", defect, member, "")}
-        case "label_without_photo":
-            return {("quarantined", defect, "", name) for name in labels}
-        case "label_cp949":
-            return {("repaired", defect, member, labels[0])}
-        case "size_corrected":
-            return {("repaired", defect, member, name) for name in labels}
-        case "apple_double":
-            return {("skipped", defect, member.replace("/", "/._"), "")}
-        case "label_duplicated":
-            return {("quarantined", defect, member, labels[0].replace(".json", "_1.json"))}
-        case "partly_labelled":
-            return set()
-    return {("quarantined", defect, member, name) for name in lost} | none_left
-
-
-def issues_of(run: DataRun, archive: str) -> list[Found]:
-    tables = [run.folder / f"{archive}.issues.parquet", run.folder / "prepared" / archive / "issues.parquet"]
-    rows = pd.concat([read_table(path, ISSUES) for path in tables])
-    return list(rows[["outcome", "reason", "member", "label_member"]].itertuples(index=False, name=None))
-
-
-@pytest.mark.parametrize(("archive", "kinds"), [("TS_1_single", 12), ("TS_1_combo", 15), ("VS_1_combo", 0)])
-def test_every_planted_defect_is_found_and_nothing_else(damaged: DataRun, archive: str, kinds: int) -> None:
-    listed = planted(damaged, archive)
-    assert listed["defect"].nunique() == len(listed) == kinds
-    expected = set(chain.from_iterable(map(expected_of, listed["defect"], listed["member"])))
-    with zipfile.ZipFile(damaged.archives[archive].photos) as photos:
-        expected |= {
-            ("skipped", "index_picture", name, "") for name in photos.namelist() if name.endswith("_index.png")
-        }
-    found = issues_of(damaged, archive)
-    assert set(found) == expected
-    assert len(found) == len(expected)
-
-
-def test_the_account_of_a_damaged_source_balances(damaged: DataRun) -> None:
-    account, kept = summary(damaged), manifest(damaged)
-    names = {"photos": [], "labels": []}
-    for archive in damaged.archives.values():
-        for kind, path in (("photos", archive.photos), ("labels", archive.labels)):
-            with zipfile.ZipFile(path) as container:
-                names[kind] += container.namelist()
-    assert account["photos"]["kept"] == kept["image_id"].nunique()
-    assert account["labels"]["kept"] == len(kept)
-    assert read_json(damaged.folder / "plan.json")["classes_left_out"] == []
-    for kind in ("photos", "labels"):
-        part = account[kind]
-        assert part["read"] == len(names[kind])
-        assert part["read"] == part["kept"] + sum(part["quarantined"].values()) + sum(part["skipped"].values())
-    rows = quarantine(damaged)
-    for kind, about in (("photos", rows["label_member"] == ""), ("labels", rows["label_member"] != "")):
-        assert account[kind]["quarantined"] == Counter(rows.loc[about, "reason"])
-    assert account["repaired"] == {"label_cp949": 2, "size_corrected": account["repaired"]["size_corrected"]}
-
-
-def test_photos_that_lost_a_pill_are_known_as_partly_labelled(damaged: DataRun) -> None:
-    kept = manifest(damaged)
-    left = kept.groupby("image_id").agg(
-        pills=("member", "size"), member=("member", "first"), full=("fully_labelled", "all")
-    )
-    should = left["member"].map(lambda member: len(labels_of(member)))
-    assert (left["full"] == (left["pills"] == should)).all()
-    (member,) = planted(damaged, "TS_1_combo").set_index("defect").loc[["partly_labelled"], "member"]
-    assert not left.set_index("member").loc[member, "full"]
-    assert summary(damaged)["partly_labelled_photos"] == (~left["full"]).sum() > 1
-
-
-def test_true_sizes_and_codes_survive_the_repairs(damaged: DataRun) -> None:
-    kept = manifest(damaged).set_index("label_member")
-    assert (kept["width"].eq(976) & kept["height"].eq(1280)).all()
-    listed = planted(damaged, "TS_1_single").set_index("defect")
-    assert kept.loc[listed.loc["label_cp949", "label_member"], "drug_name"].endswith("mg")
-    assert set(kept["drug_name"]) == {drug.name for drug in read_classes(damaged.folder / "manifest/classes.json")}
 
 
 def test_what_people_open(clean: DataRun) -> None:
@@ -185,11 +45,11 @@ def test_what_people_open(clean: DataRun) -> None:
         assert set(table["edi_codes"]) == {"643303740,A01200351"}
         assert path.read_bytes().startswith(b"\xef\xbb\xbfimage_id,")
         assert "시험정" in path.read_text(encoding="utf-8")
-    assert list(quarantine(clean)) == ["archive", "member", "label_member", "reason", "detail"]
+    assert list(clean.quarantine()) == ["archive", "member", "label_member", "reason", "detail"]
 
 
 def test_the_manifest_of_clean_archives_holds_everything_once(clean: DataRun) -> None:
-    raw, kept = hand_made(), manifest(clean)
+    raw, kept = hand_made(), clean.pills()
     for name, zipped in ZIP_OF.items():
         rows = kept[kept["archive"] == name]
         assert set(rows["member"]) == set(raw.photos[zipped])
@@ -198,11 +58,11 @@ def test_the_manifest_of_clean_archives_holds_everything_once(clean: DataRun) ->
             (k_code,) = (part.removesuffix("_json") for part in [Path(row.label_member).parent.name])
             assert row.k_code == k_code
     assert set(kept[["x", "y", "w", "h"]].astype(int).itertuples(index=False, name=None)) == set(BOXES)
-    assert quarantine(clean).empty
+    assert clean.quarantine().empty
 
 
 def test_splits_keep_groups_together_and_the_sources_test_part_apart(clean: DataRun) -> None:
-    kept, facts = manifest(clean), summary(clean)
+    kept, facts = clean.pills(), clean.summary()
     assert (kept.groupby("group")["split"].nunique() == 1).all()
     assert facts["groups_on_two_sides"] == 0
     assert set(kept.loc[kept["split"] == "test", "archive"]) == {"VS_1_single", "VS_1_combo"}
@@ -223,7 +83,7 @@ def test_one_ordered_class_list(clean: DataRun) -> None:
     assert [(drug.index, drug.k_code) for drug in classes] == list(enumerate(DRUGS))
     assert all(drug.edi_codes == ("643303740", "A01200351") for drug in classes)
     index = {drug.k_code: drug.index for drug in classes}
-    assert all(row.class_index == index[row.k_code] for row in manifest(clean).itertuples())
+    assert all(row.class_index == index[row.k_code] for row in clean.pills().itertuples())
 
 
 def test_edi_codes_are_never_made_up(tmp_path) -> None:
@@ -244,16 +104,16 @@ def test_a_label_without_bbox_costs_that_photo_only(tmp_path) -> None:
     del value["annotations"][0]["bbox"]
     raw.labels["TS_1_단일"][label_member] = json.dumps(value).encode()
     run = finish(raw, tmp_path)
-    rows = set(quarantine(run)[["member", "label_member", "reason"]].itertuples(index=False, name=None))
+    rows = set(run.quarantine()[["member", "label_member", "reason"]].itertuples(index=False, name=None))
     assert rows == {(member, label_member, "bbox_missing"), (member, "", "photo_without_usable_label")}
-    assert summary(run)["photos"]["kept"] == sum(map(len, raw.photos.values())) - 1
+    assert run.summary()["photos"]["kept"] == sum(map(len, raw.photos.values())) - 1
 
 
 def test_a_stage_counts_what_it_does_not_use(tmp_path) -> None:
     raw = hand_made()
     run = prepare_source(raw.write(tmp_path / "raw"), tmp_path / "results", images=20)
     run.build_manifest()
-    photos = summary(run)["photos"]
+    photos = run.summary()["photos"]
     assert photos["kept"] <= 20
     assert photos["skipped"] == {"over_budget": photos["read"] - photos["kept"]}
 
@@ -289,7 +149,7 @@ def test_limits_stop_the_run_before_anything_is_written(two_corrupt: DataRun, se
 
 def test_within_the_limits_the_run_goes_on(two_corrupt: DataRun) -> None:
     two_corrupt.build_manifest(Manifest(max_quarantined_fraction=0.05))
-    reasons = Counter(quarantine(two_corrupt)["reason"])
+    reasons = Counter(two_corrupt.quarantine()["reason"])
     assert reasons == {"photo_empty": 1, "photo_unreadable": 1, "label_of_quarantined_photo": 2}
     shutil.rmtree(two_corrupt.folder / "manifest")
 
@@ -306,8 +166,8 @@ def test_a_drug_of_the_validation_part_only_is_left_out_and_counted(tmp_path) ->
     raw.add_single("VS_1_단일", "K-000099", "2_1_0_90_040")
     run = finish(raw, tmp_path)
     assert read_json(run.folder / "plan.json")["classes_left_out"] == ["K-000099"]
-    assert summary(run)["photos"]["skipped"] == {"class_not_in_stage": 1}
-    assert "K-000099" not in set(manifest(run)["k_code"])
+    assert run.summary()["photos"]["skipped"] == {"class_not_in_stage": 1}
+    assert "K-000099" not in set(run.pills()["k_code"])
 
 
 def test_a_drug_that_lost_its_training_photos_is_quarantined_everywhere(tmp_path) -> None:
@@ -317,7 +177,7 @@ def test_a_drug_that_lost_its_training_photos_is_quarantined_everywhere(tmp_path
     for row in training.itertuples():
         raw.photos[ZIP_OF[row.archive]][row.member] = b""
     run = finish(raw, tmp_path)
-    kept, rows = manifest(run), quarantine(run)
+    kept, rows = run.pills(), run.quarantine()
     elsewhere = plan[(plan["split"] != "train") & (plan["k_code"] == lost)]
     without_training = rows[rows["reason"] == "class_without_training_pill"]
     assert sorted(without_training["label_member"]) == sorted(elsewhere["label_member"])
@@ -336,9 +196,9 @@ def test_a_photo_with_fewer_labels_than_its_name_counts_is_partly_labelled(tmp_p
     member = next(iter(raw.photos["TS_1_조합"]))
     del raw.labels["TS_1_조합"][labels_of(member)[0]]
     run = finish(raw, tmp_path)
-    kept = manifest(run)
+    kept = run.pills()
     assert set(kept.loc[~kept["fully_labelled"], "member"]) == {member}
-    assert summary(run)["partly_labelled_photos"] == 1
+    assert run.summary()["partly_labelled_photos"] == 1
 
 
 def test_one_drug_may_be_twice_in_a_photo(tmp_path) -> None:
@@ -346,5 +206,5 @@ def test_one_drug_may_be_twice_in_a_photo(tmp_path) -> None:
     member = raw.add_combo("TS_1_조합", DRUGS, 90)
     second = labels_of(member)[1].replace(".json", "_2.json")
     raw.labels["TS_1_조합"][second] = label(Path(member).name, DRUGS[1], (60, 80, 20, 20))
-    kept = manifest(finish(raw, tmp_path))
+    kept = finish(raw, tmp_path).pills()
     assert Counter(kept.loc[kept["member"] == member, "k_code"])[DRUGS[1]] == 2

@@ -4,7 +4,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from archives import DataRun, hand_made, prepare_source
@@ -13,7 +12,6 @@ from pillsnap.build_yolo_dataset import build_yolo_dataset
 from pillsnap.config import Yolo
 from pillsnap.files import sha256_of
 from pillsnap.pictures import decode_jpeg
-from pillsnap.tables import MANIFEST, read_table
 
 ALL = Yolo(max_single_photos=1000)
 
@@ -35,10 +33,6 @@ def build(run: DataRun, folder: Path, settings: Yolo = ALL, seed: int = 1) -> Pa
     return folder / "yolo"
 
 
-def manifest(run: DataRun, split: str) -> pd.DataFrame:
-    return read_table(run.manifest(split)[split], MANIFEST)
-
-
 def images(dataset: Path, split: str) -> set[str]:
     photos = {path.stem for path in (dataset / "images" / split).glob("*.jpg")}
     assert photos == {path.stem for path in (dataset / "labels" / split).glob("*.txt")}
@@ -56,7 +50,7 @@ def dataset(run: DataRun, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_boxes_are_normalised_and_lie_on_their_pills(run, dataset, split) -> None:
-    for image_id, rows in manifest(run, split).groupby("image_id"):
+    for image_id, rows in run.pills(split).groupby("image_id"):
         if not rows["fully_labelled"].all():
             continue
         lines = (dataset / "labels" / split / f"{image_id}.txt").read_text().splitlines()
@@ -80,18 +74,18 @@ def test_boxes_are_normalised_and_lie_on_their_pills(run, dataset, split) -> Non
 def test_no_test_photo_and_no_photo_twice(run, dataset) -> None:
     train, val = images(dataset, "train"), images(dataset, "val")
     assert not train & val
-    assert not (train | val) & set(manifest(run, "test")["image_id"])
+    assert not (train | val) & set(run.pills("test")["image_id"])
     assert sorted(path.name for path in (dataset / "images").iterdir()) == ["train", "val"]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_every_fully_labelled_photo_is_in_and_no_other(run, dataset, split) -> None:
-    rows = manifest(run, split)
+    rows = run.pills(split)
     assert images(dataset, split) == set(rows.loc[rows["fully_labelled"], "image_id"])
 
 
 def test_partly_labelled_photos_were_there_to_leave_out(run) -> None:
-    assert not pd.concat([manifest(run, "train"), manifest(run, "val")])["fully_labelled"].all()
+    assert not run.pills("train", "val")["fully_labelled"].all()
 
 
 def test_data_yaml_names_one_class(dataset) -> None:
@@ -134,4 +128,4 @@ def test_a_source_without_single_photos(tmp_path) -> None:
     run.build_manifest()
     dataset = build(run, tmp_path)
     for split in ("train", "val"):
-        assert images(dataset, split) == set(manifest(run, split)["image_id"])
+        assert images(dataset, split) == set(run.pills(split)["image_id"])

@@ -34,6 +34,8 @@ def _photo_members(photos: Container, reading: LabelReading) -> dict[str, str]:
             reading.note("skipped", "apple_double", member=member)
         elif name.endswith("_index.png"):
             reading.note("skipped", "index_picture", member=member)
+        elif name in members:
+            reading.note("skipped", "photo_duplicated", member=member, detail=members[name])
         else:
             members[name] = member
     return members

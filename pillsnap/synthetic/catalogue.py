@@ -104,10 +104,10 @@ def make_catalogue(*, drugs: int, seed: int) -> list[Drug]:
     imprints: set[str] = set()
     for index in range(drugs):
         rng = key_rng(seed, "drug", index)
-        if index % 12 in (5, 11):  # the pair shares everything but the imprint, which then is on both sides
+        if index % 12 == 11:  # the pair shares everything but the imprint, which then is on both sides
             catalogue.append(_look_alike(catalogue[-1], index, rng, imprints))
         else:
-            catalogue.append(_new_drug(index, rng, looks, imprints, paired=index % 12 in (4, 10)))
+            catalogue.append(_new_drug(index, rng, looks, imprints, paired=index % 12 == 10))
     return catalogue
 
 
@@ -122,8 +122,8 @@ def _new_drug(
 ) -> Drug:
     for _ in range(30):
         look = _look(rng)
-        words = tuple(look[name] for name in ("drug_shape", "form_code_name", "color_class1", "color_class2"))
-        key = (*words, round(look["leng_long"] / 2.5))
+        # size is left out: a crop shows every pill equally large
+        key = tuple(look[name] for name in ("drug_shape", "form_code_name", "color_class1", "color_class2"))
         if key not in looks:
             break
     # a look that another drug has already needs an imprint on both sides to be told

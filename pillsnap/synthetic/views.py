@@ -9,7 +9,7 @@ import numpy as np
 from pillsnap.synthetic.catalogue import Drug, key_rng
 from pillsnap.synthetic.scene import COMBO_SCALE, SINGLE_SCALE, Shot
 
-_GROUP_SIZE = 3
+_GROUP_SIZE = 2
 """Longitudes of one capture group that are photographed before the next group's turn."""
 COMBO_LATITUDES = (70, 75, 90)
 """Camera latitudes of the 3 photographs of a combination."""
