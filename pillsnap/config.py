@@ -1,5 +1,6 @@
 """The configuration: frozen pydantic models, the one source of `docs/configuration.md` and of every check."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -276,6 +277,12 @@ class Config(Section):
             raise ValueError(
                 f"crops.margin = {self.crops.margin}: must not exceed twice prepare.crop_context = "
                 f"{self.prepare.crop_context}, the context that is kept"
+            )
+        drawn = self.source.synthetic
+        if math.ceil(drawn.photos_per_drug / 18) + math.ceil(drawn.validation_photos_per_drug / 18) > 72:
+            raise ValueError(
+                f"source.synthetic.photos_per_drug = {drawn.photos_per_drug}: training and validation together must "
+                "fit into the 72 capture groups of 18 views that a drug has"
             )
         return self
 

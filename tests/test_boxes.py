@@ -20,7 +20,9 @@ def test_crop_shows_the_box_with_its_margin() -> None:
     assert crop[:, 30:].max() == 0
 
 
-@pytest.mark.parametrize("box", [[0, 0, 10, 10], [70, 90, 10, 10], [-5, -5, 4, 4], [79, 99, 300, 300], [30, 40, 0.2, 0.1]])
+@pytest.mark.parametrize(
+    "box", [[0, 0, 10, 10], [70, 90, 10, 10], [-5, -5, 4, 4], [79, 99, 300, 300], [30, 40, 0.2, 0.1]]
+)
 def test_crops_at_and_beyond_the_edge_have_their_size(box) -> None:
     assert cut_crop(picture(), box, size=32, margin=0.15).shape == (32, 32, 3)
 

@@ -36,6 +36,11 @@ def changed(path: str, value: object) -> dict:
         ("detector.image_size", 100, "detector.image_size = 100: input should be a multiple of 32"),
         ("detector.image_size", 640, "detector.image_size = 640: must not exceed prepare.photo_size"),
         ("classifier.image_size", 512, "classifier.image_size = 512: must not exceed crops.size"),
+        (
+            "source.synthetic.photos_per_drug",
+            1296,
+            "source.synthetic.photos_per_drug = 1296: training and validation together must fit",
+        ),
         ("device", "tpu", "device = 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
         ("seed", "many", "seed = 'many': input should be a valid integer"),
     ],

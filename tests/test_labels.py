@@ -85,7 +85,10 @@ def single(tmp_path, photos: dict[str, bytes], labels: dict[str, bytes]) -> Arch
         ([label("a.png", "K-000001", [1, 2, 3])], ["bbox_malformed", "photo_without_usable_label"]),
         ([label("gone.png", "K-000001")], ["label_without_photo", "photo_without_label"]),
         ([label("a.png", "K-000001", width=None)], ["label_field_missing", "photo_without_usable_label"]),
-        ([label("a.png", "K-000001", dl_mapping_code=None, drug_N=None)], ["label_field_missing", "photo_without_usable_label"]),
+        (
+            [label("a.png", "K-000001", dl_mapping_code=None, drug_N=None)],
+            ["label_field_missing", "photo_without_usable_label"],
+        ),
         ([label("a.png", "K-000001"), label("a.png", "K-000001")], ["label_duplicated"]),
         (
             [label("a.png", "K-000001"), label("a.png", "K-000002")],
@@ -116,7 +119,7 @@ def test_aihub_side_files_are_skipped(tmp_path) -> None:
 def test_yolo_labels(tmp_path) -> None:
     (tmp_path / "images/train").mkdir(parents=True)
     (tmp_path / "labels/train").mkdir(parents=True)
-    (tmp_path / "data.yaml").write_text("names: [red, blue]\n\ndescription\n\"free text\"\n(string)\n")
+    (tmp_path / "data.yaml").write_text('names: [red, blue]\n\ndescription\n"free text"\n(string)\n')
     for name in ("one.rf.1", "two.rf.1", "none.rf.1"):
         (tmp_path / f"images/train/{name}.png").write_bytes(png(100, 200))
     (tmp_path / "labels/train/one.rf.1.txt").write_text("0 0.5 0.5 0.2 0.1\n")
@@ -128,6 +131,9 @@ def test_yolo_labels(tmp_path) -> None:
     assert (one["x"], one["y"], one["w"], one["h"]) == pytest.approx((40, 90, 20, 20))
     assert (one["k_code"], one["domain"], one["edi_codes"], one["part"]) == ("red", "single", "", "train")
     assert sorted(issue["reason"] for issue in reading.issues) == [
-        "label_unparsable", "label_unparsable", "label_without_photo", "photo_without_label",
+        "label_unparsable",
+        "label_unparsable",
+        "label_without_photo",
+        "photo_without_label",
     ]
     assert (reading.photos_read, reading.labels_read) == (3, 6)

@@ -1,5 +1,7 @@
 """Planning: budgets, whole capture groups, nested stages, no drug that cannot be trained."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,7 +93,7 @@ def test_budget_is_kept_and_balanced(tmp_path, images) -> None:
 def test_smaller_stages_are_nested(tmp_path) -> None:
     table = archive()
     stages = [planned(tmp_path, table, classes=classes) for classes in (3, 6, 12)]
-    for (small, few), (large, many) in zip(stages, stages[1:], strict=False):
+    for (small, few), (large, many) in itertools.pairwise(stages):
         assert set(few["classes"]) < set(many["classes"])
         assert set(small["image_id"]) < set(large["image_id"])
         sides = large.drop_duplicates("image_id").set_index("image_id")["split"]

@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from pillsnap.config import merge_into
+
 PROJECT = Path(__file__).parents[1]
-OVERLAY = "tests/tiny.yaml"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Workflow:
 
     @classmethod
     def copy_to(cls, folder: Path) -> "Workflow":
-        """Copy what git knows, or would add, as a fresh clone with one commit."""
+        """Copy what git knows, or would add, as a fresh clone with one commit and the tiny configuration."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=PROJECT, check=True, capture_output=True, text=True,
@@ -30,6 +33,9 @@ class Workflow:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(PROJECT / name, target)
+        config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+        merge_into(config, yaml.safe_load((PROJECT / "tests" / "tiny.yaml").read_text(encoding="utf-8")))
+        (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
         workflow = cls(folder)
         workflow.run("git", "init", "--quiet")
         workflow.run("git", "add", "--all")
@@ -53,9 +59,8 @@ class Workflow:
     def snakemake(
         self, *options: str, target: str = "results/stage4/report.html", cores: int = 2, check: bool = True
     ) -> str:
-        """Run Snakemake with the tiny overlay."""
-        words = ["snakemake", "--cores", str(cores), "--configfile", "config.yaml", OVERLAY, *options, "--", target]
-        return self.run(*words, check=check)
+        """Run Snakemake."""
+        return self.run("snakemake", "--cores", str(cores), *options, "--", target, check=check)
 
     def planned(self, *options: str, target: str = "results/stage4/report.html") -> set[str]:
         """Names of the rules that a dry run would run."""

@@ -1,0 +1,51 @@
+"""Rules depend on the modules behind them, and on no others."""
+
+import re
+
+import pytest
+from conftest import PROJECT
+
+from pillsnap.code_inputs import code_of
+
+RULES = sorted((PROJECT / "rules").glob("*.smk"))
+
+
+def test_imports_are_followed_through_modules_and_packages() -> None:
+    assert {"pillsnap/cut_crops.py", "pillsnap/boxes.py", "pillsnap/pictures.py"} <= set(code_of("cut_crops"))
+    assert {"pillsnap/sources/__init__.py", "pillsnap/labels.py"} <= set(code_of("index_archive"))
+
+
+def test_drawing_code_is_no_part_of_reading_real_archives() -> None:
+    assert not [path for path in code_of("prepare_archive") + code_of("index_archive") if "synthetic" in path]
+
+
+def test_carriers_are_left_out_and_more_files_are_added() -> None:
+    found = code_of("train_detector", "scripts/train_detector.py")
+    assert found[-1] == "scripts/train_detector.py"
+    assert "pillsnap/config.py" not in found
+
+
+def test_an_unknown_module_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        code_of("no_such_rule")
+
+
+def test_every_rule_declares_its_code_and_every_file_exists() -> None:
+    rules = [
+        match
+        for path in RULES
+        for match in re.findall(r"^ *rule (\w+):(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S)
+    ]
+    assert len(rules) >= 12
+    for name, body in rules:
+        called = re.search(r"code=code_of\(([^)]*)\)", body)
+        assert called, name
+        words = re.findall(r'"([^"]+)"', called[1])
+        assert words[0].split("/")[-1] in (name, "archives")
+        assert all((PROJECT / path).is_file() for path in code_of(*words))
+
+
+def test_templates_and_styles_of_the_report_are_all_declared() -> None:
+    declared = (PROJECT / "rules" / "report.smk").read_text()
+    files = [path for path in (PROJECT / "pillsnap" / "report").iterdir() if path.suffix in (".css", ".jinja")]
+    assert files and all(f"pillsnap/report/{path.name}" in declared for path in files)

@@ -1,0 +1,66 @@
+"""A run that is killed in the middle of a training ends well when the same command is given again."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from workflow import Workflow
+
+pytestmark = pytest.mark.slow
+
+TARGET = "results/stage4/classifier/best.safetensors"
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory) -> Workflow:
+    """A copy with everything before the trainings made."""
+    made = Workflow.copy_to(tmp_path_factory.mktemp("killed") / "project")
+    config = made.folder / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 1\n", "epochs: 4\n").replace("epochs: 2\n", "epochs: 12\n"))
+    made.snakemake(target="results/stage4/yolo")
+    return made
+
+
+def start_and_kill_when(workflow: Workflow, seen, *, whole_group: bool) -> None:
+    """Start Snakemake, wait until `seen()`, and kill it: with all its children, or alone."""
+    words = ["snakemake", "--cores", "2", "--", TARGET]
+    run = subprocess.Popen(
+        words, cwd=workflow.folder, env=workflow.environment, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 240
+        while not seen():
+            assert run.poll() is None and time.monotonic() < deadline, "the training was not seen to begin"
+            time.sleep(0.05)
+    finally:
+        (os.killpg if whole_group else os.kill)(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+@pytest.mark.parametrize(("model", "whole_group"), [("detector", True), ("classifier", True), ("classifier", False)])
+def test_killed_training(workflow, model, whole_group) -> None:
+    work, results = (workflow.folder / part / "stage4" for part in ("work", "results"))
+    state = work / f"train_{model}"
+    begun = {
+        "detector": lambda: len(_text(state / "run" / "results.csv").splitlines()) > 1,
+        "classifier": lambda: (state / "last.pt").is_file(),
+    }[model]
+    subprocess.run(["rm", "-rf", str(results / model), str(state)], check=True)
+    start_and_kill_when(workflow, begun, whole_group=whole_group)
+    assert not (results / model).exists() or not list((results / model).glob("best.*"))
+    assert "LockException" in workflow.snakemake(target=TARGET, check=False)
+    workflow.snakemake("--unlock", target=TARGET)
+    workflow.snakemake(target=TARGET)
+    log = _text(workflow.folder / "logs" / "stage4" / f"train_{model}.log")
+    if model == "classifier" and whole_group:
+        assert "going on after epoch" in log
+    assert (workflow.folder / TARGET).is_file()
+    assert workflow.planned(target=TARGET) == set()
+    assert not list(workflow.folder.rglob("*.part"))
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
