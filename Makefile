@@ -5,7 +5,7 @@ STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: report test env pull lock
+.PHONY: report test env pull docs lock
 
 report: env
 	snakemake --cores all -- results/$(STAGE)/report.html
@@ -27,6 +27,10 @@ pull: env
 	dvc pull stage@$(STAGE) index raw
 	dvc status --quiet stage@$(STAGE) index raw || { dvc status stage@$(STAGE) index raw; echo "The files differ from what this commit recorded: nothing is marked as done."; exit 1; }
 	snakemake --touch --forceall --cores 1 --quiet all -- results/$(STAGE)/report.html
+
+# write docs/configuration.md and docs/config.schema.json again
+docs: env
+	python -m pillsnap.config_reference
 
 # write requirements.lock again (needs uv)
 lock:

@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 
 from pillsnap.code_inputs import code_of
 from pillsnap.config import load_config
-from pillsnap.sources import list_archives
+from pillsnap.sources import list_archives, source_root
 
 min_version("9.27")
 

@@ -50,22 +50,27 @@ def build_manifest(
         ManifestError: too large a share is quarantined, or corrupt photographs while `remove_corrupt` is off.
     """
     planned = read_table(plan, PLAN)
-    noted = pd.concat([read_table(path, ISSUES) for path in [*issues, *(p / "issues.parquet" for p in prepared)]])
+    indexed = pd.concat([read_table(path, ISSUES) for path in issues])
     kept = _kept(planned, prepared)
     kept, lost = _without_untrained(kept)
     kept["fully_labelled"] = _fully_labelled(kept)
-    noted = pd.concat([noted, lost], ignore_index=True)
+    decoded = pd.concat([*(read_table(path / "issues.parquet", ISSUES) for path in prepared), lost])
+    noted = pd.concat([indexed, decoded], ignore_index=True)
     listed = drug_classes(kept)
     kept["class_index"] = kept["k_code"].map({drug.k_code: drug.index for drug in listed})
     accounts = _accounts(kept, noted, read_json(plan_summary)["skipped"], counts)
-    _check_limits(accounts, noted, settings)
+    _check_corrupt(noted, settings)
+    shares = {
+        "indexed": _quarantined_share(indexed, accounts["photos"]["read"], settings),
+        "decoded": _quarantined_share(decoded, kept["image_id"].nunique() + _photo_rows(decoded), settings),
+    }
     for split, path in manifest.items():
         rows = kept.loc[kept["split"] == split, list(MANIFEST.columns)]
         write_table(rows.reset_index(drop=True), path, MANIFEST)
     rows = noted[noted["outcome"] == "quarantined"].sort_values(["archive", "member", "label_member", "reason"])
     _write_quarantine(rows, quarantine)
     write_classes(listed, classes)
-    write_json(summary, accounts | _composition(kept, noted))
+    write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, noted))
     log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(listed))
 
 
@@ -128,21 +133,35 @@ def _accounts(
     return accounts
 
 
-def _check_limits(accounts: dict[str, Any], noted: pd.DataFrame, settings: Manifest) -> None:
-    quarantined = accounts["photos"]["quarantined"]
-    count, kept = sum(quarantined.values()), accounts["photos"]["kept"]
+def _check_corrupt(noted: pd.DataFrame, settings: Manifest) -> None:
     corrupt = noted[noted["reason"].isin(CORRUPT)]
     if len(corrupt) and not settings.remove_corrupt:
         raise ManifestError(
             f"manifest.remove_corrupt is false and {len(corrupt)} photographs are corrupt, first "
             f"{corrupt['archive'].iloc[0]}: {corrupt['member'].iloc[0]}. Fetch them again or set it to true."
         )
-    if count > settings.max_quarantined_fraction * (count + kept):
+
+
+def _photo_rows(noted: pd.DataFrame) -> int:
+    return int(((noted["outcome"] == "quarantined") & (noted["label_member"] == "")).sum())
+
+
+def _quarantined_share(noted: pd.DataFrame, looked_at: int, settings: Manifest) -> float:
+    """Share of the photographs looked at that is quarantined; raises `ManifestError` above the limit.
+
+    The index looks at every photograph of the source, the decode at the stage's own: each has its share, since
+    defects of a large source would otherwise stop a small stage.
+    """
+    count = _photo_rows(noted)
+    if count > settings.max_quarantined_fraction * looked_at:
+        rows = noted[(noted["outcome"] == "quarantined") & (noted["label_member"] == "")]
+        reasons = dict(sorted(Counter(rows["reason"]).items()))
         raise ManifestError(
-            f"{count} of {count + kept} photographs are quarantined ({quarantined}), more than "
+            f"{count} of {looked_at} photographs are quarantined ({reasons}), more than "
             f"manifest.max_quarantined_fraction = {settings.max_quarantined_fraction} allows. "
             "Look at the raw data, or raise the limit."
         )
+    return round(count / max(1, looked_at), 6)
 
 
 def _write_quarantine(rows: pd.DataFrame, path: Path) -> None:

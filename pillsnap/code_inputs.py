@@ -5,8 +5,11 @@ are compared by content, so that an edit runs again just the rules that it can c
 """
 
 import ast
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from pillsnap.files import sha256_of
 
 PACKAGE = Path(__file__).parent
 
@@ -27,6 +30,12 @@ def code_of(module: str, *others: str) -> list[str]:
     found: set[Path] = set()
     _collect(PACKAGE / f"{module}.py", found)
     return sorted(f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}" for path in found) + list(others)
+
+
+def hash_of_code(module: str) -> str:
+    """SHA-256 of the modules behind `module`: names and contents; hexadecimal."""
+    lines = [f"{path} {sha256_of(PACKAGE.parent / path)}" for path in code_of(module)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _collect(path: Path, found: set[Path]) -> None:

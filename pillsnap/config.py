@@ -194,6 +194,13 @@ class Classifier(Section):
     """Training of the drug classifier (timm)."""
 
     model: str = Field("resnet10t", description="timm model name, or `hf-hub:…`")
+    model_args: dict[str, Any] | None = Field(
+        None,
+        description=(
+            "Arguments for the timm model besides its name, as timm takes them (`channels`, `drop_path_rate`, …); an "
+            "overlay that names another model sets it to `null`"
+        ),
+    )
     weights: str | None = Field(
         None,
         description=(
@@ -328,7 +335,7 @@ def merge_into(target: dict[str, Any], values: Mapping[str, Any]) -> None:
 def _explain(problem: Mapping[str, Any], values: Mapping[str, Any], files: Sequence[str | Path]) -> str:
     path = [str(part) for part in problem["loc"]]
     key, message = ".".join(path), problem["msg"].removeprefix("Value error, ")
-    where = _where(path, files)
+    where = _where(path, problem["input"], files)
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(_allowed_keys(path[:-1]))
         return f"{key}: unknown key; allowed here: {allowed}. {where}"
@@ -346,13 +353,19 @@ def _allowed_keys(path: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _where(path: Sequence[str], files: Sequence[str | Path]) -> str:
+def _where(path: Sequence[str], given: Any, files: Sequence[str | Path]) -> str:
     # Snakemake names the default file once more at the end; the first mention has its true rank
     for file in reversed(dict.fromkeys(Path(file).absolute() for file in files)):
         line = _line_of(path, file)
-        if line:
+        if line and _value_at(path, yaml.safe_load(file.read_text(encoding="utf-8"))) == given:
             return f"Edit {file.name} line {line}."
     return "It was given on the command line (--config)."
+
+
+def _value_at(path: Sequence[str], values: Any) -> Any:
+    for part in path:
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def _line_of(path: Sequence[str], file: Path) -> int | None:

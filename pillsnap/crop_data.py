@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
 from pillsnap.pictures import decode_jpeg
 from pillsnap.tables import CROPS, read_table
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's channel means and deviations, the normalisation that timm's models expect."""
 
 
 class CropDataset(Dataset):
@@ -54,10 +52,11 @@ def epoch_batches(count: int, batch: int, *, seed: int, epoch: int) -> list[list
     return [items[start : start + batch] for start in range(0, len(items), batch) if len(items) - start > 1]
 
 
-def normalise(pictures: torch.Tensor) -> torch.Tensor:
-    """uint8 (N, 3, S, S) to float32 of mean 0 and deviation 1 by ImageNet's figures."""
-    mean = torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=pictures.device).view(1, 3, 1, 1)
+def normalise(pictures: torch.Tensor, model: nn.Module) -> torch.Tensor:
+    """uint8 (N, 3, S, S) to float32 by the channel means and deviations that the timm model was made for."""
+    mean, std = (
+        torch.tensor(model.pretrained_cfg[name], device=pictures.device).view(1, 3, 1, 1) for name in ("mean", "std")
+    )
     return (pictures.float() / 255 - mean) / std
 
 

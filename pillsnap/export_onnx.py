@@ -55,7 +55,7 @@ class ClassifierGraph(nn.Module):
         self.image_size = image_size
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        return self.model(resize(normalise(crops.permute(0, 3, 1, 2)), self.image_size))
+        return self.model(resize(normalise(crops.permute(0, 3, 1, 2), self.model), self.image_size))
 
 
 def export_onnx(
@@ -132,7 +132,7 @@ def _load_classifier(weights: Path, n_classes: int) -> tuple[nn.Module, int]:
     with safe_open(weights, framework="pt") as stored:
         facts = json.loads(stored.metadata()["pillsnap"])
         state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
-    model = timm.create_model(facts["model"], num_classes=n_classes)
+    model = timm.create_model(facts["model"], num_classes=n_classes, **(facts["model_args"] or {}))
     model.load_state_dict(state)
     return ClassifierGraph(model, facts["image_size"]).eval(), facts["image_size"]
 

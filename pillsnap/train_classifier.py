@@ -1,5 +1,6 @@
 """Train the drug classifier: a timm model on crops, resumable after every epoch."""
 
+import copy
 import json
 import logging
 import math
@@ -19,11 +20,11 @@ from tqdm import tqdm
 from pillsnap.classes import read_classes
 from pillsnap.config import Classifier
 from pillsnap.crop_data import CropDataset, augment, epoch_batches, normalise, resize
-from pillsnap.files import read_json, replacing, sha256_of, write_json
+from pillsnap.files import read_json, replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.history import write_history
 from pillsnap.provenance import provenance
-from pillsnap.training_state import training_state
+from pillsnap.training_state import training_signature, training_state
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +90,9 @@ def train_classifier(
     chosen = torch_device(device)
     use_threads(threads)
     torch.use_deterministic_algorithms(chosen == "cpu")
-    signature = {
-        "crops": sha256_of(crops),
-        "classes": sha256_of(classes),
-        "settings": settings.model_dump(),
-        "seed": seed,
-        "device": chosen,
-        "threads": threads,
-    }
+    inputs = {"crops": crops, "classes": classes}
+    values = {"settings": settings.model_dump(), "seed": seed, "device": chosen, "threads": threads}
+    signature = training_signature("train_classifier", inputs, **values)
     with training_state(work, signature) as state:
         checkpoint = state.folder / "last.pt"
         if not state.finished:
@@ -104,13 +100,12 @@ def train_classifier(
             state.mark_finished()
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     write_history(saved["history"], history)
-    facts = {"model": settings.model, "image_size": settings.image_size, "classes": read_json(classes)}
+    facts = settings.model_dump(include={"model", "model_args", "image_size"}) | {"classes": read_json(classes)}
     # safetensors writes several entries in a random order: one entry keeps the bytes the same
     metadata = {"pillsnap": json.dumps(facts, ensure_ascii=False)}
     with replacing(best) as temporary:
         weights = {key: value.contiguous() for key, value in saved["best_weights"].items()}
         save_file(weights, temporary, metadata=metadata)
-    inputs = {"crops": crops, "classes": classes}
     write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
 
 
@@ -154,7 +149,7 @@ def _train(crops: Path, n_classes: int, checkpoint: Path, settings: Classifier, 
 def create_classifier(settings: Classifier, n_classes: int) -> nn.Module:
     """The timm model of the settings with `n_classes` logits and its starting weights; raises `WeightsError`."""
     hub = settings.weights == "pretrained"
-    model = timm.create_model(settings.model, pretrained=hub, num_classes=n_classes)
+    model = timm.create_model(settings.model, pretrained=hub, num_classes=n_classes, **(settings.model_args or {}))
     if settings.weights and not hub:
         state = load_file(settings.weights)
         own = model.state_dict()
@@ -171,8 +166,7 @@ def create_classifier(settings: Classifier, n_classes: int) -> nn.Module:
 def _start(n_classes: int, settings: Classifier, steps: int, *, seed: int, device: str) -> _Training:
     torch.manual_seed(seed)
     model = create_classifier(settings, n_classes).to(device, memory_format=torch.channels_last)
-    averaged = timm.create_model(settings.model, num_classes=n_classes).to(device, memory_format=torch.channels_last)
-    averaged.load_state_dict(model.state_dict())
+    averaged = copy.deepcopy(model).to(device, memory_format=torch.channels_last)
     # norms and biases are not decayed
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
@@ -202,7 +196,7 @@ def _train_epoch(training: _Training, data: CropDataset) -> tuple[float, float]:
         for group in training.optimizer.param_groups:
             group["lr"] = _learning_rate(training, done)
         pictures, targets = pictures.to(training.device), targets.to(training.device)
-        views = augment(normalise(pictures), settings.image_size, generator)
+        views = augment(normalise(pictures, model), settings.image_size, generator)
         logits = model(views.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
         training.optimizer.zero_grad()
@@ -245,7 +239,7 @@ def predict_logits(model: nn.Module, data: CropDataset, settings: Classifier, de
     batches = [order[start : start + 128] for start in range(0, len(order), 128)]
     logits = []
     for pictures, _ in DataLoader(data, batch_sampler=batches, num_workers=1):
-        views = resize(normalise(pictures.to(device)), settings.image_size)
+        views = resize(normalise(pictures.to(device), model), settings.image_size)
         logits.append(model(views.contiguous(memory_format=torch.channels_last)).float().cpu())
     return torch.cat(logits)
 

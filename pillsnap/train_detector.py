@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.config import Detector
-from pillsnap.files import replacing, sha256_of, write_json
+from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.history import read_ultralytics_results, write_history
 from pillsnap.provenance import provenance
-from pillsnap.training_state import TrainingState, training_state
+from pillsnap.training_state import TrainingState, training_signature, training_state
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,9 @@ def train_detector(
         HardwareError: `cuda` is asked for and does not work.
     """
     chosen = torch_device(device)
-    signature = {
-        "dataset": sha256_of(dataset),
-        "settings": settings.model_dump(),
-        "seed": seed,
-        "device": chosen,
-        "threads": threads,
-    }
+    inputs = {"dataset": dataset}
+    values = {"settings": settings.model_dump(), "seed": seed, "device": chosen, "threads": threads}
+    signature = training_signature("train_detector", inputs, **values)
     with training_state(work, signature) as state:
         run = state.folder.absolute() / "run"
         if not state.finished:
@@ -63,7 +59,6 @@ def train_detector(
             state.mark_finished()
         write_history(read_ultralytics_results((run / "results.csv").read_text()), history)
         _publish(run / "weights" / "best.pt", best)
-    inputs = {"dataset": dataset}
     write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
 
 
@@ -101,7 +96,8 @@ def _train(
         project=str(run.parent),
         name=run.name,
         exist_ok=True,
-        pretrained=False,
+        # ultralytics drops the weights of a `.pt` file where this is false
+        pretrained=settings.model.endswith(".pt"),
         imgsz=settings.image_size,
         epochs=settings.epochs,
         batch=settings.batch,

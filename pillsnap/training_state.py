@@ -11,7 +11,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pillsnap.files import read_json, write_json
+from pillsnap.code_inputs import hash_of_code
+from pillsnap.files import read_json, sha256_of, write_json
+from pillsnap.provenance import package_versions
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,23 @@ class TrainingState:
         write_json(self.folder / "finished.json", {"finished": True})
 
 
+def training_signature(module: str, inputs: Mapping[str, Path], **values: Any) -> dict[str, Any]:
+    """Everything that decides a training's result, JSON values.
+
+    Args:
+        module: the training's module, `train_detector` for instance; its code counts, with what it imports.
+        inputs: files or folders by role; their contents count.
+        values: settings, seed, device, threads.
+    """
+    versions = package_versions()
+    return {
+        "inputs": {role: sha256_of(path) for role, path in inputs.items()},
+        "code": hash_of_code(module),
+        "versions": {name: versions[name] for name in ("python", "numpy", "torch", "timm", "ultralytics")},
+        **values,
+    }
+
+
 @contextlib.contextmanager
 def training_state(work: Path, signature: Mapping[str, Any], *, poll_seconds: float = 10) -> Iterator[TrainingState]:
     """Hold the training folder `work`.
@@ -41,7 +60,7 @@ def training_state(work: Path, signature: Mapping[str, Any], *, poll_seconds: fl
 
     Args:
         work: the folder.
-        signature: everything that decides the result: settings, seed, hashes of the inputs. JSON values.
+        signature: of `training_signature`.
         poll_seconds: time between two looks at the lock.
     """
     work.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ if CONFIG.source.kind == "synthetic":
         benchmark:
             "<logs>/make_synthetic_archive/{part}/{kind}/{letter}S_{number}_{domain}.tsv"
         pathvars:
-            data=f"{CONFIG.source.root}/166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터",
+            data=f"{source_root(CONFIG.source)}/166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터",
         conda:
             "../envs/pillsnap.yaml"
         params:

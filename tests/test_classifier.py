@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from models import CLASSIFIER, DRUGS, classifier_job, tiny_stage, trained_classifier
 from safetensors import safe_open
@@ -71,7 +72,7 @@ def test_best_weights_are_the_best_epochs(unbroken: dict[str, Any]) -> None:
     val = CropDataset(unbroken["crops"], "val")
     crops = torch.stack([val[(pill, 0.0)][0] for pill in range(len(val))])
     with torch.inference_mode():
-        logits = model(resize(normalise(crops), CLASSIFIER.image_size))
+        logits = model(resize(normalise(crops, model), CLASSIFIER.image_size))
     best = max(row["val_top1"] for row in read_history(unbroken["history"]))
     assert top_k(logits, val.targets, 1) == pytest.approx(best, abs=1e-5)
 
@@ -260,10 +261,18 @@ def test_crops_of_a_pill_are_chosen_by_the_item(tmp_path_factory: pytest.TempPat
     assert torch.equal(data[(0, 0.0)][0], data[(0, 0.999)][0]), "the first one has one"
 
 
-def test_normalise_by_imagenets_figures() -> None:
+@pytest.mark.parametrize(
+    ("model", "mean", "std"),
+    [
+        ("resnet10t", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ("vit_tiny_patch16_224", [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    ],
+)
+def test_normalise_by_the_models_own_figures(model, mean, std) -> None:
     grey = torch.full((1, 3, 2, 2), 128, dtype=torch.uint8)
-    expected = (128 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-    assert normalise(grey)[0, :, 0, 0].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    expected = (128 / 255 - np.array(mean)) / np.array(std)
+    found = normalise(grey, timm.create_model(model))
+    assert found[0, :, 0, 0].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_resize_keeps_the_mean() -> None:

@@ -29,7 +29,7 @@ def changed(path: str, value: object) -> dict:
             0,
             "classifier.epochs = 0: input should be greater than or equal to 1. Edit config.yaml line",
         ),
-        ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: model, weights"),
+        ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: model, model_args, weights"),
         ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
         ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub' or 'yolo'"),
         ("plan.val_fraction", 1.4, "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
@@ -45,10 +45,16 @@ def changed(path: str, value: object) -> dict:
         ("seed", "many", "seed = 'many': input should be a valid integer"),
     ],
 )
-def test_wrong_values_are_explained(path: str, value: object, says: str) -> None:
+def test_wrong_values_are_explained(tmp_path, path: str, value: object, says: str) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(changed(path, value)))
     with pytest.raises(ConfigError) as error:
-        load_config(changed(path, value), [PROJECT / "config.yaml"])
+        read_config(tmp_path / "config.yaml")
     assert says in str(error.value)
+
+
+def test_a_wrong_value_of_the_command_line_is_not_searched_in_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"device = 'gpu': .* It was given on the command line"):
+        load_config(changed("device", "gpu"), [PROJECT / "config.yaml"])
 
 
 def test_the_line_to_edit_is_the_one_of_the_winning_file(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """Which archives a source has: every way in which people keep AIHub's data, YOLO sets, and what is missing."""
 
+import itertools
 import shutil
 import unicodedata
 import zipfile
@@ -180,7 +181,8 @@ def test_a_folder_gives_nothing_from_outside_it(tmp_path) -> None:
 
 def yolo_set(root: Path, files: dict[str, str], names: str = "names: [red, blue]\n") -> dict[str, Archive]:
     """A YOLO data set: label lines by photograph's path below `images`."""
-    (root / "data.yaml").parent.mkdir(parents=True, exist_ok=True)
+    for kind, part in itertools.product(("images", "labels"), ("train", "val", "test")):
+        (root / kind / part).mkdir(parents=True)
     (root / "data.yaml").write_text(names, encoding="utf-8")
     for name, lines in files.items():
         photo, text = root / "images" / name, (root / "labels" / name).with_suffix(".txt")
@@ -243,7 +245,10 @@ def test_class_names_in_another_encoding_are_an_error(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("files", "says"),
-    [({}, r"has no data\.yaml\. Set it to the folder"), ({"data.yaml": "names: []"}, "has none of images/train")],
+    [
+        ({}, r"has no data\.yaml\. Set it to the folder"),
+        ({"data.yaml": "names: []"}, r"there is no folder .*images/train.* A YOLO data set has"),
+    ],
 )
 def test_what_a_yolo_set_lacks_is_told(tmp_path, files, says) -> None:
     for name, text in files.items():

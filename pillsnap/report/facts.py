@@ -38,9 +38,8 @@ def account(kind: str, values: Mapping[str, Any]) -> Account:
 
 
 def quarantined_share(manifest: Mapping[str, Any]) -> float:
-    """The share of the photographs looked at that is in the quarantine, as `build_manifest` limits it."""
-    photos = account("photos", manifest["photos"])
-    return photos.quarantined / max(1, photos.quarantined + photos.kept)
+    """The larger of the shares that `build_manifest` limits: found in the labels, and found at the decode."""
+    return max(manifest["quarantined_share"].values())
 
 
 @dataclass(frozen=True)

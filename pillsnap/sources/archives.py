@@ -122,10 +122,13 @@ def _yolo(source: Source) -> list[Archive]:
             part=part,
         )
         for part in ("train", "val", "test")
-        if (root / "images" / part).is_dir()
     ]
-    if not archives:
-        raise SourceError(f"source.root = {root}: has none of images/train, images/val, images/test.")
+    missing = [folder for a in archives for folder in (a.photos, a.labels) if not Path(folder).is_dir()]
+    if missing:
+        raise SourceError(
+            f"source.root = {root}: there is no folder {', '.join(missing)}. A YOLO data set has images/ and labels/ "
+            "with train, val and test each: move some photographs there with their labels."
+        )
     return archives
 
 

@@ -104,10 +104,10 @@ def make_catalogue(*, drugs: int, seed: int) -> list[Drug]:
     imprints: set[str] = set()
     for index in range(drugs):
         rng = key_rng(seed, "drug", index)
-        if index % 12 == 11:  # the pair shares everything but the imprint, which then is on both sides
+        if index % 20 == 19:  # the pair shares everything but the imprint, which then is on both sides
             catalogue.append(_look_alike(catalogue[-1], index, rng, imprints))
         else:
-            catalogue.append(_new_drug(index, rng, looks, imprints, paired=index % 12 == 10))
+            catalogue.append(_new_drug(index, rng, looks, imprints, paired=index % 20 == 18))
     return catalogue
 
 

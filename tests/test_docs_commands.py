@@ -1,0 +1,154 @@
+"""Every command in the documents is one that the programs know, and Snakemake can plan."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import typer
+import yaml
+from conftest import PROJECT, write_zip
+from documents import FENCE, PAGES, fenced_commands, in_pages, inline_code, program_and_words, text_of
+from dvc.cli.parser import get_main_parser
+from models import draw_photo, onnx_models
+from PIL import Image
+from snakemake.cli import get_argument_parser
+from workflow import Workflow
+
+from pillsnap.cli import app
+
+
+def test_commands_stand_in_bash_blocks_only() -> None:
+    others = [block for page in PAGES for language, block in FENCE.findall(text_of(page)) if language != "bash"]
+    languages = {language for page in PAGES for language, _ in FENCE.findall(text_of(page))}
+    assert languages <= {"bash", "json", "mermaid", "python", "text", ""}
+    assert not [block for block in others if re.search(r"^(\$|snakemake|pillsnap|make|dvc) ", block, re.MULTILINE)]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """Variables that lead to a stand-in of every source that the documents name: only names are looked at."""
+    root = tmp_path_factory.mktemp("sources")
+    for name in ("TS_1_단일", "TL_1_단일", "VS_1_조합", "VL_1_조합"):
+        write_zip(root / "aihub" / f"{name}.zip", {})
+    for part in ("train", "val", "test"):
+        for kind in ("images", "labels"):
+            (root / "real" / "pushin-pill" / kind / part).mkdir(parents=True)
+    (root / "real" / "pushin-pill" / "data.yaml").write_text("names: [a, b]\n")
+    return {"PILLSNAP_AIHUB": str(root / "aihub"), "PILLSNAP_REAL_DATA": str(root / "real")}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Workflow:
+    """A copy with the default configuration, in which nothing is made yet."""
+    workflow = Workflow.copy_to(tmp_path_factory.mktemp("documented") / "project")
+    shutil.copy2(PROJECT / "config.yaml", workflow.folder)
+    return workflow
+
+
+def _dry_run(project: Workflow, words: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        ["snakemake", "--dry-run", *words],
+        cwd=project.folder, env=project.environment | environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _check_pillsnap(words: list[str], complete: bool) -> None:
+    commands = typer.main.get_command(app).commands
+    if words:
+        command = commands[words[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options | {"--help"}
+        if complete:
+            command.make_context(words[0], words[1:])
+
+
+def _check_make(words: list[str]) -> None:
+    done = subprocess.run(["make", "--dry-run", *words], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def _check_dvc(words: list[str]) -> None:
+    parsed = get_main_parser().parse_args(words)
+    stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    known = {f"{name}@{item}" for name, stage in stages.items() for item in stage.get("foreach", [])}
+    assert set(getattr(parsed, "targets", None) or []) <= known | set(stages)
+
+
+def check_command(command: str, *, complete: bool) -> None:
+    """Fail where a program has no such command, option or target; a `complete` command can be run as it is."""
+    program, words = program_and_words(command)
+    if program == "snakemake":
+        get_argument_parser().parse_args(words)
+    elif program == "pillsnap":
+        _check_pillsnap(words, complete)
+    elif program == "make":
+        _check_make(words)
+    elif program == "dvc":
+        _check_dvc(words)
+    else:
+        assert not complete, f"no check covers the command: {command}"
+
+
+@pytest.mark.parametrize("command", in_pages(fenced_commands))
+def test_command_is_known(command: str) -> None:
+    check_command(command, complete=True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    in_pages(lambda page: [code for code in inline_code(page) if re.match(r"(snakemake|pillsnap|make|dvc) ", code)]),
+)
+def test_command_in_a_sentence_is_known(command: str) -> None:
+    check_command(command, complete=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("snakemake --no-such-option", "SystemExit"),
+        ("pillsnap predict a.jpg --best", "AssertionError"),
+        ("pillsnap predict", "MissingParameter"),
+        ("pillsnap guess a.jpg", "KeyError"),
+        ("make no-such-target", "AssertionError"),
+        ("dvc repro stage@stage5", "AssertionError"),
+        ("dvc fetchall", "DvcParserError"),
+        ("wget file", "AssertionError"),
+    ],
+)
+def test_unknown_command_is_noticed(command: str, error: str) -> None:
+    with pytest.raises(BaseException) as raised:
+        check_command(command, complete=True)
+    assert raised.typename == error
+
+
+def test_python_example_runs(tmp_path, tmp_path_factory, monkeypatch, capsys) -> None:
+    examples = [block for language, block in FENCE.findall(text_of("docs/predict.md")) if language == "python"]
+    shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), tmp_path / "results" / "stage4" / "onnx")
+    (tmp_path / "data").mkdir()
+    Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / "data" / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    for example in examples:
+        exec(example, {})
+    assert examples and "K-" in capsys.readouterr().out
+
+
+def _snakemake_commands(page: str) -> list[str]:
+    return [command for command in fenced_commands(page) if program_and_words(command)[0] == "snakemake"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", in_pages(_snakemake_commands))
+def test_snakemake_command_can_be_planned(command: str, project: Workflow, environment: dict[str, str]) -> None:
+    _dry_run(project, program_and_words(command)[1], environment)
+
+
+@pytest.mark.slow
+def test_production_profile_lays_its_recipe_over_the_configuration(project, environment) -> None:
+    words = ["--workflow-profile", "profiles/production", "--printshellcmds", "--", "results/stage4/report.html"]
+    planned = _dry_run(project, words, environment)
+    assert '"model":"yolo11l.yaml","image_size":640' in planned
+    assert '"model":"tf_efficientnetv2_l"' in planned and "--device cuda --threads 8" in planned
+    assert "results/index/VS_1_combo.parquet" in planned
