@@ -53,5 +53,9 @@ def _collect(path: Path, found: set[Path]) -> None:
 def _imports(path: Path) -> Iterator[str]:
     """Names of the package's modules that a module imports at its top; what a function imports is another rule's."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE.name:
+        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name:
+            yield from (f"{PACKAGE.name}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name + "."):
             yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith(PACKAGE.name + "."))

@@ -133,7 +133,11 @@ class Manifest(Section):
         description="Leave corrupt photographs out and list them; `false`: stop at the first manifest that has any",
     )
     max_quarantined_fraction: Fraction = Field(
-        0.05, description="The run stops when a larger share of the photos looked at was quarantined"
+        0.05,
+        description=(
+            "The run stops when a larger share of the photographs is quarantined: of all by the index, or of the "
+            "stage's own from the decode on"
+        ),
     )
 
 

@@ -139,6 +139,7 @@ def manifest_summary() -> dict[str, Any]:
             "quarantined": {"bbox_malformed": 6, "label_of_quarantined_photo": 21, "label_unparsable": 6},
             "skipped": {"over_budget": 30},
         },
+        "quarantined_share": {"indexed": 0.001623, "decoded": 0.004619},
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
