@@ -236,9 +236,9 @@ class Onnx(Section):
 class Benchmark(Section):
     """How answers are made and how they are timed."""
 
-    min_score: Fraction = Field(0.25, description="Detections below this score are no pills")
+    min_score: Fraction = Field(0.3, description="Detections below this score are no pills")
     nms_iou: float = Field(
-        0.6, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box"
+        0.5, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box"
     )
     latency_photos: int = Field(100, ge=5, description="Timed answers for each of single and combo")
     warmup: int = Field(10, ge=0, description="Untimed answers before")

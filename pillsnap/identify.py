@@ -207,6 +207,8 @@ def _session(path: Path, inputs: str, threads: int, device: str) -> onnxruntime.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_threads(threads)
     options.log_severity_level = 3
+    # threads that wait by spinning would take the cores from decoding and from the other model
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = ["CPUExecutionProvider"]
     if device == "cuda" or (device == "auto" and gpus()):
         providers.insert(0, "CUDAExecutionProvider")
