@@ -4,7 +4,7 @@
 from snakemake.utils import min_version
 
 from pillsnap.code_inputs import code_of
-from pillsnap.config import load_config
+from pillsnap.load_config import load_config
 from pillsnap.sources import list_archives, source_root
 
 min_version("9.27")

@@ -108,8 +108,8 @@ def doctor(
 
     Exits with status 1 where something would stop the stage, and with 2 where the configuration cannot be used.
     """
-    from pillsnap.config import ConfigError, read_config
     from pillsnap.doctor import Verdict, examine
+    from pillsnap.load_config import ConfigError, read_config
 
     try:
         findings = examine(read_config(*(config or [Path("config.yaml")])), stage)

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pillsnap.config import Config, Stage, Stages, read_config
+from pillsnap.config import Config, Stage, Stages
 from pillsnap.files import write_text
+from pillsnap.load_config import read_config
 
 PAGE, SCHEMA = Path("docs/configuration.md"), Path("docs/config.schema.json")
 

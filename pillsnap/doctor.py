@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pillsnap.config import Config, ConfigError
+from pillsnap.config import Config
 from pillsnap.hardware import cores, cpu_name, disk_free, gpus, memory
+from pillsnap.load_config import ConfigError
 from pillsnap.provenance import git_commit, package_versions
 from pillsnap.sources import SourceError, list_archives
 from pillsnap.sources.archives import source_root

@@ -13,6 +13,11 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @pytest.fixture(scope="session")
 def real_photos() -> Path:
     """The folder of the real photographs; the test is skipped where they are absent."""

@@ -14,8 +14,9 @@ from documents import FENCE, PAGES, READMES, fenced_commands, in_pages, inline_c
 from pydantic import BaseModel
 
 from pillsnap import config_reference
-from pillsnap.config import Config, read_config
+from pillsnap.config import Config
 from pillsnap.identify import Answer, Candidate, Pill
+from pillsnap.load_config import read_config
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 
 PRODUCTION = PROJECT / "profiles" / "production" / "pillsnap.yaml"

@@ -10,9 +10,10 @@ from conftest import PROJECT, png
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
-from pillsnap.config import Config, ConfigError, load_config, merge_into, read_config
+from pillsnap.config import Config
 from pillsnap.doctor import GIB, Verdict, examine, needed_bytes, photos_there
 from pillsnap.hardware import gpus
+from pillsnap.load_config import ConfigError, load_config, merge_into, read_config
 
 
 def config(**changes: Any) -> Config:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pillsnap.config import merge_into
+from pillsnap.load_config import merge_into
 
 PROJECT = Path(__file__).parents[1]
 
