@@ -19,7 +19,7 @@ def workflow(tmp_path_factory) -> Workflow:
     """A copy with everything before the trainings made."""
     made = Workflow.copy_to(tmp_path_factory.mktemp("killed") / "project")
     config = made.folder / "config.yaml"
-    config.write_text(config.read_text().replace("epochs: 1\n", "epochs: 4\n").replace("epochs: 2\n", "epochs: 12\n"))
+    config.write_text(config.read_text().replace("epochs: 1\n", "epochs: 3\n").replace("epochs: 2\n", "epochs: 12\n"))
     made.snakemake(target="results/stage4/yolo")
     return made
 
