@@ -1,5 +1,6 @@
 """`pillsnap doctor`: what it finds, what a stage would need, and how it ends."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ def config(**changes: Any) -> Config:
 
 def yolo_set(folder: Path, **photos: int) -> dict[str, Any]:
     """The source of a YOLO data set with so many photographs in each part, and other files among them."""
+    for kind, part in itertools.product(("images", "labels"), ("train", "val", "test")):
+        (folder / kind / part).mkdir(parents=True)
     for part, count in photos.items():
         images = folder / "images" / part
-        images.mkdir(parents=True)
-        (folder / "labels" / part).mkdir(parents=True)
         (images / "notes.txt").write_text("no photograph")
         for number in range(count):
             (images / f"{number}{('.jpg', '.PNG', '.webp')[number % 3]}").write_bytes(png())
@@ -163,7 +164,7 @@ def test_command_prints_every_finding(tmp_path: Path) -> None:
     overlay.write_text(yaml.safe_dump({"source": yolo_set(tmp_path / "set", train=2)}))
     done = run("--config", PROJECT / "config.yaml", "--config", overlay, "--stage", "stage1")
     assert done.exit_code == 0
-    for words in ("versions", "torch", "usable cores", "GiB free, stage1 needs about", "1 archives below"):
+    for words in ("versions", "torch", "usable cores", "GiB free, stage1 needs about", "3 archives below"):
         assert words in done.stdout
 
 

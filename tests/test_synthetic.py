@@ -108,7 +108,7 @@ def looks(drug: Drug) -> dict[str, Any]:
 def test_some_drugs_differ_by_their_imprint_only() -> None:
     catalogue = make_catalogue(drugs=48, seed=576)
     pairs = [(a, b) for a, b in pairwise(catalogue) if looks(a) == looks(b)]
-    assert len(pairs) == 8
+    assert len(pairs) == 2, "one drug in twenty"
     for a, b in pairs:
         assert a.print_front != b.print_front
         assert a.print_back != b.print_back
