@@ -15,7 +15,7 @@ from pillsnap.files import sha256_of, write_json, write_text
 from pillsnap.history import write_history
 from pillsnap.pictures import encode_jpeg
 from pillsnap.report import formats
-from pillsnap.report.facts import account, reasons
+from pillsnap.report.facts import account, reasons, top1_interval
 from pillsnap.report.timing import RULES, rule_times
 from pillsnap.report.verdict import (
     MET,
@@ -525,6 +525,15 @@ def test_hostile_drug_name_is_escaped(tmp_path: Path) -> None:
     page = arguments["report"].read_text(encoding="utf-8")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+@pytest.mark.parametrize(
+    ("pills", "top1", "interval"),
+    [(35, 1.0, (0.9011, 1.0)), (10, 0.5, (0.2366, 0.7634)), (0, None, None), (10, None, None)],
+)
+def test_few_pills_leave_a_wide_interval(pills, top1, interval) -> None:
+    found = top1_interval({"classifier": {"pills": pills, "top1": top1}})
+    assert found == (pytest.approx(interval, abs=1e-4) if interval else None)
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:

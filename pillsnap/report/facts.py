@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.stats import binomtest
+
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.report.formats import count, decimal, duration, figure, milliseconds, percent, size, tiny
 from pillsnap.report.inputs import Inputs
@@ -40,6 +42,15 @@ def account(kind: str, values: Mapping[str, Any]) -> Account:
 def quarantined_share(manifest: Mapping[str, Any]) -> float:
     """The larger of the shares that `build_manifest` limits: found in the labels, and found at the decode."""
     return max(manifest["quarantined_share"].values())
+
+
+def top1_interval(accuracy: Mapping[str, Any]) -> tuple[float, float] | None:
+    """95 % Wilson score interval of the classifier's top-1, pills taken as independent; `None` without pills."""
+    pills, top1 = (figure(accuracy, f"classifier.{name}") for name in ("pills", "top1"))
+    if not pills or top1 is None:
+        return None
+    interval = binomtest(round(top1 * pills), int(pills)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)

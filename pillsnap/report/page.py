@@ -104,6 +104,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         verdicts={one.key: one for one in found},
         tables=_tables(inputs, found),
         checks=checklists(inputs),
+        top1_interval=facts.top1_interval(inputs.accuracy),
         quarantine_share=facts.quarantined_share(inputs.manifest),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
