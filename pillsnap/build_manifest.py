@@ -62,7 +62,7 @@ def build_manifest(
     _check_corrupt(noted, settings)
     shares = {
         "indexed": _quarantined_share(indexed, accounts["photos"]["read"], settings),
-        "decoded": _quarantined_share(decoded, kept["image_id"].nunique() + _photo_rows(decoded), settings),
+        "decoded": _quarantined_share(decoded, kept["image_id"].nunique() + len(_lost_photos(decoded)), settings),
     }
     for split, path in manifest.items():
         rows = kept.loc[kept["split"] == split, list(MANIFEST.columns)]
@@ -142,8 +142,8 @@ def _check_corrupt(noted: pd.DataFrame, settings: Manifest) -> None:
         )
 
 
-def _photo_rows(noted: pd.DataFrame) -> int:
-    return int(((noted["outcome"] == "quarantined") & (noted["label_member"] == "")).sum())
+def _lost_photos(noted: pd.DataFrame) -> pd.DataFrame:
+    return noted[(noted["outcome"] == "quarantined") & (noted["label_member"] == "")]
 
 
 def _quarantined_share(noted: pd.DataFrame, looked_at: int, settings: Manifest) -> float:
@@ -152,10 +152,10 @@ def _quarantined_share(noted: pd.DataFrame, looked_at: int, settings: Manifest) 
     The index looks at every photograph of the source, the decode at the stage's own: each has its share, since
     defects of a large source would otherwise stop a small stage.
     """
-    count = _photo_rows(noted)
+    lost = _lost_photos(noted)
+    count = len(lost)
     if count > settings.max_quarantined_fraction * looked_at:
-        rows = noted[(noted["outcome"] == "quarantined") & (noted["label_member"] == "")]
-        reasons = dict(sorted(Counter(rows["reason"]).items()))
+        reasons = dict(sorted(Counter(lost["reason"]).items()))
         raise ManifestError(
             f"{count} of {looked_at} photographs are quarantined ({reasons}), more than "
             f"manifest.max_quarantined_fraction = {settings.max_quarantined_fraction} allows. "
