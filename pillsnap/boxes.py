@@ -1,6 +1,7 @@
 """Boxes: pixel rectangles of pills, and the one function that cuts a pill out of a photograph."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -56,6 +57,14 @@ def context_window(
     left, top = int(max(0, x - more)), int(max(0, y - more))
     right, bottom = int(min(width, np.ceil(x + w + more))), int(min(height, np.ceil(y + h + more)))
     return left, top, right, bottom
+
+
+def iou(first: Sequence[float], second: Sequence[float]) -> float:
+    """Intersection over union of two boxes x, y, w, h."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = first, second
+    width, height = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
+    overlap = max(0.0, width) * max(0.0, height)
+    return overlap / max(aw * ah + bw * bh - overlap, 1e-9)
 
 
 def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:

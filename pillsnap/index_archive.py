@@ -23,16 +23,22 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
         archive: where the photographs and labels lie.
         pills: written, schema `PILLS`: one row a usable label.
         issues: written, schema `ISSUES`: what is quarantined, skipped or repaired, with reasons.
-        counts: written, JSON: how many `photos` and `labels` were read.
+        counts: written, JSON: how many `archives` (zips or folders), `photos` and `labels` were read, and how many
+            `other_files` there are.
+
+    An archive that cannot be opened is an issue of its own, so that the others go on.
 
     Raises:
-        ContainerError: an archive cannot be opened.
         SourceError: a YOLO set's `data.yaml` cannot be used.
     """
     reading: LabelReading = _READERS[kind](archive)
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
     write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
-    write_json(counts, {"photos": reading.photos_read, "labels": reading.labels_read})
+    read = {"archives": reading.archives_read, "photos": reading.photos_read, "labels": reading.labels_read}
+    write_json(counts, read | {"other_files": reading.other_files})
+    for issue in reading.issues:
+        if issue["reason"] == "archive_unreadable":
+            log.warning("%s: %s", archive.name, issue["detail"])
     log.info(
         "%s: %d photos, %d labels, %d usable labels, %d issues",
         archive.name,

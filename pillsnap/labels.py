@@ -1,11 +1,19 @@
 """What reading an archive's labels gives, and the checks that every box must pass."""
 
 import math
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from pillsnap.sources.container import Container, ContainerError, Entry
+
 Row = dict[str, Any]
+
+SMALLEST_SIDE = 4
+"""Pixels: a box that is narrower or lower shows no pill."""
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class LabelError(ValueError):
@@ -19,16 +27,18 @@ class LabelError(ValueError):
 
 @dataclass
 class LabelReading:
-    """Rows of the pill and issue tables of one archive, and how many photos and labels were read."""
+    """Rows of the pill and issue tables of one archive, and how much was read: containers, photos, labels, others."""
 
     archive: str
     pills: list[Row] = field(default_factory=list)
     issues: list[Row] = field(default_factory=list)
+    archives_read: int = 0
     photos_read: int = 0
     labels_read: int = 0
+    other_files: int = 0
 
     def note(self, outcome: str, reason: str, *, member: str = "", label_member: str = "", detail: str = "") -> None:
-        """Add a row to the issues."""
+        """Add a row to the issues; one without member and label member is about the archive itself."""
         self.issues.append(
             {
                 "archive": self.archive,
@@ -36,24 +46,36 @@ class LabelReading:
                 "label_member": label_member,
                 "outcome": outcome,
                 "reason": reason,
-                "detail": detail,
+                "detail": _CONTROL.sub("?", detail),
             }
         )
+
+    def note_entry(self, entry: Entry, kind: str) -> None:
+        """Note a file that its container does not give out; `kind` is `member` or `label_member`."""
+        outcome = "skipped" if entry.reason == "name_repeated" else "quarantined"
+        self.note(outcome, entry.reason, **{kind: entry.name}, detail=entry.detail)
+
+    def open(self, path: str) -> Container | None:
+        """Open a zip or folder of the archive; one that cannot be opened is noted, and `None`."""
+        self.archives_read += 1
+        try:
+            return Container(path)
+        except ContainerError as error:
+            self.note("quarantined", "archive_unreadable", detail=str(error))
+            return None
 
 
 def parse_box(values: object) -> tuple[float, float, float, float]:
     """Four finite numbers x, y, w, h with a size; raises `LabelError`."""
     if not values:
         raise LabelError("bbox_missing", repr(values))
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
-        raise LabelError("bbox_malformed", repr(values))
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        raise LabelError("bbox_malformed", repr(values))
+    if not isinstance(values, list | tuple) or len(values) != 4 or not {*map(type, values)} <= {int, float}:
+        raise LabelError("bbox_malformed", repr(values)[:200])
     try:
-        x, y, w, h = (float(v) for v in values)
+        x, y, w, h = map(float, values)
     except OverflowError as error:  # an integer of hundreds of digits
         raise LabelError("bbox_malformed", f"{len(repr(values))} characters") from error
-    if not all(math.isfinite(v) for v in (x, y, w, h)):
+    if not math.isfinite(x + y + w + h):
         raise LabelError("bbox_malformed", repr(values))
     if w <= 0 or h <= 0:
         raise LabelError("bbox_zero_size", repr(values))
@@ -68,7 +90,8 @@ def fit_box(box: tuple[float, float, float, float], width: int, height: int) -> 
         raise LabelError("bbox_outside", f"{list(box)} in {width} x {height}")
     if w * h > 0.95 * width * height:
         raise LabelError("bbox_whole_photo", f"{list(box)} in {width} x {height}")
-    if excess <= 0:
-        return box
     left, top = max(0.0, x), max(0.0, y)
-    return left, top, min(x + w, width) - left, min(y + h, height) - top
+    fitted = (left, top, min(x + w, width) - left, min(y + h, height) - top) if excess > 0 else box
+    if min(fitted[2:]) < SMALLEST_SIDE:
+        raise LabelError("bbox_too_small", f"{list(box)} in {width} x {height}")
+    return fitted

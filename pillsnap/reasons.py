@@ -1,6 +1,12 @@
-"""The one list of reasons why a photograph or a label is left out, or was repaired."""
+"""The one list of reasons why an archive, a photograph or a label is left out, or was repaired."""
 
 QUARANTINED = {
+    "archive_unreadable": "the archive cannot be opened: truncated, encrypted, or no zip",
+    "archive_pair_unreadable": "the archive with its photograph, or with its label, cannot be opened",
+    "name_unsafe": "its name leaves the archive, holds control characters or is too long",
+    "link_outside": "a link that leads out of the archive, or no regular file",
+    "encrypted": "the file is encrypted",
+    "file_too_large": "the file is larger than 256 MiB (photograph) or 1 MiB (label)",
     "photo_empty": "the photograph's file has 0 bytes",
     "photo_truncated": "decoding the photograph ends with an error",
     "photo_unreadable": "the photograph's bytes are no known picture format",
@@ -8,17 +14,25 @@ QUARANTINED = {
     "photo_missing": "the photograph was indexed, but the archive no longer has it",
     "photo_without_label": "no label file names the photograph",
     "photo_without_usable_label": "every label of the photograph is in the quarantine",
+    "photo_identical_other_drug": "another photograph has the same bytes and is labelled as another drug",
     "label_without_photo": "the label names a photograph that the archive does not have",
     "label_of_quarantined_photo": "the label is good, its photograph is in the quarantine",
     "label_unparsable": "the label file is no JSON object, or no YOLO label line",
     "label_field_missing": "a field that is needed is missing or of the wrong kind",
+    "label_of_several_pills": "the label holds several images or annotations, where one pill is expected",
+    "label_names_other_photo": "the label's own name is one photograph's, the file name in it another's",
+    "k_code_malformed": "the K-code is not K- and six digits",
+    "k_code_not_in_name": "the label's K-code is not among those in the photograph's file name",
     "bbox_missing": "the label has no bounding box, or an empty one",
     "bbox_malformed": "the bounding box does not have four finite numbers",
     "bbox_zero_size": "the bounding box has no width or no height",
+    "bbox_too_small": "the bounding box is less than 4 pixels wide or high",
     "bbox_outside": "the bounding box leaves the photograph by more than 2 pixels",
     "bbox_whole_photo": "the bounding box covers more than 95 % of the photograph",
-    "bbox_shared": "two drugs of one photograph have the same bounding box",
-    "label_duplicated": "the same pill of the same photograph is labelled again",
+    "bbox_shared": "two drugs of one photograph have the same bounding box (IoU of 0.9 or more)",
+    "bbox_ambiguous": "the photograph shows one pill by its name and has several different boxes",
+    "label_duplicated": "the same pill of the same photograph is labelled again (IoU of 0.9 or more)",
+    "class_only_in_test_part": "the source has the drug in its test part only, so that it cannot be trained",
     "class_without_training_pill": "no training pill of the drug is left after the quarantine",
 }
 """Reasons of the quarantine and what they mean."""
@@ -26,15 +40,25 @@ QUARANTINED = {
 SKIPPED = {
     "index_picture": "a composed overview picture (`_index.png`), not a photograph",
     "apple_double": "a side file that macOS puts into archives (`._*`)",
+    "name_repeated": "the archive holds the same name again; the first file of that name is used",
     "photo_duplicated": "the archive holds another photograph of that name, which is the one that is used",
+    "photo_identical": "another photograph has the same bytes and the same drugs, and is the one that is used",
+    "group_held_out": "its capture group has photographs in a part that is held out further (test, then validation)",
     "over_budget": "not chosen: the stage's budget of photographs was used up",
+    "class_too_small": "shows a drug that does not reach 2 training pills and 1 validation pill",
     "class_not_in_stage": "shows a drug that is not among the stage's classes",
 }
 """Reasons for which a photograph, and its labels, are not used although nothing is wrong with them."""
 
 REPAIRED = {
     "label_cp949": "the label was in cp949 and was read as such",
-    "size_corrected": "width and height in the label were not the photograph's; the photograph's are used",
+    "label_utf16": "the label was in UTF-16 and was read as such",
+    "file_name_missing": "the label has no file name; its own name is the photograph's",
+    "k_code_normalised": "blanks or small letters in the K-code were put right",
+    "edi_code_dropped": "what stands among the EDI codes and is none was left out; no code was made up",
+    "text_cleaned": "control characters in the drug's name were replaced by blanks",
+    "iscrowd_ignored": "`iscrowd` was neither 0 nor 1; nothing depends on it",
+    "size_corrected": "width and height in the label were missing or not the photograph's; the photograph's are used",
     "bbox_clipped": "the bounding box left the photograph by at most 2 pixels and was clipped",
 }
 """Repairs that are certain; the row is kept and the repair is noted."""

@@ -1,11 +1,15 @@
 """Labels of both kinds of source: what is read, what is quarantined, and that nothing is lost."""
 
+import json
+import unicodedata
+from dataclasses import replace
+
 import pytest
 from conftest import label, png, write_zip
 
 from pillsnap.labels import LabelError, fit_box, parse_box
 from pillsnap.sources import Archive
-from pillsnap.sources.aihub import capture_group, expected_pills, read_aihub_labels
+from pillsnap.sources.aihub import read_aihub_labels
 from pillsnap.sources.yolo import read_yolo_labels
 
 STEM = "K-000114_0_2_0_0_75_260_200"
@@ -21,6 +25,8 @@ STEM = "K-000114_0_2_0_0_75_260_200"
         ([1, 2, 3, "4"], "bbox_malformed"),
         ([1, 2, 3, float("nan")], "bbox_malformed"),
         ([1, 2, 3, True], "bbox_malformed"),
+        ([1, 2, 3, 10**400], "bbox_malformed"),
+        ([1e308, 2, 1e308, 3], "bbox_malformed"),
         ("1234", "bbox_malformed"),
         ([1, 2, 0, 4], "bbox_zero_size"),
         ([1, 2, 3, -4], "bbox_zero_size"),
@@ -44,6 +50,9 @@ def test_parse_box(values, outcome) -> None:
         ((6567, 10, 20, 20), "bbox_outside"),
         ((-3, 10, 20, 20), "bbox_outside"),
         ((0, 0, 100, 99), "bbox_whole_photo"),
+        ((10, 10, 3.9, 20), "bbox_too_small"),
+        ((-1, 10, 4.5, 20), "bbox_too_small"),
+        ((1e308, 10, 1e308, 20), "bbox_outside"),
     ],
 )
 def test_fit_box(box, outcome) -> None:
@@ -53,15 +62,6 @@ def test_fit_box(box, outcome) -> None:
         with pytest.raises(LabelError) as error:
             fit_box(box, 100, 100)
         assert error.value.reason == outcome
-
-
-def test_file_names_tell_groups_and_pills() -> None:
-    assert capture_group(STEM, "single") == "K-000114_2_0_0_75"
-    assert capture_group("K-000114_0_2_0_0_75_000_200", "single") == capture_group(STEM, "single")
-    assert capture_group("K-000114_0_2_0_0_90_260_200", "single") != capture_group(STEM, "single")
-    assert capture_group("K-000250-000573-002483_0_2_0_2_70_000_200", "combo") == "K-000250-000573-002483"
-    assert expected_pills("K-000250-000573-002483_0_2_0_2_70_000_200") == 3
-    assert expected_pills(STEM) == 1
 
 
 def single(tmp_path, photos: dict[str, bytes], labels: dict[str, bytes]) -> Archive:
@@ -74,6 +74,11 @@ def single(tmp_path, photos: dict[str, bytes], labels: dict[str, bytes]) -> Arch
     )
 
 
+def changed(**parts) -> bytes:
+    """A good label with some of its parts replaced."""
+    return json.dumps(json.loads(label("a.png", "K-000001")) | parts).encode()
+
+
 @pytest.mark.parametrize(
     ("labels", "reasons"),
     [
@@ -84,12 +89,42 @@ def single(tmp_path, photos: dict[str, bytes], labels: dict[str, bytes]) -> Arch
         ([label("a.png", "K-000001", [])], ["bbox_missing", "photo_without_usable_label"]),
         ([label("a.png", "K-000001", [1, 2, 3])], ["bbox_malformed", "photo_without_usable_label"]),
         ([label("gone.png", "K-000001")], ["label_without_photo", "photo_without_label"]),
-        ([label("a.png", "K-000001", width=None)], ["label_field_missing", "photo_without_usable_label"]),
+        ([label("a.png", "K-000001", width=None)], []),
+        ([b""], ["label_unparsable", "photo_without_usable_label"]),
+        ([b"[" * 100_000], ["label_unparsable", "photo_without_usable_label"]),
+        ([b'{"images": [3]}'], ["label_unparsable", "photo_without_usable_label"]),
+        ([b'{"images": {}}'], ["label_unparsable", "photo_without_usable_label"]),
+        ([b'{"images": [{}], "annotations": 7}'], ["label_unparsable", "photo_without_usable_label"]),
+        ([changed(images=[{}, {}])], ["label_of_several_pills", "photo_without_usable_label"]),
+        ([changed(annotations=[{}, {}])], ["label_of_several_pills", "photo_without_usable_label"]),
+        ([changed(annotations=[])], ["bbox_missing", "photo_without_usable_label"]),
+        ([changed(annotations=[{"bbox": [10, 20, 30, 40], "iscrowd": 58548}])], ["iscrowd_ignored"]),
+        ([label("", "K-000001")], ["file_name_missing"]),
+        ([label(None, "K-000001")], ["file_name_missing"]),
+        ([label("K-1/a.PNG", "K-000001")], []),
+        ([label("a.png", " k-000001\n")], ["k_code_normalised"]),
+        ([label("a.png", "K-1")], ["k_code_malformed", "photo_without_usable_label"]),
+        ([label("a.png", "K-000001-000002")], ["k_code_malformed", "photo_without_usable_label"]),
+        ([label("a.png", 1)], ["label_field_missing", "photo_without_usable_label"]),
+        ([label("a.png", "K-000001", di_edi_code="643303740, ?,None")], ["edi_code_dropped"]),
+        ([label("a.png", "K-000001", dl_name="시험\x00정\n")], ["text_cleaned"]),
+        ([label("a.png", "K-000001").replace(b"\xec\x8b\x9c", b"\\ud83d")], ["text_cleaned"]),
+        ([label("a.png", "K-000001").replace(b"97", b"1e999")], []),
+        ([label("a.png", "K-000001").replace(b"97", b"9" * 400)], []),
+        ([label("a.png", "K-000001").replace(b"[10,", b"[NaN,")], ["bbox_malformed", "photo_without_usable_label"]),
+        ([b"\xef\xbb\xbf" + label("a.png", "K-000001")], []),
+        ([label("a.png", "K-000001").decode().encode("utf-16")], ["label_utf16"]),
+        ([b" " * (2**20 + 1)], ["file_too_large", "photo_without_usable_label"]),
         (
             [label("a.png", "K-000001", dl_mapping_code=None, drug_N=None)],
             ["label_field_missing", "photo_without_usable_label"],
         ),
         ([label("a.png", "K-000001"), label("a.png", "K-000001")], ["label_duplicated"]),
+        ([label("a.png", "K-000001"), label("a.png", "K-000001", (10, 20, 30, 41))], ["label_duplicated"]),
+        (
+            [label("a.png", "K-000001"), label("a.png", "K-000001", (50, 60, 30, 41))],
+            ["bbox_ambiguous", "bbox_ambiguous", "photo_without_usable_label"],
+        ),
         (
             [label("a.png", "K-000001"), label("a.png", "K-000002")],
             ["bbox_shared", "bbox_shared", "photo_without_usable_label"],
@@ -105,6 +140,48 @@ def test_aihub_defects(tmp_path, labels, reasons) -> None:
     assert reading.photos_read == len({pill["member"] for pill in reading.pills}) + len(lost_photos)
     lost_labels = [i for i in reading.issues if i["label_member"] and i["outcome"] != "repaired"]
     assert reading.labels_read == len(reading.pills) + len(lost_labels)
+
+
+@pytest.mark.parametrize(
+    ("stem", "domain", "group", "pills"),
+    [
+        ("K-000114_0_2_0_0_75_260_200", "single", "K-000114_2_0_0_75", 1),
+        ("K-000114_0_2_0_0_75_000_200", "single", "K-000114_2_0_0_75", 1),
+        ("K-000114_0_2_0_0_90_260_200", "single", "K-000114_2_0_0_90", 1),
+        ("K-000250-000114-002483_0_2_0_2_70_000_200", "combo", "K-000250-000114-002483", 3),
+        ("holiday photo", "single", "holiday photo", 1),
+    ],
+)
+@pytest.mark.parametrize("archive_domain", ["from name", "given"])
+def test_file_names_tell_groups_pills_and_domains(tmp_path, stem, domain, group, pills, archive_domain) -> None:
+    labels = {f"a_json/{stem}.json": label(f"{stem}.png", "K-000114")}
+    archive = replace(
+        single(tmp_path, {f"a/{stem}.png": png()}, labels), domain=domain if archive_domain == "given" else ""
+    )
+    (pill,) = read_aihub_labels(archive).pills
+    assert (pill["domain"], pill["group"], pill["expected_pills"]) == (domain, group, pills)
+
+
+def test_a_label_of_a_drug_that_the_name_does_not_tell_is_left_out(tmp_path) -> None:
+    photos, labels = {f"K/{STEM}.png": png()}, {f"K_json/{STEM}.json": label(f"{STEM}.png", "K-000115")}
+    reading = read_aihub_labels(single(tmp_path, photos, labels))
+    assert [issue["reason"] for issue in reading.issues] == ["k_code_not_in_name", "photo_without_usable_label"]
+
+
+def test_a_label_that_names_another_photo_is_left_out(tmp_path) -> None:
+    photos = {"K/a.png": png(), "K/b.png": png()}
+    labels = {"K_json/a.json": label("a.png", "K-000001"), "K_json/b.json": label("a.png", "K-000001")}
+    reading = read_aihub_labels(single(tmp_path, photos, labels))
+    assert [(issue["reason"], issue["member"]) for issue in reading.issues] == [
+        ("label_names_other_photo", "K/b.png"),
+        ("photo_without_usable_label", "K/b.png"),
+    ]
+
+
+def test_names_meet_in_any_unicode_form(tmp_path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "알약") for form in ("NFC", "NFD"))
+    reading = read_aihub_labels(single(tmp_path, {f"{nfd}.png": png()}, {"1.json": label(f"{nfc}.png", "K-000001")}))
+    assert len(reading.pills) == 1 and not reading.issues
 
 
 def test_aihub_side_files_are_skipped(tmp_path) -> None:

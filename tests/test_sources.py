@@ -16,7 +16,6 @@ from PIL import Image
 from pillsnap.config import Source, SyntheticSource
 from pillsnap.sources import Archive, SourceError, list_archives
 from pillsnap.sources.aihub import read_aihub_labels
-from pillsnap.sources.container import Container, ContainerError
 from pillsnap.sources.yolo import class_names, read_yolo_labels
 
 PHOTOS = {"K-000001/a.png": png()}
@@ -83,6 +82,58 @@ def test_zips_and_folders_read_alike(tmp_path) -> None:
     assert list(zips) == list(folders) == ["TS_1_combo", "TS_1_single", "VS_1_combo", "VS_1_single"]
     for name in zips:
         assert read_aihub_labels(zips[name]) == read_aihub_labels(folders[name])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_edition_of_the_course_is_read(tmp_path, packed) -> None:
+    """All photographs in one folder, labels by combination and drug, ids numbered anew."""
+    drugs = ("K-001900", "K-010224")
+    combo, alone = "K-001900-010224_0_2_0_2_70_000_200", "K-001900_0_2_0_0_75_000_200"
+    write_zip(tmp_path / "train_images.zip", {f"{stem}.png": png() for stem in (combo, alone)})
+    labels = {
+        f"{combo.split('_')[0]}_json/{drug}/{combo}.json": label(
+            f"{combo}.png", drug, (10, 20 + 50 * place, 30, 40), id=17 + place, dl_idx=int(drug[2:])
+        )
+        for place, drug in enumerate(drugs)
+    }
+    labels[f"K-001900_json/K-001900/{alone}.json"] = label(f"{alone}.png", "K-001900")
+    write_zip(tmp_path / "train_annotations.zip", labels)
+    write_zip(tmp_path / "test_images.zip", {"1.png": png()})
+    if not packed:
+        unpack(tmp_path / "train_images.zip")
+        unpack(tmp_path / "train_annotations.zip")
+    (archive,) = aihub(tmp_path).values()
+    assert (archive.name, archive.domain, archive.part) == ("train_images", "", "")
+    reading = read_aihub_labels(archive)
+    assert reading.issues == []
+    found = {(pill["member"], pill["k_code"], pill["domain"], pill["expected_pills"]) for pill in reading.pills}
+    assert found == {(f"{combo}.png", drug, "combo", 2) for drug in drugs} | {(f"{alone}.png", drugs[0], "single", 1)}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reasons"),
+    [
+        ("TS_1_단일.zip", {("", ""): "archive_unreadable", ("", "K-000001_json/a.json"): "archive_pair_unreadable"}),
+        ("TL_1_단일.zip", {("", ""): "archive_unreadable", ("K-000001/a.png", ""): "archive_pair_unreadable"}),
+    ],
+)
+@pytest.mark.parametrize("damage", ["truncated", "encrypted"])
+def test_an_archive_that_cannot_be_opened_is_told_and_its_pair_accounted_for(
+    tmp_path, damaged, reasons, damage
+) -> None:
+    write_zip(tmp_path / "TS_1_단일.zip", PHOTOS)
+    write_zip(tmp_path / "TL_1_단일.zip", LABELS)
+    data = bytearray((tmp_path / damaged).read_bytes())
+    if damage == "truncated":
+        del data[len(data) // 2 :]
+    else:
+        data[data.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / damaged).write_bytes(data)
+    reading = read_aihub_labels(aihub(tmp_path)["TS_1_single"])
+    assert {(i["member"], i["label_member"]): i["reason"] for i in reading.issues} == reasons
+    assert reading.archives_read == 2 and not reading.pills
+    (told,) = (issue["detail"] for issue in reading.issues if issue["reason"] == "archive_unreadable")
+    assert damaged in told and "Fetch" in told.replace("fetch", "Fetch")
 
 
 def test_other_files_are_no_archives(tmp_path) -> None:
@@ -155,28 +206,8 @@ def test_a_damaged_label_in_a_zip_is_quarantined_and_the_others_read(tmp_path, d
     write_zip(tmp_path / "TS_1_단일.zip", {f"K-000001/{name}.png": png() for name in "ab"})
     reading = read_aihub_labels(aihub(tmp_path)["TS_1_single"])
     assert [pill["label_member"] for pill in reading.pills] == [names[1]]
-    assert [issue["reason"] for issue in reading.issues] == ["label_unparsable", "photo_without_usable_label"]
-
-
-@pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"PK no zip"), lambda path: None])
-def test_an_archive_that_cannot_be_opened_is_an_error(tmp_path, make) -> None:
-    make(tmp_path / "TS_1_단일.zip")
-    with pytest.raises(
-        ContainerError, match=r"TS_1_단일\.zip: is neither a folder nor a zip .* Fetch the archive again"
-    ):
-        Container(tmp_path / "TS_1_단일.zip")
-
-
-def test_a_folder_gives_nothing_from_outside_it(tmp_path) -> None:
-    (tmp_path / "inside").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"x")
-    (tmp_path / "inside/link.png").symlink_to(tmp_path / "secret.png")
-    (tmp_path / "inside/a.png").write_bytes(b"a")
-    with Container(tmp_path / "inside") as container:
-        assert container.names() == ["a.png"]
-        for name in ("../secret.png", str(tmp_path / "secret.png"), "missing.png"):
-            with pytest.raises(KeyError):
-                container.read(name)
+    reason = {"bytes": "label_unparsable", "encryption": "encrypted"}[damage]
+    assert [issue["reason"] for issue in reading.issues] == [reason, "photo_without_usable_label"]
 
 
 def yolo_set(root: Path, files: dict[str, str], names: str = "names: [red, blue]\n") -> dict[str, Archive]:

@@ -1,111 +1,174 @@
 """Labels of AIHub data set 576: one JSON per pill per photograph."""
 
-import json
+import re
+import unicodedata
 from collections import defaultdict
-from pathlib import PurePosixPath
-from typing import Any
+from dataclasses import dataclass
+from itertools import combinations
 
+from pillsnap.boxes import iou
 from pillsnap.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.sources.aihub_label import AihubLabel, parse_label
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.container import Container
+from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
+
+SAME_PILL = 0.9
+"""IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
+
+_NAME = re.compile(r"K(?:-\d+)+_\d+_\d+_\d+_\d+_\d+_\d+_\d+")
+_ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(slots=True)
+class _Photo:
+    """A photograph's member, and what its file name says."""
+
+    member: str
+    stem: str
+    group: str
+    expected_pills: int
+    numbers: frozenset[str] | None
 
 
 def read_aihub_labels(archive: Archive) -> LabelReading:
     """Read every label of one archive; no photograph is opened, only their names are listed."""
     reading = LabelReading(archive.name)
-    with Container(archive.photos) as photos, Container(archive.labels) as labels:
-        members = _photo_members(photos, reading)
-        for label_member in labels.names():
-            if PurePosixPath(label_member).suffix.lower() == ".json":
-                _read_label(archive, labels, label_member, members, reading)
-    _check_photos(members, reading)
+    photos, labels = reading.open(archive.photos), reading.open(archive.labels)
+    if photos and labels:
+        with photos, labels:
+            listed, refused = _list_photos(photos, reading)
+            for entry in labels.entries():
+                if not _is_label(entry.name, reading):
+                    continue
+                if entry.reason == "name_repeated":
+                    reading.note_entry(entry, "label_member")
+                else:
+                    _read_label(archive, labels, entry.name, listed, refused, reading)
+        _check_photos(listed, reading)
+    elif photos or labels:
+        _note_orphans(photos, labels, reading)
     return reading
 
 
-def _photo_members(photos: Container, reading: LabelReading) -> dict[str, str]:
-    """Photograph members by file name; what is no photograph is noted as skipped."""
-    members = {}
-    for member in photos.names():
-        name = PurePosixPath(member).name
-        if PurePosixPath(name).suffix.lower() != ".png":
+def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _Photo], set[str]]:
+    """Photographs by the key under which labels find them, and keys of those that are refused."""
+    listed: dict[str, _Photo] = {}
+    refused: set[str] = set()
+    for entry in photos.entries():
+        if not _is_photo(entry.name, reading):
             continue
-        reading.photos_read += 1
-        if name.startswith("._"):
-            reading.note("skipped", "apple_double", member=member)
-        elif name.endswith("_index.png"):
-            reading.note("skipped", "index_picture", member=member)
-        elif name in members:
-            reading.note("skipped", "photo_duplicated", member=member, detail=members[name])
+        key = photo_key(entry.name)
+        if entry.reason:
+            reading.note_entry(entry, "member")
+            refused |= {key} if entry.reason != "name_repeated" else set()
+        elif key in listed:
+            reading.note("skipped", "photo_duplicated", member=entry.name, detail=listed[key].member)
         else:
-            members[name] = member
-    return members
+            listed[key] = _photo(entry.name, key)
+    return listed, refused - listed.keys()
+
+
+def _is_photo(name: str, reading: LabelReading) -> bool:
+    """Whether a file is a photograph to look at; side files are noted, other kinds counted."""
+    if name[-4:].lower() != ".png":
+        reading.other_files += 1
+        return False
+    reading.photos_read += 1
+    own = name.rpartition("/")[2]
+    if own.startswith("._"):
+        reading.note("skipped", "apple_double", member=name)
+    elif own.endswith("_index.png"):
+        reading.note("skipped", "index_picture", member=name)
+    else:
+        return True
+    return False
+
+
+def _is_label(name: str, reading: LabelReading) -> bool:
+    if name[-5:].lower() != ".json":
+        reading.other_files += 1
+        return False
+    reading.labels_read += 1
+    if name.rpartition("/")[2].startswith("._"):
+        reading.note("skipped", "apple_double", label_member=name)
+        return False
+    return True
+
+
+def photo_key(name: str) -> str:
+    """A file's own name without its picture ending, in one Unicode form: what labels know a photograph by."""
+    own = name.rpartition("/")[2]
+    if not own.isascii():
+        own = unicodedata.normalize("NFC", own)
+    stem, dot, ending = own.rpartition(".")
+    return stem if dot + ending.lower() in _ENDINGS else own
+
+
+def _photo(member: str, stem: str) -> _Photo:
+    """What a photograph's name says: its drugs, how many pills it shows, and its capture group.
+
+    Photographs of one group must stay on one side of a split: all longitudes of a view, or all of a combination. A
+    name that is not of AIHub's form is a group of its own, shows one pill, and names no drug.
+    """
+    if not _NAME.fullmatch(stem):
+        return _Photo(member, stem, stem, 1, None)
+    parts = stem.split("_")
+    numbers = parts[0].split("-")[1:]
+    # K-code, background, side, light, latitude; the status, longitude and size are left out
+    group = parts[0] if len(numbers) > 1 else "_".join([parts[0], *parts[2:6]])
+    return _Photo(member, stem, group, len(numbers), frozenset(numbers))
 
 
 def _read_label(
-    archive: Archive, labels: Container, label_member: str, members: dict[str, str], reading: LabelReading
+    archive: Archive, labels: Container, name: str, listed: dict[str, _Photo], refused: set[str], reading: LabelReading
 ) -> None:
-    reading.labels_read += 1
-    if PurePosixPath(label_member).name.startswith("._"):
-        reading.note("skipped", "apple_double", label_member=label_member)
+    photo = listed.get(own := photo_key(name.removesuffix(name[-5:])))
+    try:
+        label = parse_label(labels.read(name, limit=MAX_LABEL_BYTES))
+        photo = _photo_of(label, own, listed, refused)
+        reading.pills.append(_pill(archive, photo, name, label))
+    except (LabelError, OSError) as error:
+        known = isinstance(error, LabelError | MemberError)
+        reason, detail = (error.reason, error.detail) if known else ("label_unparsable", str(error)[:200])
+        member = photo.member if photo and reason != "label_without_photo" else ""
+        reading.note("quarantined", reason, member=member, label_member=name, detail=detail)
         return
-    member = members.get(PurePosixPath(label_member).stem + ".png", "")
-    try:
-        image, annotation, repaired = _parse(_read(labels, label_member))
-        member = members.get(str(image.get("file_name") or ""), "")
-        if not member:
-            raise LabelError("label_without_photo", str(image.get("file_name")))
-        reading.pills.append(_pill(archive, member, label_member, image, annotation))
-    except LabelError as error:
-        reading.note("quarantined", error.reason, member=member, label_member=label_member, detail=error.detail)
-        return
-    if repaired:
-        reading.note("repaired", "label_cp949", member=member, label_member=label_member)
+    for reason, detail in label.repairs:
+        reading.note("repaired", reason, member=photo.member, label_member=name, detail=detail)
 
 
-def _read(labels: Container, label_member: str) -> bytes:
-    try:
-        return labels.read(label_member)
-    except OSError as error:
-        raise LabelError("label_unparsable", str(error)[:200]) from error
+def _photo_of(label: AihubLabel, own: str, listed: dict[str, _Photo], refused: set[str]) -> _Photo:
+    """The photograph that a label is about: the one that it names; `own` is the key of the label's own name."""
+    key = photo_key(label.file_name) if label.file_name else own
+    if key != own and key in listed and own in listed:
+        raise LabelError("label_names_other_photo", ascii(label.file_name)[:200])
+    if key in refused:
+        raise LabelError("label_of_quarantined_photo", "")
+    if key not in listed:
+        raise LabelError("label_without_photo", ascii(label.file_name)[1:-1][:200])
+    if not label.file_name:
+        label.repairs.append(("file_name_missing", ""))
+    return listed[key]
 
 
-def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, Any], bool]:
-    """The label's image and annotation objects, and whether it had to be read as cp949."""
-    repaired = False
-    try:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text, repaired = data.decode("cp949"), True
-        label = json.loads(text)
-        image = label["images"][0]
-        annotation = (label.get("annotations") or [{}])[0]
-        if not isinstance(image, dict) or not isinstance(annotation, dict):
-            raise TypeError("images[0] and annotations[0] must be objects")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise LabelError("label_unparsable", f"{type(error).__name__}: {error}"[:200]) from error
-    return image, annotation, repaired
-
-
-def _pill(archive: Archive, member: str, label_member: str, image: Row, annotation: Row) -> Row:
-    x, y, w, h = parse_box(annotation.get("bbox"))
-    k_code = image.get("dl_mapping_code") or image.get("drug_N")
-    width, height = image.get("width"), image.get("height")
-    if not (k_code and isinstance(k_code, str) and isinstance(width, int) and isinstance(height, int)):
-        raise LabelError("label_field_missing", f"dl_mapping_code {k_code!r}, width {width!r}, height {height!r}")
-    stem = PurePosixPath(member).stem
+def _pill(archive: Archive, photo: _Photo, label_member: str, label: AihubLabel) -> Row:
+    x, y, w, h = parse_box(label.annotation.get("bbox"))
+    k_code = label.k_code()
+    if photo.numbers is not None and k_code[2:] not in photo.numbers:
+        raise LabelError("k_code_not_in_name", k_code)
+    width, height = label.size()
     return {
-        "image_id": f"{archive.name}.{stem}",
+        "image_id": f"{archive.name}.{photo.stem}",
         "archive": archive.name,
-        "member": member,
+        "member": photo.member,
         "label_member": label_member,
-        "domain": archive.domain,
+        "domain": archive.domain or ("single" if photo.expected_pills == 1 else "combo"),
         "part": archive.part,
-        "group": capture_group(stem, archive.domain),
+        "group": photo.group,
         "k_code": k_code,
-        "edi_codes": str(image.get("di_edi_code") or ""),
-        "drug_name": str(image.get("dl_name") or ""),
-        "expected_pills": expected_pills(stem),
+        "edi_codes": label.edi_codes(),
+        "drug_name": label.drug_name(),
+        "expected_pills": photo.expected_pills,
         "width": width,
         "height": height,
         "x": x,
@@ -115,48 +178,52 @@ def _pill(archive: Archive, member: str, label_member: str, image: Row, annotati
     }
 
 
-def capture_group(stem: str, domain: str) -> str:
-    """Photographs that must stay on one side of a split: all longitudes of a view, or all of a combination."""
-    parts = stem.split("_")
-    if domain == "combo":
-        return parts[0]
-    # K-code, background, side, light, latitude; the status, longitude and size are left out
-    return "_".join([parts[0], *parts[2:6]])
-
-
-def expected_pills(stem: str) -> int:
-    """How many pills the photograph's name counts: `K-1-2-3_…` has three."""
-    return max(1, stem.split("_")[0].count("-"))
-
-
-def _check_photos(members: dict[str, str], reading: LabelReading) -> None:
+def _check_photos(listed: dict[str, _Photo], reading: LabelReading) -> None:
     """Find boxes shared by two drugs, pills labelled twice and photographs without a usable label."""
     by_member: dict[str, list[Row]] = defaultdict(list)
     for pill in reading.pills:
         by_member[pill["member"]].append(pill)
+    labelled = by_member.keys() | {issue["member"] for issue in reading.issues if issue["label_member"]}
     dropped: set[str] = set()
     for pills in by_member.values():
-        dropped |= _conflicts(pills, reading)
-    reading.pills = [pill for pill in reading.pills if pill["label_member"] not in dropped]
+        if len(pills) > 1:
+            dropped |= _conflicts(pills, reading)
+    if dropped:
+        reading.pills = [pill for pill in reading.pills if pill["label_member"] not in dropped]
     usable = {pill["member"] for pill in reading.pills}
-    labelled = usable | {issue["member"] for issue in reading.issues if issue["label_member"]}
-    for member in members.values():
-        if member not in usable:
-            reason = "photo_without_usable_label" if member in labelled else "photo_without_label"
-            reading.note("quarantined", reason, member=member)
+    for photo in listed.values():
+        if photo.member not in usable:
+            reason = "photo_without_usable_label" if photo.member in labelled else "photo_without_label"
+            reading.note("quarantined", reason, member=photo.member)
 
 
 def _conflicts(pills: list[Row], reading: LabelReading) -> set[str]:
-    """Label members to drop: all of a box that two drugs share, all but the first of a pill labelled twice."""
-    dropped = set()
-    boxes: dict[tuple[float, ...], list[Row]] = defaultdict(list)
-    for pill in pills:
-        boxes[pill["x"], pill["y"], pill["w"], pill["h"]].append(pill)
-    for box, same in boxes.items():
-        shared = len({pill["k_code"] for pill in same}) > 1
-        for pill in same if shared else same[1:]:
-            reason = "bbox_shared" if shared else "label_duplicated"
-            names = {"member": pill["member"], "label_member": pill["label_member"]}
-            reading.note("quarantined", reason, **names, detail=f"{list(box)}")
-            dropped.add(pill["label_member"])
+    """Label members to drop: all of a box that two drugs share, all of a photograph of one pill that has several
+    boxes, all but the first of a pill labelled twice."""
+    found: dict[str, dict[str, str]] = {"bbox_shared": {}, "bbox_ambiguous": {}, "label_duplicated": {}}
+    for first, second in combinations(pills, 2):
+        boxes = [tuple(pill[side] for side in "xywh") for pill in (first, second)]
+        same, names = iou(*boxes) >= SAME_PILL, (first["label_member"], second["label_member"])
+        if same and first["k_code"] == second["k_code"]:
+            found["label_duplicated"][names[1]] = f"{list(boxes[1])} and {list(boxes[0])}"
+        elif same or first["domain"] == "single":
+            reason = "bbox_shared" if same else "bbox_ambiguous"
+            found[reason] |= dict.fromkeys(names, f"{list(boxes[0])} and {list(boxes[1])}")
+    dropped: set[str] = set()
+    for reason, details in found.items():
+        for pill in pills:
+            name = pill["label_member"]
+            if name in details and name not in dropped:
+                dropped.add(name)
+                reading.note("quarantined", reason, member=pill["member"], label_member=name, detail=details[name])
     return dropped
+
+
+def _note_orphans(photos: Container | None, labels: Container | None, reading: LabelReading) -> None:
+    """Of a pair with one archive that cannot be opened, everything in the other one is of no use."""
+    with photos or labels as container:
+        for entry in container.entries():
+            if photos and _is_photo(entry.name, reading):
+                reading.note("quarantined", "archive_pair_unreadable", member=entry.name)
+            elif labels and _is_label(entry.name, reading):
+                reading.note("quarantined", "archive_pair_unreadable", label_member=entry.name)

@@ -21,7 +21,7 @@ class Archive:
         name: ASCII name, unique in the source; it names results and log files.
         photos: path of the zip or folder with the photographs.
         labels: path of the zip or folder with the labels.
-        domain: `single` or `combo`; empty where each photograph's number of labels decides.
+        domain: `single` or `combo`; empty where each photograph decides, by its name (AIHub) or its labels (YOLO).
         part: side of the split that the source itself fixes (`train`, `val`, `test`), empty where
             `plan_stage` divides.
     """
@@ -69,33 +69,48 @@ def _synthetic(source: Source) -> list[Archive]:
     ]
 
 
-_AIHUB_NAME = re.compile(r"^([TV])([SL])[_ ](\d+)[_ ](단일|조합|single|combo)(?:\.zip)?$")
+_AIHUB_NAME = re.compile(r"^([TV])([SL])[_ ](\d+)[_ ](단일|조합|single|combo)(?i:\.zip)?$")
+_COMPETITION_NAME = re.compile(r"^train_(images|annotations)(?i:\.zip)?$")
 _DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": "combo"}
 
 
 def _aihub(source: Source) -> list[Archive]:
     root = _existing_root(source)
-    found: dict[tuple[str, str], dict[str, Path]] = {}
+    found: dict[str, dict[str, Path]] = {}
     for folder, folders, files in os.walk(root):
         for name in sorted(files + folders):
-            match = _AIHUB_NAME.match(unicodedata.normalize("NFC", name))
-            if match:
-                part, side, number, domain = match.groups()
-                found.setdefault((f"{part}S_{number}_{_DOMAINS[domain]}", part), {})[side] = Path(folder) / name
+            if place := _aihub_place(name):
+                archive, side = place
+                found.setdefault(archive, {})[side] = Path(folder) / name
         # sorted: where two folders hold an archive of one name, the same one wins on every file system
-        folders[:] = sorted(name for name in folders if not _AIHUB_NAME.match(unicodedata.normalize("NFC", name)))
+        folders[:] = sorted(name for name in folders if not _aihub_place(name))
     if not found:
         raise SourceError(
             f"source.root = {root}: no AIHub archive below it (TS_1_단일.zip, TL_1_단일.zip, … or folders of these "
-            "names). Set source.root to the folder that holds 1.Training and 2.Validation."
+            "names, or train_images beside train_annotations). Set source.root to the folder that holds 1.Training "
+            "and 2.Validation."
         )
-    return [_aihub_pair(name, part, sides) for (name, part), sides in found.items()]
+    return [_aihub_pair(name, sides) for name, sides in found.items()]
 
 
-def _aihub_pair(name: str, part: str, sides: dict[str, Path]) -> Archive:
+def _aihub_place(name: str) -> tuple[str, str] | None:
+    """Which archive a zip or folder of that name belongs to, and whether it holds its photographs `S` or labels `L`.
+
+    `train_images` and `train_annotations` are those of a derived edition of the data, made for a course.
+    """
+    if match := _AIHUB_NAME.match(unicodedata.normalize("NFC", name)):
+        part, side, number, domain = match.groups()
+        return f"{part}S_{number}_{_DOMAINS[domain]}", side
+    if match := _COMPETITION_NAME.match(name):
+        return "train_images", "S" if match[1] == "images" else "L"
+    return None
+
+
+def _aihub_pair(name: str, sides: dict[str, Path]) -> Archive:
     if set(sides) != {"S", "L"}:
         have, want = ("photographs", "labels") if "S" in sides else ("labels", "photographs")
-        missing = f"{part}{'L' if 'S' in sides else 'S'}{name.removeprefix(f'{part}S')}"
+        pair = name.replace("S_", "L_") if "S" in sides else name
+        missing = "train_annotations" if pair == "train_images" and "S" in sides else pair
         raise SourceError(
             f"{next(iter(sides.values()))}: has {have}, but there is no archive of its {want} ({missing}, zip or "
             "folder) below source.root. Fetch it, or take this one away."
@@ -104,8 +119,8 @@ def _aihub_pair(name: str, part: str, sides: dict[str, Path]) -> Archive:
         name=name,
         photos=sides["S"].as_posix(),
         labels=sides["L"].as_posix(),
-        domain=name.rsplit("_", 1)[1],
-        part="" if part == "T" else "test",
+        domain=name.rsplit("_", 1)[1] if name != "train_images" else "",
+        part="test" if name.startswith("V") else "",
     )
 
 

@@ -1,57 +1,136 @@
-"""A zip or a folder, read the same way."""
+"""A zip or a folder, read the same way. Nothing that an archive says of itself is trusted: names, sizes, links."""
 
+import logging
+import os
+import re
+import stat
+import struct
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
+
+log = logging.getLogger(__name__)
+
+MAX_PHOTO_BYTES = 256 * 2**20
+"""Larger photo files are refused: 150 times an AIHub photograph."""
+MAX_LABEL_BYTES = 2**20
+"""Larger label files are refused: 500 times an AIHub label."""
+
+_UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST_NAME = 180
+"""Bytes of a file's own name: results are named after it, and file systems allow 255."""
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+_EXTRA_ROOM = 64
+"""Bytes read beyond a member for a local header that is longer than the directory says."""
 
 
 class ContainerError(ValueError):
     """An archive that cannot be opened."""
 
 
+class MemberError(OSError):
+    """A file of an archive that is refused; `reason` is one of the quarantine's reasons."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Entry(NamedTuple):
+    """A file's name in its archive, and why it is not read; `reason` is empty where nothing forbids it."""
+
+    name: str
+    reason: str = ""
+    detail: str = ""
+
+
 class Container:
-    """Names and bytes of the files in a zip or below a folder. Links that lead out of a folder are not followed."""
+    """Names and bytes of the files in a zip or below a folder. No link is followed out of a folder."""
 
     def __init__(self, path: str | Path) -> None:
         """Open `path`; raises `ContainerError` where it is neither a readable zip nor a folder."""
         self.path = Path(path)
+        self._infos: dict[str, zipfile.ZipInfo] = {}
         self._zip: zipfile.ZipFile | None = None
-        if self.path.is_dir():
-            return
-        try:
-            self._zip = zipfile.ZipFile(self.path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ContainerError(
-                f"{self.path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
-            ) from error
+        self._entries: dict[str, Entry] | None = None
+        if not self.path.is_dir():
+            self._zip = _opened(self.path)
 
-    def names(self) -> list[str]:
-        """Relative names of all files, sorted."""
-        if self._zip:
-            return sorted(name for name in self._zip.namelist() if not name.endswith("/"))
+    def entries(self) -> list[Entry]:
+        """All files by name, sorted; a name that a zip has twice is listed twice, and read is the first."""
+        found = sorted(self._list_zip(self._zip) if self._zip else self._list_folder(), key=lambda entry: entry.name)
+        self._entries = {entry.name: entry for entry in reversed(found)}
+        return found
+
+    def read(self, name: str, *, limit: int = MAX_PHOTO_BYTES) -> bytes:
+        """Bytes of one file, in memory of at most `limit` and a copy of what is stored.
+
+        Raises:
+            KeyError: there is none of that name.
+            MemberError: it is refused: encrypted, too large, a link that leads out, an unsafe name.
+            OSError: it is damaged or cannot be read.
+        """
+        if self._entries is None:
+            self.entries()
+        entry = self._entries[name]
+        if entry.reason:
+            raise MemberError(entry.reason, entry.detail)
+        return self._read_zipped(self._zip, name, limit) if self._zip else self._read_file(name, limit)
+
+    def _list_zip(self, archive: zipfile.ZipFile) -> Iterator[Entry]:
+        self._infos = {}
+        for info in archive.infolist():
+            name = info.filename
+            if name[-1:] == "/":
+                continue
+            if name in self._infos:
+                yield Entry(name, "name_repeated", "the archive has a file of this name already")
+                continue
+            self._infos[name] = info
+            mode = info.external_attr >> 16
+            if _unsafe(name):
+                yield Entry(name, "name_unsafe", _shown(name))
+            elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                yield Entry(name, "link_outside", "a link or special file in a zip")
+            elif info.flag_bits & 1:
+                yield Entry(name, "encrypted", "the file is encrypted")
+            else:
+                yield Entry(name)
+
+    def _list_folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
-        files = (file for file in self.path.rglob("*") if file.is_file() and file.resolve().is_relative_to(root))
-        return sorted(file.relative_to(self.path).as_posix() for file in files)
+        for folder, folders, files in os.walk(self.path):
+            place = Path(folder)
+            for name in folders:
+                if (place / name).is_symlink():
+                    log.warning("%s: a link to a folder is not followed; put the files themselves there", place / name)
+            for name in files:
+                yield _file_entry(place / name, (place / name).relative_to(self.path).as_posix(), root)
 
-    def read(self, name: str) -> bytes:
-        """Bytes of one file; raises `KeyError` where there is none of that name, `OSError` where it cannot be read."""
-        if self._zip:
-            return self._read_zipped(self._zip, name)
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise KeyError(name)
-        try:
-            return (self.path / name).read_bytes()
-        except FileNotFoundError as error:
-            raise KeyError(name) from error
+    def _read_file(self, name: str, limit: int) -> bytes:
+        with (self.path / name).open("rb") as file:
+            _check_size(os.fstat(file.fileno()).st_size, limit)
+            return file.read(limit)
 
-    @staticmethod
-    def _read_zipped(archive: zipfile.ZipFile, name: str) -> bytes:
+    def _read_zipped(self, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+        info = self._infos[name]
+        _check_size(info.file_size, limit)
         try:
-            return archive.read(name)
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                with archive.open(info) as member:
+                    return member.read(info.file_size)
+            stored = _stored_bytes(archive, info)
+            data = stored if info.compress_type == zipfile.ZIP_STORED else _inflated(stored, info.file_size)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            # damaged, compressed in a way that zipfile does not know, or encrypted
             raise OSError(f"{name}: {error}") from error
+        if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+            raise OSError(f"{name}: its bytes are not those that the archive's directory tells of")
+        return data
 
     def __enter__(self) -> "Container":
         return self
@@ -59,3 +138,67 @@ class Container:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._zip:
             self._zip.close()
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, IndexError) as error:
+        raise ContainerError(
+            f"{path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
+        ) from error
+    files = [info for info in archive.infolist() if not info.is_dir()]
+    if files and all(info.flag_bits & 1 for info in files):
+        archive.close()
+        raise ContainerError(f"{path}: is an encrypted zip. Decrypt it, or fetch one that is not.")
+    return archive
+
+
+def _unsafe(name: str) -> bool:
+    """Whether a name leaves its folder, or cannot name a file on every system."""
+    if name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME:  # nearly all: quick to see
+        plain = name[0] != "/" and ".." not in name and ":" not in name and "\\" not in name
+        return not plain and _UNSAFE.search(name) is not None
+    return _UNSAFE.search(name) is not None or len(os.fsencode(name.rpartition("/")[2])) > _LONGEST_NAME
+
+
+def _shown(name: str) -> str:
+    return ascii(name)[:200]
+
+
+def _file_entry(file: Path, name: str, root: Path) -> Entry:
+    if _unsafe(name):
+        # such a name cannot stand in a UTF-8 table
+        return Entry(name.encode(errors="backslashreplace").decode(), "name_unsafe", _shown(name))
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            target = file.resolve(strict=True)
+            mode = target.stat().st_mode if target.is_relative_to(root) else 0
+    except (OSError, RuntimeError):  # a link to nothing, or in a circle
+        mode = 0
+    return Entry(name) if stat.S_ISREG(mode) else Entry(name, "link_outside", "leads out of the folder, or is no file")
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise MemberError("file_too_large", f"{size} bytes, limit {limit}")
+
+
+def _stored_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member's bytes as they lie in the zip, read at one go; several threads may do so at once."""
+    descriptor, name = archive.fp.fileno(), len(info.orig_filename.encode())
+    wanted = _LOCAL_HEADER.size + name + len(info.extra) + info.compress_size + _EXTRA_ROOM
+    block = os.pread(descriptor, wanted, info.header_offset)
+    if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE:
+        raise zipfile.BadZipFile("there is no file at the place that the archive's directory names")
+    _, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)
+    start = _LOCAL_HEADER.size + name_length + extra_length
+    if start + info.compress_size > wanted:
+        return os.pread(descriptor, info.compress_size, info.header_offset + start)
+    return block[start : start + info.compress_size]
+
+
+def _inflated(stored: bytes, size: int) -> bytes:
+    # one byte more than promised shows a member that goes on beyond it
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, size + 1)

@@ -8,7 +8,7 @@ import yaml
 from pillsnap.labels import LabelError, LabelReading, Row, parse_box
 from pillsnap.pictures import PictureError, photo_size
 from pillsnap.sources.archives import Archive, SourceError
-from pillsnap.sources.container import Container
+from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
 
 log = logging.getLogger(__name__)
 
@@ -24,22 +24,27 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
     """
     names = class_names(Path(archive.photos).parents[1] / "data.yaml")
     reading = LabelReading(archive.name)
-    with Container(archive.labels) as labels:
-        label_of = {_place(name): name for name in labels.names() if name.endswith(".txt")}
-        for member in Container(archive.photos).names():
-            if PurePosixPath(member).suffix.lower() not in PHOTO_SUFFIXES:
+    with Container(archive.photos) as photos, Container(archive.labels) as labels:
+        reading.archives_read = 2
+        label_of = {_place(entry.name): entry for entry in labels.entries() if entry.name.endswith(".txt")}
+        reading.other_files = len(labels.entries()) - len(label_of)
+        for entry in photos.entries():
+            if PurePosixPath(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
+                reading.other_files += 1
                 continue
             reading.photos_read += 1
-            label_member = label_of.pop(_place(member), None)
-            if PurePosixPath(member).name.startswith("._"):
-                reading.note("skipped", "apple_double", member=member)
-            elif label_member is None:
-                reading.note("quarantined", "photo_without_label", member=member)
+            place = _place(entry.name)
+            if PurePosixPath(entry.name).name.startswith("._"):
+                reading.note("skipped", "apple_double", member=entry.name)
+            elif entry.reason:
+                reading.note_entry(entry, "member")
+            elif place not in label_of:
+                reading.note("quarantined", "photo_without_label", member=entry.name)
             else:
-                _read_photo(archive, member, label_member, labels.read(label_member), names, reading)
-        for label_member in label_of.values():
+                _read_photo(archive, entry.name, label_of.pop(place).name, labels, names, reading)
+        for label in label_of.values():
             reading.labels_read += 1
-            reading.note("quarantined", "label_without_photo", label_member=label_member)
+            reading.note("quarantined", label.reason or "label_without_photo", label_member=label.name)
     return reading
 
 
@@ -68,8 +73,16 @@ def _place(member: str) -> str:
 
 
 def _read_photo(
-    archive: Archive, member: str, label_member: str, data: bytes, names: list[str], reading: LabelReading
+    archive: Archive, member: str, label_member: str, labels: Container, names: list[str], reading: LabelReading
 ) -> None:
+    try:
+        data = labels.read(label_member, limit=MAX_LABEL_BYTES)
+    except OSError as error:
+        reading.labels_read += 1
+        reason = error.reason if isinstance(error, MemberError) else "label_unparsable"
+        reading.note("quarantined", reason, member=member, label_member=label_member, detail=str(error)[:200])
+        reading.note("quarantined", "photo_without_usable_label", member=member)
+        return
     lines = [line for line in data.decode("utf-8", errors="replace").splitlines() if line.strip()]
     size = _size(Path(archive.photos) / member)
     pills = []

@@ -1,0 +1,131 @@
+"""One label of AIHub data set 576: bytes of a JSON file to the facts that the pipeline uses."""
+
+import codecs
+import json
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from pillsnap.labels import LabelError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_K_CODE = re.compile(r"K-\d{6}")
+_EDI_CODE = re.compile(r"[A-Za-z0-9]+")
+_NO_CODE = {"none", "null", "nan", "na"}
+_LARGEST_SIDE = 10**6
+
+
+@dataclass(slots=True)
+class AihubLabel:
+    """A parsed label.
+
+    Attributes:
+        image, annotation: its `images[0]` and `annotations[0]`; the annotation is empty where there is none.
+        repairs: (reason, detail) of what was put right.
+    """
+
+    image: dict[str, Any]
+    annotation: dict[str, Any]
+    repairs: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def file_name(self) -> str:
+        """The photograph's file name; empty where the label has none."""
+        name = self.image.get("file_name")
+        return name if isinstance(name, str) else ""
+
+    def size(self) -> tuple[int, int]:
+        """Width and height, 0 and 0 where the label does not say them; the decode has the last word on both."""
+        width, height = self.image.get("width"), self.image.get("height")
+        known = all(type(side) is int and 0 < side < _LARGEST_SIDE for side in (width, height))
+        return (width, height) if known else (0, 0)
+
+    def k_code(self) -> str:
+        """The drug's K-code; raises `LabelError` where there is none that can be read."""
+        code = self.image.get("dl_mapping_code") or self.image.get("drug_N")
+        if not isinstance(code, str):
+            raise LabelError("label_field_missing", f"dl_mapping_code {code!r}"[:200])
+        if _K_CODE.fullmatch(code):
+            return code
+        mended = code.strip().upper()
+        if not _K_CODE.fullmatch(mended):
+            raise LabelError("k_code_malformed", ascii(code)[:200])
+        self.repairs.append(("k_code_normalised", f"{code!r} to {mended}"))
+        return mended
+
+    def edi_codes(self) -> str:
+        """EDI codes separated by commas; empty where the label has none."""
+        value = self.image.get("di_edi_code")
+        given = ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+        codes, dropped = _edi_codes(given)
+        if dropped:
+            self.repairs.append(("edi_code_dropped", ascii(dropped)[:200]))
+        return codes
+
+    def drug_name(self) -> str:
+        """The drug's name; empty where the label has none."""
+        given = self.image.get("dl_name")
+        given = "" if given is None else str(given)
+        name = _clean(given)
+        if name != given:
+            self.repairs.append(("text_cleaned", ascii(given)[:200]))
+        return name
+
+
+def parse_label(data: bytes) -> AihubLabel:
+    """Parse a label file.
+
+    Raises:
+        LabelError: `label_unparsable`, or `label_of_several_pills` where it holds more than one image or annotation.
+    """
+    try:
+        value, repairs = orjson.loads(data), []
+    except orjson.JSONDecodeError:
+        value, repairs = _parse_slowly(data)
+    try:
+        images, annotations = value["images"], value.get("annotations") or [{}]
+        image, annotation = images[0], annotations[0]
+        several = len(images) > 1 or len(annotations) > 1
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise LabelError("label_unparsable", f"{type(error).__name__}: {error}"[:200]) from error
+    if not isinstance(image, dict) or not isinstance(annotation, dict):
+        raise LabelError("label_unparsable", "images[0] and annotations[0] must be objects")
+    if several:
+        raise LabelError("label_of_several_pills", f"{len(images)} images, {len(annotations)} annotations")
+    if annotation.get("iscrowd") not in (0, 1, None):
+        repairs.append(("iscrowd_ignored", repr(annotation["iscrowd"])[:200]))
+    return AihubLabel(image, annotation, repairs)
+
+
+def _parse_slowly(data: bytes) -> tuple[Any, list[tuple[str, str]]]:
+    """Parse what is no strict JSON in UTF-8: other encodings, NaN, escapes of half a character."""
+    repairs = []
+    try:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = data.decode("utf-16")
+            repairs.append(("label_utf16", ""))
+        else:
+            try:
+                text = data.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                text = data.decode("cp949")
+                repairs.append(("label_cp949", ""))
+        return json.loads(text), repairs
+    except (ValueError, RecursionError) as error:
+        raise LabelError("label_unparsable", ascii(f"{type(error).__name__}: {error}")[1:-1][:200]) from error
+
+
+@lru_cache(4096)  # a drug's labels all say the same
+def _edi_codes(given: str) -> tuple[str, list[str]]:
+    """The codes that are some, joined again, and what is none."""
+    parts = [part.strip() for part in given.split(",") if part.strip()]
+    good = [part for part in parts if _EDI_CODE.fullmatch(part) and part.lower() not in _NO_CODE]
+    return ",".join(good), [part for part in parts if part not in good]
+
+
+@lru_cache(4096)
+def _clean(text: str) -> str:
+    return _CONTROL.sub(" ", text).strip() if _CONTROL.search(text) else text
