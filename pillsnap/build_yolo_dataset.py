@@ -9,7 +9,7 @@ import yaml
 
 from pillsnap.config import Yolo
 from pillsnap.files import read_from_shard, replacing_folder
-from pillsnap.plan_stage import hash_order
+from pillsnap.hash_order import hash_order
 from pillsnap.tables import MANIFEST, PHOTOS, read_table
 
 log = logging.getLogger(__name__)

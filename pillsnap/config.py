@@ -98,6 +98,13 @@ class Plan(Section):
     combo_fraction: Fraction = Field(
         0.3, description="Share of the photo budget for combos, as far as there are so many"
     )
+    shared_groups: Literal["hold_out", "keep"] = Field(
+        "hold_out",
+        description=(
+            "A capture group that the source's own parts have on two sides: `hold_out` leaves its training (and "
+            "validation) photographs out, `keep` uses them all, and the audit counts the leak"
+        ),
+    )
 
 
 class Prepare(Section):
@@ -130,6 +137,15 @@ class Manifest(Section):
         description=(
             "The run stops when a larger share of the photographs is quarantined: of all by the index, or of the "
             "stage's own from the decode on"
+        ),
+    )
+    near_duplicate_bits: int = Field(
+        10,
+        ge=0,
+        le=40,
+        description=(
+            "Photographs on two sides of the split whose perceptual hashes (256 bits) differ in at most so many bits are "
+            "counted and listed as near-duplicates"
         ),
     )
 

@@ -33,6 +33,7 @@ rule plan_stage:
         code=code_of("plan_stage"),
     output:
         plan="<results>/{stage}/plan.parquet",
+        issues="<results>/{stage}/plan.issues.parquet",
         summary="<results>/{stage}/plan.json",
     log:
         "<logs>/{stage}/plan_stage.log",
@@ -74,6 +75,7 @@ rule build_manifest:
     """Join plan and prepared archives into the manifest, the quarantine and the class list."""
     input:
         plan="<results>/{stage}/plan.parquet",
+        plan_issues="<results>/{stage}/plan.issues.parquet",
         plan_summary="<results>/{stage}/plan.json",
         counts=expand("<results>/index/{archive}.counts.json", archive=ARCHIVES),
         issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
@@ -84,6 +86,7 @@ rule build_manifest:
         val="<results>/{stage}/manifest/val.csv",
         test="<results>/{stage}/manifest/test.csv",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
+        near_duplicates="<results>/{stage}/manifest/near_duplicates.csv",
         classes="<results>/{stage}/manifest/classes.json",
         summary="<results>/{stage}/manifest/summary.json",
     log:
@@ -94,6 +97,7 @@ rule build_manifest:
         "../envs/pillsnap.yaml"
     params:
         settings=CONFIG.manifest.model_dump(),
+        shared_groups=CONFIG.plan.shared_groups,
     script:
         "../scripts/build_manifest.py"
 

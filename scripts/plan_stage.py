@@ -11,6 +11,7 @@ with job_log(snakemake.log[0]):
     plan_stage(
         pills=[Path(path) for path in snakemake.input.pills],
         plan=Path(snakemake.output.plan),
+        issues=Path(snakemake.output.issues),
         summary=Path(snakemake.output.summary),
         stage=Stage(**snakemake.params.stage),
         settings=Plan(**snakemake.params.settings),

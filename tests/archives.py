@@ -189,6 +189,7 @@ def prepare_source(
     plan_stage(
         pills=[folder / f"{name}.parquet" for name in run.archives],
         plan=run.plan,
+        issues=folder / "plan.issues.parquet",
         summary=folder / "plan.json",
         stage=Stage(images=images, classes=100),
         settings=Plan(),
