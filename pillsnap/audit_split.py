@@ -52,7 +52,8 @@ def audit_split(photos: pd.DataFrame, max_distance: int) -> tuple[dict[str, Any]
 
 def _on_two_sides(photos: pd.DataFrame, column: str) -> int:
     """Values of a column that occur on more than one side."""
-    return int(photos.drop_duplicates([column, "split"])[column].duplicated().sum())
+    values = photos.drop_duplicates([column, "split"])[column]
+    return int(values[values.duplicated()].nunique())
 
 
 def _near(photos: pd.DataFrame, first: str, second: str, max_distance: int) -> pd.DataFrame:

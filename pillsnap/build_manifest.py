@@ -114,10 +114,11 @@ def _fully_labelled(kept: pd.DataFrame) -> pd.Series:
 
 def _without_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop drugs that lost their last training pill; their rows go into the quarantine."""
-    trained = set(kept.loc[kept["split"] == "train", "k_code"])
-    lost = kept[~kept["k_code"].isin(trained)]
-    left = kept.drop(lost.index)
-    empty = lost[~lost["image_id"].isin(left["image_id"])].drop_duplicates("image_id")
+    trained = kept.loc[kept["split"] == "train", "k_code"].unique()
+    untrained = ~kept["k_code"].isin(trained)
+    lost, left = kept[untrained], kept[~untrained]
+    beside = set(lost["image_id"]).intersection(left["image_id"]) if len(lost) else set()
+    empty = lost[~lost["image_id"].isin(beside)].drop_duplicates("image_id")
     pills = lost.assign(reason="class_without_training_pill", detail=lost["k_code"])
     photos = empty.assign(label_member="", reason="photo_without_usable_label", detail="")
     rows = pd.concat([pills, photos]).assign(outcome="quarantined")[list(ISSUES.columns)]

@@ -144,8 +144,8 @@ class Manifest(Section):
         ge=0,
         le=40,
         description=(
-            "Photographs on two sides of the split whose perceptual hashes (256 bits) differ in at most so many bits are "
-            "counted and listed as near-duplicates"
+            "Photographs on two sides of the split whose perceptual hashes (256 bits) differ in at most so many bits "
+            "are counted and listed as near-duplicates"
         ),
     )
 

@@ -20,7 +20,7 @@ def set_aside_identical(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]
     Returns:
         the rows that stay, and issues of the others: one a photograph and one a label.
     """
-    photos = kept.groupby("image_id", sort=False).agg({name: "first" for name in ("sha256", "split")}).reset_index()
+    photos = kept.groupby("image_id", sort=False).agg(dict.fromkeys(("sha256", "split"), "first")).reset_index()
     copies = photos[photos.duplicated("sha256", keep=False)]
     reasons: dict[str, str] = {}
     if len(copies):

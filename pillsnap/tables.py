@@ -126,7 +126,7 @@ NEAR_DUPLICATES = _schema(
     second_split=_text(checks=_SPLIT),
     distance=_whole(checks=pa.Check.ge(0)),
 )
-"""Photographs on two sides of the split that look alike: image_ids, and bits in which their perceptual hashes differ."""
+"""Photographs on two sides of the split that look alike: image_ids, and in how many bits their hashes differ."""
 
 CROPS = _schema(
     pill_id=_text(),

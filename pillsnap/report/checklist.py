@@ -20,7 +20,7 @@ def _before(inputs: Inputs) -> list[Statement]:
     balances = [account(kind, manifest[kind]) for kind in ("photos", "labels")]
     share = quarantined_share(manifest)
     limit = inputs.config["manifest"]["max_quarantined_fraction"]
-    leaks = manifest["groups_on_two_sides"]
+    leaks = manifest["audit"]["groups_on_two_sides"]
     trained = manifest["splits"]["train"]["classes"]
     within = used["images"] <= asked["images"] and used["classes"] <= asked["classes"]
     return [
