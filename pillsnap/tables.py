@@ -10,6 +10,9 @@ import pandera.pandas as pa
 from pillsnap.files import replacing
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 
+ROW_GROUP = 10_000
+"""Rows that a Parquet file keeps together: a reader of some rows of a sorted table skips all other groups."""
+
 
 class TableError(ValueError):
     """A table that breaks its schema; the message lists the failures."""
@@ -71,12 +74,14 @@ ISSUES = _schema(
 PHOTOS = _schema(
     image_id=_text(unique=True),
     sha256=_text(checks=pa.Check.str_length(64, 64)),
+    phash=_text(checks=pa.Check.str_length(64, 64)),
     width=_whole(checks=pa.Check.ge(1)),
     height=_whole(checks=pa.Check.ge(1)),
     offset=_whole(),
     length=_whole(),
 )
-"""Prepared photographs: native size, hash of the raw file, place of the stored JPEG in `photos.bin`."""
+"""Prepared photographs: hash of the raw file, perceptual hash of the picture (256 bits in hexadecimal), native size,
+place of the stored JPEG in `photos.bin`."""
 
 CONTEXTS = _schema(
     image_id=_text(),
@@ -152,13 +157,13 @@ def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchem
         if Path(path).suffix == ".csv":
             checked.to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
         else:
-            checked.to_parquet(temporary, index=False)
+            checked.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
 
 
-def read_table(path: str | Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read and check a table that `write_table` wrote."""
+def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tuple] | None = None) -> pd.DataFrame:
+    """Read and check a table that `write_table` wrote; `filters` are pyarrow's and choose rows of a Parquet file."""
     if Path(path).suffix == ".csv":
         table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False)
     else:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, filters=filters)
     return check_table(table, schema, path)
