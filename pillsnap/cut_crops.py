@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pillsnap.boxes import cut_crop, iou_matrix, match_boxes
 from pillsnap.config import Crops
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.pictures import decode_jpeg, encode_jpeg
+from pillsnap.progress import progress
 from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, PHOTOS, make_table, read_table, write_table
 from pillsnap.train_detector import keep_threads, prepare_ultralytics
 
@@ -79,7 +79,8 @@ def cut_crops(
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
             with ShardWriter(folder / f"{split}.bin") as shard:
-                for photo in tqdm(_photos(pills, prepared, find), desc=split, unit="photo", disable=None):
+                photos = _photos(pills, prepared, find)
+                for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
                     rows += _cut(photo, split, shard, settings)
         table = make_table(rows, CROPS)
         write_table(table, folder / "index.parquet", CROPS)

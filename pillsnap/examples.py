@@ -55,7 +55,7 @@ def write_examples(
             captions, facts = _describe(result, snap, min_iou)
             name = f"samples/{number:02d}.jpg"
             drawn = draw_boxes(pictures[result.image_id], captions)
-            (folder / name).write_bytes(encode_jpeg(shrink(drawn, 640), 85))
+            (folder / name).write_bytes(encode_jpeg(shrink([drawn], 640), 85))
             index["samples"].append({"file": name, **facts})
         for name, (image_id, box) in crops.items():
             (folder / name).write_bytes(encode_jpeg(snap.cut(pictures[image_id], [box])[0], 90))

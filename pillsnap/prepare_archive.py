@@ -1,7 +1,10 @@
 """The one decode: a stage's photographs of one archive become small JPEGs, with every check on the way."""
 
 import hashlib
+import itertools
 import logging
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,25 +13,29 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pillsnap.boxes import context_window
 from pillsnap.config import Prepare
 from pillsnap.files import ShardWriter, replacing_folder
 from pillsnap.labels import LabelError, LabelReading, fit_box
-from pillsnap.pictures import PictureError, decode_photo, encode_jpeg, shrink
+from pillsnap.pictures import PictureError, decode_photo, encode_jpeg, perceptual_hash, pyramid, shrink
+from pillsnap.progress import progress
 from pillsnap.sources import Archive
-from pillsnap.sources.container import Container
+from pillsnap.sources.container import Container, MemberError
 from pillsnap.tables import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
 
 log = logging.getLogger(__name__)
 
+Pills = list[Any]
+"""The plan's rows of one photograph, as named tuples."""
+
 
 @dataclass(frozen=True)
 class PreparedPhoto:
-    """What one decode gives: hash and size of the raw file, the stored JPEG, one context crop a good label."""
+    """What one decode gives: hashes and size of the photograph, the stored JPEG, one context crop a good label."""
 
     sha256: str
+    phash: str
     width: int
     height: int
     jpeg: bytes
@@ -40,41 +47,58 @@ def prepare_archive(*, archive: Archive, plan: Path, prepared: Path, settings: P
     """Decode the planned photographs of one archive.
 
     Args:
-        archive: where the raw photographs lie; they are read in place.
+        archive: where the raw photographs lie; they are read in place, and not opened where none is planned.
         plan: the stage's plan, schema `PLAN`.
         prepared: folder, written whole: `photos.bin` with `photos.parquet`, `crops.bin` with
             `crops.parquet`, and `issues.parquet`. Test photographs are stored at native size and without
             context crops, since only `run_benchmark` reads them.
         settings: sizes and qualities.
-        threads: decoding threads; memory holds a few photographs a thread, whatever the archive's size.
+        threads: decoding threads beside the one that reads and writes. Memory holds three raw photographs and one
+            decoded a thread, whatever the archive's size. The PNG decoder holds Python's lock, so that cores are used
+            by jobs side by side, not by threads.
 
     Raises:
         ContainerError: the archive cannot be opened.
     """
     cv2.setNumThreads(1)
-    table = read_table(plan, PLAN)
-    photos = list(table[table["archive"] == archive.name].groupby("image_id", sort=True))
+    planned = read_table(plan, PLAN, filters=[("archive", "==", archive.name)])
+    total = planned["image_id"].nunique()
     notes = LabelReading(archive.name)
     rows: dict[str, list[dict[str, Any]]] = {"photos": [], "contexts": []}
     with (
         replacing_folder(prepared) as folder,
-        Container(archive.photos) as container,
         ShardWriter(folder / "photos.bin") as photo_shard,
         ShardWriter(folder / "crops.bin") as crop_shard,
-        ThreadPoolExecutor(threads) as pool,
     ):
-        for window in tqdm(list(_windows(photos, 8 * threads)), desc=archive.name, unit="batch", disable=None):
-            raw = [(_read(container, pills["member"].iloc[0]), pills) for _, pills in window]
-            for (image_id, pills), result in zip(window, pool.map(lambda job: _try(*job, settings), raw), strict=True):
-                _store(str(image_id), pills, result, photo_shard, crop_shard, rows, notes)
+        results = _results(archive, planned, settings, threads) if total else iter(())
+        for pills, result in progress(results, total=total, title=archive.name):
+            _store(pills, result, photo_shard, crop_shard, rows, notes)
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
         write_table(make_table(rows["contexts"], CONTEXTS), folder / "crops.parquet", CONTEXTS)
         write_table(make_table(notes.issues, ISSUES), folder / "issues.parquet", ISSUES)
     log.info("%s: %d photos prepared, %d issues", archive.name, len(rows["photos"]), len(notes.issues))
 
 
-def _windows(items: list[Any], size: int) -> list[list[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+def _results(
+    archive: Archive, planned: pd.DataFrame, settings: Prepare, threads: int
+) -> Iterator[tuple[Pills, PreparedPhoto | PictureError]]:
+    """Photographs in the order of their image_id; the next are read while the threads are at work."""
+    with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
+        running: deque = deque()
+        for pills in _by_photo(planned):
+            raw = _read(container, pills[0].member)
+            running.append((pills, pool.submit(_try, raw, pills, settings)))
+            if len(running) > 2 * threads:
+                done, future = running.popleft()
+                yield done, future.result()
+        for done, future in running:
+            yield done, future.result()
+
+
+def _by_photo(planned: pd.DataFrame) -> Iterator[Pills]:
+    ordered = planned.sort_values("image_id", kind="stable")
+    for _, pills in itertools.groupby(ordered.itertuples(index=False), key=lambda pill: pill.image_id):
+        yield list(pills)
 
 
 def _read(container: Container, member: str) -> bytes | PictureError:
@@ -82,11 +106,13 @@ def _read(container: Container, member: str) -> bytes | PictureError:
         return container.read(member)
     except KeyError:
         return PictureError("photo_missing", member)
+    except MemberError as error:
+        return PictureError(error.reason, error.detail)
     except OSError as error:
         return PictureError("photo_truncated", str(error)[:200])
 
 
-def _try(raw: bytes | PictureError, pills: pd.DataFrame, settings: Prepare) -> PreparedPhoto | PictureError:
+def _try(raw: bytes | PictureError, pills: Pills, settings: Prepare) -> PreparedPhoto | PictureError:
     if isinstance(raw, PictureError):
         return raw
     try:
@@ -95,17 +121,19 @@ def _try(raw: bytes | PictureError, pills: pd.DataFrame, settings: Prepare) -> P
         return error
 
 
-def prepare_photo(raw: bytes, pills: pd.DataFrame, settings: Prepare) -> PreparedPhoto:
+def prepare_photo(raw: bytes, pills: Pills, settings: Prepare) -> PreparedPhoto:
     """Decode and check one raw photograph and cut its context crops; raises `PictureError`."""
     picture = decode_photo(raw)
     height, width = picture.shape[:2]
-    test = pills["split"].iloc[0] == "test"
+    levels = pyramid(picture)
+    test = pills[0].split == "test"
     if test:
         stored = encode_jpeg(picture, settings.crop_quality)
     else:
-        stored = encode_jpeg(shrink(picture, settings.photo_size), settings.photo_quality)
-    done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), width, height, stored)
-    for pill in pills.itertuples():
+        # only the detector sees these, and it looks for shapes
+        stored = encode_jpeg(shrink(levels, settings.photo_size), settings.photo_quality, full_colour=False)
+    done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
+    for pill in pills:
         try:
             box = fit_box((pill.x, pill.y, pill.w, pill.h), width, height)
         except LabelError as error:
@@ -130,19 +158,18 @@ def _context(
 
 
 def _store(
-    image_id: str,
-    pills: pd.DataFrame,
+    pills: Pills,
     result: PreparedPhoto | PictureError,
     photo_shard: ShardWriter,
     crop_shard: ShardWriter,
     rows: dict[str, list[dict[str, Any]]],
     notes: LabelReading,
 ) -> None:
-    member = pills["member"].iloc[0]
+    image_id, member = pills[0].image_id, pills[0].member
     if isinstance(result, PictureError):
         notes.note("quarantined", result.reason, member=member, detail=result.detail)
-        for label_member in pills["label_member"]:
-            notes.note("quarantined", "label_of_quarantined_photo", member=member, label_member=label_member)
+        for pill in pills:
+            notes.note("quarantined", "label_of_quarantined_photo", member=member, label_member=pill.label_member)
         return
     for outcome, reason, label_member, detail in result.issues:
         notes.note(outcome, reason, member=member, label_member=label_member, detail=detail)
@@ -154,6 +181,7 @@ def _store(
         {
             "image_id": image_id,
             "sha256": result.sha256,
+            "phash": result.phash,
             "width": result.width,
             "height": result.height,
             "offset": offset,

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pillsnap.accuracy import (
     PhotoResult,
@@ -24,6 +23,7 @@ from pillsnap.hardware import memory
 from pillsnap.identify import Mode, PillSnap
 from pillsnap.latency import measure_latency
 from pillsnap.pictures import decode_photo
+from pillsnap.progress import progress
 from pillsnap.provenance import describe_device, git_commit, package_versions
 from pillsnap.stored_photos import stored_photos
 from pillsnap.tables import MANIFEST, read_table
@@ -70,8 +70,8 @@ def run_benchmark(
     pills = read_table(manifest, MANIFEST)
     results = [
         _measure(snap, data, rows)
-        for data, rows in tqdm(
-            stored_photos(pills, prepared), total=pills["image_id"].nunique(), unit="photo", disable=None
+        for data, rows in progress(
+            stored_photos(pills, prepared), total=pills["image_id"].nunique(), title="test photographs"
         )
     ]
     figures = _figures(results, min_iou)

@@ -12,6 +12,9 @@ from pyarrow import parquet
 from pillsnap.files import replacing
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 
+ROW_GROUP = 10_000
+"""Rows that a Parquet file keeps together: a reader of some rows of a sorted table skips all other groups."""
+
 
 class TableError(ValueError):
     """A table that breaks its schema; the message lists the failures."""
@@ -80,7 +83,8 @@ PHOTOS = _schema(
     offset=_whole(),
     length=_whole(),
 )
-"""Prepared photographs: native size, hash of the raw file, place of the stored JPEG in `photos.bin`."""
+"""Prepared photographs: hash of the raw file, perceptual hash of the picture (256 bits in hexadecimal), native size,
+place of the stored JPEG in `photos.bin`."""
 
 CONTEXTS = _schema(
     image_id=_text(),
@@ -165,7 +169,7 @@ def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchem
         if Path(path).suffix == ".csv":
             checked.to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
         else:
-            checked.to_parquet(temporary, index=False)
+            checked.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
 
 
 def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tuple] | None = None) -> pd.DataFrame:

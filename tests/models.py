@@ -98,7 +98,7 @@ def _store_photo(split: str, number: int, shard: ShardWriter) -> tuple[list[dict
     data = encode_jpeg(picture, 95)
     digest = hashlib.sha256(data).hexdigest()
     offset, length = shard.add(data)
-    facts = {"image_id": image_id, "sha256": digest, "width": WIDTH, "height": HEIGHT}
+    facts = {"image_id": image_id, "sha256": digest, "phash": digest, "width": WIDTH, "height": HEIGHT}
     rows = [
         facts
         | {"archive": "TS_1", "member": f"{image_id}.png", "label_member": f"{image_id}/{place}.json"}

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -16,10 +18,10 @@ from PIL import Image
 from pillsnap.boxes import cut_crop
 from pillsnap.config import Prepare
 from pillsnap.files import read_from_shard, sha256_of
-from pillsnap.pictures import decode_jpeg, decode_photo
+from pillsnap.pictures import decode_jpeg, decode_photo, perceptual_hash, pyramid
 from pillsnap.prepare_archive import prepare_archive
 from pillsnap.sources.container import ContainerError
-from pillsnap.tables import CONTEXTS, ISSUES, PHOTOS, PLAN, read_table
+from pillsnap.tables import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
 
 SETTINGS = Prepare(photo_size=64)
 K_CODE, VIEW = "K-000001", "0_0_0_75_000"
@@ -140,6 +142,57 @@ def test_an_archive_that_is_gone_leaves_nothing_behind(run, tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_archive_without_a_planned_photo_is_not_opened(run, tmp_path) -> None:
+    (tmp_path / "TS_9.zip").write_bytes(b"no zip at all")
+    other = type(run.archives["TS_1_single"])("TS_9", str(tmp_path / "TS_9.zip"), "", "single", "")
+    prepare_archive(archive=other, plan=run.plan, prepared=tmp_path / "out", settings=SETTINGS, threads=1)
+    for name, schema in (("photos", PHOTOS), ("crops", CONTEXTS), ("issues", ISSUES)):
+        assert read_table(tmp_path / f"out/{name}.parquet", schema).empty
+    assert (tmp_path / "out/photos.bin").stat().st_size == 0
+
+
+def peak_memory(folder: Path, photos: int) -> int:
+    """Bytes that a process needs at most to prepare an archive of so many photographs of 9 megabytes in pixels."""
+    data = photo_png(width=1500, height=2000)
+    with zipfile.ZipFile(folder / f"{photos}.zip", "w") as archive:
+        for number in range(photos):
+            archive.writestr(f"{number}.png", data)
+    texts = dict.fromkeys(["part", "group", "edi_codes", "drug_name"], "")
+    same = {"archive": "TS_1", "domain": "single", "k_code": "K-000001", "split": "train", "expected_pills": 1}
+    same |= texts | {"width": 1500, "height": 2000} | dict(zip("xywh", BOXES[0], strict=True))
+    rows = [
+        same | {"image_id": f"{number:04d}", "member": f"{number}.png", "label_member": f"{number}.json"}
+        for number in range(photos)
+    ]
+    write_table(make_table(rows, PLAN), folder / f"{photos}.parquet", PLAN)
+    code = (
+        "import sys; from pathlib import Path; from pillsnap.config import Prepare;"
+        "from pillsnap.sources import Archive; from pillsnap.prepare_archive import prepare_archive;"
+        "name = sys.argv[1];"
+        "archive = Archive('TS_1', name + '.zip', '', 'single', '');"
+        "paths = {'plan': Path(name + '.parquet'), 'prepared': Path(name + '.out')};"
+        "prepare_archive(archive=archive, **paths, settings=Prepare(), threads=1);"
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    command = [sys.executable, "-c", code, str(folder / str(photos))]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(shown.split()[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+def test_memory_does_not_grow_with_the_archive(tmp_path) -> None:
+    few, many = peak_memory(tmp_path, 15), peak_memory(tmp_path, 60)
+    assert many - few < 20e6 < 45 * 9e6
+
+
+def test_the_plan_is_read_for_one_archive_only(run, monkeypatch, tmp_path) -> None:
+    checked = []
+    monkeypatch.setattr("pillsnap.tables.check_table", lambda table, *_: checked.append(table) or table)
+    table = read_table(run.plan, PLAN, filters=[("archive", "==", "TS_1_combo")])
+    assert set(table["archive"]) == {"TS_1_combo"}
+    assert len(checked[0]) == len(table) < len(read_table(run.plan, PLAN))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_any_number_of_threads_gives_the_same_bytes(run, tmp_path, threads) -> None:
     again = prepared_alone(run, tmp_path / "out", threads=threads)
@@ -178,6 +231,7 @@ def test_photos_are_stored_small_for_training_and_native_for_the_test(raw, run, 
     for row in photos.itertuples():
         data = by_id[row.image_id]
         assert row.sha256 == hashlib.sha256(data).hexdigest()
+        assert row.phash == perceptual_hash(pyramid(decode_photo(data)))
         picture = stored(run, archive, "photos.bin", row)
         assert picture.shape[:2] == ((HEIGHT, WIDTH) if native else (64, 48))
         original = Image.open(io.BytesIO(data)).resize(picture.shape[1::-1], Image.Resampling.BOX)

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from pillsnap.boxes import iou
 from pillsnap.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.progress import progress
 from pillsnap.sources.aihub_label import AihubLabel, parse_label
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
@@ -37,7 +38,8 @@ def read_aihub_labels(archive: Archive) -> LabelReading:
     if photos and labels:
         with photos, labels:
             listed, refused = _list_photos(photos, reading)
-            for entry in labels.entries():
+            entries = labels.entries()
+            for entry in progress(entries, total=len(entries), title=archive.name, unit="labels"):
                 if not _is_label(entry.name, reading):
                     continue
                 if entry.reason == "name_repeated":

@@ -7,6 +7,7 @@ import yaml
 
 from pillsnap.labels import LabelError, LabelReading, Row, parse_box
 from pillsnap.pictures import PictureError, photo_size
+from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
 
@@ -28,7 +29,8 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
         reading.archives_read = 2
         label_of = {_place(entry.name): entry for entry in labels.entries() if entry.name.endswith(".txt")}
         reading.other_files = len(labels.entries()) - len(label_of)
-        for entry in photos.entries():
+        entries = photos.entries()
+        for entry in progress(entries, total=len(entries), title=archive.name):
             if PurePosixPath(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
                 reading.other_files += 1
                 continue

@@ -11,9 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from pillsnap.files import replacing
+from pillsnap.progress import progress
 from pillsnap.synthetic.catalogue import Drug, key_rng, make_catalogue
 from pillsnap.synthetic.defects import SHARED_GROUP, TEST_ONLY, Member, plant_defects
 from pillsnap.synthetic.scene import HEIGHT, WIDTH, Shot, render_photo
@@ -126,7 +126,8 @@ def make_synthetic_archive(
     members = plant_defects(members, defects, rng, spared) if training else members
     with replacing(photos_zip) as photos_file, replacing(labels_zip) as labels_file, replacing(planted_csv) as listing:
         with zipfile.ZipFile(photos_file, "w") as photo_zip, zipfile.ZipFile(labels_file, "w") as label_zip:
-            for member in tqdm(sorted(members, key=lambda m: m.name), desc=archive.stem, unit="photo", disable=None):
+            ordered = sorted(members, key=lambda m: m.name)
+            for member in progress(ordered, total=len(ordered), title=archive.stem):
                 _write_member(photo_zip, label_zip, member)
         _write_planted(listing, archive, members)
 
