@@ -21,10 +21,13 @@ def spread_photos(photos: pd.DataFrame, count: int) -> pd.DataFrame:
         photos: by image_id, with `k_code`.
         count: how many.
     """
-    by_drug = [rows.index for _, rows in photos.sort_index().groupby("k_code", sort=True)]
+    drugs = sorted(photos["k_code"].unique())
+    turns = [drugs[place] for place in _turns(len(drugs), count)]
+    shown = photos[photos["k_code"].isin(turns)].sort_index()
+    by_drug = {k_code: rows.index for k_code, rows in shown.groupby("k_code")}
     chosen: dict[str, None] = {}
-    for turn, drug in enumerate(_turns(len(by_drug), count)):
-        images = by_drug[drug]
+    for turn, k_code in enumerate(turns):
+        images = by_drug[k_code]
         # steps of the golden ratio never fall into step with the order of the views
         first = int(turn * _GOLDEN % 1 * len(images))
         free = [image for image in (*images[first:], *images[:first]) if image not in chosen]

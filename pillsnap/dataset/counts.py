@@ -34,6 +34,9 @@ def part_counts(pills: pd.DataFrame) -> list[PartCount]:
 
     Drugs and capture groups are counted once each, so they do not add up.
     """
+    columns = ["split", "domain", *_COUNTED.values()]
+    # numbers are counted ten times as fast as texts
+    pills = pills[columns].assign(**{name: pd.factorize(pills[name])[0] for name in _COUNTED.values()})
     rows = [
         _part_count(pills, part, domain)
         for part in (*PARTS, "all")

@@ -11,7 +11,7 @@ import pandas as pd
 from pillsnap.classes import DrugClass, read_classes
 from pillsnap.config import Stages
 from pillsnap.files import read_json
-from pillsnap.sources.photo_name import PhotoName, parse_photo_name
+from pillsnap.sources.photo_name import PATTERN, PhotoName
 from pillsnap.tables import MANIFEST, read_table
 
 STAGES = tuple(Stages.model_fields)
@@ -70,12 +70,11 @@ def photo_table(pills: pd.DataFrame) -> pd.DataFrame:
     """One row a photograph, as `StageData.photos` tells."""
     columns = ["archive", "member", "domain", "split", "group", "width", "height", "fully_labelled", "k_code"]
     photos = pills.drop_duplicates("image_id").set_index("image_id")[columns]
-    names = [parse_photo_name(stem_of(member)) for member in photos["member"]]
-    told = [
-        [None] * (1 + len(VIEW)) if name is None else [len(name.drugs), *(getattr(name, word) for word in VIEW)]
-        for name in names
-    ]
-    views = pd.DataFrame(told, index=photos.index, columns=["named_pills", *VIEW], dtype="Int64")
+    stems = photos["member"].str.replace(r"^.*/", "", regex=True).str.replace(r"\.[^.]*$", "", regex=True)
+    # what `parse_photo_name` does, for half a million names at once
+    told = stems.str.extract(f"^{PATTERN.pattern}$")
+    views = told[list(VIEW)].apply(pd.to_numeric).astype("Int64")
+    views["named_pills"] = (told["numbers"].str.count("-") + 1).astype("Int64")
     return photos.assign(pills=pills["image_id"].value_counts()).join(views)
 
 

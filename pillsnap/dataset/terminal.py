@@ -41,7 +41,7 @@ def print_drug(facts: DrugFacts, *, stage: str, source: str | None) -> None:
     """Print what a stage holds of one drug."""
     console = _console()
     drug = facts.drug
-    console.print(f"{drug.k_code}  {drug.name}")
+    console.print(drug.k_code if drug.name == drug.k_code else f"{drug.k_code}  {drug.name}")
     console.print(f"{stage}: {_SOURCES[source]}")
     console.print(f"Class index: {drug.index}")
     console.print(f"EDI codes: {', '.join(drug.edi_codes) or MISSING}")
@@ -120,11 +120,8 @@ def _print_drugs(console: Console, summary: Mapping[str, Any]) -> None:
         f"{plural(len(edi['shared']), 'code')} shared by several drugs"
     )
     columns = ["K-code", "Drug", *(f"#{part}" for part in PARTS)]
-    for title, key in (
-        ("Most training pills", "most_training_pills"),
-        ("Fewest training pills", "fewest_training_pills"),
-    ):
-        shown = summary[key][:SHOWN_DRUGS]
+    for title in ("Most training pills", "Fewest training pills"):
+        shown = summary[title.lower().replace(" ", "_")][:SHOWN_DRUGS]
         rows = [(one["k_code"], one["name"], *(count(one[part]) for part in PARTS)) for one in shown]
         _print(console, title, columns, rows)
 

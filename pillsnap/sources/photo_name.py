@@ -6,10 +6,11 @@ from dataclasses import dataclass
 BACKGROUNDS = {0: "black", 1: "blue", 2: "light grey"}
 SIDES = {0: "front", 1: "back"}
 
-_NAME = re.compile(
+PATTERN = re.compile(
     r"K-(?P<numbers>\d+(?:-\d+)*)_\d+_(?P<background>\d+)_(?P<side>\d+)_(?P<light>\d+)"
     r"_(?P<latitude>\d+)_(?P<longitude>\d+)_(?P<size>\d+)"
 )
+"""The whole of a file name without its ending; `numbers` are those of the K-codes, between hyphens."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class PhotoName:
 
 def parse_photo_name(stem: str) -> PhotoName | None:
     """Take a file name without its ending apart; `None` where it is not of AIHub's form."""
-    match = _NAME.fullmatch(stem)
+    match = PATTERN.fullmatch(stem)
     if not match:
         return None
     numbers, *values = match.groups()
