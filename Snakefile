@@ -39,10 +39,11 @@ localrules:
 
 
 rule all:
-    """The report of the production stage."""
+    """The report of the production stage, and the page that shows its data."""
     default_target: True
     input:
         "<results>/stage4/report.html",
+        "<results>/stage4/dataset.html",
 
 
 rule archives:

@@ -7,7 +7,8 @@ with job_log(snakemake.log[0]):
 
     from pillsnap.write_report import write_report
 
-    files = {name: Path(path) for name, path in snakemake.input.items() if name not in ("code", "crops", "onnx_folder")}
+    unread = ("code", "crops", "onnx_folder", "dataset")  # the dataset page is linked
+    files = {name: Path(path) for name, path in snakemake.input.items() if name not in unread}
     write_report(
         **files,
         **{name: Path(path) for name, path in snakemake.output.items()},

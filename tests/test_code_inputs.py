@@ -45,7 +45,7 @@ def test_every_rule_declares_its_code_and_every_file_exists() -> None:
         assert all((PROJECT / path).is_file() for path in code_of(*words))
 
 
-def test_templates_and_styles_of_the_report_are_all_declared() -> None:
+def test_templates_and_styles_of_pages_are_all_declared() -> None:
     declared = (PROJECT / "rules" / "report.smk").read_text()
-    files = [path for path in (PROJECT / "pillsnap" / "report").iterdir() if path.suffix in (".css", ".jinja")]
-    assert files and all(f"pillsnap/report/{path.name}" in declared for path in files)
+    files = [path for path in (PROJECT / "pillsnap").rglob("*") if path.suffix in (".css", ".jinja")]
+    assert files and all(path.relative_to(PROJECT).as_posix() in declared for path in files)

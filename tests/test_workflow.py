@@ -10,7 +10,7 @@ from pillsnap.files import sha256_of
 
 pytestmark = pytest.mark.slow
 
-AFTER_MANIFEST = {
+AFTER_YOLO = {
     "build_yolo_dataset",
     "train_detector",
     "cut_crops",
@@ -19,7 +19,8 @@ AFTER_MANIFEST = {
     "run_benchmark",
     "write_report",
 }
-AFTER_DETECTOR = AFTER_MANIFEST - {"build_yolo_dataset"}
+AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
+AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
 AFTER_CROPS = {"train_classifier", "export_onnx", "run_benchmark", "write_report"}
 DATA_RULES = {"index_archive", "plan_stage", "prepare_archive", "build_manifest"}
 
@@ -41,13 +42,14 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
         "detector/detector.json", "crops/index.parquet", "crops/train.bin", "classifier/best.safetensors",
         "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx", "onnx/classifier.onnx",
         "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json", "benchmark/resources.json",
-        "metrics.json", "report.html",
+        "metrics.json", "report.html", "dataset.html",
     }  # fmt: skip
     assert expected <= made
     assert not list(finished.folder.rglob("*.part"))
-    page = (results / "report.html").read_text(encoding="utf-8")
-    assert "synthetic" in page[page.index("<body") :][:3000].lower()
-    assert not re.search(r"""(src|href)=["']?https?:""", page)
+    for name in ("report.html", "dataset.html"):
+        page = (results / name).read_text(encoding="utf-8")
+        assert "synthetic" in page[page.index("<body") :][:3000].lower()
+        assert not re.search(r"""(src|href)=["']?https?:""", page)
 
 
 def test_metrics_have_the_agreed_keys(finished) -> None:
@@ -101,7 +103,7 @@ def test_nothing_is_done_twice(finished) -> None:
         ("classifier.epochs=3", AFTER_CROPS),
         ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
         ("detector.epochs=2", AFTER_DETECTOR),
-        ("yolo.max_single_photos=10", AFTER_MANIFEST),
+        ("yolo.max_single_photos=10", AFTER_YOLO),
         ("manifest.max_quarantined_fraction=0.4", {"build_manifest"} | AFTER_MANIFEST),
         ("prepare.photo_quality=80", {"prepare_archive", "build_manifest"} | AFTER_MANIFEST),
         ("plan.val_fraction=0.3", DATA_RULES - {"index_archive"} | AFTER_MANIFEST),
@@ -120,6 +122,21 @@ def test_a_changed_value_reruns_just_what_depends_on_it(finished, change, rules)
 
 def test_a_forced_rule_runs_with_what_follows_and_nothing_before(finished) -> None:
     assert finished.planned("-R", "train_classifier") == AFTER_CROPS
+
+
+def test_the_dataset_page_needs_the_manifest_only(finished) -> None:
+    page = "results/stage4/dataset.html"
+    assert finished.planned("-R", "write_dataset_page", target=page) == {"write_dataset_page"}
+    assert finished.planned("--forceall", target=page) == {"make_synthetic_archive", *DATA_RULES, "write_dataset_page"}
+
+
+def test_without_raw_archives_nothing_is_done_again(finished) -> None:
+    raw = finished.folder / "data" / "raw"
+    raw.rename(raw.with_name("elsewhere"))
+    try:
+        assert finished.planned() == set()
+    finally:
+        raw.with_name("elsewhere").rename(raw)
 
 
 def test_an_edited_module_reruns_its_rules(finished) -> None:

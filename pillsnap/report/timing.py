@@ -12,6 +12,7 @@ RULES = (
     "plan_stage",
     "prepare_archive",
     "build_manifest",
+    "write_dataset_page",
     "build_yolo_dataset",
     "train_detector",
     "cut_crops",
