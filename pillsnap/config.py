@@ -145,6 +145,13 @@ class Yolo(Section):
             "detector that separates pills"
         ),
     )
+    partly_labelled: Literal["leave_out", "use"] = Field(
+        "leave_out",
+        description=(
+            "Training photographs whose name counts more pills than are labelled: `leave_out`, since an unlabelled "
+            "pill teaches the detector that it is background, or `use`. Validation never has them, and crops always do"
+        ),
+    )
 
 
 class Detector(Section):
