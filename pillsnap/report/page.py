@@ -1,6 +1,5 @@
 """The page: facts and charts in their order, as one self-contained HTML file."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pillsnap.report import facts, formats, verdict
+from pillsnap.report import audit, facts, formats, gallery, verdict
 from pillsnap.report.checklist import checklists
 from pillsnap.report.drawing import Figure
 from pillsnap.report.inputs import Inputs
@@ -56,25 +55,6 @@ class Table:
         return [(title.lstrip("#@*"), kinds.get(title[:1], "text")) for title in self.head]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture with its caption, as a data URI; `state` is `right`, `wrong` or empty."""
-
-    source: str
-    words: str
-    caption: str
-    state: str = ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two drugs that were confused: pictures may be missing."""
-
-    facts: dict[str, Any]
-    true: Picture | None
-    named: Picture | None
-
-
 def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
     """The page's HTML; the same inputs give the same text."""
     environment = Environment(
@@ -108,8 +88,9 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         quarantine_share=facts.quarantined_share(inputs.manifest),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
-        samples=_samples(inputs),
-        pairs=_pairs(inputs),
+        samples=gallery.samples(inputs),
+        pairs=gallery.pairs(inputs),
+        findings=gallery.findings(inputs),
         config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
         style=Markup(style),
     )
@@ -213,6 +194,16 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
             ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"),
             facts.found_rows(inputs),
         ),
+        "audit": Table(
+            "Where detector and labels disagree",
+            ("Finding", "#All", "#Training", "#Validation", "#Single", "#Combo", "#In partly labelled photos"),
+            audit.count_rows(inputs.audit),
+        ),
+        "findings": Table(
+            f"First {len(inputs.first_findings)} of {formats.plural(audit.findings(inputs.audit), 'finding')}",
+            ("Finding", "@Archive", "@Photo", "@K-code", "@Without label by name", "#Score", "#Best IoU"),
+            audit.finding_rows(inputs.first_findings),
+        ),
         "domains": Table(
             "Classifier on labelled boxes of the test part",
             ("", "#Pills", "#Top-1", "#Top-5", "#Macro-F1"),
@@ -252,41 +243,3 @@ def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "hashes": Table("SHA-256 of inputs", ("Input", "@SHA-256"), facts.input_hashes(inputs)),
     }
-
-
-def _samples(inputs: Inputs) -> list[Picture]:
-    return [_sample(inputs.examples_folder, sample) for sample in inputs.examples["samples"]]
-
-
-def _sample(folder: Path, sample: dict[str, Any]) -> Picture:
-    # a box that is no pill is wrong too, even where every pill is right
-    perfect = sample["right"] == sample["pills"] == sample["answered"]
-    boxes = "box" if sample["answered"] == 1 else "boxes"
-    right = f"{sample['right']} of {formats.plural(sample['pills'], 'pill')} named right"
-    words = f"{right}, {sample['answered']} {boxes} drawn"
-    return Picture(
-        _data_uri(folder / sample["file"]),
-        f"Test photograph {sample['image_id']} with the boxes of the answer: {words}.",
-        f"{sample['domain'].capitalize()}: {words}",
-        "right" if perfect else "wrong",
-    )
-
-
-def _pairs(inputs: Inputs) -> list[Pair]:
-    folder = inputs.examples_folder
-    return [
-        Pair(
-            pair,
-            _crop(folder, pair["true_file"], f"A pill of {pair['true_name']} that was taken for another drug"),
-            _crop(folder, pair["named_file"], f"A pill of {pair['named_name']}, for comparison"),
-        )
-        for pair in inputs.examples["confused"]
-    ]
-
-
-def _crop(folder: Path, name: str | None, words: str) -> Picture | None:
-    return Picture(_data_uri(folder / name), words, words) if name else None
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

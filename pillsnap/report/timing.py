@@ -14,6 +14,8 @@ RULES = (
     "build_manifest",
     "build_yolo_dataset",
     "train_detector",
+    "detect_pills",
+    "audit_labels",
     "cut_crops",
     "train_classifier",
     "export_onnx",

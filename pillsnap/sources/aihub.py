@@ -1,6 +1,7 @@
 """Labels of AIHub data set 576: one JSON per pill per photograph."""
 
 import json
+import re
 from collections import defaultdict
 from pathlib import PurePosixPath
 from typing import Any
@@ -127,6 +128,12 @@ def capture_group(stem: str, domain: str) -> str:
 def expected_pills(stem: str) -> int:
     """How many pills the photograph's name counts: `K-1-2-3_…` has three."""
     return max(1, stem.split("_")[0].count("-"))
+
+
+def counted_k_codes(stem: str) -> list[str]:
+    """The K-codes that a combination's name counts: `K-000001-000002_…` has two; empty for any other name."""
+    named = re.match(r"K((?:-\d+){2,})(?:_|$)", stem)
+    return [f"K-{number}" for number in named[1][1:].split("-")] if named else []
 
 
 def _check_photos(members: dict[str, str], reading: LabelReading) -> None:
