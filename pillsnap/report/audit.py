@@ -50,4 +50,4 @@ def words_of(rows: Sequence[Mapping[str, str]]) -> str:
         return f"{side}: no detection on {listing([row['k_code'] for row in rows])}"
     scores = listing([decimal(float(row["score"])) for row in rows])
     missing = listing(photo["suggested_k_codes"].split(",")) if photo["suggested_k_codes"] else ""
-    return f"{side}: no label on {scores}" + (f"; by its name, {missing} is missing" if missing else "")
+    return f"{side}: no label on {scores}" + (f"; by its name without label: {missing}" if missing else "")
