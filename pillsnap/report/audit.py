@@ -46,8 +46,9 @@ def words_of(rows: Sequence[Mapping[str, str]]) -> str:
     """What is found in one photograph, in words; `rows` are its findings of one kind."""
     photo = rows[0]
     side = {"train": "Training", "val": "Validation"}[photo["split"]]
+    place = f"{side}, {photo['domain']}"
     if photo["kind"] == "label_without_detection":
-        return f"{side}: no detection on {listing([row['k_code'] for row in rows])}"
-    scores = listing([decimal(float(row["score"])) for row in rows])
-    missing = listing(photo["suggested_k_codes"].split(",")) if photo["suggested_k_codes"] else ""
-    return f"{side}: no label on {scores}" + (f"; by its name without label: {missing}" if missing else "")
+        return f"{place}: {listing([row['k_code'] for row in rows])}"
+    said = f"{place}: score {listing([decimal(float(row['score'])) for row in rows])}"
+    missing = photo["suggested_k_codes"].split(",") if photo["suggested_k_codes"] else []
+    return said + (f". In its name, but not labelled: {listing(missing)}" if missing else "")

@@ -75,7 +75,7 @@ def findings(inputs: Inputs) -> dict[str, list[Picture]]:
 
 def _finding(path: Path, rows: Sequence[dict[str, str]]) -> Picture:
     said = audit.words_of(rows)
-    words = f"Photograph {rows[0]['image_id']} with its labels and findings. {said}"
+    words = f"Photograph {rows[0]['image_id']}, {audit.KINDS[rows[0]['kind']].lower()}. {said}."
     return Picture(_data_uri(path), words, said)
 
 

@@ -1,5 +1,6 @@
 """The page: facts and charts in their order, as one self-contained HTML file."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
     )
     environment.filters |= {
         "drug": drug_name,
+        "whole_codes": whole_codes,
         "count": formats.count,
         "plural": formats.plural,
         "percent": formats.percent,
@@ -100,6 +102,11 @@ def drug_name(name: str) -> Markup:
     """A name, marked as Korean where it has Hangul, so that it is shown and read out as such."""
     korean = any("가" <= letter <= "힣" for letter in name)
     return Markup('<span lang="ko">{}</span>').format(name) if korean else escape(name)
+
+
+def whole_codes(text: str) -> Markup:
+    """A sentence whose K-codes are not broken at their hyphen."""
+    return Markup(re.sub(r"K-\d+", r'<span class="whole">\g<0></span>', str(escape(text))))
 
 
 def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, str]]:
