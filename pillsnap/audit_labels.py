@@ -31,9 +31,9 @@ def audit_labels(
     """List where the trained detector and the labels disagree.
 
     A finding is a hint, not a verdict, and changes nothing. The detector was trained on the fully labelled training
-    photographs (or on all of them, as `yolo.partly_labelled` says): a mistake that is frequent there it may have
-    learned, and then it agrees with it. Nothing is said of which drug a pill is, of pills that neither label nor
-    detector knows, of photographs in the quarantine, and of the test part, which only `run_benchmark` reads.
+    photographs (on the others too, if `yolo.partly_labelled` says so): mistakes there it may have learned, and then it
+    agrees with them. Nothing is said of which drug a pill is, of pills that neither label nor detector knows, of
+    photographs in the quarantine, and of the test part, which only `run_benchmark` reads.
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
