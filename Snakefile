@@ -25,6 +25,7 @@ wildcard_constraints:
 include: "rules/source.smk"
 include: "rules/manifest.smk"
 include: "rules/detector.smk"
+include: "rules/audit.smk"
 include: "rules/crops.smk"
 include: "rules/classifier.smk"
 include: "rules/onnx.smk"

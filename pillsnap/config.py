@@ -161,6 +161,13 @@ class Yolo(Section):
             "detector that separates pills"
         ),
     )
+    partly_labelled: Literal["leave_out", "use"] = Field(
+        "leave_out",
+        description=(
+            "Training photographs whose name counts more pills than are labelled: `leave_out`, since an unlabelled "
+            "pill teaches the detector that it is background, or `use`. Validation never has them, and crops always do"
+        ),
+    )
 
 
 class Detector(Section):
@@ -179,6 +186,27 @@ class Detector(Section):
     weight_decay: float = Field(5e-4, ge=0, lt=1, description="Weight decay")
     warmup_epochs: float = Field(1, ge=0, description="Epochs of linear warm-up")
     patience: int = Field(8, ge=1, description="Epochs without a better validation mAP before the training stops")
+
+
+class Audit(Section):
+    """Labels that the detector disagrees with, listed for people; nothing is changed by it."""
+
+    lowest_score: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description=(
+            "Detections below this score are not kept at all. A label counts as not found only where not even such a "
+            "weak detection matches it"
+        ),
+    )
+    min_score: Fraction = Field(
+        0.6, description="A detection without label is listed from this score on: the detector is confident of it"
+    )
+    max_iou: float = Field(
+        0.3, ge=0, lt=1, description="A detection is without label when its IoU with every label is at most this"
+    )
+    pictures: int = Field(12, ge=0, description="Photographs at most that are drawn for each kind of finding")
 
 
 class Crops(Section):
@@ -277,6 +305,7 @@ class Config(Section):
     manifest: Manifest = Field(default_factory=Manifest, description="Quarantine")
     yolo: Yolo = Field(default_factory=Yolo, description="Detector's data set")
     detector: Detector = Field(default_factory=Detector, description="Detector")
+    audit: Audit = Field(default_factory=Audit, description="Label audit")
     crops: Crops = Field(default_factory=Crops, description="Crops")
     classifier: Classifier = Field(default_factory=Classifier, description="Classifier")
     onnx: Onnx = Field(default_factory=Onnx, description="Export")
@@ -297,6 +326,12 @@ class Config(Section):
             raise ValueError(
                 f"crops.margin = {self.crops.margin}: must not exceed twice prepare.crop_context = "
                 f"{self.prepare.crop_context}, the context that is kept"
+            )
+        if self.audit.lowest_score > min(self.audit.min_score, self.benchmark.min_score):
+            raise ValueError(
+                f"audit.lowest_score = {self.audit.lowest_score}: must not exceed audit.min_score = "
+                f"{self.audit.min_score} and benchmark.min_score = {self.benchmark.min_score}, which choose among what "
+                "it leaves"
             )
         drawn = self.source.synthetic
         if math.ceil(drawn.photos_per_drug / 18) + math.ceil(drawn.validation_photos_per_drug / 18) > 72:

@@ -42,6 +42,7 @@ Rules between keys:
 
 - `detector.image_size` must not exceed `prepare.photo_size`: photographs are kept at that size.
 - `classifier.image_size` must not exceed `crops.size`.
+- `audit.lowest_score` must not exceed `audit.min_score` and `benchmark.min_score`, which choose among what it leaves.
 - `crops.margin` must not exceed twice `prepare.crop_context`, the context that is kept around a pill.
 - `source.synthetic.photos_per_drug` and `source.synthetic.validation_photos_per_drug` must fit together into the 72
   capture groups of 18 views that an invented drug has; a capture group belongs to one of the two parts.

@@ -131,6 +131,42 @@ NEAR_DUPLICATES = _schema(
     distance=_whole(checks=pa.Check.ge(0)),
 )
 """Photographs on two sides of the split that look alike: image_ids, and in how many bits their hashes differ."""
+DETECTIONS = _schema(
+    image_id=_text(),
+    split=_text(checks=pa.Check.isin(["train", "val"])),
+    score=_number(checks=pa.Check.in_range(0, 1)),
+    x=_number(),
+    y=_number(),
+    w=_number(checks=pa.Check.gt(0)),
+    h=_number(checks=pa.Check.gt(0)),
+)
+"""What the detector found, one box a row, in pixels of the raw photograph; a photograph may have none."""
+
+FINDINGS = _schema(
+    image_id=_text(),
+    archive=_text(),
+    member=_text(),
+    label_member=_text(),
+    split=_text(checks=pa.Check.isin(["train", "val"])),
+    domain=_text(),
+    kind=_text(checks=pa.Check.isin(["detection_without_label", "label_without_detection"])),
+    score=_number(nullable=True, checks=pa.Check.in_range(0, 1)),
+    best_iou=_number(checks=pa.Check.in_range(0, 1)),
+    x=_number(),
+    y=_number(),
+    w=_number(checks=pa.Check.gt(0)),
+    h=_number(checks=pa.Check.gt(0)),
+    k_code=_text(),
+    fully_labelled=pa.Column(bool, coerce=True),
+    suggested_k_codes=_text(),
+    picture=_text(),
+)
+"""Where labels and detector disagree, one box a row, in the order in which a person should look.
+
+`score` is that of the detection, or of the one that overlaps the label most, empty where none does; `best_iou` that
+with the nearest box of the other side; `label_member` and `k_code` are empty for a detection, `suggested_k_codes` are
+separated by commas.
+"""
 
 CROPS = _schema(
     pill_id=_text(),

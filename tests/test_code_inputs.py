@@ -12,6 +12,7 @@ RULES = sorted((PROJECT / "rules").glob("*.smk"))
 
 def test_imports_are_followed_through_modules_and_packages() -> None:
     assert {"pillsnap/cut_crops.py", "pillsnap/boxes.py", "pillsnap/pictures.py"} <= set(code_of("cut_crops"))
+    assert {"pillsnap/audit/findings.py", "pillsnap/draw.py"} <= set(code_of("audit_labels"))
     assert {"pillsnap/sources/__init__.py", "pillsnap/labels.py"} <= set(code_of("index_archive"))
 
 

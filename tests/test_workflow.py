@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 AFTER_YOLO = {
     "build_yolo_dataset",
     "train_detector",
+    "detect_pills",
+    "audit_labels",
     "cut_crops",
     "train_classifier",
     "export_onnx",
@@ -39,7 +41,9 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
     expected = {
         "plan.parquet", "manifest/train.csv", "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv",
         "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt", "detector/history.csv",
-        "detector/detector.json", "crops/index.parquet", "crops/train.bin", "classifier/best.safetensors",
+        "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
+        "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
+        "classifier/best.safetensors",
         "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx", "onnx/classifier.onnx",
         "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json", "benchmark/resources.json",
         "metrics.json", "report.html", "dataset.html",
@@ -102,8 +106,14 @@ def test_nothing_is_done_twice(finished) -> None:
         ("onnx.parity_photos=5", {"export_onnx", "run_benchmark", "write_report"}),
         ("classifier.epochs=3", AFTER_CROPS),
         ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
+        ("audit.pictures=1", {"audit_labels", "write_report"}),
+        ("audit.min_score=0.7", {"audit_labels", "write_report"}),
+        ("audit.lowest_score=0.06", AFTER_DETECTOR - {"train_detector"}),
+        ("benchmark.min_score=0.4", {"cut_crops"} | AFTER_CROPS),
+        ("crops.min_iou=0.6", {"cut_crops", "audit_labels"} | AFTER_CROPS),
         ("detector.epochs=2", AFTER_DETECTOR),
         ("yolo.max_single_photos=10", AFTER_YOLO),
+        ('yolo.partly_labelled="use"', AFTER_YOLO),
         ("manifest.max_quarantined_fraction=0.4", {"build_manifest"} | AFTER_MANIFEST),
         ("prepare.photo_quality=80", {"prepare_archive", "build_manifest"} | AFTER_MANIFEST),
         ("plan.val_fraction=0.3", DATA_RULES - {"index_archive"} | AFTER_MANIFEST),
@@ -153,7 +163,15 @@ def test_an_edited_module_reruns_its_rules(finished) -> None:
 def test_one_core_makes_the_same_bytes(finished, tmp_path) -> None:
     other = Workflow.copy_to(tmp_path / "project")
     other.snakemake(cores=1, target="results/stage4/classifier/best.safetensors")
-    same = ["index", "stage4/plan.parquet", "stage4/prepared", "stage4/manifest", "stage4/yolo", "stage4/crops"]
+    same = [
+        "index",
+        "stage4/plan.parquet",
+        "stage4/prepared",
+        "stage4/manifest",
+        "stage4/yolo",
+        "stage4/detections.parquet",
+    ]
+    same += ["stage4/label_audit", "stage4/crops"]
     same += ["stage4/detector/best.pt", "stage4/classifier/best.safetensors"]
     differing = [
         name

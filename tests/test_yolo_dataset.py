@@ -88,6 +88,12 @@ def test_partly_labelled_photos_were_there_to_leave_out(run) -> None:
     assert not run.pills("train", "val")["fully_labelled"].all()
 
 
+def test_partly_labelled_photos_are_trained_on_when_asked_and_never_validate(run, dataset, tmp_path) -> None:
+    wanted = build(run, tmp_path, Yolo(max_single_photos=1000, partly_labelled="use"))
+    assert images(wanted, "train") == set(run.pills("train")["image_id"]) > images(dataset, "train")
+    assert images(wanted, "val") == images(dataset, "val") < set(run.pills("val")["image_id"])
+
+
 def test_data_yaml_names_one_class(dataset) -> None:
     description = yaml.safe_load((dataset / "data.yaml").read_text())
     assert description == {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}

@@ -1,6 +1,7 @@
 """What pages are made of: the templates' environment, tables, pictures, and the word on where data is from."""
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,7 @@ def render(template: str, *, source_kind: str, page: str, figures: Sequence[Figu
     )
     environment.filters |= {
         "drug": drug_name,
+        "whole_codes": whole_codes,
         "count": count,
         "plural": plural,
         "percent": percent,
@@ -101,6 +103,11 @@ def drug_name(name: str) -> Markup:
     """A name, marked as Korean where it has Hangul, so that it is shown and read out as such."""
     korean = any("가" <= letter <= "힣" for letter in name)
     return Markup('<span lang="ko">{}</span>').format(name) if korean else escape(name)
+
+
+def whole_codes(text: str) -> Markup:
+    """A sentence whose K-codes are not broken at their hyphen."""
+    return Markup(re.sub(r"K-\d+", r'<span class="whole">\g<0></span>', str(escape(text))))
 
 
 def data_uri(jpeg: bytes) -> str:

@@ -1,26 +1,14 @@
 """The page: facts and charts in their order, as one self-contained HTML file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import yaml
 
-from pillsnap.report import facts, formats, verdict
+from pillsnap.report import audit, facts, formats, gallery, verdict
 from pillsnap.report.checklist import checklists
 from pillsnap.report.drawing import Figure
-from pillsnap.report.html import Picture, Table, data_uri, render
+from pillsnap.report.html import Table, render
 from pillsnap.report.inputs import Inputs
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two drugs that were confused: pictures may be missing."""
-
-    facts: dict[str, Any]
-    true: Picture | None
-    named: Picture | None
 
 
 def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
@@ -42,8 +30,9 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         top1_interval=facts.top1_interval(inputs.accuracy),
         quarantine_share=facts.quarantined_share(inputs.manifest),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
-        samples=_samples(inputs),
-        pairs=_pairs(inputs),
+        samples=gallery.samples(inputs),
+        pairs=gallery.pairs(inputs),
+        findings=gallery.findings(inputs),
         config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
     )
 
@@ -140,6 +129,16 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
             ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"),
             facts.found_rows(inputs),
         ),
+        "audit": Table(
+            "Where detector and labels disagree",
+            ("Finding", "#All", "#Training", "#Validation", "#Single", "#Combo", "#In partly labelled photos"),
+            audit.count_rows(inputs.audit),
+        ),
+        "findings": Table(
+            f"First {len(inputs.first_findings)} of {formats.plural(audit.findings(inputs.audit), 'finding')}",
+            ("Finding", "@Archive", "@Photo", "@K-code", "@Without label by name", "#Score", "#Best IoU"),
+            audit.finding_rows(inputs.first_findings),
+        ),
         "domains": Table(
             "Classifier on labelled boxes of the test part",
             ("", "#Pills", "#Top-1", "#Top-5", "#Macro-F1"),
@@ -179,37 +178,3 @@ def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "hashes": Table("SHA-256 of inputs", ("Input", "@SHA-256"), facts.input_hashes(inputs)),
     }
-
-
-def _samples(inputs: Inputs) -> list[Picture]:
-    return [_sample(inputs.examples_folder, sample) for sample in inputs.examples["samples"]]
-
-
-def _sample(folder: Path, sample: dict[str, Any]) -> Picture:
-    # a box that is no pill is wrong too, even where every pill is right
-    perfect = sample["right"] == sample["pills"] == sample["answered"]
-    boxes = "box" if sample["answered"] == 1 else "boxes"
-    right = f"{sample['right']} of {formats.plural(sample['pills'], 'pill')} named right"
-    words = f"{right}, {sample['answered']} {boxes} drawn"
-    return Picture(
-        data_uri((folder / sample["file"]).read_bytes()),
-        f"Test photograph {sample['image_id']} with the boxes of the answer: {words}.",
-        f"{sample['domain'].capitalize()}: {words}",
-        "right" if perfect else "wrong",
-    )
-
-
-def _pairs(inputs: Inputs) -> list[Pair]:
-    folder = inputs.examples_folder
-    return [
-        Pair(
-            pair,
-            _crop(folder, pair["true_file"], f"A pill of {pair['true_name']} that was taken for another drug"),
-            _crop(folder, pair["named_file"], f"A pill of {pair['named_name']}, for comparison"),
-        )
-        for pair in inputs.examples["confused"]
-    ]
-
-
-def _crop(folder: Path, name: str | None, words: str) -> Picture | None:
-    return Picture(data_uri((folder / name).read_bytes()), words, words) if name else None

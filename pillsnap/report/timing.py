@@ -15,6 +15,8 @@ RULES = (
     "write_dataset_page",
     "build_yolo_dataset",
     "train_detector",
+    "detect_pills",
+    "audit_labels",
     "cut_crops",
     "train_classifier",
     "export_onnx",

@@ -1,7 +1,7 @@
 """What the file name of a photograph of AIHub data set 576 tells: `K-000114_0_2_0_0_75_260_200`."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BACKGROUNDS = {0: "black", 1: "blue", 2: "light grey"}
 SIDES = {0: "front", 1: "back"}
@@ -13,8 +13,7 @@ PATTERN = re.compile(
 """The whole of a file name without its ending; `numbers` are those of the K-codes, between hyphens."""
 
 
-@dataclass(frozen=True)
-class PhotoName:
+class PhotoName(NamedTuple):
     """A photograph's name, taken apart.
 
     Attributes:
@@ -36,6 +35,13 @@ class PhotoName:
     longitude: int
     size: int
 
+    @property
+    def capture_group(self) -> str:
+        """What photographs share that must stay on one side of a split: a view at every longitude, or a combination."""
+        if len(self.drugs) > 1:
+            return "K-" + "-".join(drug[2:] for drug in self.drugs)
+        return f"{self.drugs[0]}_{self.background}_{self.side}_{self.light}_{self.latitude}"
+
 
 def parse_photo_name(stem: str) -> PhotoName | None:
     """Take a file name without its ending apart; `None` where it is not of AIHub's form."""
@@ -43,4 +49,10 @@ def parse_photo_name(stem: str) -> PhotoName | None:
     if not match:
         return None
     numbers, *values = match.groups()
-    return PhotoName(tuple(f"K-{number}" for number in numbers.split("-")), *(int(value) for value in values))
+    return PhotoName(tuple([f"K-{number}" for number in numbers.split("-")]), *map(int, values))
+
+
+def counted_drugs(stem: str) -> tuple[str, ...]:
+    """The K-codes that a combination's name counts; empty for any other name."""
+    name = parse_photo_name(stem)
+    return name.drugs if name and len(name.drugs) > 1 else ()
