@@ -14,7 +14,7 @@ from pillsnap.config import Crops
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
 from pillsnap.pictures import decode_jpeg, encode_jpeg
 from pillsnap.progress import progress
-from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, make_table, read_table, write_table
+from pillsnap.tables import CONTEXTS, CROPS, DETECTIONS, MANIFEST, make_table, read_table, write_table
 
 log = logging.getLogger(__name__)
 

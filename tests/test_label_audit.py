@@ -35,7 +35,9 @@ def moved(box: Box, x: float, y: float = 0) -> Box:
     return box[0] + x, box[1] + y, box[2], box[3]
 
 
-def labels(*boxes: Box, fully_labelled: bool = True, image_id: str = "A.K-000001-000002-000003_0") -> pd.DataFrame:
+def labels(
+    *boxes: Box, fully_labelled: bool = True, image_id: str = "A.K-000001-000002-000003_0_2_0_2_70_000_200"
+) -> pd.DataFrame:
     """Manifest rows of one combo with the first drugs of `DRUGS`."""
     archive, stem = image_id.split(".")
     photo = {"image_id": image_id, "archive": archive, "member": f"folder/{stem}.png", "domain": "combo"}
@@ -50,7 +52,7 @@ def labels(*boxes: Box, fully_labelled: bool = True, image_id: str = "A.K-000001
     return make_table(rows, MANIFEST)
 
 
-def seen(*found: tuple[Box, float], image_id: str = "A.K-000001-000002-000003_0") -> pd.DataFrame:
+def seen(*found: tuple[Box, float], image_id: str = "A.K-000001-000002-000003_0_2_0_2_70_000_200") -> pd.DataFrame:
     """Detections in one photograph."""
     rows = [
         {"image_id": image_id, "split": "train", "score": score, **dict(zip("xywh", box, strict=True))}

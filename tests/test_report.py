@@ -146,7 +146,21 @@ def manifest_summary() -> dict[str, Any]:
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
-        "groups_on_two_sides": 0,
+        "archives": {"read": 12, "kept": 12, "quarantined": {}, "skipped": {}},
+        "audit": {
+            "groups_on_two_sides": 0,
+            "contents_on_two_sides": 0,
+            "near_duplicates": {
+                "max_distance": 10,
+                "bits": 256,
+                "pairs": 5,
+                "by_sides": {
+                    "train-val": {"pairs": 3, "train_photos": 3, "val_photos": 2},
+                    "train-test": {"pairs": 2, "train_photos": 2, "test_photos": 1},
+                    "val-test": {"pairs": 0, "val_photos": 0, "test_photos": 0},
+                },
+            },
+        },
     }
 
 

@@ -20,7 +20,7 @@ def _before(inputs: Inputs) -> list[Statement]:
     balances = [account(kind, manifest[kind]) for kind in ("photos", "labels")]
     share = quarantined_share(manifest)
     limit = inputs.config["manifest"]["max_quarantined_fraction"]
-    leaks = manifest["audit"]["groups_on_two_sides"]
+    unread = sum(manifest["archives"]["quarantined"].values())
     trained = manifest["splits"]["train"]["classes"]
     within = used["images"] <= asked["images"] and used["classes"] <= asked["classes"]
     return [
@@ -31,14 +31,13 @@ def _before(inputs: Inputs) -> list[Statement]:
         )
         for one in balances
     ] + [
+        Statement("Every archive could be opened", f"{plural(unread, 'archive')} could not", state_of(not unread)),
         Statement(
             "The quarantine is within its limit",
             f"{percent(share, 2)} of at most {percent(limit)}",
             state_of(share <= limit),
         ),
-        Statement(
-            "No capture group stands on two sides of the split", plural(leaks, "such group"), state_of(leaks == 0)
-        ),
+        *leaks(manifest),
         Statement(
             "Every drug has a training pill",
             f"{count(trained)} of {plural(len(inputs.classes), 'drug')}",
@@ -48,6 +47,21 @@ def _before(inputs: Inputs) -> list[Statement]:
             "The stage stays within its budget",
             f"{plural(used['images'], 'photo')}, {plural(used['classes'], 'drug')}",
             state_of(within),
+        ),
+    ]
+
+
+def leaks(manifest: Mapping[str, Any]) -> list[Statement]:
+    """What must not stand on two sides of the split."""
+    groups, contents = (manifest["audit"][f"{what}_on_two_sides"] for what in ("groups", "contents"))
+    return [
+        Statement(
+            "No capture group stands on two sides of the split", plural(groups, "such group"), state_of(not groups)
+        ),
+        Statement(
+            "No photograph stands on two sides with the same bytes",
+            plural(contents, "such photo"),
+            state_of(not contents),
         ),
     ]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import yaml
 
 from pillsnap.report import audit, facts, formats, gallery, verdict
-from pillsnap.report.checklist import checklists
+from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
 from pillsnap.report.html import Table, render
 from pillsnap.report.inputs import Inputs
@@ -108,6 +108,17 @@ def _data_tables(inputs: Inputs) -> dict[str, Table]:
             ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),
             facts.splits(inputs.manifest),
             summed=True,
+        ),
+        "leaks": Table(
+            "Audit of the split",
+            ("", "#Found", "Verdict"),
+            [
+                *((one.text, one.fact, one) for one in leaks(inputs.manifest)),
+                *(
+                    (f"Near-duplicate pairs: {sides.lower()}", formats.count(pairs), photos)
+                    for sides, pairs, photos in facts.near_duplicates(inputs.manifest)
+                ),
+            ],
         ),
         "quarantined": Table("What each reason means", reason_head, outcomes["quarantined"]),
         "skipped": Table("Skipped, nothing wrong with them", reason_head, outcomes["skipped"]),
