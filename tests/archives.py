@@ -185,31 +185,34 @@ class DataRun:
         )
 
 
-def prepare_source(
-    source: Source,
-    folder: Path,
-    *,
-    prepare: Prepare | None = None,
-    images: int = 10**6,
-    threads: int = 1,
-    shared_groups: str = "hold_out",
-) -> DataRun:
-    """Run `index_archive`, `plan_stage` and `prepare_archive` for every archive of a source."""
+def index_source(source: Source, folder: Path, shared_groups: str = "hold_out") -> DataRun:
+    """Run `index_archive` for every archive of a source."""
     run = DataRun(folder, list_archives(source), shared_groups)
     for name, archive in run.archives.items():
         outputs = {"pills": "parquet", "issues": "issues.parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in outputs.items()}
         index_archive(kind=source.kind, archive=archive, **paths)
+    return run
+
+
+def prepare_planned(run: DataRun, *, prepare: Prepare | None = None, images: int = 10**6, threads: int = 1) -> None:
+    """Run `plan_stage`, and `prepare_archive` for every archive."""
     plan_stage(
-        pills=[folder / f"{name}.parquet" for name in run.archives],
+        pills=[run.folder / f"{name}.parquet" for name in run.archives],
         plan=run.plan,
-        issues=folder / "plan.issues.parquet",
-        summary=folder / "plan.json",
+        issues=run.folder / "plan.issues.parquet",
+        summary=run.folder / "plan.json",
         stage=Stage(images=images, classes=100),
-        settings=Plan(shared_groups=shared_groups),
+        settings=Plan(shared_groups=run.shared_groups),
         seed=1,
     )
     for archive, path in zip(run.archives.values(), run.prepared, strict=True):
         settings = prepare or Prepare(photo_size=64)
         prepare_archive(archive=archive, plan=run.plan, prepared=path, settings=settings, threads=threads)
+
+
+def prepare_source(source: Source, folder: Path, *, shared_groups: str = "hold_out", **options: Any) -> DataRun:
+    """Run the rules from `index_archive` to `prepare_archive`; `options` are those of `prepare_planned`."""
+    run = index_source(source, folder, shared_groups)
+    prepare_planned(run, **options)
     return run

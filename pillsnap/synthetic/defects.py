@@ -157,7 +157,7 @@ def _photo(change: Callable[[bytes], bytes]) -> Damage:
     return damage
 
 
-def _huge(png: bytes) -> bytes:
+def promise_too_much(png: bytes) -> bytes:
     """The PNG with a header that promises 60,000 x 60,000 pixels."""
     header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + png[24:29]
     return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
@@ -232,7 +232,7 @@ DEFECTS: dict[str, Damage] = {
     "photo_truncated": _photo(lambda png: png[: len(png) * 3 // 5]),
     "photo_empty": _photo(lambda png: b""),
     "photo_unreadable": _photo(lambda png: bytes(100)),
-    "photo_too_large": _photo(_huge),
+    "photo_too_large": _photo(promise_too_much),
     "photo_without_label": lambda victim: victim.labels.clear(),
     "photo_identical": _copy,
     "photo_identical_other_drug": lambda victim: _copy(victim, victim.stranger.split("/")[0]),
