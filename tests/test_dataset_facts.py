@@ -1,4 +1,4 @@
-"""Counts, views, boxes, balance, choices and look-ups behind the dataset page and the data commands."""
+"""Counts, views, boxes, balance and choices behind the dataset page and the data commands."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,9 @@ from pillsnap.dataset.balance import class_table, codes_of, extremes, gini
 from pillsnap.dataset.box_facts import AREA_EDGES, ASPECT_EDGES, box_facts, place_map
 from pillsnap.dataset.choose import spread, spread_photos
 from pillsnap.dataset.counts import Count, PartCount, combo_pill_counts, part_counts, photo_sizes, view_counts
-from pillsnap.dataset.drug import rows_about
-from pillsnap.dataset.lookup import find_drug
 from pillsnap.dataset.outline import outline, outline_beyond
 from pillsnap.dataset.quarantine import box_in
-from pillsnap.dataset.stage_data import DataError, photo_table
+from pillsnap.dataset.stage_data import photo_table
 
 COMBO = "K-1-2_0_2_0_2_70_000_200"
 
@@ -256,64 +254,3 @@ def test_outlines_leave_the_pill_in_view() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     drawn = outline(picture, [(10, 10, 30, 30)])
     assert drawn[10, 20].tolist() == [255, 221, 51] and not drawn[20:30, 20:30].any()
-
-
-DRUGS = [DrugClass(index, f"K-{number:06d}", (), name) for index, (number, name) in enumerate(
-    [(114, "가스모틴정 5mg"), (115, "가스모틴정"), (1140, "타이레놀정 500mg"), (30000, "Advil")]
-)]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("words", "k_code"),
-    [
-        ("K-000114", "K-000114"),
-        ("k-000114", "K-000114"),
-        ("타이레놀", "K-001140"),
-        ("타이레놀정500MG", "K-001140"),
-        ("가스모틴정", "K-000115"),
-        ("ADVIL", "K-030000"),
-        ("\u1110\u1161\u110b\u1175\u1105\u1166", "K-001140"),
-    ],
-)
-def test_drug_is_found(words: str, k_code: str) -> None:
-    assert find_drug(DRUGS, words).k_code == k_code
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ("K-000116", "no drug of this stage has this K-code. The nearest are:\n  K-000115  가스모틴정\n  K-000114"),
-        ("K-00114", "The nearest are:\n  K-000114  가스모틴정 5mg\n  K-001140  타이레놀정 500mg\n"),
-        ("114", "The nearest are:\n  K-000114  가스모틴정 5mg\n  K-001140"),
-        ("K-00011x", "The nearest are:\n  K-000114"),
-        ("가스", "2 drugs have this in their name. Give the K-code of one:\n  K-000114  가스모틴정 5mg\n  K-000115"),
-        ("없는약", "no drug of this stage has this K-code, or this in its name"),
-        ("", "no drug of this stage"),
-    ],
-)
-def test_what_is_not_found_is_told_with_the_nearest(words: str, says: str) -> None:
-    with pytest.raises(DataError) as raised:
-        find_drug(DRUGS, words)
-    assert says in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("member", "label_member", "detail", "about"),
-    [
-        ("K-1/K-1_0_0_1_2_75_020_200.png", "", "0 bytes", True),
-        ("K-2/K-2_0_0_1_2_75_020_200.png", "", "0 bytes", False),
-        (f"K-1-2/{COMBO}.png", "", "", True),
-        (f"K-1-2/{COMBO}.png", f"K-1-2_json/K-1/{COMBO}.json", "", True),
-        (f"K-1-2/{COMBO}.png", f"K-1-2_json/K-2/{COMBO}.json", "", False),
-        ("", "K-1_json/K-1_0_0_1_2_75_020_200.json", "", True),
-        ("a.png", "a.txt:1", "[1, 2, 3]", False),
-        ("planned.png", "", "", True),
-        ("planned.png", "planned.txt:2", "", False),
-        ("other.png", "planned.txt:1", "", True),
-        ("other.png", "other.txt:1", "K-1", True),
-    ],
-)
-def test_rows_about_a_drug(member: str, label_member: str, detail: str, about: bool) -> None:
-    row = {"archive": "A", "member": member, "label_member": label_member, "reason": "photo_empty", "detail": detail}
-    planned = {"archive": ["A"], "member": ["planned.png"], "label_member": ["planned.txt:1"], "k_code": ["K-1"]}
-    assert len(rows_about(pd.DataFrame([row]), "K-1", pd.DataFrame(planned))) == about
