@@ -30,6 +30,7 @@ def write_report(
     classifier_record: Path,
     crops_summary: Path,
     parity: Path,
+    preflight: Path,
     durations: Path,
     report: Path,
     figures: Path,
@@ -48,6 +49,7 @@ def write_report(
         classifier_history, classifier_record: of `train_classifier`.
         crops_summary: of `cut_crops`.
         parity: of `export_onnx`.
+        preflight: of `check_machine`; may be missing.
         durations: folder of Snakemake's benchmark files; may be missing.
         report: written, HTML.
         figures: folder, written whole: the report's charts as SVG.
@@ -75,6 +77,7 @@ def write_report(
         },
         histories={"detector_history": detector_history, "classifier_history": classifier_history},
         quarantine=quarantine,
+        preflight=preflight,
         examples=examples,
         durations=durations,
     )

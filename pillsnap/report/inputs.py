@@ -25,6 +25,7 @@ class Inputs:
         metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
             parity: content of the JSON files of those names.
         detector_history, classifier_history: one mapping an epoch.
+        preflight: findings of `check_machine`; empty where there are none.
         quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
         examples, examples_folder: index of the pictures and the folder that it names files of.
         times: measured duration of each rule, in the order of the pipeline.
@@ -46,6 +47,7 @@ class Inputs:
     classifier_record: dict[str, Any]
     crops: dict[str, Any]
     parity: dict[str, Any]
+    preflight: list[dict[str, str]]
     detector_history: History
     classifier_history: History
     quarantined: int
@@ -65,6 +67,7 @@ def read_inputs(
     json_files: dict[str, Path],
     histories: dict[str, Path],
     quarantine: Path,
+    preflight: Path,
     examples: Path,
     durations: Path,
 ) -> Inputs:
@@ -75,6 +78,7 @@ def read_inputs(
         json_files: by the names of `Inputs`.
         histories: `detector_history` and `classifier_history`.
         quarantine: CSV of `build_manifest`.
+        preflight: JSON of `check_machine`; may be missing.
         examples: folder with `index.json`.
         durations: folder of Snakemake's benchmark files.
     """
@@ -86,6 +90,7 @@ def read_inputs(
         targets=targets,
         **{name: read_json(path) for name, path in json_files.items()},
         **{name: read_history(path) for name, path in histories.items()},
+        preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
         quarantined=total,
         first_quarantined=first,
         examples=read_json(examples / "index.json"),
