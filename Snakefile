@@ -6,6 +6,7 @@ from snakemake.utils import min_version
 from pillsnap.code_inputs import code_of
 from pillsnap.load_config import load_config
 from pillsnap.sources import list_archives, source_root
+from pillsnap.unwatched import Unwatched, is_checked
 
 min_version("9.27")
 

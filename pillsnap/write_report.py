@@ -31,6 +31,7 @@ def write_report(
     classifier_record: Path,
     crops_summary: Path,
     parity: Path,
+    preflight: Path,
     durations: Path,
     report: Path,
     figures: Path,
@@ -50,6 +51,7 @@ def write_report(
         classifier_history, classifier_record: of `train_classifier`.
         crops_summary: of `cut_crops`.
         parity: of `export_onnx`.
+        preflight: of `check_machine`; may be missing.
         durations: folder of Snakemake's benchmark files; may be missing.
         report: written, HTML.
         figures: folder, written whole: the report's charts as SVG.
@@ -78,6 +80,7 @@ def write_report(
         histories={"detector_history": detector_history, "classifier_history": classifier_history},
         quarantine=quarantine,
         label_audit=label_audit,
+        preflight=preflight,
         examples=examples,
         durations=durations,
     )

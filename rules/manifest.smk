@@ -1,6 +1,6 @@
 # From raw archives to the manifest and the detector's data set.
 # Needs: the archives of the source.
-# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, prepared/<archive>/, manifest/, yolo/}.
+# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, preflight.json, prepared/<archive>/, manifest/, yolo/}.
 
 
 rule index_archive:
@@ -49,11 +49,35 @@ rule plan_stage:
         "../scripts/plan_stage.py"
 
 
+rule check_machine:
+    """Check disk, memory, GPU, raw data and plan; refuse a stage that cannot end well."""
+    input:  # no code, and no setting that is compared: see pillsnap/unwatched.py
+        plan="<results>/{stage}/plan.parquet",
+        plan_summary="<results>/{stage}/plan.json",
+    output:
+        preflight="<results>/{stage}/preflight.json",
+    log:
+        "<logs>/{stage}/check_machine.log",
+    benchmark:
+        "<logs>/{stage}/check_machine.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: workflow.cores  # as many as decoding jobs at a time, which it reckons with
+    params:
+        config=Unwatched(CONFIG.model_dump_json(exclude={"manifest", "onnx", "benchmark"}, exclude_defaults=True)),
+    shell:
+        "python scripts/check_machine.py --plan {input.plan} --plan_summary {input.plan_summary} "
+        "--preflight {output.preflight} --settings {params.config:q} --threads {threads} --log {log}"
+
+
 rule prepare_archive:
     """The one decode of the planned photographs: checks, hashes, small JPEGs, context crops."""
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         plan="<results>/{stage}/plan.parquet",
+        preflight=lambda wildcards: (ancient if is_checked(CONFIG.pathvars.results, wildcards.stage) else str)(
+            f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json"
+        ),
         code=code_of("prepare_archive"),
     output:
         prepared=directory("<results>/{stage}/prepared/{archive}"),

@@ -72,6 +72,8 @@ rule write_report:
     params:
         stage=lambda wildcards: wildcards.stage,
         durations=lambda wildcards: CONFIG.pathvars.logs,
+        # no input: a report that lacked it would have check_machine run, and all photographs decoded again
+        preflight=lambda wildcards: f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json",
         config=CONFIG.model_dump(mode="json"),
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
         source_kind=CONFIG.source.kind,

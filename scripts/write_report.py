@@ -14,6 +14,6 @@ with job_log(snakemake.log[0]):
         **{name: Path(path) for name, path in snakemake.output.items()},
         crops_summary=Path(snakemake.input.crops) / "summary.json",
         parity=Path(snakemake.input.onnx_folder) / "parity.json",
-        durations=Path(snakemake.params.durations),
+        **{name: Path(snakemake.params[name]) for name in ("durations", "preflight")},
         **{name: snakemake.params[name] for name in ("stage", "config", "targets", "source_kind")},
     )

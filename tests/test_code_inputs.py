@@ -38,7 +38,8 @@ def test_every_rule_declares_its_code_and_every_file_exists() -> None:
         for match in re.findall(r"^ *rule (\w+):(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S)
     ]
     assert len(rules) >= 12
-    for name, body in rules:
+    # a new check of the machine must not make anything again, whatever changed in it
+    for name, body in [rule for rule in rules if rule[0] != "check_machine"]:
         called = re.search(r"code=code_of\(([^)]*)\)", body)
         assert called, name
         words = re.findall(r'"([^"]+)"', called[1])

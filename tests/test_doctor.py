@@ -12,9 +12,14 @@ from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.config import Config
-from pillsnap.doctor import GIB, Verdict, examine, needed_bytes, photos_there
+from pillsnap.doctor import examine
 from pillsnap.hardware import gpus
 from pillsnap.load_config import ConfigError, load_config, merge_into, read_config
+from pillsnap.preflight.amounts import guess_amounts, photos_there
+from pillsnap.preflight.disk import disk_parts
+from pillsnap.preflight.findings import GIB, Verdict
+
+FIXED = ("models", "report", "training state, detector", "training state, classifier")
 
 
 def config(**changes: Any) -> Config:
@@ -35,6 +40,12 @@ def yolo_set(folder: Path, **photos: int) -> dict[str, Any]:
             (images / f"{number}{('.jpg', '.PNG', '.webp')[number % 3]}").write_bytes(png())
     (folder / "data.yaml").write_text("names: [red, blue]\n")
     return {"kind": "yolo", "root": str(folder)}
+
+
+def needed_bytes(one: Config, stage: str) -> int:
+    """The guessed need of everything that grows with the photographs."""
+    parts = disk_parts(guess_amounts(one, stage), one, stage)
+    return sum(part.need for part in parts if part.name not in FIXED)
 
 
 def run(*words: object) -> Result:
@@ -118,14 +129,15 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
 def test_every_part_of_the_machine_is_looked_at(tmp_path: Path) -> None:
     findings = examine(config(source=yolo_set(tmp_path, train=2)), "stage1")
     names = [finding.what for finding in findings]
-    assert [name for name in names if name != "GPU"] == ["versions", "commit", "processor", "memory", "disk", "source"]
+    machine = ["disk", "temporary folder", "memory", "shared memory"]
+    assert [name for name in names if name != "GPU"] == ["versions", "commit", "processor", "source", *machine, "plan"]
     assert "GPU" in names
     assert all(finding.found for finding in findings)
     assert all(finding.cure for finding in findings if finding.verdict != Verdict.ok), "a problem comes with its cure"
 
 
-def verdict_of(what: str, one: Config) -> tuple[Verdict, str]:
-    finding = next(finding for finding in examine(one, "stage4") if finding.what == what)
+def verdict_of(what: str, one: Config, stage: str = "stage4") -> tuple[Verdict, str]:
+    finding = next(finding for finding in examine(one, stage) if finding.what == what)
     return finding.verdict, finding.cure or finding.found
 
 
@@ -150,8 +162,25 @@ def test_missing_gpu_is_refused_when_it_is_asked_for(tmp_path: Path) -> None:
     if gpus():
         pytest.skip("there is a GPU here")
     source = yolo_set(tmp_path, train=2)
-    assert verdict_of("GPU", config(source=source, device="cuda")) == (Verdict.refused, "Set device to auto or cpu")
+    assert verdict_of("GPU", config(source=source, device="cuda")) == (
+        Verdict.refused,
+        "Set device to auto or cpu, or run where there is a GPU with its driver",
+    )
     assert verdict_of("GPU", config(source=source)) == (Verdict.ok, "none; trainings run on the CPU")
+
+
+def test_a_planned_stage_is_checked_by_its_plan(tmp_path: Path) -> None:
+    from archives import hand_made, prepare_source
+
+    source = hand_made().write(tmp_path / "raw")
+    prepare_source(source, tmp_path / "results" / "stage1")
+    one = config(source=source.model_dump(exclude={"synthetic"}), pathvars={"results": str(tmp_path / "results")})
+    found = {finding.what: finding.found for finding in examine(one, "stage1")}
+    assert found["plan: budget"] == "43 photographs of 1,000,000, 3 drugs of 100"
+    assert found["raw archives"] == "archives of photographs: 4, none newer than its index"
+    assert "lie there already" in found["disk"]
+    (tmp_path / "results" / "stage1" / "plan.json").write_text("{")
+    assert verdict_of("plan", one, "stage1")[0] is Verdict.warning
 
 
 def test_unknown_stage_is_an_error() -> None:
@@ -164,7 +193,7 @@ def test_command_prints_every_finding(tmp_path: Path) -> None:
     overlay.write_text(yaml.safe_dump({"source": yolo_set(tmp_path / "set", train=2)}))
     done = run("--config", PROJECT / "config.yaml", "--config", overlay, "--stage", "stage1")
     assert done.exit_code == 0
-    for words in ("versions", "torch", "usable cores", "GiB free, stage1 needs about", "3 archives below"):
+    for words in ("versions", "torch", "usable cores", "free, stage1 needs about", "not made yet", "3 archives below"):
         assert words in done.stdout
 
 

@@ -289,9 +289,10 @@ def write_durations(folder: Path) -> None:
         job(f"make_synthetic_archive/1.Training/raw/TS_{number}_single", 55.0)
         job(f"index_archive/TS_{number}", 1.5, rss="NA")
         job(f"stage4/prepare_archive/TS_{number}", 31.0)
-    for rule, seconds in zip(RULES[4:], (2.2, 3.6, 4.1, 498.0, 21.0, 2.5, 9.0, 761.0, 22.0, 64.0), strict=True):
+    for rule, seconds in zip(RULES[5:], (2.2, 3.6, 4.1, 498.0, 21.0, 2.5, 9.0, 761.0, 22.0, 64.0), strict=True):
         job(f"stage4/{rule}", seconds)
     job("stage4/plan_stage", 1.1)
+    job("stage4/check_machine", 3.3)
     job("stage3/train_detector", 9999)
     job("another-run/stage4/train_detector", 9999)
 
@@ -350,6 +351,11 @@ def write_inputs(
         folder / "parity.json",
         {"opset": 18, "detector": compared, "classifier": {"crops": 64, "max_logit_error": 3.8e-6, "same_top1": 1.0}},
     )
+    found = [
+        {"verdict": "ok", "what": "memory", "found": "20.8 GiB of 23.5 GiB free", "cure": ""},
+        {"verdict": "warning", "what": "disk", "found": "7 GiB free", "cure": "Free some space"},
+    ]
+    write_json(folder / "preflight.json", {"findings": found})
     write_durations(folder / "logs")
     paths = {
         "metrics": "metrics.json",
@@ -368,6 +374,7 @@ def write_inputs(
         "classifier_record": "classifier.json",
         "crops_summary": "crops.json",
         "parity": "parity.json",
+        "preflight": "preflight.json",
         "durations": "logs",
         "report": "out/report.html",
         "figures": "out/figures",
@@ -536,6 +543,19 @@ def test_page_says_what_was_measured(page: str) -> None:
     ):
         assert words in text
     assert 'lang="ko"' in page
+
+
+def test_preflight_opens_the_checklist_before(page: str) -> None:
+    before = page[page.index("Before: machine and data") : page.index("During: training")]
+    assert "✓ met Preflight: memory 20.8 GiB of 23.5 GiB free" in words_of(before)
+    assert "! warning Preflight: disk 7 GiB free. Free some space" in words_of(before)
+
+
+def test_preflight_may_be_missing(written: dict[str, Any], tmp_path: Path) -> None:
+    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "preflight": tmp_path / "none.json"}
+    write_report(**written | again)
+    text = words_of(again["report"].read_text(encoding="utf-8"))
+    assert "? not measured The machine was checked before the first photograph was decoded no record of it" in text
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The whole workflow for real, at a tiny size: once, again, and again with one thing changed."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 from workflow import Workflow
@@ -24,7 +26,7 @@ AFTER_YOLO = {
 AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
 AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
 AFTER_CROPS = {"train_classifier", "export_onnx", "run_benchmark", "write_report"}
-DATA_RULES = {"index_archive", "plan_stage", "prepare_archive", "build_manifest"}
+DATA_RULES = {"index_archive", "plan_stage", "check_machine", "prepare_archive", "build_manifest"}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +41,8 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
     results = finished.folder / "results" / "stage4"
     made = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     expected = {
-        "plan.parquet", "manifest/train.csv", "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv",
-        "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt", "detector/history.csv",
+        "plan.parquet", "plan.issues.parquet", "preflight.json", "manifest/train.csv", "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv",
+        "manifest/near_duplicates.csv", "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt", "detector/history.csv",
         "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
         "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
         "classifier/best.safetensors",
@@ -147,6 +149,84 @@ def test_without_raw_archives_nothing_is_done_again(finished) -> None:
         assert finished.planned() == set()
     finally:
         raw.with_name("elsewhere").rename(raw)
+
+
+def test_a_new_check_of_the_machine_decodes_nothing_again(finished) -> None:
+    preflight = finished.folder / "results/stage4/preflight.json"
+    assert finished.planned("-R", "check_machine") == {"check_machine"}
+    before = json.loads(preflight.read_text())
+    finished.snakemake("-R", "check_machine")
+    assert json.loads(preflight.read_text())["findings"][-1]["found"].startswith("whole"), "there is a manifest now"
+    assert before["findings"][-1]["found"] == "not made yet"
+    assert finished.planned() == set()
+
+
+def test_a_lost_check_of_the_machine_is_made_again_with_the_next_decode_only(finished) -> None:
+    preflight = finished.folder / "results/stage4/preflight.json"
+    content, times = preflight.read_bytes(), preflight.stat()
+    preflight.unlink()
+    (finished.folder / "change.json").write_text('{"stages": {"stage4": {"targets": {"top1": 0.4}}}}')
+    try:
+        assert finished.planned() == set()
+        assert finished.planned("--configfile", "config.yaml", "change.json") == {"write_report"}
+        (finished.folder / "change.json").write_text('{"prepare": {"photo_quality": 70}}')
+        planned = finished.planned("--configfile", "config.yaml", "change.json")
+        assert planned == {"check_machine", "prepare_archive", "build_manifest"} | AFTER_MANIFEST
+    finally:
+        preflight.write_bytes(content)
+        os.utime(preflight, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_plan_that_was_made_alone_is_decoded_and_checked(finished) -> None:
+    """With a plain `ancient` input Snakemake would check only, and leave the old photographs to a second run."""
+    results = finished.folder / "results/stage4"
+    kept = {name: (results / name).stat() for name in ("plan.parquet", "plan.json")}
+    content = (results / "plan.parquet").read_bytes()
+    (results / "plan.parquet").write_bytes(content + b" ")
+    try:
+        assert finished.planned() == DATA_RULES - {"index_archive", "plan_stage"} | AFTER_MANIFEST
+    finally:
+        (results / "plan.parquet").write_bytes(content)
+        for name, times in kept.items():
+            os.utime(results / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert finished.planned() == set()
+
+
+def test_a_small_disk_is_refused_before_the_first_decode(finished) -> None:
+    """A results folder on a file system of 6 MiB, which holds index and plan."""
+    small = finished.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        (finished.folder / "change.json").write_text('{"pathvars": {"results": "small/results", "logs": "small/logs"}}')
+        said = finished.snakemake(
+            "--configfile", "config.yaml", "change.json", target="small/results/stage4/manifest/train.csv", check=False
+        )
+        assert "PreflightError: stage4 is refused before its first photograph is decoded:\n  disk: 6 MiB free" in said
+        assert "or move pathvars.results to a larger disk" in said
+        assert "rule prepare_archive" not in said
+        made = {path.name for path in (small / "results" / "stage4").iterdir()}
+        assert made == {"plan.parquet", "plan.issues.parquet", "plan.json"}
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_estimate_of_the_disk_holds(finished) -> None:
+    """What the finished stage takes, part by part, against what the check said that it would take."""
+    results, work = finished.folder / "results/stage4", finished.folder / "work/stage4"
+    said = json.loads((results / "preflight.json").read_text())["disk_bytes"]
+    folders = {
+        "prepared photographs": [results / "prepared"],
+        "manifest": [results / "manifest"],
+        "crops": [results / "crops"],
+        "models": [results / name for name in ("detector", "classifier", "onnx")],
+        "training state, classifier": [work / "train_classifier"],
+    }
+    for part, below in folders.items():
+        files = [file for folder in below for file in folder.rglob("*") if file.is_file()]
+        taken = sum(file.stat().st_size for file in files)
+        assert taken < said[part]["need"] < 2.5 * taken, part
 
 
 def test_an_edited_module_reruns_its_rules(finished) -> None:

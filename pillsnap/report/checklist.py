@@ -7,12 +7,29 @@ from pillsnap.report.facts import Training, account, quarantined_share, training
 from pillsnap.report.formats import count, figure, listing, percent, plural, tiny
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.timing import RULES
-from pillsnap.report.verdict import MET, NO_TARGET, Statement, improving, state_of, verdicts
+from pillsnap.report.verdict import MET, NO_TARGET, UNMEASURED, WARNED, Statement, improving, state_of, verdicts
 
 
 def checklists(inputs: Inputs) -> dict[str, list[Statement]]:
     """Statements by `Before`, `During` and `After`."""
-    return {"Before: data": _before(inputs), "During: training": _during(inputs), "After: delivery": _after(inputs)}
+    before = [*_preflight(inputs.preflight), *_before(inputs)]
+    return {"Before: machine and data": before, "During: training": _during(inputs), "After: delivery": _after(inputs)}
+
+
+def _preflight(findings: Sequence[Mapping[str, str]]) -> list[Statement]:
+    """What `check_machine` found before the first photograph was decoded; a refused stage has no report."""
+    if not findings:
+        return [
+            Statement("The machine was checked before the first photograph was decoded", "no record of it", UNMEASURED)
+        ]
+    return [
+        Statement(
+            f"Preflight: {one['what']}",
+            f"{one['found']}. {one['cure']}" if one["cure"] else one["found"],
+            MET if one["verdict"] == "ok" else WARNED,
+        )
+        for one in findings
+    ]
 
 
 def _before(inputs: Inputs) -> list[Statement]:

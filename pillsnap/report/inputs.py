@@ -25,6 +25,7 @@ class Inputs:
         metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
             parity: content of the JSON files of those names.
         detector_history, classifier_history: one mapping an epoch.
+        preflight: findings of `check_machine`; empty where there are none.
         quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
         audit, audit_folder: counts of the label audit, and its folder.
         first_findings: first rows of its list.
@@ -49,6 +50,7 @@ class Inputs:
     classifier_record: dict[str, Any]
     crops: dict[str, Any]
     parity: dict[str, Any]
+    preflight: list[dict[str, str]]
     detector_history: History
     classifier_history: History
     quarantined: int
@@ -73,6 +75,7 @@ def read_inputs(
     histories: dict[str, Path],
     quarantine: Path,
     label_audit: Path,
+    preflight: Path,
     examples: Path,
     durations: Path,
 ) -> Inputs:
@@ -84,6 +87,7 @@ def read_inputs(
         histories: `detector_history` and `classifier_history`.
         quarantine: CSV of `build_manifest`.
         label_audit: folder of `audit_labels`.
+        preflight: JSON of `check_machine`; may be missing.
         examples: folder with `index.json`.
         durations: folder of Snakemake's benchmark files.
     """
@@ -97,6 +101,7 @@ def read_inputs(
         targets=targets,
         **{name: read_json(path) for name, path in json_files.items()},
         **{name: read_history(path) for name, path in histories.items()},
+        preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
         quarantined=total,
         first_quarantined=first,
         audit=read_json(label_audit / "summary.json"),

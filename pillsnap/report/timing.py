@@ -10,6 +10,7 @@ RULES = (
     "make_synthetic_archive",
     "index_archive",
     "plan_stage",
+    "check_machine",
     "prepare_archive",
     "build_manifest",
     "write_dataset_page",
