@@ -54,8 +54,11 @@ def run(*words: object) -> Result:
 
 def test_photographs_of_the_synthetic_source(tmp_path: Path) -> None:
     made = {"drugs": 10, "photos_per_drug": 6, "validation_photos_per_drug": 2, "combos": 3, "validation_combos": 1}
-    source = {"root": str(tmp_path), "synthetic": made}
-    assert photos_there(config(source=source)) == 10 * (6 + 2) + 3 * (3 + 1)
+    drawn = 10 * (6 + 2) + 3 * (3 + 1)
+    # with defects, the validation part has a drug of its own and views of the training part's groups
+    for defects, photos in {0: drawn, 1: drawn + 2 + 1, 3: drawn + 2 + 3}.items():
+        source = {"root": str(tmp_path), "synthetic": made | {"defects": defects}}
+        assert photos_there(config(source=source)) == photos
 
 
 def test_photographs_of_a_yolo_data_set(tmp_path: Path) -> None:

@@ -41,14 +41,14 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
     results = finished.folder / "results" / "stage4"
     made = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     expected = {
-        "plan.parquet", "plan.issues.parquet", "preflight.json", "manifest/train.csv", "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv",
-        "manifest/near_duplicates.csv", "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt", "detector/history.csv",
-        "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
+        "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
+        "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv", "manifest/near_duplicates.csv",
+        "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
+        "detector/history.csv", "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
         "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
-        "classifier/best.safetensors",
-        "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx", "onnx/classifier.onnx",
-        "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json", "benchmark/resources.json",
-        "metrics.json", "report.html", "dataset.html",
+        "classifier/best.safetensors", "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx",
+        "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
+        "benchmark/resources.json", "metrics.json", "report.html", "dataset.html",
     }  # fmt: skip
     assert expected <= made
     assert not list(finished.folder.rglob("*.part"))

@@ -26,8 +26,8 @@ def draw_findings(
 ) -> pd.Series:
     """Draw the first `limit` photographs of each kind of finding, as JPEG in the size that is stored.
 
-    Labels are blue with their K-code. Findings are red: a detection with its score, a label with its K-code; around
-    the latter the detections that overlap it are drawn in brown with their scores.
+    Labels are blue with their K-code. Findings are red: a detection with its score, a label with its K-code; with the
+    latter the detection that overlaps it most is drawn in brown with its score.
 
     Args:
         folder: where `pictures/<kind>_<number>.jpg` are written.
@@ -64,8 +64,9 @@ def _captions(labelled: pd.DataFrame, found: pd.DataFrame, seen: pd.DataFrame) -
     missed = found[found["kind"] == LABEL]
     good = labelled[~labelled["label_member"].isin(missed["label_member"])]
     captions = [Caption(_box(row), _ascii(row.k_code)) for row in good.itertuples()]
-    near = iou_matrix(seen[list("xywh")].to_numpy(), missed[list("xywh")].to_numpy()).max(axis=1, initial=0) > 0
-    captions += [Caption(_box(row), f"{row.score:.2f}", OTHER) for row in seen[near].itertuples()]
+    overlaps = iou_matrix(seen[list("xywh")].to_numpy(), missed[list("xywh")].to_numpy())
+    nearest = sorted({int(column.argmax()) for column in overlaps.T if column.any()})
+    captions += [Caption(_box(row), f"{row.score:.2f}", OTHER) for row in seen.iloc[nearest].itertuples()]
     captions += [Caption(_box(row), _ascii(row.k_code) or f"{row.score:.2f}", WRONG) for row in found.itertuples()]
     return captions
 

@@ -50,16 +50,19 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
     """The amounts of a plan, by its labels' sizes and boxes.
 
     Args:
-        plan: schema `PLAN`.
+        plan: schema `PLAN`; a photograph whose labels do not say its size counts as one of AIHub's.
         config: its `prepare` and `yolo` are used.
     """
     photos = plan.drop_duplicates("image_id").set_index("image_id")
-    pixels = photos["width"] * photos["height"]
-    long_side = photos[["width", "height"]].max(axis=1)
+    sizes = photos[["width", "height"]].copy()
+    sizes.loc[photos["width"] == 0] = AIHUB_SIZE
+    pixels = sizes["width"] * sizes["height"]
+    long_side = sizes.max(axis=1)
     small = pixels * (config.prepare.photo_size / long_side).clip(upper=1) ** 2
     trained = photos["split"] != "test"
     pills = plan[plan["split"] != "test"]
     shown = plan.groupby("image_id").size().reindex(photos.index) >= photos["expected_pills"]
+    shown |= config.yolo.partly_labelled == "use"
     used = _detector_photos(photos[trained & shown], config)
     return Amounts(
         photos=len(photos),
@@ -76,7 +79,7 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
 
 
 def _detector_photos(photos: pd.DataFrame, config: Config) -> int:
-    """How many of the fully labelled photographs `build_yolo_dataset` takes."""
+    """How many of the usable photographs `build_yolo_dataset` takes."""
     limits = {"train": config.yolo.max_single_photos, "val": config.yolo.max_single_photos // 4}
     singles = photos[photos["domain"] == "single"]["split"].value_counts()
     combos = int((photos["domain"] == "combo").sum())
@@ -123,7 +126,8 @@ def photos_there(config: Config) -> int | None:
     if config.source.kind == "synthetic":
         made = config.source.synthetic
         singles = made.drugs * (made.photos_per_drug + made.validation_photos_per_drug)
-        return singles + 3 * (made.combos + made.validation_combos)
+        planted = made.validation_photos_per_drug + min(made.defects, made.drugs) if made.defects else 0
+        return singles + planted + 3 * (made.combos + made.validation_combos)
     if config.source.kind == "yolo":
         folders = [Path(archive.photos) for archive in list_archives(config.source).values()]
         return sum(file.suffix.lower() in PHOTO_SUFFIXES for folder in folders for file in folder.rglob("*"))

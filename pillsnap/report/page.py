@@ -142,12 +142,12 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "audit": Table(
             "Where detector and labels disagree",
-            ("Finding", "#All", "#Training", "#Validation", "#Single", "#Combo", "#In partly labelled photos"),
+            ("Finding", "#All", "#Training", "#Validation", "#Single", "#Combo", "#Partly labelled"),
             audit.count_rows(inputs.audit),
         ),
         "findings": Table(
             f"First {len(inputs.first_findings)} of {formats.plural(audit.findings(inputs.audit), 'finding')}",
-            ("Finding", "@Archive", "@Photo", "@K-code", "@Without label by name", "#Score", "#Best IoU"),
+            ("Finding", "@Archive", "@Photo", "@K-code", "@Named, not labelled", "#Score", "#Best IoU"),
             audit.finding_rows(inputs.first_findings),
         ),
         "domains": Table(
