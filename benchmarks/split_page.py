@@ -1,0 +1,105 @@
+"""The readable page of benchmarks/split.py: everything in it is computed from `split.json`."""
+
+import statistics
+from typing import Any
+
+_PAGE = """# What a random split pretends: measured
+
+Made by `{command}`; the first lines of [split.py](split.py) tell the method, and every figure is computed from
+[split.json](split.json). **The photographs are synthetic**: the size of the effect is that of drawn pills.
+
+- {date}, {device}; commit `{commit}`{dirty}
+- {versions}
+- {drugs} drugs, of each {groups} capture groups with {longitudes} photographs: {train} for training, {val} for
+  validation, {test} for the test in both splits; {unseen_pills} photographs of {unseen} further capture groups of each
+  drug that neither split holds
+- classifier {model} at {image_size} px, at most {epochs} epochs, as config.yaml says; the same seed for both splits
+
+## Top-1
+
+95 % Wilson intervals in brackets. *Pretended* is the test part's figure minus that on the unseen groups, in points.
+
+| seed | split | validation | test part | unseen groups | pretended |
+|---|---|---|---|---|---|
+{rows}
+
+Means over {seeds} seeds, lowest to highest in brackets:
+
+| split | validation | test part | unseen groups | pretended |
+|---|---|---|---|---|
+{means}
+
+## What leaks
+
+The audit of `build_manifest`, by the true capture groups, seed by seed:
+
+| split | capture groups on two sides | test photographs with their group in training | near-duplicates by hash |
+|---|---|---|---|
+{leaks}
+
+## What it means
+
+The random split reports {random_test}; on capture groups that it never saw, its model reaches {random_unseen}: it
+pretended {random_pretended} points. The grouped split reports {grouped_test} for a model that reaches {grouped_unseen}:
+{grouped_pretended} points. Validation tells the same, and with a random split the best epoch is chosen by it.
+
+- The two models were trained on equally many photographs, the random split's on some of every group. What it is worth
+  is the column *unseen groups*, not its test part.
+- Wilson intervals take photographs as independent. Those of one group are not, so the test parts' true intervals are
+  wider; each unseen photograph is of another group.
+- The source draws place, light and noise anew for each photograph, so two longitudes of a group are less alike here
+  than in a photo booth: a perceptual hash calls few or none of them near-duplicates, and yet they leak.
+- Few groups of each drug make the difference large: the more views a drug is trained on, the smaller it is.
+"""
+
+
+def page(result: dict[str, Any]) -> str:
+    """The page as Markdown."""
+    runs, recipe = result["runs"], result["settings"]["classifier"]
+    by_split = {split: [run for run in runs if run["split"] == split] for split in ("grouped", "random")}
+    figures = {
+        f"{split}_{name}": value
+        for split, some in by_split.items()
+        for name, value in zip(("test", "unseen", "pretended"), _means(some)[1:], strict=True)
+    }
+    return _PAGE.format(
+        **result["sizes"] | runs[0]["photos"] | figures | {key: result[key] for key in ("command", "date", "device")},
+        commit=result["commit"]["hash"][:10],
+        dirty=", with changes" if result["commit"]["dirty"] else "",
+        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        unseen_pills=runs[0]["unseen"]["pills"],
+        **{key: recipe[key] for key in ("model", "image_size", "epochs")},
+        seeds=len(by_split["random"]),
+        rows="\n".join(_row(run) for run in runs),
+        means="\n".join(f"| {split} | {' | '.join(_means(some))} |" for split, some in by_split.items()),
+        leaks="\n".join(f"| {split} | {' | '.join(_leaks(some))} |" for split, some in by_split.items()),
+    )
+
+
+def _row(run: dict[str, Any]) -> str:
+    test, unseen = (f"{part['top1']:.1%} ({part['low']:.1%} to {part['high']:.1%})" for part in _measured(run))
+    return f"| {run['seed']} | {run['split']} | {run['val_top1']:.1%} | {test} | {unseen} | {_points(run)} |"
+
+
+def _measured(run: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    return run["test"], run["unseen"]
+
+
+def _points(run: dict[str, Any]) -> str:
+    return f"{100 * run['pretended']:+.1f}"
+
+
+def _means(runs: list[dict[str, Any]]) -> list[str]:
+    """Validation, test, unseen and pretended: mean (lowest to highest)."""
+    columns = [[run["val_top1"] for run in runs]]
+    columns += [[run[part]["top1"] for run in runs] for part in ("test", "unseen")]
+    shares = [f"{statistics.mean(values):.1%} ({min(values):.1%} to {max(values):.1%})" for values in columns]
+    pretended = [100 * run["pretended"] for run in runs]
+    return [*shares, f"{statistics.mean(pretended):+.1f} ({min(pretended):+.1f} to {max(pretended):+.1f})"]
+
+
+def _leaks(runs: list[dict[str, Any]]) -> list[str]:
+    test = [f"{run['test_photos_of_trained_groups']} of {run['photos']['test']}" for run in runs]
+    groups = [str(run["audit"]["groups_on_two_sides"]) for run in runs]
+    near = [str(run["audit"]["near_duplicates"]["pairs"]) for run in runs]
+    return [", ".join(values) for values in (groups, test, near)]
