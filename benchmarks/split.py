@@ -63,11 +63,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--drugs", type=int, default=30)
+    parser.add_argument("--drugs", type=int, default=24)
     parser.add_argument("--groups", type=int, default=5, help="capture groups of each drug that are divided")
-    parser.add_argument("--longitudes", type=int, default=8, help="photographs of each of these groups, at most 18")
+    parser.add_argument("--longitudes", type=int, default=6, help="photographs of each of these groups, at most 18")
     parser.add_argument("--unseen", type=int, default=12, help="further groups of each drug, with one photograph each")
-    parser.add_argument("--seeds", type=int, default=3, help="how often the photographs are divided and trained on")
+    parser.add_argument("--seeds", type=int, default=2, help="how often the photographs are divided and trained on")
     parser.add_argument("--config", type=Path, nargs="+", default=[Path("config.yaml")], help="and overlays")
     parser.add_argument("--folder", type=Path, help="keeps photographs and trainings for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/split"), help=".json and .md are added")
