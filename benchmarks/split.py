@@ -1,6 +1,6 @@
 """What a random split would have pretended: same photographs, random and grouped split, both accuracies.
 
-    python benchmarks/split.py                     # the figures of benchmarks/split.md
+    python benchmarks/split.py                     # the figures of benchmarks/split.md; 10 to 20 minutes on two cores
     python benchmarks/split.py --drugs 3 --longitudes 4 --unseen 2 --seeds 1 --config config.yaml tests/tiny.yaml \\
         --out /tmp/split                           # half a minute, to try it; its accuracies mean nothing
 
@@ -24,7 +24,6 @@ import argparse
 import datetime
 import shlex
 import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -52,7 +51,7 @@ from pillsnap.pictures import decode_jpeg
 from pillsnap.provenance import describe_device, git_commit, package_versions
 from pillsnap.report.facts import top1_interval
 from pillsnap.stored_photos import stored_photos
-from pillsnap.tables import DETECTIONS, MANIFEST, PLAN, make_table, read_table, write_table
+from pillsnap.tables import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN, make_table, read_table, write_table
 from pillsnap.train_classifier import create_classifier, train_classifier
 
 SPLITS = ("grouped", "random")
@@ -90,7 +89,6 @@ def _command(words: argparse.Namespace) -> str:
 
 def measure(folder: Path, sizes: Sizes, seeds: int, config: Config) -> dict[str, Any]:
     """Draw, divide, train and measure; returns what `split.json` holds."""
-    started = time.monotonic()
     raw = folder / "-".join(["raw", *map(str, asdict(sizes).values())])
     tries = [(seed, split) for seed in range(config.seed, config.seed + seeds) for split in SPLITS]
     with ProcessPoolExecutor(cores()) as pool:  # over before torch starts threads
@@ -114,7 +112,6 @@ def measure(folder: Path, sizes: Sizes, seeds: int, config: Config) -> dict[str,
         print(runs[-1], flush=True)
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seconds": round(time.monotonic() - started),
         "device": describe_device(device),
         "commit": git_commit(),
         "versions": package_versions(),
@@ -151,11 +148,13 @@ def _train(seen: Indexed, folder: Path, config: Config, seed: int, device: str) 
         threads=config.threads,
     )
     summary, epochs = read_json(folder / "manifest/summary.json"), read_history(history)
-    groups = {part: read_table(manifest[part], MANIFEST)["group"] for part in PARTS}
+    groups = {part: read_table(manifest[part], MANIFEST).set_index("image_id")["group"] for part in PARTS}
+    group, near = pd.concat(groups.values()), read_table(folder / "manifest/near_duplicates.csv", NEAR_DUPLICATES)
     return {
         "photos": {part: summary["splits"][part]["photos"] for part in PARTS},
         "test_photos_of_trained_groups": int(groups["test"].isin(groups["train"]).sum()),
         "audit": summary["audit"],
+        "near_duplicates_of_one_group": int((near["first"].map(group) == near["second"].map(group)).sum()),
         "epochs": len(epochs),
         "val_top1": round(max(row["val_top1"] for row in epochs), 4),
     }

@@ -10,6 +10,7 @@ from conftest import PROJECT
 
 from pillsnap.files import read_json
 
+pytestmark = pytest.mark.slow
 DRUGS, GROUPS, LONGITUDES, UNSEEN = 2, 5, 3, 2
 
 
