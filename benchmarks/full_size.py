@@ -33,8 +33,8 @@ import pandas as pd
 from full_size_archives import FULL, Plan, build_archives
 
 from pillsnap.build_manifest import build_manifest
-from pillsnap.config import Manifest, Source, Stage
-from pillsnap.config import Plan as PlanSettings
+from pillsnap.config_data import Manifest, Source, Stage
+from pillsnap.config_data import Plan as PlanSettings
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
 from pillsnap.index_archive import index_archive

@@ -11,7 +11,7 @@ import pytest
 from archives import DataRun, draw_source, labels_of, prepare_source
 
 from pillsnap.classes import read_classes
-from pillsnap.config import Source, SyntheticSource
+from pillsnap.config_data import Source, SyntheticSource
 from pillsnap.files import read_json, sha256_of
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.synthetic import defects

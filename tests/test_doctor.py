@@ -97,7 +97,7 @@ def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
 def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> None:
     """A few photographs, drawn and prepared: the estimate is above what they take, and below twice of it."""
     from pillsnap.boxes import cut_crop
-    from pillsnap.config import Prepare
+    from pillsnap.config_data import Prepare
     from pillsnap.pictures import decode_jpeg, encode_jpeg
     from pillsnap.prepare_archive import prepare_photo
     from pillsnap.sources import Archive

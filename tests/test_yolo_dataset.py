@@ -9,7 +9,7 @@ import yaml
 from archives import DataRun, hand_made, prepare_source
 
 from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Yolo
+from pillsnap.config_data import Yolo
 from pillsnap.files import sha256_of
 from pillsnap.pictures import decode_jpeg
 
