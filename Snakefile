@@ -6,6 +6,7 @@ from snakemake.utils import min_version
 from pillsnap.code_inputs import code_of
 from pillsnap.load_config import load_config
 from pillsnap.sources import list_archives, source_root
+from pillsnap.unwatched import Unwatched, is_checked
 
 min_version("9.27")
 
@@ -25,6 +26,7 @@ wildcard_constraints:
 include: "rules/source.smk"
 include: "rules/manifest.smk"
 include: "rules/detector.smk"
+include: "rules/audit.smk"
 include: "rules/crops.smk"
 include: "rules/classifier.smk"
 include: "rules/onnx.smk"
@@ -39,10 +41,11 @@ localrules:
 
 
 rule all:
-    """The report of the production stage."""
+    """The report of the production stage, and the page that shows its data."""
     default_target: True
     input:
         "<results>/stage4/report.html",
+        "<results>/stage4/dataset.html",
 
 
 rule archives:

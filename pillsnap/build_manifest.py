@@ -6,13 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from pillsnap.audit_split import audit_split
 from pillsnap.classes import DrugClass, write_classes
-from pillsnap.config import Manifest
+from pillsnap.config_data import Manifest
 from pillsnap.files import read_json, replacing, write_json
+from pillsnap.identical_photos import set_aside_identical
 from pillsnap.reasons import CORRUPT
-from pillsnap.tables import CONTEXTS, ISSUES, MANIFEST, PHOTOS, PLAN, check_table, read_table, write_table
+from pillsnap.tables import (
+    CONTEXTS,
+    ISSUES,
+    MANIFEST,
+    NEAR_DUPLICATES,
+    PHOTOS,
+    PLAN,
+    check_table,
+    read_table,
+    read_tables,
+    write_table,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,38 +38,44 @@ class ManifestError(ValueError):
 def build_manifest(
     *,
     plan: Path,
+    plan_issues: Path,
     plan_summary: Path,
     counts: Sequence[Path],
     issues: Sequence[Path],
     prepared: Sequence[Path],
     manifest: dict[str, Path],
     quarantine: Path,
+    near_duplicates: Path,
     classes: Path,
     summary: Path,
     settings: Manifest,
+    shared_groups: str,
 ) -> None:
     """Join plan and prepared archives.
 
     Args:
-        plan, plan_summary: made by `plan_stage`.
+        plan, plan_issues, plan_summary: made by `plan_stage`.
         counts, issues: made by `index_archive`, one of each for an archive.
         prepared: folders made by `prepare_archive`.
         manifest: written, CSV by split (`train`, `val`, `test`), schema `MANIFEST`.
         quarantine: written, CSV: archive, member, label_member, reason, detail.
+        near_duplicates: written, CSV, schema `NEAR_DUPLICATES`: the closest across the sides of the split.
         classes: written, JSON: the ordered class list.
-        summary: written, JSON: read = kept + quarantined + skipped for photos and labels, counts by split.
+        summary: written, JSON: read = kept + quarantined + skipped for archives, photos and labels, counts by split,
+            and the audit of the split.
         settings: limits.
+        shared_groups: `plan.shared_groups`; unless it is `keep`, a capture group on two sides is an error.
 
     Raises:
-        ManifestError: too large a share is quarantined, or corrupt photographs while `remove_corrupt` is off.
+        ManifestError: too large a share is quarantined, corrupt photographs while `remove_corrupt` is off, a leak.
     """
     planned = read_table(plan, PLAN)
-    indexed = pd.concat([read_table(path, ISSUES) for path in issues])
-    kept = _kept(planned, prepared)
-    kept, lost = _without_untrained(kept)
+    indexed = read_tables(issues, ISSUES)
+    kept, identical = set_aside_identical(_kept(planned, prepared))
+    kept, untrained = _without_untrained(kept)
     kept["fully_labelled"] = _fully_labelled(kept)
-    decoded = pd.concat([*(read_table(path / "issues.parquet", ISSUES) for path in prepared), lost])
-    noted = pd.concat([indexed, decoded], ignore_index=True)
+    decoded = pd.concat([read_tables([path / "issues.parquet" for path in prepared], ISSUES), identical, untrained])
+    noted = pd.concat([indexed, read_table(plan_issues, ISSUES), decoded], ignore_index=True)
     listed = drug_classes(kept)
     kept["class_index"] = kept["k_code"].map({drug.k_code: drug.index for drug in listed})
     accounts = _accounts(kept, noted, read_json(plan_summary)["skipped"], counts)
@@ -64,23 +84,26 @@ def build_manifest(
         "indexed": _quarantined_share(indexed, accounts["photos"]["read"], settings),
         "decoded": _quarantined_share(decoded, kept["image_id"].nunique() + len(_lost_photos(decoded)), settings),
     }
+    audit, alike = audit_split(kept.drop_duplicates("image_id"), settings.near_duplicate_bits)
+    _check_leaks(audit, shared_groups)
     for split, path in manifest.items():
         rows = kept.loc[kept["split"] == split, list(MANIFEST.columns)]
         write_table(rows.reset_index(drop=True), path, MANIFEST)
+    write_table(alike, near_duplicates, NEAR_DUPLICATES)
     rows = noted[noted["outcome"] == "quarantined"].sort_values(["archive", "member", "label_member", "reason"])
     _write_quarantine(rows, quarantine)
     write_classes(listed, classes)
-    write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, noted))
+    write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, noted) | {"audit": audit})
     log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(listed))
 
 
 def _kept(planned: pd.DataFrame, prepared: Sequence[Path]) -> pd.DataFrame:
     """Pills that survived the decode, with the photographs' true size, clipped boxes and hashes."""
-    photos = pd.concat([read_table(path / "photos.parquet", PHOTOS) for path in prepared])
-    boxes = pd.concat([read_table(path / "crops.parquet", CONTEXTS) for path in prepared])
+    photos = read_tables([path / "photos.parquet" for path in prepared], PHOTOS)
+    boxes = read_tables([path / "crops.parquet" for path in prepared], CONTEXTS)
     facts = planned.drop(columns=["width", "height", "x", "y", "w", "h"])
     kept = facts.merge(boxes[["image_id", "label_member", "x", "y", "w", "h"]], on=["image_id", "label_member"])
-    kept = kept.merge(photos[["image_id", "sha256", "width", "height"]], on="image_id")
+    kept = kept.merge(photos[["image_id", "sha256", "phash", "width", "height"]], on="image_id")
     return kept.sort_values(["archive", "member", "label_member"]).reset_index(drop=True)
 
 
@@ -91,10 +114,11 @@ def _fully_labelled(kept: pd.DataFrame) -> pd.Series:
 
 def _without_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop drugs that lost their last training pill; their rows go into the quarantine."""
-    trained = set(kept.loc[kept["split"] == "train", "k_code"])
-    lost = kept[~kept["k_code"].isin(trained)]
-    left = kept.drop(lost.index)
-    empty = lost[~lost["image_id"].isin(left["image_id"])].drop_duplicates("image_id")
+    trained = kept.loc[kept["split"] == "train", "k_code"].unique()
+    untrained = ~kept["k_code"].isin(trained)
+    lost, left = kept[untrained], kept[~untrained]
+    beside = set(lost["image_id"]).intersection(left["image_id"]) if len(lost) else set()
+    empty = lost[~lost["image_id"].isin(beside)].drop_duplicates("image_id")
     pills = lost.assign(reason="class_without_training_pill", detail=lost["k_code"])
     photos = empty.assign(label_member="", reason="photo_without_usable_label", detail="")
     rows = pd.concat([pills, photos]).assign(outcome="quarantined")[list(ISSUES.columns)]
@@ -102,28 +126,42 @@ def _without_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def drug_classes(kept: pd.DataFrame) -> list[DrugClass]:
-    """The class list, ordered by K-code, out of manifest rows."""
-    drugs = kept.sort_values(["k_code", "image_id"]).drop_duplicates("k_code")
+    """The class list, ordered by K-code, out of manifest rows.
+
+    Where a drug's labels differ in name or EDI codes, the value of most of them holds; one that is missing does not
+    count. Codes are never joined or made up.
+    """
+    names, codes = (_most_frequent(kept, column) for column in ("drug_name", "edi_codes"))
     return [
-        DrugClass(index, row.k_code, tuple(code for code in row.edi_codes.split(",") if code), row.drug_name)
-        for index, row in enumerate(drugs.itertuples())
+        DrugClass(index, k_code, tuple(dict.fromkeys(code for code in codes.get(k_code, "").split(",") if code)), name)
+        for index, k_code in enumerate(sorted(set(kept["k_code"])))
+        for name in [names.get(k_code, "")]
     ]
+
+
+def _most_frequent(kept: pd.DataFrame, column: str) -> dict[str, str]:
+    counted = kept[kept[column] != ""].groupby(["k_code", column]).size().reset_index(name="count")
+    counted = counted.sort_values(["k_code", "count", column], ascending=[True, False, True])
+    return dict(counted.drop_duplicates("k_code")[["k_code", column]].itertuples(index=False, name=None))
 
 
 def _accounts(
     kept: pd.DataFrame, noted: pd.DataFrame, unplanned: dict[str, dict[str, int]], counts: Sequence[Path]
 ) -> dict[str, Any]:
-    """read = kept + quarantined + skipped, for photos and for labels; raises `ManifestError` if it is not."""
+    """read = kept + quarantined + skipped, for archives, photos and labels; raises `ManifestError` if it is not."""
     read = Counter()
     for path in counts:
         read.update(read_json(path))
-    accounts = {}
-    for kind, number_kept in (("photos", kept["image_id"].nunique()), ("labels", len(kept))):
-        about = noted[(noted["label_member"] == "") == (kind == "photos")]
+    kinds = np.select([noted["label_member"] != "", noted["member"] != ""], ["labels", "photos"], "archives")
+    numbers = {"photos": kept["image_id"].nunique(), "labels": len(kept)}
+    numbers["archives"] = read["archives"] - int((kinds == "archives").sum())
+    accounts: dict[str, Any] = {"other_files": read["other_files"]}
+    for kind, number_kept in numbers.items():
+        about = noted[kinds == kind]
         by_outcome = {
             outcome: Counter(about.loc[about["outcome"] == outcome, "reason"]) for outcome in ("quarantined", "skipped")
         }
-        by_outcome["skipped"].update(unplanned[kind])
+        by_outcome["skipped"].update(unplanned.get(kind, {}))
         account = {"read": read[kind], "kept": number_kept}
         account |= {outcome: dict(sorted(by_reason.items())) for outcome, by_reason in by_outcome.items()}
         total = number_kept + sum(by_outcome["quarantined"].values()) + sum(by_outcome["skipped"].values())
@@ -131,6 +169,15 @@ def _accounts(
             raise ManifestError(f"{kind}: {read[kind]} read, but {total} kept, quarantined or skipped: {account}")
         accounts[kind] = account
     return accounts
+
+
+def _check_leaks(audit: dict[str, Any], shared_groups: str) -> None:
+    groups, contents = audit["groups_on_two_sides"], audit["contents_on_two_sides"]
+    if contents or (groups and shared_groups != "keep"):
+        raise ManifestError(
+            f"{groups} capture groups and {contents} identical photographs stand on two sides of the split. Make the "
+            "plan again (-R plan_stage); if this stays, it is a defect of PillSnap."
+        )
 
 
 def _check_corrupt(noted: pd.DataFrame, settings: Manifest) -> None:
@@ -143,7 +190,7 @@ def _check_corrupt(noted: pd.DataFrame, settings: Manifest) -> None:
 
 
 def _lost_photos(noted: pd.DataFrame) -> pd.DataFrame:
-    return noted[(noted["outcome"] == "quarantined") & (noted["label_member"] == "")]
+    return noted[(noted["outcome"] == "quarantined") & (noted["label_member"] == "") & (noted["member"] != "")]
 
 
 def _quarantined_share(noted: pd.DataFrame, looked_at: int, settings: Manifest) -> float:
@@ -187,5 +234,4 @@ def _composition(kept: pd.DataFrame, noted: pd.DataFrame) -> dict[str, Any]:
             }
             for split in ("train", "val", "test")
         },
-        "groups_on_two_sides": int((photos.groupby("group")["split"].nunique() > 1).sum()),
     }

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from pillsnap.config import Yolo
+from pillsnap.config_data import Yolo
 from pillsnap.files import read_from_shard, replacing_folder
-from pillsnap.plan_stage import hash_order
+from pillsnap.hash_order import hash_order
 from pillsnap.tables import MANIFEST, PHOTOS, read_table
 
 log = logging.getLogger(__name__)
@@ -20,20 +20,22 @@ def build_yolo_dataset(
 ) -> None:
     """Write images and labels of training and validation; the test part stays out.
 
-    Photographs that are known to be partly labelled stay out too: an unlabelled pill teaches the detector
-    that it is background.
+    Photographs that are known to be partly labelled stay out too, unless `settings` want them in training: an
+    unlabelled pill teaches the detector that it is background, and in validation it makes a right box look wrong.
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
         dataset: folder, written whole: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
-        settings: how many single-pill photographs are used.
+        settings: how many single-pill photographs are used, and whether partly labelled ones are.
         seed: seed of their choice.
     """
     with replacing_folder(dataset) as folder:
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
-            chosen = _chosen(pills[pills["fully_labelled"]], settings, seed, split)
+            if split != "train" or settings.partly_labelled == "leave_out":
+                pills = pills[pills["fully_labelled"]]
+            chosen = _chosen(pills, settings, seed, split)
             for kind in ("images", "labels"):
                 (folder / kind / split).mkdir(parents=True)
             _write_labels(chosen, folder / "labels" / split)

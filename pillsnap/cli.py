@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from pillsnap import data_commands
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -20,6 +22,7 @@ PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 """Endings that `--annotated` may have."""
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
+app.add_typer(data_commands.app, name="data")
 
 
 class ModeChoice(StrEnum):

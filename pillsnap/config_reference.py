@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pillsnap.config import Config, Stage, Stages
+from pillsnap.config import Config
+from pillsnap.config_data import Stage, Stages
 from pillsnap.files import write_text
 from pillsnap.load_config import read_config
 
@@ -16,7 +17,7 @@ PAGE, SCHEMA = Path("docs/configuration.md"), Path("docs/config.schema.json")
 _HEAD = """\
 # Configuration
 
-<!-- Written by `make docs` from pillsnap/config.py: edit the descriptions there. -->
+<!-- Written by `make docs` from pillsnap/config.py and config_data.py: edit the descriptions there. -->
 
 All settings are in [config.yaml](../config.yaml), the configuration for a laptop. Everything is checked before the
 first job: an unknown key, a value of the wrong kind or out of bounds, or two values that contradict each other stop the
@@ -42,6 +43,7 @@ Rules between keys:
 
 - `detector.image_size` must not exceed `prepare.photo_size`: photographs are kept at that size.
 - `classifier.image_size` must not exceed `crops.size`.
+- `audit.lowest_score` must not exceed `audit.min_score` and `benchmark.min_score`, which choose among what it leaves.
 - `crops.margin` must not exceed twice `prepare.crop_context`, the context that is kept around a pill.
 - `source.synthetic.photos_per_drug` and `source.synthetic.validation_photos_per_drug` must fit together into the 72
   capture groups of 18 views that an invented drug has; a capture group belongs to one of the two parts.

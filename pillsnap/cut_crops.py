@@ -1,7 +1,7 @@
 """Crops for the classifier: every labelled pill, and the same pill as the detector saw it."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,18 +12,11 @@ import pandas as pd
 from pillsnap.boxes import cut_crop, iou_matrix, match_boxes
 from pillsnap.config import Crops
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
-from pillsnap.hardware import torch_device
 from pillsnap.pictures import decode_jpeg, encode_jpeg
 from pillsnap.progress import progress
-from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, PHOTOS, make_table, read_table, write_table
-from pillsnap.train_detector import keep_threads, prepare_ultralytics
+from pillsnap.tables import CONTEXTS, CROPS, DETECTIONS, MANIFEST, make_table, read_table, write_table
 
 log = logging.getLogger(__name__)
-
-DETECTION_BATCH = 16
-
-Detect = Callable[[list[np.ndarray]], list[np.ndarray]]
-"""From RGB photographs, uint8 (H, W, 3), to the boxes found in each: (N, 4), x, y, w, h in its pixels."""
 
 
 @dataclass(frozen=True)
@@ -49,37 +42,29 @@ def cut_crops(
     *,
     manifest: dict[str, Path],
     prepared: Sequence[Path],
-    detector: Path,
+    detections: Path,
     crops: Path,
-    work: Path,
     settings: Crops,
-    image_size: int,
     min_score: float,
-    device: str,
-    threads: int,
 ) -> None:
     """Cut the crops of training and validation.
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
-        detector: ultralytics checkpoint of `train_detector`.
+        detections: of `detect_pills`, schema `DETECTIONS`.
         crops: folder, written whole: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
-        work: folder for ultralytics' own settings.
         settings: size, margin, quality, IoU of a match.
-        image_size: side of the detector's input in pixels.
-        min_score: detections below it are left out.
-        device: `auto`, `cpu` or `cuda`.
-        threads: threads of arithmetic on the CPU; another number rounds otherwise.
+        min_score: detections below it are left out, as in an answer.
     """
     rows: list[dict[str, Any]] = []
-    prepare_ultralytics(work)
-    find = _detector(detector, image_size, min_score, torch_device(device), threads)
+    found = read_table(detections, DETECTIONS)
+    found = found[found["score"] >= min_score]
     with replacing_folder(crops) as folder:
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
             with ShardWriter(folder / f"{split}.bin") as shard:
-                photos = _photos(pills, prepared, find)
+                photos = _photos(pills, prepared, found[found["split"] == split])
                 for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
                     rows += _cut(photo, split, shard, settings)
         table = make_table(rows, CROPS)
@@ -88,37 +73,17 @@ def cut_crops(
     log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
 
 
-def _detector(weights: Path, image_size: int, min_score: float, device: str, threads: int) -> Detect:
-    from ultralytics import YOLO
-
-    model = YOLO(weights)
-    keep_threads(model, "on_predict_start", threads)
-
-    def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
-        bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
-        results = model.predict(bgr, imgsz=image_size, conf=min_score, device=device, rect=False, verbose=False)
-        corners = [result.boxes.xyxy.cpu().numpy() for result in results]
-        return [np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], axis=1) for box in corners]
-
-    return find
-
-
-def _photos(pills: pd.DataFrame, prepared: Sequence[Path], find: Detect) -> Iterator[_Photo]:
-    """The photographs of `pills`, archive by archive, with what the detector finds in them."""
+def _photos(pills: pd.DataFrame, prepared: Sequence[Path], detections: pd.DataFrame) -> Iterator[_Photo]:
+    """The photographs of `pills`, archive by archive, with the detector's boxes in them."""
     by_image = dict(list(pills.groupby("image_id", sort=True)))
+    found = {image_id: rows[list("xywh")].to_numpy(float) for image_id, rows in detections.groupby("image_id")}
     for archive in prepared:
-        photos = read_table(archive / "photos.parquet", PHOTOS)
-        photos = photos[photos["image_id"].isin(by_image)]
         contexts = read_table(archive / "crops.parquet", CONTEXTS)
-        contexts = {image_id: rows.set_index("label_member") for image_id, rows in contexts.groupby("image_id")}
-        with (archive / "photos.bin").open("rb") as shard, (archive / "crops.bin").open("rb") as stored:
-            for start in range(0, len(photos), DETECTION_BATCH):
-                batch = list(photos.iloc[start : start + DETECTION_BATCH].itertuples())
-                pictures = [decode_jpeg(read_from_shard(shard, row.offset, row.length)) for row in batch]
-                for row, picture, boxes in zip(batch, pictures, find(pictures), strict=True):
-                    scale = row.width / picture.shape[1], row.height / picture.shape[0]
-                    found = boxes * np.array(scale * 2)
-                    yield _Photo(row.image_id, by_image[row.image_id], contexts[row.image_id], stored, found)
+        contexts = contexts[contexts["image_id"].isin(by_image)]
+        with (archive / "crops.bin").open("rb") as stored:
+            for image_id, rows in contexts.groupby("image_id", sort=True):
+                boxes = found.get(image_id, np.zeros((0, 4)))
+                yield _Photo(image_id, by_image[image_id], rows.set_index("label_member"), stored, boxes)
 
 
 def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ class HardwareError(RuntimeError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """One NVIDIA GPU: memory in bytes, and (process id, bytes) of those that hold some of it."""
+    """One NVIDIA GPU: memory in bytes, and (process id, bytes) of those that hold some of it; 0 bytes where the driver
+    does not tell."""
 
     name: str
     memory_total: int
@@ -76,17 +77,67 @@ def cpu_name() -> str:
 
 
 def memory() -> tuple[int, int]:
-    """Memory in bytes: (total, available)."""
+    """Memory in bytes that this process may use: (total, available), cut by the cgroup's limits."""
     ram = psutil.virtual_memory()
-    return ram.total, ram.available
+    return memory_within(ram.total, ram.available, _cgroup_memory(Path("/sys/fs/cgroup"), _read("/proc/self/cgroup")))
+
+
+def memory_within(total: int, available: int, limits: Iterable[tuple[str, str, str]]) -> tuple[int, int]:
+    """What cgroups leave of a machine's memory.
+
+    Args:
+        total, available: of the machine, bytes.
+        limits: (limit, usage, statistics) as the cgroups' files say them: a limit of `max` (version 2), of more than
+            the machine has (version 1) or an empty text is none. Of the usage, files in the page cache that are not
+            in use do not count: the kernel gives them up first.
+    """
+    for limit, usage, statistics in limits:
+        if limit.strip().isdigit() and int(limit) < total:
+            rows = dict(line.split() for line in statistics.splitlines() if len(line.split()) == 2)
+            cached = int(rows.get("total_inactive_file", rows.get("inactive_file", 0)))
+            used = max(0, int(usage.strip() or 0) - cached)
+            total, available = int(limit), min(available, max(0, int(limit) - used))
+    return total, min(total, available)
+
+
+def _cgroup_memory(root: Path, cgroups: str) -> Iterator[tuple[str, str, str]]:
+    """Limit, usage and statistics of this process's memory cgroup and of all above it, version 2 and 1.
+
+    Args:
+        root: where cgroups are mounted.
+        cgroups: content of `/proc/self/cgroup`. Its path may be one of the machine that a container does not see; then
+            the container's own cgroup is the root.
+    """
+    for line in cgroups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            mount, names = root, ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            mount, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        own = mount / path.lstrip("/")
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(mount):
+                limit, usage = (_read(folder / name) for name in names)
+                yield limit, usage, _read(folder / "memory.stat")
 
 
 def disk_free(folder: str | Path) -> int:
     """Free bytes where `folder` lies, or would lie."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def file_system(folder: str | Path) -> int:
+    """A number for the file system where `folder` lies, or would lie."""
+    return _existing(folder).stat().st_dev
+
+
+def _existing(folder: str | Path) -> Path:
     folder = Path(folder).absolute()
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
 
 
 def gpus() -> list[Gpu]:
@@ -101,13 +152,15 @@ def gpus() -> list[Gpu]:
     for index in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         info = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        holders = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        running += pynvml.nvmlDeviceGetGraphicsRunningProcesses(handle)
+        held = {process.pid: process.usedGpuMemory or 0 for process in running}
         found.append(
             Gpu(
                 name=pynvml.nvmlDeviceGetName(handle),
                 memory_total=info.total,
                 memory_free=info.free,
-                holders=tuple((process.pid, process.usedGpuMemory or 0) for process in holders),
+                holders=tuple(sorted(held.items())),
             )
         )
     return found

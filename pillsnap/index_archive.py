@@ -32,6 +32,7 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
         SourceError: a YOLO set's `data.yaml` cannot be used.
     """
     reading: LabelReading = _READERS[kind](archive)
+    reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
     write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
     read = {"archives": reading.archives_read, "photos": reading.photos_read, "labels": reading.labels_read}

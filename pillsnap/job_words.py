@@ -1,4 +1,4 @@
-"""The command line of the two trainings, which Snakemake starts by `shell:`."""
+"""The command line of the jobs that Snakemake starts by `shell:`: the check before a stage and the two trainings."""
 
 import argparse
 import os

@@ -1,11 +1,13 @@
 """The tables between the rules: one pandera schema each, checked when written and when read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow as arrow
+from pyarrow import parquet
 
 from pillsnap.files import replacing
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
@@ -56,7 +58,8 @@ _PILL = {
 _SPLIT = pa.Check.isin(["train", "val", "test"])
 
 PILLS = _schema(**_PILL)
-"""One labelled pill a row, as `index_archive` found it: boxes in pixels, width and height as the label says."""
+"""One labelled pill a row, as `index_archive` found it, by photograph: boxes in pixels, width and height as the label
+says (0 where it does not)."""
 
 PLAN = _schema(**_PILL, split=_text(checks=_SPLIT))
 """The pills of the photographs that a stage uses, with their side of the split."""
@@ -120,6 +123,51 @@ MANIFEST = _schema(
 )
 """What people open: one labelled pill a row."""
 
+NEAR_DUPLICATES = _schema(
+    first=_text(),
+    first_split=_text(checks=_SPLIT),
+    second=_text(),
+    second_split=_text(checks=_SPLIT),
+    distance=_whole(checks=pa.Check.ge(0)),
+)
+"""Photographs on two sides of the split that look alike: image_ids, and in how many bits their hashes differ."""
+DETECTIONS = _schema(
+    image_id=_text(),
+    split=_text(checks=pa.Check.isin(["train", "val"])),
+    score=_number(checks=pa.Check.in_range(0, 1)),
+    x=_number(),
+    y=_number(),
+    w=_number(checks=pa.Check.gt(0)),
+    h=_number(checks=pa.Check.gt(0)),
+)
+"""What the detector found, one box a row, in pixels of the raw photograph; a photograph may have none."""
+
+FINDINGS = _schema(
+    image_id=_text(),
+    archive=_text(),
+    member=_text(),
+    label_member=_text(),
+    split=_text(checks=pa.Check.isin(["train", "val"])),
+    domain=_text(),
+    kind=_text(checks=pa.Check.isin(["detection_without_label", "label_without_detection"])),
+    score=_number(nullable=True, checks=pa.Check.in_range(0, 1)),
+    best_iou=_number(checks=pa.Check.in_range(0, 1)),
+    x=_number(),
+    y=_number(),
+    w=_number(checks=pa.Check.gt(0)),
+    h=_number(checks=pa.Check.gt(0)),
+    k_code=_text(),
+    fully_labelled=pa.Column(bool, coerce=True),
+    suggested_k_codes=_text(),
+    picture=_text(),
+)
+"""Where labels and detector disagree, one box a row, in the order in which a person should look.
+
+`score` is that of the detection, or of the one that overlaps the label most, empty where none does; `best_iou` that
+with the nearest box of the other side; `label_member` and `k_code` are empty for a detection, `suggested_k_codes` are
+separated by commas.
+"""
+
 CROPS = _schema(
     pill_id=_text(),
     split=_text(checks=pa.Check.isin(["train", "val"])),
@@ -163,7 +211,26 @@ def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchem
 def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Read and check a table that `write_table` wrote; `filters` are pyarrow's and choose rows of a Parquet file."""
     if Path(path).suffix == ".csv":
-        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False)
+        # texts stay as they are: an EDI code of digits is no number
+        texts = {name: "str" for name, column in schema.columns.items() if str(column.dtype).startswith("str")}
+        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts)
     else:
         table = pd.read_parquet(path, filters=filters)
     return check_table(table, schema, path)
+
+
+def read_tables(paths: Sequence[str | Path], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read Parquet tables of one schema one after the other into one, and check it."""
+    tables = [read_columns(path, list(schema.columns)) for path in paths]
+    return check_table(arrow.concat_tables(tables).to_pandas(), schema, f"{paths[0]} and {len(paths) - 1} more")
+
+
+def read_columns(path: str | Path, columns: Sequence[str]) -> arrow.Table:
+    """Some columns of a Parquet table that `write_table` wrote and checked, as Arrow: for tables of millions of rows.
+
+    Raises `TableError` where the file lacks one.
+    """
+    missing = set(columns) - set(parquet.read_schema(path).names)
+    if missing:
+        raise TableError(f"{path}: has no column {', '.join(sorted(missing))}. Make the table again with its rule.")
+    return parquet.read_table(path, columns=list(columns))

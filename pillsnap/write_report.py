@@ -23,6 +23,7 @@ def write_report(
     plan_summary: Path,
     manifest_summary: Path,
     quarantine: Path,
+    label_audit: Path,
     classes: Path,
     detector_history: Path,
     classifier_history: Path,
@@ -30,6 +31,7 @@ def write_report(
     classifier_record: Path,
     crops_summary: Path,
     parity: Path,
+    preflight: Path,
     durations: Path,
     report: Path,
     figures: Path,
@@ -44,10 +46,12 @@ def write_report(
         metrics, accuracy, latency, resources, examples: of `run_benchmark`; `examples` is a folder.
         plan_summary: of `plan_stage`.
         manifest_summary, quarantine, classes: of `build_manifest`.
+        label_audit: folder of `audit_labels`.
         detector_history, detector_record: of `train_detector`.
         classifier_history, classifier_record: of `train_classifier`.
         crops_summary: of `cut_crops`.
         parity: of `export_onnx`.
+        preflight: of `check_machine`; may be missing.
         durations: folder of Snakemake's benchmark files; may be missing.
         report: written, HTML.
         figures: folder, written whole: the report's charts as SVG.
@@ -75,6 +79,8 @@ def write_report(
         },
         histories={"detector_history": detector_history, "classifier_history": classifier_history},
         quarantine=quarantine,
+        label_audit=label_audit,
+        preflight=preflight,
         examples=examples,
         durations=durations,
     )

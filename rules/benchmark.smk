@@ -1,4 +1,4 @@
-# Measure on the test part, the only rule that reads it.
+# Measure on the test part; no other rule uses it, the dataset page only shows it.
 # Needs: the ONNX models, the test manifest, the prepared archives.
 # Makes: results/{stage}/{benchmark/accuracy.json, latency.json, resources.json, examples/, metrics.json}.
 

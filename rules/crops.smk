@@ -1,5 +1,5 @@
 # Crops for the classifier.
-# Needs: the manifest, the prepared archives, the detector.
+# Needs: the manifest, the prepared archives, the detections.
 # Makes: results/{stage}/crops/{train.bin, val.bin, index.parquet, summary.json}.
 
 
@@ -9,7 +9,7 @@ rule cut_crops:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        detector="<results>/{stage}/detector/best.pt",
+        detections="<results>/{stage}/detections.parquet",
         code=code_of("cut_crops"),
     output:
         crops=directory("<results>/{stage}/crops"),
@@ -19,15 +19,8 @@ rule cut_crops:
         "<logs>/{stage}/cut_crops.tsv"
     conda:
         "../envs/pillsnap.yaml"
-    threads: CONFIG.threads
-    resources:
-        gpu=1,
     params:
-        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/cut_crops",
         settings=CONFIG.crops.model_dump(),
-        image_size=CONFIG.detector.image_size,
         min_score=CONFIG.benchmark.min_score,
-        device=CONFIG.device,
-        threads=CONFIG.threads,
     script:
         "../scripts/cut_crops.py"

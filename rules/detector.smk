@@ -1,6 +1,7 @@
 # The detector: one class, `pill`.
-# Needs: results/{stage}/yolo.
-# Makes: results/{stage}/detector/{best.pt, history.csv, detector.json}; state in work/{stage}/train_detector.
+# Needs: results/{stage}/yolo; the manifest and the prepared archives.
+# Makes: results/{stage}/detector/{best.pt, history.csv, detector.json}, results/{stage}/detections.parquet; state in
+# work/{stage}/train_detector.
 
 
 rule train_detector:
@@ -31,3 +32,32 @@ rule train_detector:
         "python scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
         "--history {output.history} --record {output.record} --work {params.work} --settings {params.settings:q} "
         "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"
+
+
+rule detect_pills:
+    """Run the detector once over training and validation; crops and label audit read what it found."""
+    input:
+        train="<results>/{stage}/manifest/train.csv",
+        val="<results>/{stage}/manifest/val.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        detector="<results>/{stage}/detector/best.pt",
+        code=code_of("detect_pills"),
+    output:
+        detections="<results>/{stage}/detections.parquet",
+    log:
+        "<logs>/{stage}/detect_pills.log",
+    benchmark:
+        "<logs>/{stage}/detect_pills.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+    params:
+        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/detect_pills",
+        image_size=CONFIG.detector.image_size,
+        lowest_score=CONFIG.audit.lowest_score,
+        device=CONFIG.device,
+        threads=CONFIG.threads,
+    script:
+        "../scripts/detect_pills.py"

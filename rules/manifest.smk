@@ -1,6 +1,6 @@
 # From raw archives to the manifest and the detector's data set.
 # Needs: the archives of the source.
-# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, prepared/<archive>/, manifest/, yolo/}.
+# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, preflight.json, prepared/<archive>/, manifest/, yolo/}.
 
 
 rule index_archive:
@@ -33,6 +33,7 @@ rule plan_stage:
         code=code_of("plan_stage"),
     output:
         plan="<results>/{stage}/plan.parquet",
+        issues="<results>/{stage}/plan.issues.parquet",
         summary="<results>/{stage}/plan.json",
     log:
         "<logs>/{stage}/plan_stage.log",
@@ -48,11 +49,35 @@ rule plan_stage:
         "../scripts/plan_stage.py"
 
 
+rule check_machine:
+    """Check disk, memory, GPU, raw data and plan; refuse a stage that cannot end well."""
+    input:  # no code, and no setting that is compared: see pillsnap/unwatched.py
+        plan="<results>/{stage}/plan.parquet",
+        plan_summary="<results>/{stage}/plan.json",
+    output:
+        preflight="<results>/{stage}/preflight.json",
+    log:
+        "<logs>/{stage}/check_machine.log",
+    benchmark:
+        "<logs>/{stage}/check_machine.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: workflow.cores  # as many as decoding jobs at a time, which it reckons with
+    params:
+        config=Unwatched(CONFIG.model_dump_json(exclude={"manifest", "onnx", "benchmark"}, exclude_defaults=True)),
+    shell:
+        "python scripts/check_machine.py --plan {input.plan} --plan_summary {input.plan_summary} "
+        "--preflight {output.preflight} --settings {params.config:q} --threads {threads} --log {log}"
+
+
 rule prepare_archive:
     """The one decode of the planned photographs: checks, hashes, small JPEGs, context crops."""
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         plan="<results>/{stage}/plan.parquet",
+        preflight=lambda wildcards: (ancient if is_checked(CONFIG.pathvars.results, wildcards.stage) else str)(
+            f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json"
+        ),
         code=code_of("prepare_archive"),
     output:
         prepared=directory("<results>/{stage}/prepared/{archive}"),
@@ -74,6 +99,7 @@ rule build_manifest:
     """Join plan and prepared archives into the manifest, the quarantine and the class list."""
     input:
         plan="<results>/{stage}/plan.parquet",
+        plan_issues="<results>/{stage}/plan.issues.parquet",
         plan_summary="<results>/{stage}/plan.json",
         counts=expand("<results>/index/{archive}.counts.json", archive=ARCHIVES),
         issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
@@ -84,6 +110,7 @@ rule build_manifest:
         val="<results>/{stage}/manifest/val.csv",
         test="<results>/{stage}/manifest/test.csv",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
+        near_duplicates="<results>/{stage}/manifest/near_duplicates.csv",
         classes="<results>/{stage}/manifest/classes.json",
         summary="<results>/{stage}/manifest/summary.json",
     log:
@@ -94,6 +121,7 @@ rule build_manifest:
         "../envs/pillsnap.yaml"
     params:
         settings=CONFIG.manifest.model_dump(),
+        shared_groups=CONFIG.plan.shared_groups,
     script:
         "../scripts/build_manifest.py"
 

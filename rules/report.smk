@@ -1,6 +1,37 @@
 # What people read.
-# Needs: everything that was measured.
-# Makes: results/{stage}/report.html, one file that opens offline, and its figures.
+# Needs: the manifest for the dataset page, everything that was measured for the report.
+# Makes: results/{stage}/dataset.html and results/{stage}/report.html, each one file that opens offline; the figures.
+
+TEMPLATES = ["pillsnap/report/style.css", "pillsnap/report/frame.html.jinja", "pillsnap/report/macros.html.jinja"]
+
+
+rule write_dataset_page:
+    """Show the stage's photographs, classes, boxes and quarantine."""
+    input:
+        train="<results>/{stage}/manifest/train.csv",
+        val="<results>/{stage}/manifest/val.csv",
+        test="<results>/{stage}/manifest/test.csv",
+        quarantine="<results>/{stage}/manifest/quarantine.csv",
+        classes="<results>/{stage}/manifest/classes.json",
+        summary="<results>/{stage}/manifest/summary.json",
+        plan_summary="<results>/{stage}/plan.json",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        code=code_of("write_dataset_page", *TEMPLATES, "pillsnap/dataset/page.html.jinja"),
+    output:
+        page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),
+    log:
+        "<logs>/{stage}/write_dataset_page.log",
+    benchmark:
+        "<logs>/{stage}/write_dataset_page.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    params:
+        stage=lambda wildcards: wildcards.stage,
+        # no input: a page whose raw archives are gone is still up to date
+        raw={archive.name: archive.photos for archive in ARCHIVES.values()},
+        source_kind=CONFIG.source.kind,
+    script:
+        "../scripts/write_dataset_page.py"
 
 
 rule write_report:
@@ -15,13 +46,15 @@ rule write_report:
         manifest_summary="<results>/{stage}/manifest/summary.json",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         classes="<results>/{stage}/manifest/classes.json",
+        label_audit="<results>/{stage}/label_audit",
         detector_history="<results>/{stage}/detector/history.csv",
         classifier_history="<results>/{stage}/classifier/history.csv",
         detector_record="<results>/{stage}/detector/detector.json",
         classifier_record="<results>/{stage}/classifier/classifier.json",
         crops="<results>/{stage}/crops",
         onnx_folder="<results>/{stage}/onnx",
-        code=code_of("write_report", "pillsnap/report/style.css", "pillsnap/report/template.html.jinja"),
+        dataset="<results>/{stage}/dataset.html",
+        code=code_of("write_report", *TEMPLATES, "pillsnap/report/template.html.jinja"),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(
@@ -39,6 +72,8 @@ rule write_report:
     params:
         stage=lambda wildcards: wildcards.stage,
         durations=lambda wildcards: CONFIG.pathvars.logs,
+        # no input: a report that lacked it would have check_machine run, and all photographs decoded again
+        preflight=lambda wildcards: f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json",
         config=CONFIG.model_dump(mode="json"),
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
         source_kind=CONFIG.source.kind,

@@ -11,12 +11,8 @@ with job_log(snakemake.log[0]):
     cut_crops(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
         prepared=[Path(path) for path in snakemake.input.prepared],
-        detector=Path(snakemake.input.detector),
+        detections=Path(snakemake.input.detections),
         crops=Path(snakemake.output.crops),
-        work=Path(snakemake.params.work),
         settings=Crops(**snakemake.params.settings),
-        image_size=snakemake.params.image_size,
         min_score=snakemake.params.min_score,
-        device=snakemake.params.device,
-        threads=snakemake.params.threads,
     )

@@ -5,12 +5,13 @@ from pillsnap.job_log import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from pillsnap.config import Plan, Stage
+    from pillsnap.config_data import Plan, Stage
     from pillsnap.plan_stage import plan_stage
 
     plan_stage(
         pills=[Path(path) for path in snakemake.input.pills],
         plan=Path(snakemake.output.plan),
+        issues=Path(snakemake.output.issues),
         summary=Path(snakemake.output.summary),
         stage=Stage(**snakemake.params.stage),
         settings=Plan(**snakemake.params.settings),

@@ -7,12 +7,13 @@ with job_log(snakemake.log[0]):
 
     from pillsnap.write_report import write_report
 
-    files = {name: Path(path) for name, path in snakemake.input.items() if name not in ("code", "crops", "onnx_folder")}
+    unread = ("code", "crops", "onnx_folder", "dataset")  # the dataset page is linked
+    files = {name: Path(path) for name, path in snakemake.input.items() if name not in unread}
     write_report(
         **files,
         **{name: Path(path) for name, path in snakemake.output.items()},
         crops_summary=Path(snakemake.input.crops) / "summary.json",
         parity=Path(snakemake.input.onnx_folder) / "parity.json",
-        durations=Path(snakemake.params.durations),
+        **{name: Path(snakemake.params[name]) for name in ("durations", "preflight")},
         **{name: snakemake.params[name] for name in ("stage", "config", "targets", "source_kind")},
     )

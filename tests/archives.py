@@ -16,7 +16,7 @@ import pandas as pd
 from conftest import label, write_zip
 
 from pillsnap.build_manifest import build_manifest
-from pillsnap.config import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
+from pillsnap.config_data import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
 from pillsnap.files import read_json
 from pillsnap.index_archive import index_archive
 from pillsnap.plan_stage import plan_stage
@@ -44,6 +44,7 @@ def photo_png(pills: int = 1, seed: int = 0, width: int = WIDTH, height: int = H
     for number, (x, y, w, h) in enumerate(BOXES[:pills]):
         axes = ((x + (w - 1) / 2, y + (h - 1) / 2), (w - 1, h - 1), 0)
         cv2.ellipse(picture, axes, (250 - 60 * number, 200, 120 + 50 * number), -1)
+    picture[-1, -1] = seed % 256, seed // 256 % 256, 0  # no two photographs are the same
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
@@ -67,7 +68,7 @@ class HandMade:
         """Add a single-pill photograph with its label; returns its member name."""
         stem = f"{k_code}_0_{view}_200"
         member = f"{k_code}/{stem}.png"
-        self.photos[archive][member] = photo_png(1, seed=len(self.photos[archive]))
+        self.photos[archive][member] = photo_png(1, seed=self._count())
         self.labels[archive][f"{k_code}_json/{stem}.json"] = label(f"{stem}.png", k_code, BOXES[0])
         return member
 
@@ -76,10 +77,13 @@ class HandMade:
         folder = "K-" + "-".join(k_code.removeprefix("K-") for k_code in k_codes)
         stem = f"{folder}_0_2_0_2_{latitude}_000_200"
         member = f"{folder}/{stem}.png"
-        self.photos[archive][member] = photo_png(len(k_codes), seed=len(self.photos[archive]))
+        self.photos[archive][member] = photo_png(len(k_codes), seed=self._count())
         for k_code, box in zip(k_codes, BOXES, strict=False):
             self.labels[archive][f"{folder}_json/{k_code}/{stem}.json"] = label(f"{stem}.png", k_code, box)
         return member
+
+    def _count(self) -> int:
+        return sum(map(len, self.photos.values()))
 
     def only(self, *archives: str) -> "HandMade":
         """The same without the other archives."""
@@ -132,6 +136,7 @@ class DataRun:
 
     folder: Path
     archives: dict[str, Archive]
+    shared_groups: str = "hold_out"
 
     @property
     def plan(self) -> Path:
@@ -165,36 +170,49 @@ class DataRun:
         """Run `build_manifest` on what is there."""
         build_manifest(
             plan=self.plan,
+            plan_issues=self.folder / "plan.issues.parquet",
             plan_summary=self.folder / "plan.json",
             counts=[self.folder / f"{name}.counts.json" for name in self.archives],
             issues=self.issues,
             prepared=self.prepared,
             manifest=self.manifest(),
             quarantine=self.folder / "manifest/quarantine.csv",
+            near_duplicates=self.folder / "manifest/near_duplicates.csv",
             classes=self.folder / "manifest/classes.json",
             summary=self.folder / "manifest/summary.json",
             settings=settings,
+            shared_groups=self.shared_groups,
         )
 
 
-def prepare_source(
-    source: Source, folder: Path, *, prepare: Prepare | None = None, images: int = 10**6, threads: int = 1
-) -> DataRun:
-    """Run `index_archive`, `plan_stage` and `prepare_archive` for every archive of a source."""
-    run = DataRun(folder, list_archives(source))
+def index_source(source: Source, folder: Path, shared_groups: str = "hold_out") -> DataRun:
+    """Run `index_archive` for every archive of a source."""
+    run = DataRun(folder, list_archives(source), shared_groups)
     for name, archive in run.archives.items():
         outputs = {"pills": "parquet", "issues": "issues.parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in outputs.items()}
         index_archive(kind=source.kind, archive=archive, **paths)
+    return run
+
+
+def prepare_planned(run: DataRun, *, prepare: Prepare | None = None, images: int = 10**6, threads: int = 1) -> None:
+    """Run `plan_stage`, and `prepare_archive` for every archive."""
     plan_stage(
-        pills=[folder / f"{name}.parquet" for name in run.archives],
+        pills=[run.folder / f"{name}.parquet" for name in run.archives],
         plan=run.plan,
-        summary=folder / "plan.json",
+        issues=run.folder / "plan.issues.parquet",
+        summary=run.folder / "plan.json",
         stage=Stage(images=images, classes=100),
-        settings=Plan(),
+        settings=Plan(shared_groups=run.shared_groups),
         seed=1,
     )
     for archive, path in zip(run.archives.values(), run.prepared, strict=True):
         settings = prepare or Prepare(photo_size=64)
         prepare_archive(archive=archive, plan=run.plan, prepared=path, settings=settings, threads=threads)
+
+
+def prepare_source(source: Source, folder: Path, *, shared_groups: str = "hold_out", **options: Any) -> DataRun:
+    """Run the rules from `index_archive` to `prepare_archive`; `options` are those of `prepare_planned`."""
+    run = index_source(source, folder, shared_groups)
+    prepare_planned(run, **options)
     return run

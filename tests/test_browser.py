@@ -1,4 +1,4 @@
-"""The report in a real browser, at desktop and phone width: it fits, it is whole, it asks for nothing."""
+"""The pages in a real browser, at desktop and phone width: they fit, are whole, and ask for nothing."""
 
 import html
 import json
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_runs import aihub_run, page_arguments
 from test_report import write_inputs
 
+from pillsnap.write_dataset_page import write_dataset_page
 from pillsnap.write_report import write_report
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
@@ -94,6 +96,30 @@ def test_report_fits_and_is_whole(page: str, browser: str, tmp_path: Path, width
     assert measured["pictures"] > 6
     assert measured["broken"] == 0
     assert len(measured["charts"]) >= 8
+    assert all(100 < chart <= width for chart in measured["charts"])
+    assert measured["enlarged"], "a click on a picture shows it larger"
+    assert console == []
+    assert "synthetic" in "".join(measured["words"].splitlines()[:4])
+
+
+@pytest.fixture(scope="module")
+def dataset_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("dataset")
+    arguments = page_arguments(aihub_run(folder), "synthetic", folder / "dataset.html")
+    write_dataset_page(**arguments)
+    return arguments["page"].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_dataset_page_fits_and_is_whole(dataset_page: str, browser: str, tmp_path: Path, width: int) -> None:
+    measured, console = look_at(dataset_page, width, browser, tmp_path)
+    assert measured["width"] == width
+    assert measured["scrollWidth"] <= width
+    assert measured["beyond"] == [], "outside of tables that scroll by themselves"
+    assert measured["requests"] == []
+    assert measured["pictures"] > 30
+    assert measured["broken"] == 0
+    assert len(measured["charts"]) >= 11
     assert all(100 < chart <= width for chart in measured["charts"])
     assert measured["enlarged"], "a click on a picture shows it larger"
     assert console == []

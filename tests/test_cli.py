@@ -112,3 +112,4 @@ def test_help_names_the_commands() -> None:
     assert done.exit_code == 0
     assert "predict" in done.stdout
     assert "doctor" in done.stdout
+    assert "data" in done.stdout

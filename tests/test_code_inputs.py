@@ -12,6 +12,7 @@ RULES = sorted((PROJECT / "rules").glob("*.smk"))
 
 def test_imports_are_followed_through_modules_and_packages() -> None:
     assert {"pillsnap/cut_crops.py", "pillsnap/boxes.py", "pillsnap/pictures.py"} <= set(code_of("cut_crops"))
+    assert {"pillsnap/audit/findings.py", "pillsnap/draw.py"} <= set(code_of("audit_labels"))
     assert {"pillsnap/sources/__init__.py", "pillsnap/labels.py"} <= set(code_of("index_archive"))
 
 
@@ -37,7 +38,8 @@ def test_every_rule_declares_its_code_and_every_file_exists() -> None:
         for match in re.findall(r"^ *rule (\w+):(.*?)(?=^ *rule |\Z)", path.read_text(), re.M | re.S)
     ]
     assert len(rules) >= 12
-    for name, body in rules:
+    # a new check of the machine must not make anything again, whatever changed in it
+    for name, body in [rule for rule in rules if rule[0] != "check_machine"]:
         called = re.search(r"code=code_of\(([^)]*)\)", body)
         assert called, name
         words = re.findall(r'"([^"]+)"', called[1])
@@ -45,7 +47,7 @@ def test_every_rule_declares_its_code_and_every_file_exists() -> None:
         assert all((PROJECT / path).is_file() for path in code_of(*words))
 
 
-def test_templates_and_styles_of_the_report_are_all_declared() -> None:
+def test_templates_and_styles_of_pages_are_all_declared() -> None:
     declared = (PROJECT / "rules" / "report.smk").read_text()
-    files = [path for path in (PROJECT / "pillsnap" / "report").iterdir() if path.suffix in (".css", ".jinja")]
-    assert files and all(f"pillsnap/report/{path.name}" in declared for path in files)
+    files = [path for path in (PROJECT / "pillsnap").rglob("*") if path.suffix in (".css", ".jinja")]
+    assert files and all(path.relative_to(PROJECT).as_posix() in declared for path in files)

@@ -42,6 +42,8 @@ def changed(path: str, value: object) -> dict:
             1296,
             "source.synthetic.photos_per_drug = 1296: training and validation together must fit",
         ),
+        ("audit.lowest_score", 0.4, "audit.lowest_score = 0.4: must not exceed audit.min_score = 0.6 and benchmark"),
+        ("yolo.partly_labelled", "keep", "yolo.partly_labelled = 'keep': input should be 'leave_out' or 'use'"),
         ("device", "tpu", "device = 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
         ("seed", "many", "seed = 'many': input should be a valid integer"),
     ],

@@ -1,5 +1,6 @@
 """Every defect that the synthetic source can plant is found, told with its reason, and nothing else is."""
 
+import re
 import zipfile
 from collections import Counter
 from itertools import chain
@@ -10,16 +11,17 @@ import pytest
 from archives import DataRun, draw_source, labels_of, prepare_source
 
 from pillsnap.classes import read_classes
-from pillsnap.config import SyntheticSource
-from pillsnap.files import read_json
+from pillsnap.config_data import Source, SyntheticSource
+from pillsnap.files import read_json, sha256_of
+from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.synthetic import defects
 from pillsnap.tables import ISSUES, read_table
 
 SYNTHETIC = SyntheticSource(
-    drugs=4,
-    photos_per_drug=6,
+    drugs=6,
+    photos_per_drug=10,
     validation_photos_per_drug=1,
-    combos=6,
+    combos=14,
     validation_combos=1,
     single_archives=1,
     combo_archives=1,
@@ -46,50 +48,119 @@ def planted(run: DataRun, archive: str) -> pd.DataFrame:
     return pd.read_csv(Path(run.archives[archive].photos).with_suffix(".planted.csv"), keep_default_na=False)
 
 
-def expected_of(defect: str, member: str) -> set[Found]:
+REPAIRED_FIRST = {
+    "label_cp949", "label_utf16", "file_name_missing", "k_code_normalised", "edi_code_dropped", "text_cleaned",
+    "iscrowd_ignored", "bbox_clipped",
+}  # fmt: skip
+"""Defects of the first label that are put right."""
+PHOTO_DEFECTS = {"photo_truncated", "photo_empty", "photo_unreadable", "photo_too_large"}
+
+
+def expected_of(defect: str, member: str, stranger: str) -> set[Found]:
     """What the pipeline must say of one planted defect."""
     labels = labels_of(member)
-    lost = {"bbox_shared": labels[:2], "partly_labelled": []}.get(defect, labels[:1])
-    none_left = {("quarantined", "photo_without_usable_label", member, "")} if len(lost) == len(labels) else set()
+    second = labels[0].replace(".json", "_1.json")
+    lost = {"bbox_shared": labels[:2], "bbox_ambiguous": [*labels, second]}.get(defect, labels[:1])
+    none_left = {("quarantined", "photo_without_usable_label", member, "")} if set(lost) >= set(labels) else set()
+    if defect in PHOTO_DEFECTS:
+        with_it = {("quarantined", "label_of_quarantined_photo", member, name) for name in labels}
+        return {("quarantined", defect, member, ""), *with_it}
+    if defect in REPAIRED_FIRST:
+        return {("repaired", defect, member, labels[0])}
     match defect:
-        case "photo_truncated" | "photo_empty":
-            with_it = {("quarantined", "label_of_quarantined_photo", member, name) for name in labels}
-            return {("quarantined", defect, member, ""), *with_it}
         case "photo_without_label":
             return {("quarantined", defect, member, "")}
         case "label_without_photo":
             return {("quarantined", defect, "", name) for name in labels}
-        case "label_cp949":
-            return {("repaired", defect, member, labels[0])}
-        case "size_corrected":
-            return {("repaired", defect, member, name) for name in labels}
+        case "size_corrected" | "size_missing":
+            return {("repaired", "size_corrected", member, name) for name in labels}
         case "apple_double":
             return {("skipped", defect, member.replace("/", "/._"), "")}
         case "label_duplicated":
-            return {("quarantined", defect, member, labels[0].replace(".json", "_1.json"))}
-        case "partly_labelled":
+            return {("quarantined", defect, member, second)}
+        case "photo_identical":
+            copy = defects.copy_name(member)
+            return {("skipped", defect, copy, name) for name in ("", *labels_of(copy))}
+        case "photo_identical_other_drug":
+            both = (member, defects.copy_name(member, stranger))
+            return {("quarantined", defect, one, name) for one in both for name in ("", *labels_of(one))}
+        case "partly_labelled" | "edi_code_missing":
             return set()
     return {("quarantined", defect, member, name) for name in lost} | none_left
 
 
+def stranger_of(run: DataRun, archive: str, member: str) -> str:
+    """The drug whose name the copy of a photograph was given, by the archive's own list of members."""
+    with zipfile.ZipFile(run.archives[archive].photos) as photos:
+        stem = defects.copy_name(member).split("/")[1].partition("_")[2]
+        folders = {name.split("/")[0] for name in photos.namelist() if name.endswith(stem)}
+    return next(iter(folders - {member.split("/")[0]}), "")
+
+
 def issues_of(run: DataRun, archive: str) -> list[Found]:
+    """What index, decode and manifest say of an archive."""
     tables = [run.folder / f"{archive}.issues.parquet", run.folder / "prepared" / archive / "issues.parquet"]
     rows = pd.concat([read_table(path, ISSUES) for path in tables])
-    return list(rows[["outcome", "reason", "member", "label_member"]].itertuples(index=False, name=None))
+    columns = ["outcome", "reason", "member", "label_member"]
+    found = list(rows[columns].itertuples(index=False, name=None))
+    listed = run.quarantine()
+    listed = listed[listed["archive"] == archive].assign(outcome="quarantined")
+    found += [row for row in listed[columns].itertuples(index=False, name=None) if row[1].startswith("photo_identical")]
+    return found
 
 
-@pytest.mark.parametrize(("archive", "kinds"), [("TS_1_single", 12), ("TS_1_combo", 15), ("VS_1_combo", 0)])
-def test_every_planted_defect_is_found_and_nothing_else(damaged: DataRun, archive: str, kinds: int) -> None:
+KINDS = {"TS_1_single": 34, "TS_1_combo": 33, "VS_1_combo": 0}
+
+
+@pytest.mark.parametrize("archive", KINDS)
+def test_every_planted_defect_is_found_and_nothing_else(damaged: DataRun, archive: str) -> None:
     listed = planted(damaged, archive)
-    assert listed["defect"].nunique() == len(listed) == kinds
-    expected = set(chain.from_iterable(map(expected_of, listed["defect"], listed["member"])))
+    assert listed["defect"].nunique() == len(listed) == KINDS[archive]
+    expected = set()
+    for row in listed.itertuples():
+        expected |= expected_of(row.defect, row.member, stranger_of(damaged, archive, row.member))
     with zipfile.ZipFile(damaged.archives[archive].photos) as photos:
         expected |= {
             ("skipped", "index_picture", name, "") for name in photos.namelist() if name.endswith("_index.png")
         }
+    copies = {row for row in expected if row[:2] == ("skipped", "photo_identical")}
     found = issues_of(damaged, archive)
-    assert set(found) == expected
-    assert len(found) == len(expected)
+    assert set(found) == expected - copies
+    assert len(found) == len(expected - copies)
+
+
+def test_every_kind_is_planted_somewhere(damaged: DataRun) -> None:
+    kinds = set(chain.from_iterable(planted(damaged, archive)["defect"] for archive in damaged.archives))
+    assert kinds == {*defects.DEFECTS, defects.TEST_ONLY, defects.SHARED_GROUP}
+    told = {*QUARANTINED, *SKIPPED, *REPAIRED}
+    assert kinds - told == {"edi_code_missing", "size_missing", "partly_labelled"}
+
+
+def test_what_is_planted_in_the_validation_part_is_found(damaged: DataRun) -> None:
+    listed, rows, account = planted(damaged, "VS_1_single"), damaged.quarantine(), damaged.summary()
+    alone = set(listed.loc[listed["defect"] == "class_only_in_test_part", "member"])
+    found = rows[rows["reason"] == "class_only_in_test_part"]
+    assert set(found["member"]) == alone and len(found) == 2 * len(alone) > 0
+    (shared,) = listed.loc[listed["defect"] == "group_held_out", "member"]
+    view = re.compile(re.sub(r"_\d{3}_200\.png$", r"_\\d{3}_200.png", shared))
+    with zipfile.ZipFile(damaged.archives["TS_1_single"].photos) as photos:
+        training = [name for name in photos.namelist() if view.fullmatch(name)]
+    assert account["photos"]["skipped"]["group_held_out"] == len(training) > 0
+    copies = {key: count for key, count in account["photos"]["skipped"].items() if key == "photo_identical"}
+    assert copies == {"photo_identical": 1}
+
+
+def test_unpacked_archives_give_the_same_bytes(damaged: DataRun, tmp_path) -> None:
+    """Every zip as a folder of its name, the way people unpack them."""
+    for archive in damaged.archives.values():
+        for path in map(Path, (archive.photos, archive.labels)):
+            place = tmp_path / "raw" / path.relative_to(damaged.folder.parent / "raw").with_suffix("")
+            with zipfile.ZipFile(path) as container:
+                container.extractall(place)
+    unpacked = prepare_source(Source(kind="aihub", root=str(tmp_path / "raw")), tmp_path / "results")
+    unpacked.build_manifest()
+    assert sha256_of(unpacked.folder / "manifest") == sha256_of(damaged.folder / "manifest")
+    assert [sha256_of(path) for path in unpacked.prepared] == [sha256_of(path) for path in damaged.prepared]
 
 
 def test_the_account_of_a_damaged_source_balances(damaged: DataRun) -> None:
@@ -101,7 +172,7 @@ def test_the_account_of_a_damaged_source_balances(damaged: DataRun) -> None:
                 names[kind] += container.namelist()
     assert account["photos"]["kept"] == kept["image_id"].nunique()
     assert account["labels"]["kept"] == len(kept)
-    assert read_json(damaged.folder / "plan.json")["classes_left_out"] == []
+    assert len(read_json(damaged.folder / "plan.json")["classes_left_out"]) == 1
     for kind in ("photos", "labels"):
         part = account[kind]
         assert part["read"] == len(names[kind])
@@ -109,7 +180,7 @@ def test_the_account_of_a_damaged_source_balances(damaged: DataRun) -> None:
     rows = damaged.quarantine()
     for kind, about in (("photos", rows["label_member"] == ""), ("labels", rows["label_member"] != "")):
         assert account[kind]["quarantined"] == Counter(rows.loc[about, "reason"])
-    assert account["repaired"] == {"label_cp949": 2, "size_corrected": account["repaired"]["size_corrected"]}
+    assert account["repaired"].keys() == REPAIRED_FIRST | {"size_corrected"}
 
 
 def test_photos_that_lost_a_pill_are_known_as_partly_labelled(damaged: DataRun) -> None:

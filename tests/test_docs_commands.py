@@ -56,13 +56,15 @@ def _dry_run(project: Workflow, words: list[str], environment: dict[str, str]) -
 
 
 def _check_pillsnap(words: list[str], complete: bool) -> None:
-    commands = typer.main.get_command(app).commands
-    if words:
-        command = commands[words[0]]
+    command = typer.main.get_command(app)
+    while words and hasattr(command, "commands"):
+        name, *words = words
+        command = command.commands[name]
+    if not hasattr(command, "commands"):
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= options | {"--help"}
         if complete:
-            command.make_context(words[0], words[1:])
+            command.make_context(command.name, words)
 
 
 def _check_make(words: list[str]) -> None:
@@ -112,6 +114,8 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("pillsnap predict a.jpg --best", "AssertionError"),
         ("pillsnap predict", "MissingParameter"),
         ("pillsnap guess a.jpg", "KeyError"),
+        ("pillsnap data guess", "KeyError"),
+        ("pillsnap data summary --best", "AssertionError"),
         ("make no-such-target", "AssertionError"),
         ("dvc repro stage@stage5", "AssertionError"),
         ("dvc fetchall", "DvcParserError"),

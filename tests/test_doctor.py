@@ -12,9 +12,14 @@ from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.config import Config
-from pillsnap.doctor import GIB, Verdict, examine, needed_bytes, photos_there
+from pillsnap.doctor import examine
 from pillsnap.hardware import gpus
 from pillsnap.load_config import ConfigError, load_config, merge_into, read_config
+from pillsnap.preflight.amounts import guess_amounts, photos_there
+from pillsnap.preflight.disk import disk_parts
+from pillsnap.preflight.findings import GIB, Verdict
+
+FIXED = ("models", "report", "training state, detector", "training state, classifier")
 
 
 def config(**changes: Any) -> Config:
@@ -37,14 +42,23 @@ def yolo_set(folder: Path, **photos: int) -> dict[str, Any]:
     return {"kind": "yolo", "root": str(folder)}
 
 
+def needed_bytes(one: Config, stage: str) -> int:
+    """The guessed need of everything that grows with the photographs."""
+    parts = disk_parts(guess_amounts(one, stage), one, stage)
+    return sum(part.need for part in parts if part.name not in FIXED)
+
+
 def run(*words: object) -> Result:
     return CliRunner().invoke(app, ["doctor", *(str(word) for word in words)], env={"COLUMNS": "200"})
 
 
 def test_photographs_of_the_synthetic_source(tmp_path: Path) -> None:
     made = {"drugs": 10, "photos_per_drug": 6, "validation_photos_per_drug": 2, "combos": 3, "validation_combos": 1}
-    source = {"root": str(tmp_path), "synthetic": made}
-    assert photos_there(config(source=source)) == 10 * (6 + 2) + 3 * (3 + 1)
+    drawn = 10 * (6 + 2) + 3 * (3 + 1)
+    # with defects, the validation part has a drug of its own and views of the training part's groups
+    for defects, photos in {0: drawn, 1: drawn + 2 + 1, 3: drawn + 2 + 3}.items():
+        source = {"root": str(tmp_path), "synthetic": made | {"defects": defects}}
+        assert photos_there(config(source=source)) == photos
 
 
 def test_photographs_of_a_yolo_data_set(tmp_path: Path) -> None:
@@ -83,7 +97,7 @@ def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
 def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> None:
     """A few photographs, drawn and prepared: the estimate is above what they take, and below twice of it."""
     from pillsnap.boxes import cut_crop
-    from pillsnap.config import Prepare
+    from pillsnap.config_data import Prepare
     from pillsnap.pictures import decode_jpeg, encode_jpeg
     from pillsnap.prepare_archive import prepare_photo
     from pillsnap.sources import Archive
@@ -118,14 +132,15 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
 def test_every_part_of_the_machine_is_looked_at(tmp_path: Path) -> None:
     findings = examine(config(source=yolo_set(tmp_path, train=2)), "stage1")
     names = [finding.what for finding in findings]
-    assert [name for name in names if name != "GPU"] == ["versions", "commit", "processor", "memory", "disk", "source"]
+    machine = ["disk", "temporary folder", "memory", "shared memory"]
+    assert [name for name in names if name != "GPU"] == ["versions", "commit", "processor", "source", *machine, "plan"]
     assert "GPU" in names
     assert all(finding.found for finding in findings)
     assert all(finding.cure for finding in findings if finding.verdict != Verdict.ok), "a problem comes with its cure"
 
 
-def verdict_of(what: str, one: Config) -> tuple[Verdict, str]:
-    finding = next(finding for finding in examine(one, "stage4") if finding.what == what)
+def verdict_of(what: str, one: Config, stage: str = "stage4") -> tuple[Verdict, str]:
+    finding = next(finding for finding in examine(one, stage) if finding.what == what)
     return finding.verdict, finding.cure or finding.found
 
 
@@ -150,8 +165,25 @@ def test_missing_gpu_is_refused_when_it_is_asked_for(tmp_path: Path) -> None:
     if gpus():
         pytest.skip("there is a GPU here")
     source = yolo_set(tmp_path, train=2)
-    assert verdict_of("GPU", config(source=source, device="cuda")) == (Verdict.refused, "Set device to auto or cpu")
+    assert verdict_of("GPU", config(source=source, device="cuda")) == (
+        Verdict.refused,
+        "Set device to auto or cpu, or run where there is a GPU with its driver",
+    )
     assert verdict_of("GPU", config(source=source)) == (Verdict.ok, "none; trainings run on the CPU")
+
+
+def test_a_planned_stage_is_checked_by_its_plan(tmp_path: Path) -> None:
+    from archives import hand_made, prepare_source
+
+    source = hand_made().write(tmp_path / "raw")
+    prepare_source(source, tmp_path / "results" / "stage1")
+    one = config(source=source.model_dump(exclude={"synthetic"}), pathvars={"results": str(tmp_path / "results")})
+    found = {finding.what: finding.found for finding in examine(one, "stage1")}
+    assert found["plan: budget"] == "43 photographs of 1,000,000, 3 drugs of 100"
+    assert found["raw archives"] == "archives of photographs: 4, none newer than its index"
+    assert "lie there already" in found["disk"]
+    (tmp_path / "results" / "stage1" / "plan.json").write_text("{")
+    assert verdict_of("plan", one, "stage1")[0] is Verdict.warning
 
 
 def test_unknown_stage_is_an_error() -> None:
@@ -164,7 +196,7 @@ def test_command_prints_every_finding(tmp_path: Path) -> None:
     overlay.write_text(yaml.safe_dump({"source": yolo_set(tmp_path / "set", train=2)}))
     done = run("--config", PROJECT / "config.yaml", "--config", overlay, "--stage", "stage1")
     assert done.exit_code == 0
-    for words in ("versions", "torch", "usable cores", "GiB free, stage1 needs about", "3 archives below"):
+    for words in ("versions", "torch", "usable cores", "free, stage1 needs about", "not made yet", "3 archives below"):
         assert words in done.stdout
 
 

@@ -9,11 +9,13 @@ import torch
 
 from pillsnap.hardware import (
     HardwareError,
+    _cgroup_memory,
     cores,
     cpu_name,
     disk_free,
     gpus,
     memory,
+    memory_within,
     quota_cores,
     torch_device,
     usable_threads,
@@ -55,6 +57,44 @@ def test_memory_and_disk_are_plausible(tmp_path: Path) -> None:
     assert 0 < available <= total
     assert disk_free(tmp_path / "not" / "there" / "yet") > 0
     assert cpu_name()
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ([], (1000, 700)),
+        ([("", "", "")], (1000, 700)),
+        ([("max\n", "400\n", "inactive_file 9\n")], (1000, 700)),
+        ([("9223372036854771712\n", "400", "")], (1000, 700)),
+        ([("500\n", "400\n", "")], (500, 100)),
+        ([("500", "400", "anon 1\ninactive_file 250\n")], (500, 350)),
+        ([("500", "400", "inactive_file 10\ntotal_inactive_file 250\n")], (500, 350)),
+        ([("500", "600", "")], (500, 0)),
+        ([("900", "100", "")], (900, 700)),
+        ([("max", "1", ""), ("800", "500", ""), ("600", "100", "")], (600, 300)),
+        ([("600", "100", ""), ("800", "750", "inactive_file 30")], (600, 500)),
+    ],
+)
+def test_memory_within_cgroups(limits: list[tuple[str, str, str]], expected: tuple[int, int]) -> None:
+    assert memory_within(1000, 700, limits) == expected
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "files", "expected"),
+    [
+        ("0::/a/b\n", {"a/memory.max": "9", "a/memory.current": "4", "a/memory.stat": "x 1"}, [("9", "4", "x 1")]),
+        ("0::/\n", {"memory.max": "7"}, [("7", "", "")]),
+        ("4:memory:/a\n2:cpu:/b\n", {"memory/a/memory.limit_in_bytes": "9", "b/memory.max": "1"}, [("9", "", "")]),
+        ("4:cpu,memory:/not/seen\n0::/\n", {"memory/memory.limit_in_bytes": "5"}, [("5", "", "")]),
+        ("", {"memory.max": "9"}, []),
+    ],
+    ids=["version 2", "container's root", "version 1", "host's path", "no cgroup"],
+)
+def test_cgroups_above_a_process_are_read(tmp_path: Path, cgroups: str, files: dict, expected: list) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert [found for found in _cgroup_memory(tmp_path, cgroups) if any(found)] == expected
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("cpu", "cpu"), ("auto", None), ("cuda", None)])

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.config import Plan, Stage
+from pillsnap.choose_photos import PlanError
+from pillsnap.config_data import Plan, Stage
 from pillsnap.files import read_json
-from pillsnap.plan_stage import PlanError, hash_order, plan_stage
-from pillsnap.tables import PILLS, PLAN, make_table, read_table, write_table
+from pillsnap.hash_order import hash_order
+from pillsnap.plan_stage import plan_stage
+from pillsnap.tables import ISSUES, PILLS, PLAN, make_table, read_table, write_table
 
 SETTINGS = Plan(val_fraction=0.2, test_fraction=0.2, combo_fraction=0.3)
 
@@ -53,11 +55,20 @@ def archive(drugs: int = 12, groups: int = 10, test: int = 4, combos: int = 20) 
     return make_table(rows, PILLS)
 
 
-def planned(tmp_path, table: pd.DataFrame, *, images: int = 10**6, classes: int = 100, seed: int = 1):
+def planned(
+    tmp_path,
+    table: pd.DataFrame,
+    *,
+    images: int = 10**6,
+    classes: int = 100,
+    seed: int = 1,
+    shared_groups: str = "hold_out",
+):
     write_table(table, tmp_path / "pills.parquet", PILLS)
-    paths = {"plan": tmp_path / "plan.parquet", "summary": tmp_path / "plan.json"}
+    paths = {name: tmp_path / f"plan.{name}" for name in ("plan", "summary", "issues")}
     stage = Stage(images=images, classes=classes)
-    plan_stage(pills=[tmp_path / "pills.parquet"], **paths, stage=stage, settings=SETTINGS, seed=seed)
+    settings = SETTINGS.model_copy(update={"shared_groups": shared_groups})
+    plan_stage(pills=[tmp_path / "pills.parquet"], **paths, stage=stage, settings=settings, seed=seed)
     return read_table(paths["plan"], PLAN), read_json(paths["summary"])
 
 
@@ -101,19 +112,84 @@ def test_smaller_stages_are_nested(tmp_path) -> None:
         assert (before == sides.loc[before.index]).all()
 
 
-def test_order_of_rows_does_not_matter(tmp_path) -> None:
+def test_order_of_photos_does_not_matter(tmp_path) -> None:
     table = archive()
-    shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
+    parts = [rows for _, rows in table.groupby("image_id")]
+    shuffled = pd.concat([parts[place] for place in np.random.default_rng(0).permutation(len(parts))])
     first, _ = planned(tmp_path, table, images=100)
-    second, _ = planned(tmp_path, shuffled, images=100)
-    pd.testing.assert_frame_equal(first, second)
+    second, _ = planned(tmp_path, shuffled.reset_index(drop=True), images=100)
+    order = ["image_id", "label_member"]
+    tables = [one.sort_values(order).reset_index(drop=True) for one in (first, second)]
+    pd.testing.assert_frame_equal(*tables)
 
 
-def test_drugs_that_cannot_be_validated_are_left_out(tmp_path) -> None:
-    lonely = make_table([pill("only", "K-999999"), pill("test-only", "K-888888", part="test")], PILLS)
-    plan, summary = planned(tmp_path, pd.concat([archive(), lonely], ignore_index=True))
+def test_drugs_that_cannot_be_trained_or_validated_are_left_out_and_listed(tmp_path) -> None:
+    lonely = [pill("only", "K-999999"), pill("test-only", "K-888888", part="test")]
+    lonely += [
+        pill("both", "K-888888", domain="combo", part="test"),
+        pill("both", "K-000001", domain="combo", part="test"),
+    ]
+    table = pd.concat([archive(), make_table(lonely, PILLS)], ignore_index=True)
+    plan, summary = planned(tmp_path, table)
     assert summary["classes_left_out"] == ["K-888888", "K-999999"]
+    assert summary["classes_dropped"] == {
+        "test_only": {"K-888888": {"train": 0, "val": 0, "test": 2}},
+        "too_small": {"K-999999": {"train": 1, "val": 0, "test": 0}},
+    }
     assert not plan["k_code"].isin(["K-888888", "K-999999"]).any()
+    assert summary["skipped"] == {"photos": {"class_too_small": 1}, "labels": {"class_too_small": 1}}
+    issues = read_table(tmp_path / "plan.issues", ISSUES)
+    assert set(issues["reason"]) == {"class_only_in_test_part"}
+    about = set(issues[["member", "label_member"]].itertuples(index=False, name=None))
+    names = {("both", "K-888888"), ("both", "K-000001"), ("test-only", "K-888888")}
+    assert about == {(f"{image}.png", f"{image}-{drug}.json") for image, drug in names} | {
+        ("both.png", ""), ("test-only.png", ""),
+    }  # fmt: skip
+    photos = table["image_id"].nunique()
+    lost = (issues["label_member"] == "").sum()
+    assert plan["image_id"].nunique() + sum(summary["skipped"]["photos"].values()) + lost == photos
+
+
+@pytest.mark.parametrize("images", [30, 60, 100, 200])
+def test_every_drug_of_a_budget_has_enough_pills(tmp_path, images) -> None:
+    plan, summary = planned(tmp_path, archive(), images=images)
+    counts = plan.groupby(["k_code", "split"]).size().unstack(fill_value=0)
+    assert sorted(counts.index) == summary["classes"]
+    assert (counts["train"] >= 2).all() and (counts["val"] >= 1).all()
+    short = summary["classes_dropped"]["too_small"]
+    assert set(short) == {f"K-{drug:06d}" for drug in range(12)} - set(summary["classes"])
+    assert bool(short) == (summary["skipped"]["photos"].get("class_too_small", 0) > 0) == (images < 100)
+
+
+def test_photos_of_a_drug_are_spread_over_its_views(tmp_path) -> None:
+    plan, _ = planned(tmp_path, archive(groups=20), images=150)
+    trained = plan[(plan["split"] == "train") & (plan["domain"] == "single")]
+    assert trained.groupby("group").size().max() == 1
+    assert trained.groupby("k_code")["group"].nunique().min() > 3
+
+
+@pytest.mark.parametrize(("shared_groups", "sides"), [("hold_out", {"test"}), ("keep", {"test", "train"})])
+def test_a_group_of_two_parts_stands_where_it_is_held_out_furthest(tmp_path, shared_groups, sides) -> None:
+    table = archive()
+    shared = table["group"] == "K-000003_0"
+    split_before = table.copy()
+    split_before.loc[table[shared].index[0], "part"] = "test"
+    plan, summary = planned(tmp_path, split_before, shared_groups=shared_groups)
+    found = set(plan.loc[plan["group"] == "K-000003_0", "split"])
+    assert found <= sides | {"val"} and "test" in found
+    assert summary["skipped"]["photos"] == ({"group_held_out": 2} if shared_groups == "hold_out" else {})
+
+
+def test_a_source_that_divides_itself_is_left_as_it_is(tmp_path) -> None:
+    sides = {"train": 4, "val": 2, "test": 2}
+    rows = [
+        pill(f"{drug}-{side}-{n}", drug, part=side)
+        for drug in "ab"
+        for side, count in sides.items()
+        for n in range(count)
+    ]
+    plan, _ = planned(tmp_path, make_table(rows, PILLS))
+    assert (plan["part"] == plan["split"]).all() and len(plan) == len(rows)
 
 
 def test_too_few_drugs_is_an_error(tmp_path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pillsnap.classes import DrugClass, write_classes
@@ -29,6 +30,7 @@ from pillsnap.report.verdict import (
     success,
     verdicts,
 )
+from pillsnap.tables import FINDINGS
 from pillsnap.write_report import write_report
 
 REPOSITORY = Path(__file__).parents[1]
@@ -50,6 +52,7 @@ CONFIG = {
     "device": "auto",
     "source": {"kind": "synthetic", "root": "data/raw/synthetic"},
     "manifest": {"remove_corrupt": True, "max_quarantined_fraction": 0.05},
+    "yolo": {"max_single_photos": 240, "partly_labelled": "leave_out"},
     "detector": {"model": "yolo11n.yaml", "image_size": 256, "epochs": 12, "patience": 8},
     "classifier": {"model": "resnet10t", "image_size": 112, "epochs": 20, "patience": 10},
     "onnx": {"max_box_error": 0.5, "max_logit_error": 1e-3},
@@ -143,7 +146,21 @@ def manifest_summary() -> dict[str, Any]:
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
-        "groups_on_two_sides": 0,
+        "archives": {"read": 12, "kept": 12, "quarantined": {}, "skipped": {}},
+        "audit": {
+            "groups_on_two_sides": 0,
+            "contents_on_two_sides": 0,
+            "near_duplicates": {
+                "max_distance": 10,
+                "bits": 256,
+                "pairs": 5,
+                "by_sides": {
+                    "train-val": {"pairs": 3, "train_photos": 3, "val_photos": 2},
+                    "train-test": {"pairs": 2, "train_photos": 2, "test_photos": 1},
+                    "val-test": {"pairs": 0, "val_photos": 0, "test_photos": 0},
+                },
+            },
+        },
     }
 
 
@@ -194,6 +211,38 @@ def write_examples(folder: Path, names: tuple[str, ...], width: int) -> None:
     write_json(folder / "index.json", {"samples": samples, "confused": pairs})
 
 
+def write_label_audit(folder: Path, width: int) -> None:
+    counts = {"split": {"train": 3, "val": 1}, "domain": {"single": 0, "combo": 4}}
+    kinds = {
+        "detection_without_label": counts | {"all": 4, "fully_labelled": 1, "partly_labelled": 3},
+        "label_without_detection": counts | {"all": 4, "fully_labelled": 4, "partly_labelled": 0},
+    }
+    summary = {"photos": 1915, "partly_labelled_photos": 12, "labels": 2391, "confident_detections": 2402}
+    thresholds = {"lowest_score": 0.05, "min_score": 0.6, "max_iou": 0.3, "min_iou": 0.5}
+    write_json(
+        folder / "summary.json", summary | {"photos_with_findings": 7, "findings": kinds, "thresholds": thresholds}
+    )
+    (folder / "pictures").mkdir()
+    rows = []
+    for number in range(8):
+        kind = list(kinds)[number % 2]
+        stem = f"K-000001-000002-00000{3 + number // 2}_0_2_0_2_{70 + number}_000_200"
+        row = dict.fromkeys(FINDINGS.columns, "") | {"image_id": f"TS_1_combo.{stem}", "archive": "TS_1_combo"}
+        row |= {"member": f"{stem}.png", "split": "val" if number > 5 else "train", "domain": "combo", "kind": kind}
+        row |= (
+            {"score": 0.93, "best_iou": 0.0, "suggested_k_codes": "K-000002,K-000003"}
+            if number % 2 == 0
+            else {"best_iou": 0.1234, "k_code": "K-000001"}
+        )
+        if number < 6:
+            row["picture"] = f"pictures/{kind}_{number // 2:02d}.jpg"
+            drawn, boxes = pill_picture(40 + number, width, round(width * 1.3), 3)
+            captions = [Caption(boxes[0], "K-000001"), Caption(boxes[1], "0.93", WRONG)]
+            (folder / row["picture"]).write_bytes(encode_jpeg(draw_boxes(drawn, captions), 85))
+        rows.append(row)
+    pd.DataFrame(rows).to_csv(folder / "findings.csv", index=False, encoding="utf-8-sig", lineterminator="\n")
+
+
 def detector_rows(epochs: int) -> list[dict[str, float | None]]:
     return [
         {
@@ -240,9 +289,10 @@ def write_durations(folder: Path) -> None:
         job(f"make_synthetic_archive/1.Training/raw/TS_{number}_single", 55.0)
         job(f"index_archive/TS_{number}", 1.5, rss="NA")
         job(f"stage4/prepare_archive/TS_{number}", 31.0)
-    for rule, seconds in zip(RULES[4:], (2.2, 4.1, 498.0, 25.0, 761.0, 22.0, 64.0), strict=True):
+    for rule, seconds in zip(RULES[5:], (2.2, 3.6, 4.1, 498.0, 21.0, 2.5, 9.0, 761.0, 22.0, 64.0), strict=True):
         job(f"stage4/{rule}", seconds)
     job("stage4/plan_stage", 1.1)
+    job("stage4/check_machine", 3.3)
     job("stage3/train_detector", 9999)
     job("another-run/stage4/train_detector", 9999)
 
@@ -271,6 +321,7 @@ def write_inputs(
     }
     write_json(folder / "resources.json", used)
     write_examples(folder / "examples", names, width)
+    write_label_audit(folder / "label_audit", width)
     plan = {"asked": {"images": 500000, "classes": 4523}, "used": {"images": 2386, "classes": 8}}
     write_json(
         folder / "plan.json",
@@ -300,6 +351,11 @@ def write_inputs(
         folder / "parity.json",
         {"opset": 18, "detector": compared, "classifier": {"crops": 64, "max_logit_error": 3.8e-6, "same_top1": 1.0}},
     )
+    found = [
+        {"verdict": "ok", "what": "memory", "found": "20.8 GiB of 23.5 GiB free", "cure": ""},
+        {"verdict": "warning", "what": "disk", "found": "7 GiB free", "cure": "Free some space"},
+    ]
+    write_json(folder / "preflight.json", {"findings": found})
     write_durations(folder / "logs")
     paths = {
         "metrics": "metrics.json",
@@ -310,6 +366,7 @@ def write_inputs(
         "plan_summary": "plan.json",
         "manifest_summary": "summary.json",
         "quarantine": "quarantine.csv",
+        "label_audit": "label_audit",
         "classes": "classes.json",
         "detector_history": "detector.csv",
         "classifier_history": "classifier.csv",
@@ -317,6 +374,7 @@ def write_inputs(
         "classifier_record": "classifier.json",
         "crops_summary": "crops.json",
         "parity": "parity.json",
+        "preflight": "preflight.json",
         "durations": "logs",
         "report": "out/report.html",
         "figures": "out/figures",
@@ -340,6 +398,7 @@ def page(written: dict[str, Any]) -> str:
 def words_of(page: str) -> str:
     """The page's visible words, in one line."""
     body = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
+    body = re.sub(r'<span class="whole">(.*?)</span>', r"\1", body)
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
@@ -453,7 +512,7 @@ def test_slowest_p95_of_what_there_is() -> None:
 
 
 def test_page_is_self_contained(page: str) -> None:
-    assert not re.findall(r"""(?:src|href|action)\s*=\s*["'](?!data:|#)[^"']*""", page)
+    assert not re.findall(r"""(?:src|href|action)\s*=\s*["'](?!data:|#|dataset\.html")[^"']*""", page)
     assert not re.findall(r"url\((?!#)|@import|<link|<script src|https?://", page)
     assert "default-src 'none'" in page
 
@@ -476,9 +535,27 @@ def test_page_says_what_was_measured(page: str) -> None:
         "decoding the photograph ends with an error",
         "2,464 read = 2,371 kept",
         "First 25 of 40 rows",
+        "Detection without label 4 3 1 0 4 3",
+        "First 8 of 8 findings",
+        "Training, combo: score 0.93. In its name, but not labelled: K-000002 and K-000003",
+        "Training, combo: K-000001",
+        "coco.json",
     ):
         assert words in text
     assert 'lang="ko"' in page
+
+
+def test_preflight_opens_the_checklist_before(page: str) -> None:
+    before = page[page.index("Before: machine and data") : page.index("During: training")]
+    assert "✓ met Preflight: memory 20.8 GiB of 23.5 GiB free" in words_of(before)
+    assert "! warning Preflight: disk 7 GiB free. Free some space" in words_of(before)
+
+
+def test_preflight_may_be_missing(written: dict[str, Any], tmp_path: Path) -> None:
+    again = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "preflight": tmp_path / "none.json"}
+    write_report(**written | again)
+    text = words_of(again["report"].read_text(encoding="utf-8"))
+    assert "? not measured The machine was checked before the first photograph was decoded no record of it" in text
 
 
 @pytest.mark.parametrize(
@@ -495,6 +572,21 @@ def test_banner_names_the_source(written: dict[str, Any], tmp_path: Path, kind: 
     banner = re.search(r'<div class="banner.*?</div>', report.read_text(encoding="utf-8"), re.DOTALL).group()
     assert there in banner
     assert absent not in banner
+
+
+def test_label_audit_without_findings(written: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "label_audit"
+    write_label_audit(folder, 96)
+    counts = {"all": 0, "split": {"train": 0, "val": 0}, "domain": {"single": 0, "combo": 0}, "partly_labelled": 0}
+    facts = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    facts |= {"photos_with_findings": 0, "findings": dict.fromkeys(facts["findings"], counts)}
+    write_json(folder / "summary.json", facts)
+    (folder / "findings.csv").write_text(",".join(FINDINGS.columns) + "\n", encoding="utf-8-sig")
+    changed = {"report": tmp_path / "report.html", "figures": tmp_path / "figures", "label_audit": folder}
+    write_report(**written | changed)
+    text = words_of(changed["report"].read_text(encoding="utf-8"))
+    assert "Detector and labels agree everywhere" in text
+    assert "findings.csv" not in text
 
 
 def test_same_inputs_same_bytes(written: dict[str, Any], tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_rule_runs_the_script_of_its_name(name: str) -> None:
 def test_rule_has_docstring_log_and_duration(name: str) -> None:
     text = rules()[name]
     assert text.lstrip().startswith('"""')
-    for key in ("log:", "benchmark:", "conda:", "code="):
+    for key in ("log:", "benchmark:", "conda:", *(["code="] if name != "check_machine" else [])):
         assert key in text, f"rule {name} has no {key}"
 
 

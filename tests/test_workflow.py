@@ -1,7 +1,9 @@
 """The whole workflow for real, at a tiny size: once, again, and again with one thing changed."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 from workflow import Workflow
@@ -10,18 +12,21 @@ from pillsnap.files import sha256_of
 
 pytestmark = pytest.mark.slow
 
-AFTER_MANIFEST = {
+AFTER_YOLO = {
     "build_yolo_dataset",
     "train_detector",
+    "detect_pills",
+    "audit_labels",
     "cut_crops",
     "train_classifier",
     "export_onnx",
     "run_benchmark",
     "write_report",
 }
-AFTER_DETECTOR = AFTER_MANIFEST - {"build_yolo_dataset"}
+AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
+AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
 AFTER_CROPS = {"train_classifier", "export_onnx", "run_benchmark", "write_report"}
-DATA_RULES = {"index_archive", "plan_stage", "prepare_archive", "build_manifest"}
+DATA_RULES = {"index_archive", "plan_stage", "check_machine", "prepare_archive", "build_manifest"}
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +41,21 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
     results = finished.folder / "results" / "stage4"
     made = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     expected = {
-        "plan.parquet", "manifest/train.csv", "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv",
-        "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt", "detector/history.csv",
-        "detector/detector.json", "crops/index.parquet", "crops/train.bin", "classifier/best.safetensors",
-        "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx", "onnx/classifier.onnx",
-        "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json", "benchmark/resources.json",
-        "metrics.json", "report.html",
+        "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
+        "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv", "manifest/near_duplicates.csv",
+        "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
+        "detector/history.csv", "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
+        "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
+        "classifier/best.safetensors", "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx",
+        "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
+        "benchmark/resources.json", "metrics.json", "report.html", "dataset.html",
     }  # fmt: skip
     assert expected <= made
     assert not list(finished.folder.rglob("*.part"))
-    page = (results / "report.html").read_text(encoding="utf-8")
-    assert "synthetic" in page[page.index("<body") :][:3000].lower()
-    assert not re.search(r"""(src|href)=["']?https?:""", page)
+    for name in ("report.html", "dataset.html"):
+        page = (results / name).read_text(encoding="utf-8")
+        assert "synthetic" in page[page.index("<body") :][:3000].lower()
+        assert not re.search(r"""(src|href)=["']?https?:""", page)
 
 
 def test_metrics_have_the_agreed_keys(finished) -> None:
@@ -100,8 +108,14 @@ def test_nothing_is_done_twice(finished) -> None:
         ("onnx.parity_photos=5", {"export_onnx", "run_benchmark", "write_report"}),
         ("classifier.epochs=3", AFTER_CROPS),
         ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
+        ("audit.pictures=1", {"audit_labels", "write_report"}),
+        ("audit.min_score=0.7", {"audit_labels", "write_report"}),
+        ("audit.lowest_score=0.06", AFTER_DETECTOR - {"train_detector"}),
+        ("benchmark.min_score=0.4", {"cut_crops"} | AFTER_CROPS),
+        ("crops.min_iou=0.6", {"cut_crops", "audit_labels"} | AFTER_CROPS),
         ("detector.epochs=2", AFTER_DETECTOR),
-        ("yolo.max_single_photos=10", AFTER_MANIFEST),
+        ("yolo.max_single_photos=10", AFTER_YOLO),
+        ('yolo.partly_labelled="use"', AFTER_YOLO),
         ("manifest.max_quarantined_fraction=0.4", {"build_manifest"} | AFTER_MANIFEST),
         ("prepare.photo_quality=80", {"prepare_archive", "build_manifest"} | AFTER_MANIFEST),
         ("plan.val_fraction=0.3", DATA_RULES - {"index_archive"} | AFTER_MANIFEST),
@@ -122,6 +136,99 @@ def test_a_forced_rule_runs_with_what_follows_and_nothing_before(finished) -> No
     assert finished.planned("-R", "train_classifier") == AFTER_CROPS
 
 
+def test_the_dataset_page_needs_the_manifest_only(finished) -> None:
+    page = "results/stage4/dataset.html"
+    assert finished.planned("-R", "write_dataset_page", target=page) == {"write_dataset_page"}
+    assert finished.planned("--forceall", target=page) == {"make_synthetic_archive", *DATA_RULES, "write_dataset_page"}
+
+
+def test_without_raw_archives_nothing_is_done_again(finished) -> None:
+    raw = finished.folder / "data" / "raw"
+    raw.rename(raw.with_name("elsewhere"))
+    try:
+        assert finished.planned() == set()
+    finally:
+        raw.with_name("elsewhere").rename(raw)
+
+
+def test_a_new_check_of_the_machine_decodes_nothing_again(finished) -> None:
+    preflight = finished.folder / "results/stage4/preflight.json"
+    assert finished.planned("-R", "check_machine") == {"check_machine"}
+    before = json.loads(preflight.read_text())
+    finished.snakemake("-R", "check_machine")
+    assert json.loads(preflight.read_text())["findings"][-1]["found"].startswith("whole"), "there is a manifest now"
+    assert before["findings"][-1]["found"] == "not made yet"
+    assert finished.planned() == set()
+
+
+def test_a_lost_check_of_the_machine_is_made_again_with_the_next_decode_only(finished) -> None:
+    preflight = finished.folder / "results/stage4/preflight.json"
+    content, times = preflight.read_bytes(), preflight.stat()
+    preflight.unlink()
+    (finished.folder / "change.json").write_text('{"stages": {"stage4": {"targets": {"top1": 0.4}}}}')
+    try:
+        assert finished.planned() == set()
+        assert finished.planned("--configfile", "config.yaml", "change.json") == {"write_report"}
+        (finished.folder / "change.json").write_text('{"prepare": {"photo_quality": 70}}')
+        planned = finished.planned("--configfile", "config.yaml", "change.json")
+        assert planned == {"check_machine", "prepare_archive", "build_manifest"} | AFTER_MANIFEST
+    finally:
+        preflight.write_bytes(content)
+        os.utime(preflight, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_plan_that_was_made_alone_is_decoded_and_checked(finished) -> None:
+    """With a plain `ancient` input Snakemake would check only, and leave the old photographs to a second run."""
+    results = finished.folder / "results/stage4"
+    kept = {name: (results / name).stat() for name in ("plan.parquet", "plan.json")}
+    content = (results / "plan.parquet").read_bytes()
+    (results / "plan.parquet").write_bytes(content + b" ")
+    try:
+        assert finished.planned() == DATA_RULES - {"index_archive", "plan_stage"} | AFTER_MANIFEST
+    finally:
+        (results / "plan.parquet").write_bytes(content)
+        for name, times in kept.items():
+            os.utime(results / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert finished.planned() == set()
+
+
+def test_a_small_disk_is_refused_before_the_first_decode(finished) -> None:
+    """A results folder on a file system of 6 MiB, which holds index and plan."""
+    small = finished.folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        (finished.folder / "change.json").write_text('{"pathvars": {"results": "small/results", "logs": "small/logs"}}')
+        said = finished.snakemake(
+            "--configfile", "config.yaml", "change.json", target="small/results/stage4/manifest/train.csv", check=False
+        )
+        assert "PreflightError: stage4 is refused before its first photograph is decoded:\n  disk: 6 MiB free" in said
+        assert "or move pathvars.results to a larger disk" in said
+        assert "rule prepare_archive" not in said
+        made = {path.name for path in (small / "results" / "stage4").iterdir()}
+        assert made == {"plan.parquet", "plan.issues.parquet", "plan.json"}
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_estimate_of_the_disk_holds(finished) -> None:
+    """What the finished stage takes, part by part, against what the check said that it would take."""
+    results, work = finished.folder / "results/stage4", finished.folder / "work/stage4"
+    said = json.loads((results / "preflight.json").read_text())["disk_bytes"]
+    folders = {
+        "prepared photographs": [results / "prepared"],
+        "manifest": [results / "manifest"],
+        "crops": [results / "crops"],
+        "models": [results / name for name in ("detector", "classifier", "onnx")],
+        "training state, classifier": [work / "train_classifier"],
+    }
+    for part, below in folders.items():
+        files = [file for folder in below for file in folder.rglob("*") if file.is_file()]
+        taken = sum(file.stat().st_size for file in files)
+        assert taken < said[part]["need"] < 2.5 * taken, part
+
+
 def test_an_edited_module_reruns_its_rules(finished) -> None:
     module = finished.folder / "pillsnap" / "latency.py"
     text = module.read_text()
@@ -136,7 +243,15 @@ def test_an_edited_module_reruns_its_rules(finished) -> None:
 def test_one_core_makes_the_same_bytes(finished, tmp_path) -> None:
     other = Workflow.copy_to(tmp_path / "project")
     other.snakemake(cores=1, target="results/stage4/classifier/best.safetensors")
-    same = ["index", "stage4/plan.parquet", "stage4/prepared", "stage4/manifest", "stage4/yolo", "stage4/crops"]
+    same = [
+        "index",
+        "stage4/plan.parquet",
+        "stage4/prepared",
+        "stage4/manifest",
+        "stage4/yolo",
+        "stage4/detections.parquet",
+    ]
+    same += ["stage4/label_audit", "stage4/crops"]
     same += ["stage4/detector/best.pt", "stage4/classifier/best.safetensors"]
     differing = [
         name

@@ -9,7 +9,7 @@ import yaml
 from archives import DataRun, hand_made, prepare_source
 
 from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Yolo
+from pillsnap.config_data import Yolo
 from pillsnap.files import sha256_of
 from pillsnap.pictures import decode_jpeg
 
@@ -86,6 +86,12 @@ def test_every_fully_labelled_photo_is_in_and_no_other(run, dataset, split) -> N
 
 def test_partly_labelled_photos_were_there_to_leave_out(run) -> None:
     assert not run.pills("train", "val")["fully_labelled"].all()
+
+
+def test_partly_labelled_photos_are_trained_on_when_asked_and_never_validate(run, dataset, tmp_path) -> None:
+    wanted = build(run, tmp_path, Yolo(max_single_photos=1000, partly_labelled="use"))
+    assert images(wanted, "train") == set(run.pills("train")["image_id"]) > images(dataset, "train")
+    assert images(wanted, "val") == images(dataset, "val") < set(run.pills("val")["image_id"])
 
 
 def test_data_yaml_names_one_class(dataset) -> None:

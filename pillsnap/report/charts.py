@@ -35,7 +35,7 @@ def all_figures(inputs: Inputs) -> list[Figure]:
         _precision_recall(inputs.accuracy["detector"]["pr_curve"], figure(inputs.metrics, "detector.map50")),
         _accuracy_by_drug(inputs.accuracy["by_drug"]),
         _latency(inputs.latency, inputs.targets.get("p95_ms")),
-        _quarantine(inputs.manifest),
+        quarantine_chart(inputs.manifest),
         _durations(inputs),
     ]
     return [one for one in drawn if one is not None]
@@ -195,7 +195,8 @@ def _step(latency: Mapping[str, Any], mode: str, step: str, place: int) -> Row:
     return {"mode": mode.capitalize(), "step": step.capitalize(), "order": place, "ms": median, "told": words}
 
 
-def _quarantine(manifest: Mapping[str, Any]) -> Figure | None:
+def quarantine_chart(manifest: Mapping[str, Any]) -> Figure | None:
+    """Photographs and labels of each reason; `None` where nothing is in the quarantine."""
     found = reasons(manifest, "quarantined")
     rows = [
         {"what": reason.name, "number": number, "kind": kind, "told": f"{reason.name}: {plural(number, word)}"}

@@ -7,12 +7,29 @@ from pillsnap.report.facts import Training, account, quarantined_share, training
 from pillsnap.report.formats import count, figure, listing, percent, plural, tiny
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.timing import RULES
-from pillsnap.report.verdict import MET, NO_TARGET, Statement, improving, state_of, verdicts
+from pillsnap.report.verdict import MET, NO_TARGET, UNMEASURED, WARNED, Statement, improving, state_of, verdicts
 
 
 def checklists(inputs: Inputs) -> dict[str, list[Statement]]:
     """Statements by `Before`, `During` and `After`."""
-    return {"Before: data": _before(inputs), "During: training": _during(inputs), "After: delivery": _after(inputs)}
+    before = [*_preflight(inputs.preflight), *_before(inputs)]
+    return {"Before: machine and data": before, "During: training": _during(inputs), "After: delivery": _after(inputs)}
+
+
+def _preflight(findings: Sequence[Mapping[str, str]]) -> list[Statement]:
+    """What `check_machine` found before the first photograph was decoded; a refused stage has no report."""
+    if not findings:
+        return [
+            Statement("The machine was checked before the first photograph was decoded", "no record of it", UNMEASURED)
+        ]
+    return [
+        Statement(
+            f"Preflight: {one['what']}",
+            f"{one['found']}. {one['cure']}" if one["cure"] else one["found"],
+            MET if one["verdict"] == "ok" else WARNED,
+        )
+        for one in findings
+    ]
 
 
 def _before(inputs: Inputs) -> list[Statement]:
@@ -20,7 +37,7 @@ def _before(inputs: Inputs) -> list[Statement]:
     balances = [account(kind, manifest[kind]) for kind in ("photos", "labels")]
     share = quarantined_share(manifest)
     limit = inputs.config["manifest"]["max_quarantined_fraction"]
-    leaks = manifest["groups_on_two_sides"]
+    unread = sum(manifest["archives"]["quarantined"].values())
     trained = manifest["splits"]["train"]["classes"]
     within = used["images"] <= asked["images"] and used["classes"] <= asked["classes"]
     return [
@@ -31,14 +48,13 @@ def _before(inputs: Inputs) -> list[Statement]:
         )
         for one in balances
     ] + [
+        Statement("Every archive could be opened", f"{plural(unread, 'archive')} could not", state_of(not unread)),
         Statement(
             "The quarantine is within its limit",
             f"{percent(share, 2)} of at most {percent(limit)}",
             state_of(share <= limit),
         ),
-        Statement(
-            "No capture group stands on two sides of the split", plural(leaks, "such group"), state_of(leaks == 0)
-        ),
+        *leaks(manifest),
         Statement(
             "Every drug has a training pill",
             f"{count(trained)} of {plural(len(inputs.classes), 'drug')}",
@@ -48,6 +64,21 @@ def _before(inputs: Inputs) -> list[Statement]:
             "The stage stays within its budget",
             f"{plural(used['images'], 'photo')}, {plural(used['classes'], 'drug')}",
             state_of(within),
+        ),
+    ]
+
+
+def leaks(manifest: Mapping[str, Any]) -> list[Statement]:
+    """What must not stand on two sides of the split."""
+    groups, contents = (manifest["audit"][f"{what}_on_two_sides"] for what in ("groups", "contents"))
+    return [
+        Statement(
+            "No capture group stands on two sides of the split", plural(groups, "such group"), state_of(not groups)
+        ),
+        Statement(
+            "No photograph stands on two sides with the same bytes",
+            plural(contents, "such photo"),
+            state_of(not contents),
         ),
     ]
 

@@ -97,6 +97,17 @@ def splits(manifest: Mapping[str, Any]) -> Rows:
     return [*rows, ["All", *summed, "", ""]]
 
 
+def near_duplicates(manifest: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    """Near-duplicates across two sides: which sides, how many pairs, and how many photographs are in them."""
+    names = {"train": "training", "val": "validation", "test": "test"}
+    rows = []
+    for sides, found in manifest["audit"]["near_duplicates"]["by_sides"].items():
+        first, second = sides.split("-")
+        photos = f"{count(found[f'{first}_photos'])} {names[first]}, {count(found[f'{second}_photos'])} {names[second]}"
+        rows.append((f"{names[first].capitalize()} and {names[second]}", found["pairs"], f"{photos} photographs"))
+    return rows
+
+
 @dataclass(frozen=True)
 class Training:
     """A finished training: epochs asked and done, best epoch with its figure, patience, seconds an epoch."""

@@ -11,7 +11,7 @@ from pillsnap.history import read_history
 from pillsnap.report.timing import RuleTime, rule_times
 
 FIRST_ROWS = 25
-"""Rows of the quarantine list that the page shows."""
+"""Rows of the quarantine list, and of the label audit, that the page shows."""
 
 History = list[dict[str, float | None]]
 
@@ -25,7 +25,11 @@ class Inputs:
         metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
             parity: content of the JSON files of those names.
         detector_history, classifier_history: one mapping an epoch.
+        preflight: findings of `check_machine`; empty where there are none.
         quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
+        audit, audit_folder: counts of the label audit, and its folder.
+        first_findings: first rows of its list.
+        drawn_findings: the rows that a picture shows, by the picture's name in the folder.
         examples, examples_folder: index of the pictures and the folder that it names files of.
         times: measured duration of each rule, in the order of the pipeline.
         hashes: SHA-256 of every file read, by role.
@@ -46,10 +50,15 @@ class Inputs:
     classifier_record: dict[str, Any]
     crops: dict[str, Any]
     parity: dict[str, Any]
+    preflight: list[dict[str, str]]
     detector_history: History
     classifier_history: History
     quarantined: int
     first_quarantined: list[dict[str, str]]
+    audit: dict[str, Any]
+    audit_folder: Path
+    first_findings: list[dict[str, str]]
+    drawn_findings: dict[str, list[dict[str, str]]]
     examples: dict[str, Any]
     examples_folder: Path
     times: list[RuleTime]
@@ -65,6 +74,8 @@ def read_inputs(
     json_files: dict[str, Path],
     histories: dict[str, Path],
     quarantine: Path,
+    label_audit: Path,
+    preflight: Path,
     examples: Path,
     durations: Path,
 ) -> Inputs:
@@ -75,10 +86,14 @@ def read_inputs(
         json_files: by the names of `Inputs`.
         histories: `detector_history` and `classifier_history`.
         quarantine: CSV of `build_manifest`.
+        label_audit: folder of `audit_labels`.
+        preflight: JSON of `check_machine`; may be missing.
         examples: folder with `index.json`.
         durations: folder of Snakemake's benchmark files.
     """
     total, first = _read_quarantine(quarantine)
+    first_findings, drawn = _read_findings(label_audit / "findings.csv")
+    files = {**json_files, **histories, "quarantine": quarantine, "label_audit": label_audit, "examples": examples}
     return Inputs(
         stage=stage,
         source_kind=source_kind,
@@ -86,15 +101,17 @@ def read_inputs(
         targets=targets,
         **{name: read_json(path) for name, path in json_files.items()},
         **{name: read_history(path) for name, path in histories.items()},
+        preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
         quarantined=total,
         first_quarantined=first,
+        audit=read_json(label_audit / "summary.json"),
+        audit_folder=label_audit,
+        first_findings=first_findings,
+        drawn_findings=drawn,
         examples=read_json(examples / "index.json"),
         examples_folder=examples,
         times=rule_times(durations, stage),
-        hashes={
-            name: sha256_of(path)
-            for name, path in {**json_files, **histories, "quarantine": quarantine, "examples": examples}.items()
-        },
+        hashes={name: sha256_of(path) for name, path in files.items()},
     )
 
 
@@ -103,3 +120,14 @@ def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:
         rows = csv.DictReader(stream)
         first = list(itertools.islice(rows, FIRST_ROWS))
         return len(first) + sum(1 for _ in rows), first
+
+
+def _read_findings(path: Path) -> tuple[list[dict[str, str]], dict[str, list[dict[str, str]]]]:
+    first, drawn = [], {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        for number, row in enumerate(csv.DictReader(stream)):
+            if number < FIRST_ROWS:
+                first.append(row)
+            if row["picture"]:
+                drawn.setdefault(row["picture"], []).append(row)
+    return first, drawn

@@ -1,104 +1,27 @@
 """The page: facts and charts in their order, as one self-contained HTML file."""
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
-from pillsnap.report import facts, formats, verdict
-from pillsnap.report.checklist import checklists
+from pillsnap.report import audit, facts, formats, gallery, verdict
+from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
+from pillsnap.report.html import Table, render
 from pillsnap.report.inputs import Inputs
-
-_SOURCES = {
-    "synthetic": (
-        "All photographs of this report are synthetic.",
-        "PillSnap drew them itself; the drugs are invented. "
-        "The figures show that the pipeline works and say nothing about real drugs.",
-    ),
-    "aihub": (
-        "Real photographs: AIHub data set 576.",
-        "This page contains some of them. AIHub's terms forbid handing them on: "
-        "keep this file to people who have access.",
-    ),
-    "yolo": (
-        "Real photographs: a YOLO data set.",
-        "The figures hold for its products, cameras and backgrounds. Respect its licence when you hand this page on.",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the page.
-
-    Attributes:
-        caption: what it shows.
-        head: one column a word; one that begins with `#` holds numbers, with `@` codes, with `*` names of drugs.
-        rows: texts, or `Verdict` and `Statement`, whose state is shown with icon and word.
-        summed: whether the last row is a sum.
-    """
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    summed: bool = False
-
-    @property
-    def columns(self) -> list[tuple[str, str]]:
-        """(title, kind) of each column."""
-        kinds = {"#": "number", "@": "code", "*": "name"}
-        return [(title.lstrip("#@*"), kinds.get(title[:1], "text")) for title in self.head]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture with its caption, as a data URI; `state` is `right`, `wrong` or empty."""
-
-    source: str
-    words: str
-    caption: str
-    state: str = ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two drugs that were confused: pictures may be missing."""
-
-    facts: dict[str, Any]
-    true: Picture | None
-    named: Picture | None
 
 
 def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
     """The page's HTML; the same inputs give the same text."""
-    environment = Environment(
-        loader=PackageLoader("pillsnap.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "drug": drug_name,
-        "count": formats.count,
-        "plural": formats.plural,
-        "percent": formats.percent,
-        "duration": formats.duration,
-    }
-    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     found = verdict.verdicts(inputs.targets, inputs.metrics)
-    return environment.get_template("template.html.jinja").render(
+    return render(
+        "report/template.html.jinja",
+        source_kind=inputs.source_kind,
+        page="report",
+        figures=figures,
         inputs=inputs,
         stage=verdict.stage_name(inputs.stage),
         headline=verdict.headline(inputs.stage, found),
-        source=_SOURCES[inputs.source_kind],
         tiles=_tiles(inputs, found),
         accounts=[facts.account(kind, inputs.manifest[kind]) for kind in ("photos", "labels")],
         verdicts={one.key: one for one in found},
@@ -107,18 +30,11 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         top1_interval=facts.top1_interval(inputs.accuracy),
         quarantine_share=facts.quarantined_share(inputs.manifest),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
-        figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
-        samples=_samples(inputs),
-        pairs=_pairs(inputs),
+        samples=gallery.samples(inputs),
+        pairs=gallery.pairs(inputs),
+        findings=gallery.findings(inputs),
         config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
-        style=Markup(style),
     )
-
-
-def drug_name(name: str) -> Markup:
-    """A name, marked as Korean where it has Hangul, so that it is shown and read out as such."""
-    korean = any("가" <= letter <= "힣" for letter in name)
-    return Markup('<span lang="ko">{}</span>').format(name) if korean else escape(name)
 
 
 def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, str]]:
@@ -193,6 +109,17 @@ def _data_tables(inputs: Inputs) -> dict[str, Table]:
             facts.splits(inputs.manifest),
             summed=True,
         ),
+        "leaks": Table(
+            "Audit of the split",
+            ("", "#Found", "Verdict"),
+            [
+                *((one.text, one.fact, one) for one in leaks(inputs.manifest)),
+                *(
+                    (f"Near-duplicate pairs: {sides.lower()}", formats.count(pairs), photos)
+                    for sides, pairs, photos in facts.near_duplicates(inputs.manifest)
+                ),
+            ],
+        ),
         "quarantined": Table("What each reason means", reason_head, outcomes["quarantined"]),
         "skipped": Table("Skipped, nothing wrong with them", reason_head, outcomes["skipped"]),
         "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), facts.repairs(inputs.manifest)),
@@ -212,6 +139,16 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
             "What the detector finds",
             ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"),
             facts.found_rows(inputs),
+        ),
+        "audit": Table(
+            "Where detector and labels disagree",
+            ("Finding", "#All", "#Training", "#Validation", "#Single", "#Combo", "#Partly labelled"),
+            audit.count_rows(inputs.audit),
+        ),
+        "findings": Table(
+            f"First {len(inputs.first_findings)} of {formats.plural(audit.findings(inputs.audit), 'finding')}",
+            ("Finding", "@Archive", "@Photo", "@K-code", "@Named, not labelled", "#Score", "#Best IoU"),
+            audit.finding_rows(inputs.first_findings),
         ),
         "domains": Table(
             "Classifier on labelled boxes of the test part",
@@ -252,41 +189,3 @@ def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "hashes": Table("SHA-256 of inputs", ("Input", "@SHA-256"), facts.input_hashes(inputs)),
     }
-
-
-def _samples(inputs: Inputs) -> list[Picture]:
-    return [_sample(inputs.examples_folder, sample) for sample in inputs.examples["samples"]]
-
-
-def _sample(folder: Path, sample: dict[str, Any]) -> Picture:
-    # a box that is no pill is wrong too, even where every pill is right
-    perfect = sample["right"] == sample["pills"] == sample["answered"]
-    boxes = "box" if sample["answered"] == 1 else "boxes"
-    right = f"{sample['right']} of {formats.plural(sample['pills'], 'pill')} named right"
-    words = f"{right}, {sample['answered']} {boxes} drawn"
-    return Picture(
-        _data_uri(folder / sample["file"]),
-        f"Test photograph {sample['image_id']} with the boxes of the answer: {words}.",
-        f"{sample['domain'].capitalize()}: {words}",
-        "right" if perfect else "wrong",
-    )
-
-
-def _pairs(inputs: Inputs) -> list[Pair]:
-    folder = inputs.examples_folder
-    return [
-        Pair(
-            pair,
-            _crop(folder, pair["true_file"], f"A pill of {pair['true_name']} that was taken for another drug"),
-            _crop(folder, pair["named_file"], f"A pill of {pair['named_name']}, for comparison"),
-        )
-        for pair in inputs.examples["confused"]
-    ]
-
-
-def _crop(folder: Path, name: str | None, words: str) -> Picture | None:
-    return Picture(_data_uri(folder / name), words, words) if name else None
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

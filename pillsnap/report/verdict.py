@@ -8,6 +8,7 @@ from pillsnap.report import formats
 from pillsnap.report.formats import figure, listing, milliseconds, percent
 
 MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
+WARNED = "warning"
 
 _FIGURES = (
     ("top1", "Classifier top-1", "classifier top-1", "classifier.top1"),
@@ -40,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence that holds or does not: `state` is `MET`, `MISSED` or `UNMEASURED`."""
+    """A sentence that holds or does not: `state` is `MET`, `MISSED`, `WARNED` or `UNMEASURED`."""
 
     text: str
     fact: str

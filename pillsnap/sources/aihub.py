@@ -1,6 +1,5 @@
 """Labels of AIHub data set 576: one JSON per pill per photograph."""
 
-import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pillsnap.progress import progress
 from pillsnap.sources.aihub_label import AihubLabel, parse_label
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
+from pillsnap.sources.photo_name import parse_photo_name
 
 SAME_PILL = 0.9
 """IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
 
-_NAME = re.compile(r"K(?:-\d+)+_\d+_\d+_\d+_\d+_\d+_\d+_\d+")
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
 
@@ -28,7 +27,7 @@ class _Photo:
     stem: str
     group: str
     expected_pills: int
-    numbers: frozenset[str] | None
+    drugs: tuple[str, ...] | None
 
 
 def read_aihub_labels(archive: Archive) -> LabelReading:
@@ -107,18 +106,11 @@ def photo_key(name: str) -> str:
 
 
 def _photo(member: str, stem: str) -> _Photo:
-    """What a photograph's name says: its drugs, how many pills it shows, and its capture group.
-
-    Photographs of one group must stay on one side of a split: all longitudes of a view, or all of a combination. A
-    name that is not of AIHub's form is a group of its own, shows one pill, and names no drug.
-    """
-    if not _NAME.fullmatch(stem):
+    """A name that is not of AIHub's form is a group of its own, counts one pill, and names no drug."""
+    name = parse_photo_name(stem)
+    if not name:
         return _Photo(member, stem, stem, 1, None)
-    parts = stem.split("_")
-    numbers = parts[0].split("-")[1:]
-    # K-code, background, side, light, latitude; the status, longitude and size are left out
-    group = parts[0] if len(numbers) > 1 else "_".join([parts[0], *parts[2:6]])
-    return _Photo(member, stem, group, len(numbers), frozenset(numbers))
+    return _Photo(member, stem, name.capture_group, len(name.drugs), name.drugs)
 
 
 def _read_label(
@@ -156,7 +148,7 @@ def _photo_of(label: AihubLabel, own: str, listed: dict[str, _Photo], refused: s
 def _pill(archive: Archive, photo: _Photo, label_member: str, label: AihubLabel) -> Row:
     x, y, w, h = parse_box(label.annotation.get("bbox"))
     k_code = label.k_code()
-    if photo.numbers is not None and k_code[2:] not in photo.numbers:
+    if photo.drugs is not None and k_code not in photo.drugs:
         raise LabelError("k_code_not_in_name", k_code)
     width, height = label.size()
     return {

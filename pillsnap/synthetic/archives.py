@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,16 @@ import numpy as np
 from pillsnap.files import replacing
 from pillsnap.progress import progress
 from pillsnap.synthetic.catalogue import Drug, key_rng, make_catalogue
-from pillsnap.synthetic.defects import Member, plant_defects
+from pillsnap.synthetic.defects import SHARED_GROUP, TEST_ONLY, Member, plant_defects
 from pillsnap.synthetic.scene import HEIGHT, WIDTH, Shot, render_photo
-from pillsnap.synthetic.views import COMBO_LATITUDES, Photo, combo_photos, draw_combinations, single_photos
+from pillsnap.synthetic.views import (
+    COMBO_LATITUDES,
+    Photo,
+    combo_photos,
+    draw_combinations,
+    shared_view,
+    single_photos,
+)
 
 TOP = "166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터"
 _PARTS = {"training": ("1.Training", "T"), "validation": ("2.Validation", "V")}
@@ -87,7 +94,8 @@ def make_synthetic_archive(
         combos, validation_combos: combinations in the two parts, divided over the combo archives; each has 3
             photographs and an `_index.png`.
         single_archives, combo_archives: training archives of each domain.
-        defects: planted defects of each kind, in training archives.
+        defects: planted defects of each kind, in training archives; and, in the validation part, a drug that is
+            nowhere else and so many views of capture groups of the training part.
         seed: seed of drugs, scenes and defects.
 
     Raises:
@@ -97,16 +105,25 @@ def make_synthetic_archive(
     cv2.setNumThreads(1)
     catalogue = make_catalogue(drugs=drugs, seed=seed)
     training = archive.part == "training"
+    shared = [shared_view(drug, seed) for drug in catalogue[:defects]]
+    planted: dict[str, str] = {}
     if archive.domain == "single":
         own = catalogue[archive.number - 1 :: single_archives] if training else catalogue
         counts = photos_per_drug, validation_photos_per_drug
         photos = [photo for drug in own for photo in single_photos(drug, archive.part, *counts, seed)]
+        if defects and not training:
+            stranger = make_catalogue(drugs=drugs + 1, seed=seed)[-1]
+            alone = list(single_photos(stranger, archive.part, *counts, seed))
+            photos += alone + shared
+            planted = {photo.stem: TEST_ONLY for photo in alone} | {photo.stem: SHARED_GROUP for photo in shared}
     else:
         drawn = draw_combinations(catalogue, combos, validation_combos, seed)[archive.part]
         own = drawn[archive.number - 1 :: combo_archives] if training else drawn
         photos = [photo for combination in own for photo in combo_photos(combination)]
     rng = key_rng(seed, "defects", archive.stem)
-    members = plant_defects(list(_members(photos, archive, seed)), defects if training else 0, rng)
+    spared = {f"{photo.folder}/{photo.stem.rsplit('_', 2)[0]}" for photo in shared}
+    members = [replace(m, defect=planted.get(Path(m.name).stem, "")) for m in _members(photos, archive, seed)]
+    members = plant_defects(members, defects, rng, spared) if training else members
     with replacing(photos_zip) as photos_file, replacing(labels_zip) as labels_file, replacing(planted_csv) as listing:
         with zipfile.ZipFile(photos_file, "w") as photo_zip, zipfile.ZipFile(labels_file, "w") as label_zip:
             ordered = sorted(members, key=lambda m: m.name)

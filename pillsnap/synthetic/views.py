@@ -14,6 +14,8 @@ _GROUP_SIZE = 2
 COMBO_LATITUDES = (70, 75, 90)
 """Camera latitudes of the 3 photographs of a combination."""
 
+Group = tuple[int, int, int, int]
+"""A capture group's background, side, light and camera latitude."""
 Pills = tuple[tuple[Drug, int], ...]
 """Drugs with the side that shows, 0 front or 1 back."""
 Combination = tuple[str, list[Pills]]
@@ -38,9 +40,7 @@ def single_photos(drug: Drug, part: str, training_photos: int, validation_photos
     validation part takes its groups from the end of the same order, so that no group is in both. Raises
     `ValueError` where more photographs are asked for than there are views.
     """
-    rng = key_rng(seed, "views", drug.k_code)
-    order = _spread(list(itertools.product(range(3), range(2), range(3), (60, 70, 75, 90))), rng)
-    longitudes = [int(value) * 20 for value in rng.permutation(18)]
+    order, longitudes = _order_of_views(drug, seed)
     validation_groups = _validation_groups(len(order), training_photos, validation_photos)
     if part == "training":
         groups, count, size = order[: len(order) - validation_groups], training_photos, _GROUP_SIZE
@@ -48,11 +48,26 @@ def single_photos(drug: Drug, part: str, training_photos: int, validation_photos
         groups, count, size = order[::-1][:validation_groups], validation_photos, 1
     for taken in range(count):
         turn, place = divmod(taken // size, len(groups))
-        background, side, light, latitude = groups[place]
-        longitude = longitudes[(turn * size + taken % size + place) % 18]
-        stem = f"{drug.k_code}_0_{background}_{side}_{light}_{latitude}_{longitude:03d}_200"
-        shot = Shot(background, light, latitude, longitude)
-        yield Photo(drug.k_code, stem, ((drug, side),), shot, SINGLE_SCALE)
+        yield _single_photo(drug, groups[place], longitudes[(turn * size + taken % size + place) % 18])
+
+
+def shared_view(drug: Drug, seed: int) -> Photo:
+    """A photograph of a capture group that the training part begins with, from a longitude that it takes last."""
+    order, longitudes = _order_of_views(drug, seed)
+    return _single_photo(drug, order[0], longitudes[-1])
+
+
+def _order_of_views(drug: Drug, seed: int) -> tuple[list[Group], list[int]]:
+    """A drug's capture groups, and longitudes, in the order in which they are photographed."""
+    rng = key_rng(seed, "views", drug.k_code)
+    order = _spread(list(itertools.product(range(3), range(2), range(3), (60, 70, 75, 90))), rng)
+    return order, [int(value) * 20 for value in rng.permutation(18)]
+
+
+def _single_photo(drug: Drug, group: Group, longitude: int) -> Photo:
+    background, side, light, latitude = group
+    stem = f"{drug.k_code}_0_{background}_{side}_{light}_{latitude}_{longitude:03d}_200"
+    return Photo(drug.k_code, stem, ((drug, side),), Shot(background, light, latitude, longitude), SINGLE_SCALE)
 
 
 def _validation_groups(groups: int, training_photos: int, validation_photos: int) -> int:
@@ -67,7 +82,7 @@ def _validation_groups(groups: int, training_photos: int, validation_photos: int
     return min(max(fewest, groups - -(-training_photos // _GROUP_SIZE)), validation_photos)
 
 
-def _spread(groups: list[tuple[int, ...]], rng: np.random.Generator) -> list[tuple[int, ...]]:
+def _spread(groups: list[Group], rng: np.random.Generator) -> list[Group]:
     """Order groups so that each next one shows what was shown least so far."""
     left = [groups[index] for index in rng.permutation(len(groups))]
     seen: dict[tuple[int, int], int] = {}

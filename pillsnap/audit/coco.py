@@ -1,0 +1,96 @@
+"""Photographs with findings as COCO JSON, which labelling tools import."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from pillsnap.audit.findings import DETECTION, LABEL, rounded
+from pillsnap.classes import DrugClass
+
+UNLABELLED = "unlabelled pill"
+"""Category of what the detector proposes: that there is a pill is its opinion, which one it is nobody has said."""
+
+Json = dict[str, Any]
+
+
+def coco_dataset(pills: pd.DataFrame, findings: pd.DataFrame, classes: Sequence[DrugClass]) -> Json:
+    """Every photograph that has a finding, with all its labels and with the detector's proposals.
+
+    Images are in the order of `findings`. Their `file_name` is the member path in the archive, boxes are in pixels of
+    the raw photograph. Each annotation says in `attributes.source` whether it is a `label` or a `proposal`; a proposal
+    has the category `unlabelled pill` and the detector's `score`, and a label in `attributes.detected` whether the
+    detector finds it.
+
+    Args:
+        pills: manifest rows, of which the photographs with findings are taken.
+        findings: schema `FINDINGS`.
+        classes: the class list; categories are its K-codes, numbered from 1.
+    """
+    by_image = dict(list(pills[pills["image_id"].isin(findings["image_id"])].groupby("image_id")))
+    images, annotations = [], []
+    for number, (image_id, found) in enumerate(findings.groupby("image_id", sort=False), start=1):
+        labelled = by_image[image_id]
+        images.append(_image(number, labelled.iloc[0]))
+        for one in (*_labels(labelled, found), *_proposals(found, len(classes) + 1)):
+            annotations.append({"id": len(annotations) + 1, "image_id": number} | one)
+    return {
+        "info": {"description": "PillSnap label audit: labels, and proposals of the detector for people to judge"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": _categories(classes),
+    }
+
+
+def _categories(classes: Sequence[DrugClass]) -> list[Json]:
+    drugs = [{"id": drug.index + 1, "name": drug.k_code, "supercategory": "pill"} for drug in classes]
+    return [*drugs, {"id": len(classes) + 1, "name": UNLABELLED, "supercategory": "pill"}]
+
+
+def _image(number: int, photo: pd.Series) -> Json:
+    return {
+        "id": number,
+        "file_name": photo["member"],
+        "width": int(photo["width"]),
+        "height": int(photo["height"]),
+        "archive": photo["archive"],
+        "image_id": photo["image_id"],
+        "split": photo["split"],
+        "fully_labelled": bool(photo["fully_labelled"]),
+    }
+
+
+def _labels(labelled: pd.DataFrame, found: pd.DataFrame) -> list[Json]:
+    missed = set(found.loc[found["kind"] == LABEL, "label_member"])
+    return [
+        _annotation(
+            rounded((pill.x, pill.y, pill.w, pill.h)),
+            int(pill.class_index) + 1,
+            {"source": "label", "detected": pill.label_member not in missed},
+        )
+        for pill in labelled.itertuples()
+    ]
+
+
+def _proposals(found: pd.DataFrame, category: int) -> list[Json]:
+    return [
+        _annotation(
+            [row.x, row.y, row.w, row.h],
+            category,
+            {"source": "proposal", "score": row.score, "suggested_k_codes": row.suggested_k_codes},
+        )
+        | {"score": row.score}
+        for row in found[found["kind"] == DETECTION].itertuples()
+    ]
+
+
+def _annotation(box: list[float], category: int, attributes: Json) -> Json:
+    return {
+        "category_id": category,
+        "bbox": box,
+        "area": round(box[2] * box[3], 2),
+        "iscrowd": 0,
+        "segmentation": [],
+        "attributes": attributes,
+    }

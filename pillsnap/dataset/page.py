@@ -1,0 +1,166 @@
+"""The dataset page: facts, charts and pictures in their order, as one self-contained HTML file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pillsnap.classes import DrugClass
+from pillsnap.dataset.balance import extremes
+from pillsnap.dataset.box_facts import QUANTILES, BoxFacts
+from pillsnap.dataset.charts import VIEW_TITLES, all_figures
+from pillsnap.dataset.counts import PartCount
+from pillsnap.dataset.facts import Facts, gather_facts
+from pillsnap.dataset.gallery import class_pictures, contact_sheets
+from pillsnap.dataset.quarantine import Example, quarantine_examples
+from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
+from pillsnap.report.facts import account, quarantined_share, reasons, repairs
+from pillsnap.report.formats import count, decimal, listing, percent, plural
+from pillsnap.report.html import Picture, Table, data_uri, render
+from pillsnap.report.verdict import NO_TARGET, stage_name
+
+SHOWN_ROWS = 15
+"""Most rows of a table of drugs, codes or photo sizes."""
+
+
+def render_page(
+    data: StageData,
+    *,
+    stage: str,
+    source_kind: str,
+    prepared: Sequence[Path],
+    raw: Mapping[str, str],
+    hashes: Mapping[str, str],
+) -> str:
+    """The page's HTML; the same inputs give the same text."""
+    facts = gather_facts(data)
+    most, fewest = extremes(facts.drugs)
+    examples = quarantine_examples(data.quarantine, raw, fractions=source_kind == "yolo")
+    return render(
+        "dataset/page.html.jinja",
+        source_kind=source_kind,
+        page="page",
+        figures=all_figures(facts, data.summary),
+        stage=stage_name(stage),
+        facts=facts,
+        total=facts.parts[-1],
+        tiles=_tiles(facts, data),
+        views=list(VIEW_TITLES),
+        tables=_tables(facts, data, hashes),
+        sheets=contact_sheets(data, prepared),
+        classes=[("Most training pills", most), ("Fewest training pills", fewest)],
+        class_pictures=class_pictures(facts.drugs.loc[[*most.index, *fewest.index]], data, prepared),
+        accounts=[account(kind, data.summary[kind]) for kind in ("photos", "labels")],
+        rows=len(data.quarantine),
+        shares=data.summary["quarantined_share"],
+        reasons=reasons(data.summary, "quarantined"),
+        examples={reason: [_example(one) for one in found] for reason, found in examples.items()},
+        missing_archives=sorted({row for row in data.quarantine["archive"] if not Path(raw.get(row, "")).exists()}),
+        partly=data.summary["partly_labelled_photos"],
+        left_out=len(data.plan["classes_left_out"]),
+        lacking={part: int((facts.drugs[part] == 0).sum()) for part in PARTS},
+    )
+
+
+def _tiles(facts: Facts, data: StageData) -> list[dict[str, str]]:
+    """The figures that a hurried reader takes away."""
+    total, split = facts.parts[-1], data.summary["splits"]
+    single, combo = (sum(side[domain] for side in split.values()) for domain in DOMAINS)
+    sizes = facts.drugs["train"]
+    shown = [
+        ("Photographs", count(total.photos), f"{count(single)} single, {count(combo)} combo"),
+        ("Pills", count(total.pills), f"{count(split['train']['pills'])} for training"),
+        ("Drugs", count(len(facts.drugs)), f"{count(sizes.min())} to {count(sizes.max())} training pills each"),
+        ("Imbalance", decimal(facts.gini, 3), "Gini coefficient of training pills; 0 is even"),
+        ("Quarantined", percent(quarantined_share(data.summary), 2), plural(len(data.quarantine), "row")),
+    ]
+    words = {"asked": "", "state": NO_TARGET}
+    return [{"title": title, "value": value, "note": note, **words} for title, value, note in shown]
+
+
+def _tables(facts: Facts, data: StageData, hashes: Mapping[str, str]) -> dict[str, Table]:
+    return _count_tables(facts) | _code_tables(facts) | _outcome_tables(data, hashes)
+
+
+def _count_tables(facts: Facts) -> dict[str, Table]:
+    columns = 3 if any(named for _, _, named in facts.combo_pills) else 2
+    sizes = [(f"{width} x {height}", count(number)) for width, height, number in facts.sizes[:SHOWN_ROWS]]
+    return {
+        "parts": Table(
+            "What there is, by part and domain",
+            ("", "#Photos", "#Pills", "#Drugs", "#Capture groups"),
+            [_part_row(part) for part in facts.parts],
+            summed=True,
+        ),
+        "combo_pills": Table(
+            "Combo photographs by their number of pills",
+            ("Pills", "#Labelled so many", "#So many by their name")[:columns],
+            [[count(value) for value in row[:columns]] for row in facts.combo_pills],
+        ),
+        "sizes": Table(_first("Sizes of photographs, pixels", len(facts.sizes)), ("Width x height", "#Photos"), sizes),
+        "boxes": Table(
+            "Labelled boxes at three percentiles",
+            ("", *(f"#{percent(share, 0)}" for share in QUANTILES)),
+            [row for one in facts.boxes for row in _box_rows(one)],
+        ),
+    }
+
+
+def _part_row(part: PartCount) -> list[str]:
+    words = {"all": "All", **PARTS}[part.part]
+    name = words if part.domain == "all" else f"{words}, {part.domain}"
+    return [name, *(count(value) for value in (part.photos, part.pills, part.drugs, part.groups))]
+
+
+def _box_rows(one: BoxFacts) -> list[list[str]]:
+    name = DOMAINS[one.domain]
+    return [
+        [f"{name}: share of the photograph's area", *(percent(value) for value in one.area)],
+        [f"{name}: width over height", *(decimal(value) for value in one.aspect)],
+        [f"{name}: shorter side, pixels", *(count(value) for value in one.short_side)],
+    ]
+
+
+def _code_tables(facts: Facts) -> dict[str, Table]:
+    codes = facts.codes
+    shared = [[code, _names(drugs)] for code, drugs in codes.shared[:SHOWN_ROWS]]
+    several = [[drug.k_code, drug.name, ", ".join(drug.edi_codes)] for drug in codes.several[:SHOWN_ROWS]]
+    without = [[drug.k_code, drug.name] for drug in codes.without[:SHOWN_ROWS]]
+    return {
+        "shared_codes": Table(_first("EDI codes of several drugs", len(codes.shared)), ("@EDI code", "*Drugs"), shared),
+        "several_codes": Table(
+            _first("Drugs with several EDI codes", len(codes.several)), ("@K-code", "*Drug", "@EDI codes"), several
+        ),
+        "without_code": Table(_first("Drugs without EDI code", len(codes.without)), ("@K-code", "*Drug"), without),
+    }
+
+
+def _first(words: str, number: int) -> str:
+    return f"{words}: {count(number)}" + (f", the first {SHOWN_ROWS}" if number > SHOWN_ROWS else "")
+
+
+def _names(drugs: Sequence[DrugClass]) -> str:
+    return listing([f"{drug.k_code} {drug.name}" for drug in drugs])
+
+
+def _outcome_tables(data: StageData, hashes: Mapping[str, str]) -> dict[str, Table]:
+    outcomes = {
+        outcome: [
+            (reason.name, count(reason.photos), count(reason.labels), reason.meaning)
+            for reason in reasons(data.summary, outcome)
+        ]
+        for outcome in ("quarantined", "skipped")
+    }
+    head = ("@Reason", "#Photos", "#Labels", "Meaning")
+    return {
+        "quarantined": Table("Rows of the quarantine by reason", head, outcomes["quarantined"]),
+        "skipped": Table("Skipped, nothing wrong with them", head, outcomes["skipped"]),
+        "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), repairs(data.summary)),
+        "hashes": Table("SHA-256 of what this page was made from", ("File", "@SHA-256"), list(hashes.items())),
+    }
+
+
+def _example(one: Example) -> dict[str, Any]:
+    name = (one.member or one.label_member).rpartition("/")[2]
+    words = f"Quarantined photograph {one.member} of {one.archive}, {one.reason}. {one.told}"
+    picture = Picture(data_uri(one.picture), words, f"{one.reason}: {name}. {one.told}") if one.picture else None
+    return {"picture": picture, "name": name, "detail": one.detail, "told": one.told, "archive": one.archive}

@@ -1,0 +1,116 @@
+"""A stage's manifest, read once: a table of pills, a table of photographs, and the files beside them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pillsnap.classes import DrugClass, read_classes
+from pillsnap.config_data import Stages
+from pillsnap.files import read_json
+from pillsnap.sources.photo_name import PATTERN, PhotoName
+from pillsnap.tables import MANIFEST, read_table
+
+STAGES = tuple(Stages.model_fields)
+PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
+DOMAINS = {"single": "Single", "combo": "Combo"}
+VIEW = tuple(name for name in PhotoName._fields if name not in ("drugs", "size"))
+"""What a photograph's name tells of how it was taken: background, side, light, latitude, longitude."""
+
+
+@dataclass(frozen=True)
+class StageData:
+    """What the manifest of a stage says.
+
+    Attributes:
+        pills: the rows of all parts, schema `MANIFEST` without `sha256`.
+        photos: one row a photograph, by image_id: archive, member, domain, split, group, width, height, fully_labelled,
+            k_code (of its first pill), pills (labelled ones), named_pills (that its name tells) and the columns `VIEW`,
+            the last ones missing where the name is not of AIHub's form.
+        classes: the class list.
+        quarantine: rows of the quarantine list.
+        summary: content of `summary.json`.
+        plan: content of `plan.json`.
+    """
+
+    pills: pd.DataFrame
+    photos: pd.DataFrame
+    classes: list[DrugClass]
+    quarantine: pd.DataFrame
+    summary: dict[str, Any]
+    plan: dict[str, Any]
+
+
+def read_stage_data(
+    *, manifest: Mapping[str, Path], quarantine: Path, classes: Path, summary: Path, plan_summary: Path
+) -> StageData:
+    """Read a stage's files.
+
+    Args:
+        manifest: CSV by part (`train`, `val`, `test`).
+        quarantine, classes, summary: of `build_manifest`.
+        plan_summary: of `plan_stage`.
+    """
+    parts = [read_table(path, MANIFEST).drop(columns="sha256") for path in manifest.values()]
+    pills = pd.concat(parts, ignore_index=True)
+    return StageData(
+        pills=pills,
+        photos=photo_table(pills),
+        classes=read_classes(classes),
+        quarantine=pd.read_csv(quarantine, encoding="utf-8-sig", keep_default_na=False, dtype=str),
+        summary=read_json(summary),
+        plan=read_json(plan_summary),
+    )
+
+
+def photo_table(pills: pd.DataFrame) -> pd.DataFrame:
+    """One row a photograph, as `StageData.photos` tells."""
+    columns = ["archive", "member", "domain", "split", "group", "width", "height", "fully_labelled", "k_code"]
+    photos = pills.drop_duplicates("image_id").set_index("image_id")[columns]
+    stems = photos["member"].str.replace(r"^.*/", "", regex=True).str.replace(r"\.[^.]*$", "", regex=True)
+    # what `parse_photo_name` does, for half a million names at once
+    told = stems.str.extract(f"^{PATTERN.pattern}$")
+    views = told[list(VIEW)].apply(pd.to_numeric).astype("Int64")
+    views["named_pills"] = (told["numbers"].str.count("-") + 1).astype("Int64")
+    return photos.assign(pills=pills["image_id"].value_counts()).join(views)
+
+
+def stem_of(member: str) -> str:
+    """A member's file name without folders and ending."""
+    return member.rpartition("/")[2].rpartition(".")[0]
+
+
+class DataError(ValueError):
+    """What somebody asked about is not there; the message says what to do."""
+
+
+def stage_data_of(results: Path, stage: str) -> StageData:
+    """Read the files of a stage below the folder of results; raises `DataError` where they are not made."""
+    if stage not in STAGES:
+        raise DataError(f"--stage {stage}: must be one of {', '.join(STAGES)}.")
+    if not results.is_dir():
+        raise DataError(f"{results}: there is no such folder. Name the folder where the stages lie with --results.")
+    manifest = results / stage / "manifest"
+    files = {part: manifest / f"{part}.csv" for part in PARTS}
+    others = {"quarantine": "quarantine.csv", "classes": "classes.json", "summary": "summary.json"}
+    paths = {name: manifest / file for name, file in others.items()} | {"plan_summary": results / stage / "plan.json"}
+    missing = [path for path in (*files.values(), *paths.values()) if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{missing[0]}: is not made yet. Make it with `snakemake --cores all -- {files['train']}`, or name the "
+            "folder of other results with --results."
+        )
+    return read_stage_data(manifest=files, **paths)
+
+
+def source_of(results: Path, stage: str) -> str | None:
+    """The kind of the stage's source (`synthetic`, `aihub`, `yolo`) as its dataset page says; `None` without a page."""
+    page = results / stage / "dataset.html"
+    if not page.is_file():
+        return None
+    with page.open(encoding="utf-8") as stream:
+        found = re.search(r'<meta name="source" content="(\w+)">', stream.read(4096))
+    return found[1] if found else None

@@ -1,0 +1,143 @@
+"""How much a stage handles: counted in its plan, or guessed from the configuration before there is one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pillsnap.boxes import context_window
+from pillsnap.config import Config
+from pillsnap.sources import SourceError, list_archives
+from pillsnap.sources.yolo import PHOTO_SUFFIXES
+
+AIHUB_SIZE = 976, 1280
+CONTEXT_SHARE = 0.20
+"""Share of the photograph's area that a pill's context crop takes, context 0.6: 0.20 of 42 synthetic single
+photographs, 0.17 of 20 combos, 0.12 of 60 real photographs of 480 x 640 pixels. The plan's boxes tell it exactly."""
+COMBO_PILLS = 3.15
+"""Pills on a synthetic combo photograph, mean of 20."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a stage handles, in photographs, pills and pixels; trained ones are those of training and validation.
+
+    Attributes:
+        photos, pills: of the whole stage; a pill is a row of its plan.
+        largest: pixels of the largest photograph.
+        test_pixels: of the test photographs, native.
+        small_pixels: of the trained photographs at `prepare.photo_size`.
+        context_pixels: of the trained pills' context crops, native.
+        trained_pills: of training and validation.
+        detector_photos, detector_pixels: of the detector's data set.
+        drugs: classes.
+    """
+
+    photos: float
+    pills: float
+    largest: float
+    test_pixels: float
+    small_pixels: float
+    context_pixels: float
+    trained_pills: float
+    detector_photos: float
+    detector_pixels: float
+    drugs: int
+
+
+def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
+    """The amounts of a plan, by its labels' sizes and boxes.
+
+    Args:
+        plan: schema `PLAN`; a photograph whose labels do not say its size counts as one of AIHub's.
+        config: its `prepare` and `yolo` are used.
+    """
+    photos = plan.drop_duplicates("image_id").set_index("image_id")
+    sizes = photos[["width", "height"]].copy()
+    sizes.loc[photos["width"] == 0] = AIHUB_SIZE
+    pixels = sizes["width"] * sizes["height"]
+    long_side = sizes.max(axis=1)
+    small = pixels * (config.prepare.photo_size / long_side).clip(upper=1) ** 2
+    trained = photos["split"] != "test"
+    pills = plan[plan["split"] != "test"]
+    shown = plan.groupby("image_id").size().reindex(photos.index) >= photos["expected_pills"]
+    shown |= config.yolo.partly_labelled == "use"
+    used = _detector_photos(photos[trained & shown], config)
+    return Amounts(
+        photos=len(photos),
+        pills=len(plan),
+        largest=float(pixels.max()),
+        test_pixels=float(pixels[~trained].sum()),
+        small_pixels=float(small[trained].sum()),
+        context_pixels=float(sum(_context_pixels(pills, config.prepare.crop_context))),
+        trained_pills=len(pills),
+        detector_photos=used,
+        detector_pixels=used * float(small[trained].mean()) if trained.any() else 0.0,
+        drugs=plan["k_code"].nunique(),
+    )
+
+
+def _detector_photos(photos: pd.DataFrame, config: Config) -> int:
+    """How many of the usable photographs `build_yolo_dataset` takes."""
+    limits = {"train": config.yolo.max_single_photos, "val": config.yolo.max_single_photos // 4}
+    singles = photos[photos["domain"] == "single"]["split"].value_counts()
+    combos = int((photos["domain"] == "combo").sum())
+    return combos + sum(min(int(singles.get(split, 0)), limit) for split, limit in limits.items())
+
+
+def _context_pixels(pills: pd.DataFrame, context: float) -> Iterator[int]:
+    columns = (pills[name].to_list() for name in ("x", "y", "w", "h", "width", "height"))
+    for x, y, w, h, width, height in zip(*columns, strict=True):
+        left, top, right, bottom = context_window([x, y, w, h], width, height, context=context)
+        yield max(0, right - left) * max(0, bottom - top)
+
+
+def guess_amounts(config: Config, stage: str) -> Amounts:
+    """The amounts of a stage that has no plan yet: every photograph counts with AIHub's size, combos with their whole
+    share. A source that is not there counts like one that fills the stage's budget."""
+    pixels, budget = AIHUB_SIZE[0] * AIHUB_SIZE[1], getattr(config.stages, stage)
+    try:
+        there = photos_there(config)
+    except SourceError:
+        there = None
+    photos = budget.images if there is None else min(budget.images, there)
+    trained, combos = photos * (1 - config.plan.test_fraction), config.plan.combo_fraction
+    pills_a_photo = 1 + combos * (COMBO_PILLS - 1)
+    small = pixels * min(1.0, config.prepare.photo_size / max(AIHUB_SIZE)) ** 2
+    used = trained * combos + min(trained * (1 - combos), config.yolo.max_single_photos * 1.25)
+    return Amounts(
+        photos=photos,
+        pills=photos * pills_a_photo,
+        largest=pixels,
+        test_pixels=(photos - trained) * pixels,
+        small_pixels=trained * small,
+        context_pixels=trained * pills_a_photo * pixels * CONTEXT_SHARE,
+        trained_pills=trained * pills_a_photo,
+        detector_photos=used,
+        detector_pixels=used * small,
+        drugs=budget.classes,
+    )
+
+
+def photos_there(config: Config) -> int | None:
+    """Photographs of the source: those that the synthetic one draws, a YOLO data set's image files; `None` where
+    only the index tells (AIHub)."""
+    if config.source.kind == "synthetic":
+        made = config.source.synthetic
+        singles = made.drugs * (made.photos_per_drug + made.validation_photos_per_drug)
+        planted = made.validation_photos_per_drug + min(made.defects, made.drugs) if made.defects else 0
+        return singles + planted + 3 * (made.combos + made.validation_combos)
+    if config.source.kind == "yolo":
+        folders = [Path(archive.photos) for archive in list_archives(config.source).values()]
+        return sum(file.suffix.lower() in PHOTO_SUFFIXES for folder in folders for file in folder.rglob("*"))
+    return None
+
+
+def undrawn_photos(config: Config) -> float:
+    """Synthetic photographs that are still to be drawn, taking archives for equally large."""
+    if config.source.kind != "synthetic":
+        return 0
+    archives = list_archives(config.source).values()
+    missing = sum(not Path(archive.photos).is_file() for archive in archives)
+    return (photos_there(config) or 0) * missing / len(archives)

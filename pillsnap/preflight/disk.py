@@ -1,0 +1,132 @@
+"""Whether the disks hold what a stage will write."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pillsnap.config import Config
+from pillsnap.hardware import disk_free, file_system
+from pillsnap.preflight.amounts import Amounts, undrawn_photos
+from pillsnap.preflight.findings import GIB, Finding, finding, gib
+from pillsnap.preflight.models import model_bytes, state_bytes
+from pillsnap.sources.archives import source_root
+
+PNG_BYTES = 1.26
+"""Bytes per pixel of a synthetic PNG; mean of 20 combo photographs (1.23 of 42 single ones)."""
+NATIVE_BYTES = 0.27
+"""Bytes per pixel of a whole photograph as JPEG of quality 95 without chroma subsampling.
+
+This and the figures below are the largest of three means, rounded up: 42 single and 20 combo synthetic photographs
+and 60 real ones of 480 x 640 pixels. Here: 0.26, 0.26, 0.24."""
+SMALL_BYTES = 0.25
+"""The same of quality 90, shrunk to 416 pixels: 0.10, 0.13, 0.25."""
+CONTEXT_BYTES = 0.37
+"""The same of quality 95, context crops: 0.28, 0.29, 0.37."""
+CROP_SIZES, CROP_BYTES = (144, 224, 480), (0.40, 0.34, 0.25)
+"""The same of quality 95, crops by their side in pixels (a larger one is smoother): mean of 30 single and 30 combo
+synthetic pills, 0.384 and 0.396, 0.326 and 0.335, 0.246 and 0.243; 60 real ones of 144 pixels took 0.33."""
+ROW_BYTES = 700
+"""Bytes a pill in tables: 370 in the manifest's CSV (made-up rows with AIHub's names), the rest in Parquet."""
+BLOCK = 4096
+"""What a small file takes at least."""
+REPORT_BYTES = 64 * 2**20
+"""Benchmark, pictures and report: at most some dozen pictures, whatever the stage's size."""
+MARGIN = 1.1
+TIGHT = 1.25
+"""Free space below so many times the need is a warning."""
+TEMPORARY = GIB
+"""What the temporary folder should have: libraries and Snakemake put small files there. A choice, not a measurement."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a stage writes.
+
+    Attributes:
+        name: what it is.
+        folders: where it lies.
+        need: bytes it takes when it is made from nothing.
+        there: bytes that lie there already, and are made no second time.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    need: int
+    there: int = 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to be written."""
+        return max(0, self.need - self.there)
+
+
+def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
+    """What a stage writes, part by part, with what lies there already."""
+    results, work = Path(config.pathvars.results) / stage, Path(config.pathvars.work) / stage
+    prepared = amounts.test_pixels * NATIVE_BYTES + amounts.small_pixels * SMALL_BYTES
+    prepared += amounts.context_pixels * CONTEXT_BYTES
+    dataset = amounts.detector_pixels * SMALL_BYTES + amounts.detector_photos * 1.5 * BLOCK
+    # each pill twice: from its labelled box and as the detector saw it
+    size = config.crops.size
+    crops = amounts.trained_pills * 2 * size**2 * float(np.interp(size, CROP_SIZES, CROP_BYTES))
+    needs: list[tuple[str, tuple[Path, ...], float]] = [
+        ("prepared photographs", (results / "prepared",), prepared + amounts.pills * ROW_BYTES / 2),
+        ("manifest", (results / "manifest",), amounts.pills * ROW_BYTES),
+        ("detector's data set", (results / "yolo",), dataset),
+        ("crops", (results / "crops",), crops + amounts.trained_pills * ROW_BYTES / 2),
+        ("models", tuple(results / name for name in ("detector", "classifier", "onnx")), model_bytes(config)),
+        ("report", tuple(results / name for name in ("benchmark", "figures", "report.html")), REPORT_BYTES),
+        ("training state, detector", (work / "train_detector",), state_bytes(config, "detector")),
+        ("training state, classifier", (work / "train_classifier",), state_bytes(config, "classifier")),
+    ]
+    drawn = undrawn_photos(config) * amounts.largest * PNG_BYTES
+    needs += [("archives to be drawn", (source_root(config.source),), drawn)] if drawn else []
+    return [
+        Part(name, folders, int(need * MARGIN), 0 if name.startswith("archives") else _there(folders))
+        for name, folders, need in needs
+    ]
+
+
+def _there(folders: Sequence[Path]) -> int:
+    """Bytes on the disk of what is below the folders."""
+    files = (file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*")))
+    return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
+
+
+def needed_bytes(parts: Sequence[Part]) -> int:
+    """Bytes that are still to be written, of all parts together."""
+    return sum(part.missing for part in parts)
+
+
+def check_disk(parts: Sequence[Part], stage: str) -> list[Finding]:
+    """Each file system against the parts that lie on it, and the temporary folder."""
+    by_system: dict[int, list[Part]] = defaultdict(list)
+    for part in parts:
+        by_system[file_system(part.folders[0])].append(part)
+    return [*(_check_system(lying, stage) for lying in by_system.values()), _check_temporary()]
+
+
+def _check_system(parts: Sequence[Part], stage: str) -> Finding:
+    free, need, there = disk_free(parts[0].folders[0]), needed_bytes(parts), sum(part.there for part in parts)
+    largest = sorted(parts, key=lambda part: -part.missing)[:3]
+    told = ", ".join(f"{part.name} {gib(part.missing)}" for part in largest if part.missing)
+    found = f"{gib(free)} free, {stage} needs about {gib(need)}" + (f" ({told})" if told else "")
+    folders = "work" if all("training state" in part.name for part in parts) else "results"
+    return finding(
+        "disk",
+        found + (f"; {gib(there)} lie there already" if there else ""),
+        refused=free < need,
+        warning=free < TIGHT * need,
+        cure=f"Free some space, choose a smaller stage, or move pathvars.{folders} to a larger disk",
+    )
+
+
+def _check_temporary() -> Finding:
+    folder = tempfile.gettempdir()
+    free = disk_free(folder)
+    cure = f"Free some space in {folder}, or name another folder in the environment variable TMPDIR"
+    return finding("temporary folder", f"{gib(free)} free in {folder}", warning=free < TEMPORARY, cure=cure)

@@ -1,0 +1,46 @@
+"""Whether the manifest of an earlier run is whole and agrees with itself."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pillsnap.classes import read_classes
+from pillsnap.files import read_json
+from pillsnap.preflight.findings import Finding, finding
+
+SPLITS = ("train", "val", "test")
+
+
+def check_manifest(folder: Path) -> Finding:
+    """Look at the folder of `build_manifest`. A broken manifest is a warning, since the run may be about to make it
+    anew."""
+    if not folder.is_dir():
+        return finding("manifest", "not made yet")
+    names = [*(f"{split}.csv" for split in SPLITS), "quarantine.csv", "classes.json", "summary.json"]
+    missing = [name for name in names if not (folder / name).is_file()]
+    problems = [f"no {', '.join(missing)}"] if missing else _problems(folder)
+    text = "; ".join(problems) or "whole, its account balances, and the class list fits"
+    return finding("manifest", text, warning=bool(problems), cure="Make it again: -R build_manifest")
+
+
+def _problems(folder: Path) -> list[str]:
+    try:
+        summary = read_json(folder / "summary.json")
+        listed = {drug.k_code: drug.index for drug in read_classes(folder / "classes.json")}
+        columns = ["image_id", "k_code", "class_index"]
+        tables = {split: pd.read_csv(folder / f"{split}.csv", usecols=columns) for split in SPLITS}
+        problems = [f"the account of {kind} does not balance" for kind in ("photos", "labels") if _off(summary[kind])]
+        for split, table in tables.items():
+            if len(table) != summary["splits"][split]["pills"]:
+                problems.append(f"{split}.csv has {len(table)} rows, {summary['splits'][split]['pills']} were written")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"cannot be read ({type(error).__name__}: {error})"]
+    pills = pd.concat(tables.values())
+    if not (pills["k_code"].map(listed) == pills["class_index"]).all() or set(pills["k_code"]) != set(listed):
+        problems.append("classes.json is another list than the tables'")
+    return problems
+
+
+def _off(account: dict) -> bool:
+    left = sum(sum(account[outcome].values()) for outcome in ("quarantined", "skipped"))
+    return account["read"] != account["kept"] + left

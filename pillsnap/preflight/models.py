@@ -1,0 +1,73 @@
+"""What a model takes: numbers by model name, measured once, and rules of thumb on top of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pillsnap.config import Config
+from pillsnap.preflight.findings import GIB
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Parameters, and bytes that a training's forward pass keeps for each pixel of its input, in FP32."""
+
+    parameters: int
+    pixel_bytes: int
+
+
+SIZES = {
+    "test_resnet": ModelSize(373_076, 237),
+    "resnet10t": ModelSize(4_944_034, 445),
+    "resnet18": ModelSize(11_198_058, 449),
+    "mobilenetv4_conv_small": ModelSize(2_546_826, 329),
+    "efficientnet_b0": ModelSize(4_061_350, 1_759),
+    "convnext_tiny": ModelSize(27_852_426, 2_175),
+    "tf_efficientnetv2_l": ModelSize(123_028_235, 7_188),
+    "yolo11n": ModelSize(2_590_035, 531),
+    "yolo11s": ModelSize(9_428_179, 1_019),
+    "yolo11m": ModelSize(20_053_779, 2_168),
+    "yolo11l": ModelSize(25_311_251, 2_786),
+    "yolo11x": ModelSize(56_874_931, 4_173),
+}
+"""Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; test_resnet: 4) and
+one class: storage of all tensors that autograd saved in one forward pass, without weights, over the input's pixels.
+resnet10t is the whole one: `model_args` that make it narrower need less."""
+LARGEST = {"detector": SIZES["yolo11x"], "classifier": SIZES["tf_efficientnetv2_l"]}
+"""What a model that is not in the list counts as."""
+
+TRAINING_BYTES = 20
+"""Bytes a parameter while a model trains: weight, gradient, two moments of AdamW, moving average; FP32."""
+OVERHEAD = 1.1
+"""What allocators lose between blocks: a rule of thumb."""
+CUDA_BYTES = GIB // 2
+"""A process's CUDA context and libraries: a rule of thumb."""
+DELIVERED_BYTES = 10
+"""Bytes a parameter of what is delivered: weights of the classifier and both ONNX graphs in FP32 (4 and 4), the
+detector's in FP16; rounded up."""
+STATE_BYTES = {"detector": 20, "classifier": 40}
+"""Bytes a parameter of a training's state on the disk. The classifier's `last.pt` holds weights, average, best weights
+and two moments (20.4 measured), and its successor is written beside it; ultralytics keeps `last.pt` and `best.pt` with
+weights and moments in FP16 (6 each, 2.1 measured of a finished one), and a successor."""
+
+
+def model_size(config: Config, part: str) -> ModelSize:
+    """The size of the `detector` or `classifier`, by the model's name or its weights file's."""
+    name = Path(getattr(config, part).model).stem
+    return SIZES.get(name, LARGEST[part])
+
+
+def training_bytes(config: Config, part: str) -> int:
+    """Device memory of a training: parameters with their companions, and what a batch's forward pass keeps."""
+    settings, size = getattr(config, part), model_size(config, part)
+    kept = settings.batch * settings.image_size**2 * size.pixel_bytes
+    return int((size.parameters * TRAINING_BYTES + kept) * OVERHEAD)
+
+
+def model_bytes(config: Config) -> int:
+    """Disk of both delivered models, in bytes."""
+    return sum(model_size(config, part).parameters for part in LARGEST) * DELIVERED_BYTES
+
+
+def state_bytes(config: Config, part: str) -> int:
+    """Disk of a training's state, in bytes."""
+    return model_size(config, part).parameters * STATE_BYTES[part]

@@ -1,0 +1,152 @@
+"""Whether a plan is one that can be trained, validated and tested."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pillsnap.config import Config
+from pillsnap.preflight.findings import Finding, finding, share
+
+SPLIT_TOLERANCE = 0.1
+"""Share of a side that may be more or less than asked before it is a warning."""
+LARGE_BOX, LARGE_SHARE = 0.5, 0.05
+"""A box over so much of its photograph is large; a larger share of such boxes is a warning."""
+SIZE_SHARE = 0.01
+"""Photographs without a credible size in their labels: a larger share is a warning."""
+PARTLY_SHARE = 0.1
+"""Partly labelled combos: a larger share is a warning."""
+GINI = 0.5
+"""Imbalance of training pills over drugs, from 0 (equal) to 1: more is a warning."""
+PLAN_AGAIN = "Plan again: -R plan_stage"
+NAMES_SHOWN = 5
+
+
+def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -> list[Finding]:
+    """Look at a stage's plan.
+
+    Args:
+        plan: schema `PLAN`.
+        summary: content of `plan.json`.
+        config: its `plan` is compared with what was planned.
+    """
+    photos = plan.drop_duplicates("image_id")
+    photos = photos.assign(labels=photos["image_id"].map(plan.groupby("image_id").size()))
+    return [
+        _budget(plan, photos, summary),
+        _sides(photos),
+        _shares(photos, config),
+        _groups(plan),
+        _drugs(plan),
+        _balance(plan),
+        _boxes(plan),
+        _sizes(plan, photos),
+        _combos(photos),
+    ]
+
+
+def _budget(plan: pd.DataFrame, photos: pd.DataFrame, summary: Mapping[str, Any]) -> Finding:
+    asked, used = summary["asked"], summary["used"]
+    drugs = plan["k_code"].nunique()
+    text = f"{len(photos):,} photographs of {asked['images']:,}, {drugs:,} drugs of {asked['classes']:,}"
+    over = len(photos) > asked["images"] or drugs > asked["classes"]
+    torn = len(photos) != used["images"] or not set(plan["k_code"]) <= set(summary["classes"])
+    if torn:
+        text += f"; plan.json tells of {used['images']:,} photographs and {used['classes']:,} drugs"
+    return finding("plan: budget", text, refused=over or torn, cure=PLAN_AGAIN)
+
+
+def _sides(photos: pd.DataFrame) -> Finding:
+    """Every side has photographs, and the detector some that are labelled in full."""
+    count = photos["split"].value_counts()
+    whole = photos.loc[photos["labels"] >= photos["expected_pills"], "split"].value_counts()
+    text = ", ".join(f"{side} {count.get(side, 0):,}" for side in ("train", "val", "test")) + " photographs"
+    blind = [side for side in ("train", "val") if not whole.get(side, 0)]
+    text += f"; none labelled in full in {' and '.join(blind)}, which the detector learns from" if blind else ""
+    empty = any(not count.get(side, 0) for side in ("train", "val", "test"))
+    cure = "Raise stages.<stage>.images, or give the source photographs with whole labels for every side"
+    return finding("plan: sides", text, refused=empty or bool(blind), cure=cure)
+
+
+def _shares(photos: pd.DataFrame, config: Config) -> Finding:
+    """Sides that the source fixes are its own affair; the others should be near what was asked."""
+    free = photos[photos["part"] == ""]
+    trained = free[free["split"] != "test"]
+    shares = {"validation": (share((trained["split"] == "val").sum(), len(trained)), config.plan.val_fraction)}
+    if not (photos["part"] == "test").any():
+        shares["test"] = share((free["split"] == "test").sum(), len(free)), config.plan.test_fraction
+    if not len(free):
+        return finding("plan: shares", "the source fixes every side")
+    text = ", ".join(f"{side} {got:.1%}, asked {asked:.1%}" for side, (got, asked) in shares.items())
+    off = any(abs(got - asked) > SPLIT_TOLERANCE for got, asked in shares.values())
+    cure = "Few capture groups a drug divide coarsely: give more of them, or change plan.val_fraction"
+    return finding("plan: shares", text, warning=off, cure=cure)
+
+
+def _groups(plan: pd.DataFrame) -> Finding:
+    """A group on two sides leaks; only the source's own parts may do so, since they are taken as they are."""
+    sides = plan.groupby("group")["split"].nunique()
+    double = plan[plan["group"].isin(sides.index[sides > 1])]
+    ours = double.groupby("group")["part"].apply(lambda parts: (parts == "").all())
+    text = f"{len(ours)} of {len(sides):,} capture groups on two sides"
+    text += f", {len(ours) - ours.sum()} of them divided by the source" if len(ours) else ""
+    cure = PLAN_AGAIN if ours.any() else "Mind that the test part's figures are too good, or divide the source anew"
+    return finding("plan: capture groups", text, refused=bool(ours.any()), warning=len(ours) > 0, cure=cure)
+
+
+def _drugs(plan: pd.DataFrame) -> Finding:
+    """2 training pills and 1 validation pill a drug; a tight budget may leave fewer of them than the source has."""
+    count = plan.groupby(["k_code", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val"]).fillna(0)
+    poor = sorted(count.index[(count["train"] < 2) | (count["val"] < 1)])
+    text = f"{len(count) - len(poor):,} of {len(count):,} drugs have 2 training pills and 1 validation pill"
+    if poor:
+        text += f"; not {', '.join(poor[:NAMES_SHOWN])}" + (", …" if len(poor) > NAMES_SHOWN else "")
+    cure = "Raise stages.<stage>.images, or lower stages.<stage>.classes"
+    return finding("plan: drugs", text, refused=len(count) - len(poor) < 2, warning=bool(poor), cure=cure)
+
+
+def _balance(plan: pd.DataFrame) -> Finding:
+    pills = plan.loc[plan["split"] == "train", "k_code"].value_counts()
+    value = gini(pills.to_numpy())
+    text = f"{pills.min() if len(pills) else 0:,} to {pills.max() if len(pills) else 0:,} training pills a drug"
+    cure = "Rare drugs will be named worse: give them more photographs, or lower the stage's budget of photographs"
+    return finding("plan: balance", f"{text}, Gini {value:.2f}", warning=value > GINI, cure=cure)
+
+
+def gini(counts: np.ndarray) -> float:
+    """Gini coefficient of counts: 0 where all are equal, towards 1 where one has all; 0 of nothing."""
+    ordered = np.sort(counts.astype(float))
+    if not ordered.sum():
+        return 0.0
+    place = np.arange(1, len(ordered) + 1)
+    return float((2 * place - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum()))
+
+
+def _boxes(plan: pd.DataFrame) -> Finding:
+    area = plan["w"] * plan["h"] / (plan["width"] * plan["height"])
+    large = share((area > LARGE_BOX).sum(), len(plan))
+    text = f"{large:.1%} of {len(plan):,} boxes cover more than half of their photograph"
+    cure = "Look at some of them: such labels often hold the photograph's size, or a digit too many"
+    return finding("plan: boxes", text, warning=large > LARGE_SHARE, cure=cure)
+
+
+def _sizes(plan: pd.DataFrame, photos: pd.DataFrame) -> Finding:
+    """Labels of one photograph agree on its size, and none tells a size that a box does not fit into."""
+    differing = plan.groupby("image_id")[["width", "height"]].nunique().max(axis=1) > 1
+    outside = (plan["x"] + plan["w"] > plan["width"] + 2) | (plan["y"] + plan["h"] > plan["height"] + 2)
+    doubtful = set(differing.index[differing]) | set(plan.loc[outside, "image_id"])
+    sizes = (photos["width"].astype(str) + " x " + photos["height"].astype(str)).value_counts()
+    part = share(len(doubtful), len(photos))
+    common = f"{sizes.index[0]} in {share(sizes.iloc[0], len(photos)):.0%}" if len(sizes) else "no photograph"
+    text = f"sizes in the labels: {len(sizes):,}, {common}; {part:.1%} of the photographs have labels that disagree"
+    cure = "The decode takes the photograph's own size, and lists what does not fit; look at the labels' source"
+    return finding("plan: photo sizes", text, warning=part > SIZE_SHARE, cure=cure)
+
+
+def _combos(photos: pd.DataFrame) -> Finding:
+    combos = photos[photos["domain"] == "combo"]
+    partly = share((combos["labels"] < combos["expected_pills"]).sum(), len(combos))
+    text = f"{partly:.1%} of {len(combos):,} combos are labelled in part"
+    cure = "The detector is trained without them: complete their labels, or expect it to see fewer combos"
+    return finding("plan: combos", text, warning=partly > PARTLY_SHARE, cure=cure)

@@ -1,0 +1,45 @@
+"""Whether the raw archives that a plan names are there, as the index saw them."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from pillsnap.preflight.findings import Finding, finding
+from pillsnap.sources import Archive
+
+
+def check_archives(named: Collection[str], archives: Mapping[str, Archive], index: Path) -> Finding:
+    """Refuse archives that are missing or empty, and those that are newer than their index.
+
+    Args:
+        named: names of the archives that the plan takes photographs from.
+        archives: the source's archives by name.
+        index: folder of `index_archive`.
+    """
+    missing = sorted(name for name in named if name not in archives or not _whole(Path(archives[name].photos)))
+    changed = [name for name in sorted(named) if name not in missing and _changed(archives[name], index)]
+    if missing:
+        text = f"{len(missing)} of {len(named)} archives of photographs are missing or empty: {_first(missing)}"
+        return finding("raw archives", text, refused=True, cure="Fetch or mount them again, or correct source.root")
+    text = f"archives of photographs: {len(named)}, none newer than its index"
+    if changed:
+        text = f"{len(changed)} of {len(named)} archives changed since they were indexed: {_first(changed)}"
+    return finding("raw archives", text, refused=bool(changed), cure="Read their labels again: -R index_archive")
+
+
+def _whole(photos: Path) -> bool:
+    return photos.is_dir() or (photos.is_file() and photos.stat().st_size > 0)
+
+
+def _changed(archive: Archive, index: Path) -> bool:
+    """Whether photographs or labels are newer than the index; in a folder the folders right below it count too, whose
+    time changes when a file is added or taken away."""
+    table = index / f"{archive.name}.parquet"
+    if not table.is_file():
+        return False
+    paths = [Path(path) for path in (archive.photos, archive.labels) if Path(path).exists()]
+    inside = [folder for path in paths if path.is_dir() for folder in path.iterdir() if folder.is_dir()]
+    return any(path.stat().st_mtime_ns > table.stat().st_mtime_ns for path in [*paths, *inside])
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

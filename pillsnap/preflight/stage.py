@@ -1,0 +1,72 @@
+"""All checks of a stage, as the rule `check_machine` and `pillsnap doctor` make them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pillsnap.config import Config
+from pillsnap.hardware import Gpu, gpus
+from pillsnap.preflight.amounts import Amounts
+from pillsnap.preflight.disk import Part, check_disk, disk_parts
+from pillsnap.preflight.findings import Finding
+from pillsnap.preflight.gpu import check_gpus
+from pillsnap.preflight.manifest import check_manifest
+from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
+from pillsnap.preflight.plan import check_plan
+from pillsnap.preflight.raw import check_archives
+from pillsnap.sources import SourceError, list_archives
+
+
+@dataclass(frozen=True)
+class MachineCheck:
+    """What a stage needs of the machine, and what was found: disk by part, memory by rule, both in bytes."""
+
+    parts: list[Part]
+    memory_needs: dict[str, int]
+    gpus: list[Gpu]
+    findings: list[Finding]
+
+
+def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -> MachineCheck:
+    """Disk, memory and GPUs against what a stage takes.
+
+    Args:
+        amounts: what the stage handles.
+        config: settings, and the folders that are looked at.
+        stage: its name.
+        jobs: `prepare_archive` jobs at a time.
+    """
+    found = gpus()
+    parts = disk_parts(amounts, config, stage)
+    needs = memory_needs(amounts, config, jobs=jobs, gpu=bool(found) and config.device != "cpu")
+    findings = [
+        *check_disk(parts, stage),
+        check_memory(needs, jobs=jobs),
+        *check_shared_memory(config),
+        *check_gpus(found, config),
+    ]
+    return MachineCheck(parts, needs, found, findings)
+
+
+def check_data(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config, stage: str) -> list[Finding]:
+    """Raw archives, plan, and the manifest of an earlier run.
+
+    Args:
+        plan: schema `PLAN`.
+        summary: content of `plan.json`.
+        config: settings, source, and the folders that are looked at.
+        stage: its name.
+    """
+    results = Path(config.pathvars.results)
+    try:
+        archives = list_archives(config.source)
+    except SourceError:
+        archives = {}
+    return [
+        check_archives(set(plan["archive"]), archives, results / "index"),
+        *check_plan(plan, summary, config),
+        check_manifest(results / stage / "manifest"),
+    ]

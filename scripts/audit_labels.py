@@ -1,0 +1,19 @@
+"""Rule audit_labels: where detector and labels disagree."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.audit_labels import audit_labels
+    from pillsnap.config_data import Audit
+
+    audit_labels(
+        manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        detections=Path(snakemake.input.detections),
+        classes=Path(snakemake.input.classes),
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        label_audit=Path(snakemake.output.label_audit),
+        settings=Audit(**snakemake.params.settings),
+        min_iou=snakemake.params.min_iou,
+    )

@@ -1,0 +1,20 @@
+"""Rule detect_pills: what the detector sees in training and validation."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.detect_pills import detect_pills
+
+    detect_pills(
+        manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        detector=Path(snakemake.input.detector),
+        detections=Path(snakemake.output.detections),
+        work=Path(snakemake.params.work),
+        image_size=snakemake.params.image_size,
+        lowest_score=snakemake.params.lowest_score,
+        device=snakemake.params.device,
+        threads=snakemake.params.threads,
+    )

@@ -1,0 +1,17 @@
+"""Rule write_dataset_page: a page that shows a stage's data."""
+
+from pillsnap.job_log import job_log
+
+with job_log(snakemake.log[0]):
+    from pathlib import Path
+
+    from pillsnap.write_dataset_page import write_dataset_page
+
+    names = ("quarantine", "classes", "summary", "plan_summary")
+    write_dataset_page(
+        manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "test")},
+        **{name: Path(snakemake.input[name]) for name in names},
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        page=Path(snakemake.output.page),
+        **{name: snakemake.params[name] for name in ("stage", "raw", "source_kind")},
+    )

@@ -1,0 +1,70 @@
+"""Which drug somebody means, and which rows of the quarantine are about it."""
+
+import pandas as pd
+import pytest
+
+from pillsnap.classes import DrugClass
+from pillsnap.dataset.drug import rows_about
+from pillsnap.dataset.lookup import find_drug
+from pillsnap.dataset.stage_data import DataError
+
+COMBO = "K-1-2_0_2_0_2_70_000_200"
+DRUGS = [DrugClass(index, f"K-{number:06d}", (), name) for index, (number, name) in enumerate(
+    [(114, "가스모틴정 5mg"), (115, "가스모틴정"), (1140, "타이레놀정 500mg"), (30000, "Advil")]
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "k_code"),
+    [
+        ("K-000114", "K-000114"),
+        ("k-000114", "K-000114"),
+        ("타이레놀", "K-001140"),
+        ("타이레놀정500MG", "K-001140"),
+        ("가스모틴정", "K-000115"),
+        ("ADVIL", "K-030000"),
+        ("\u1110\u1161\u110b\u1175\u1105\u1166", "K-001140"),
+    ],
+)
+def test_drug_is_found(words: str, k_code: str) -> None:
+    assert find_drug(DRUGS, words).k_code == k_code
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("K-000116", "no drug of this stage has this K-code. The nearest are:\n  K-000115  가스모틴정\n  K-000114"),
+        ("K-00114", "The nearest are:\n  K-000114  가스모틴정 5mg\n  K-001140  타이레놀정 500mg\n"),
+        ("114", "The nearest are:\n  K-000114  가스모틴정 5mg\n  K-001140"),
+        ("K-00011x", "The nearest are:\n  K-000114"),
+        ("가스", "2 drugs have this in their name. Give the K-code of one:\n  K-000114  가스모틴정 5mg\n  K-000115"),
+        ("없는약", "no drug of this stage has this K-code, or this in its name"),
+        ("", "no drug of this stage"),
+    ],
+)
+def test_what_is_not_found_is_told_with_the_nearest(words: str, says: str) -> None:
+    with pytest.raises(DataError) as raised:
+        find_drug(DRUGS, words)
+    assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("member", "label_member", "detail", "about"),
+    [
+        ("K-1/K-1_0_0_1_2_75_020_200.png", "", "0 bytes", True),
+        ("K-2/K-2_0_0_1_2_75_020_200.png", "", "0 bytes", False),
+        (f"K-1-2/{COMBO}.png", "", "", True),
+        (f"K-1-2/{COMBO}.png", f"K-1-2_json/K-1/{COMBO}.json", "", True),
+        (f"K-1-2/{COMBO}.png", f"K-1-2_json/K-2/{COMBO}.json", "", False),
+        ("", "K-1_json/K-1_0_0_1_2_75_020_200.json", "", True),
+        ("a.png", "a.txt:1", "[1, 2, 3]", False),
+        ("planned.png", "", "", True),
+        ("planned.png", "planned.txt:2", "", False),
+        ("other.png", "planned.txt:1", "", True),
+        ("other.png", "other.txt:1", "K-1", True),
+    ],
+)
+def test_rows_about_a_drug(member: str, label_member: str, detail: str, about: bool) -> None:
+    row = {"archive": "A", "member": member, "label_member": label_member, "reason": "photo_empty", "detail": detail}
+    planned = {"archive": ["A"], "member": ["planned.png"], "label_member": ["planned.txt:1"], "k_code": ["K-1"]}
+    assert len(rows_about(pd.DataFrame([row]), "K-1", pd.DataFrame(planned))) == about
