@@ -139,7 +139,7 @@ class Manifest(Section):
         ),
     )
     near_duplicate_bits: int = Field(
-        10,
+        12,
         ge=0,
         le=40,
         description=(
