@@ -149,8 +149,9 @@ def _opened(path: Path) -> zipfile.ZipFile:
         raise ContainerError(
             f"{path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
         ) from error
-    files = [info for info in archive.infolist() if not info.is_dir()]
-    if files and all(info.flag_bits & 1 for info in files):
+    files = (info for info in archive.infolist() if not info.is_dir())
+    first = next(files, None)
+    if first and first.flag_bits & 1 and all(info.flag_bits & 1 for info in files):
         archive.close()
         raise ContainerError(f"{path}: is an encrypted zip. Decrypt it, or fetch one that is not.")
     return archive
