@@ -56,7 +56,7 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Rows hold no circles; walking the growing heap of them for some takes a fifth of the time."""
+    """Rows hold no circles, and looking for some walks the growing heap of them again and again."""
     gc.disable()
     try:
         yield
