@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pillsnap.config import Plan
+from pillsnap.config_data import Plan
 from pillsnap.photo_index import PARTS
 
 SPLITS = ("train", "val", "test")

@@ -11,7 +11,7 @@ from pillsnap.audit.coco import coco_dataset
 from pillsnap.audit.findings import DETECTION, LABEL, find_findings
 from pillsnap.audit.pictures import draw_findings
 from pillsnap.classes import read_classes
-from pillsnap.config import Audit
+from pillsnap.config_data import Audit
 from pillsnap.files import replacing_folder, write_json
 from pillsnap.tables import DETECTIONS, FINDINGS, MANIFEST, read_table, write_table
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pillsnap.audit_split import audit_split
 from pillsnap.classes import DrugClass, write_classes
-from pillsnap.config import Manifest
+from pillsnap.config_data import Manifest
 from pillsnap.files import read_json, replacing, write_json
 from pillsnap.identical_photos import set_aside_identical
 from pillsnap.reasons import CORRUPT

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from pillsnap.config import Yolo
+from pillsnap.config_data import Yolo
 from pillsnap.files import read_from_shard, replacing_folder
 from pillsnap.hash_order import hash_order
 from pillsnap.tables import MANIFEST, PHOTOS, read_table

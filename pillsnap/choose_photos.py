@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.assign_splits import SPLITS
-from pillsnap.config import Plan, Stage
+from pillsnap.config_data import Plan, Stage
 from pillsnap.hash_order import hash_order
 from pillsnap.photo_index import PARTS, PhotoIndex
 

@@ -13,7 +13,7 @@ from pillsnap.files import sha256_of
 
 PACKAGE = Path(__file__).parent
 
-CARRIERS = {"config", "load_config", "files", "hardware", "progress", "provenance", "reasons"}
+CARRIERS = {"config", "config_data", "load_config", "files", "hardware", "progress", "provenance", "reasons"}
 """Modules that carry settings, files and names from place to place and decide no result: edits rerun nothing."""
 
 

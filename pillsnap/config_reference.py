@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pillsnap.config import Config, Stage, Stages
+from pillsnap.config import Config
+from pillsnap.config_data import Stage, Stages
 from pillsnap.files import write_text
 from pillsnap.load_config import read_config
 
@@ -16,7 +17,7 @@ PAGE, SCHEMA = Path("docs/configuration.md"), Path("docs/config.schema.json")
 _HEAD = """\
 # Configuration
 
-<!-- Written by `make docs` from pillsnap/config.py: edit the descriptions there. -->
+<!-- Written by `make docs` from pillsnap/config.py and config_data.py: edit the descriptions there. -->
 
 All settings are in [config.yaml](../config.yaml), the configuration for a laptop. Everything is checked before the
 first job: an unknown key, a value of the wrong kind or out of bounds, or two values that contradict each other stop the

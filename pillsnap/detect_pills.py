@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pillsnap.hardware import torch_device
 from pillsnap.pictures import decode_jpeg
+from pillsnap.progress import progress
 from pillsnap.stored_photos import stored_photos
 from pillsnap.tables import DETECTIONS, MANIFEST, make_table, read_table, write_table
 from pillsnap.train_detector import keep_threads, prepare_ultralytics
@@ -82,14 +82,21 @@ def _boxes(rows: np.ndarray) -> np.ndarray:
 def _found(pills: pd.DataFrame, prepared: Sequence[Path], find: Detect, split: str) -> pd.DataFrame:
     """Rows of schema `DETECTIONS` of one side of the split, by photograph and falling score."""
     tables = [make_table([], DETECTIONS)]
-    with tqdm(total=pills["image_id"].nunique(), desc=split, unit="photo", disable=None) as progress:
-        for batch in _batches(pills, prepared):
-            pictures = [decode_jpeg(data) for data, _ in batch]
-            for picture, (_, rows), boxes in zip(pictures, batch, find(pictures), strict=True):
-                tables.append(_rows(rows.iloc[0], boxes, picture))
-            progress.update(len(batch))
+    seen = _seen(pills, prepared, find)
+    for picture, rows, boxes in progress(seen, total=pills["image_id"].nunique(), title=split):
+        tables.append(_rows(rows.iloc[0], boxes, picture))
     table = pd.concat(tables, ignore_index=True).assign(split=split)
     return table.sort_values(["image_id", "score", *"xywh"], ascending=[True, False, *[True] * 4])
+
+
+def _seen(
+    pills: pd.DataFrame, prepared: Sequence[Path], find: Detect
+) -> Iterator[tuple[np.ndarray, pd.DataFrame, np.ndarray]]:
+    """Each photograph with its manifest rows and what the detector finds in it."""
+    for batch in _batches(pills, prepared):
+        pictures = [decode_jpeg(data) for data, _ in batch]
+        for picture, (_, rows), boxes in zip(pictures, batch, find(pictures), strict=True):
+            yield picture, rows, boxes
 
 
 def _batches(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[list[tuple[bytes, pd.DataFrame]]]:

@@ -1,6 +1,9 @@
 """Read an archive's labels into tables; no pixel is decoded."""
 
+import contextlib
+import gc
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from pillsnap.files import write_json
@@ -31,7 +34,8 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
     Raises:
         SourceError: a YOLO set's `data.yaml` cannot be used.
     """
-    reading: LabelReading = _READERS[kind](archive)
+    with _no_garbage_collection():
+        reading: LabelReading = _READERS[kind](archive)
     reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
     write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
@@ -48,3 +52,13 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
         len(reading.pills),
         len(reading.issues),
     )
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Rows hold no circles, and looking for some walks the growing heap of them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -159,9 +159,10 @@ def perceptual_hash(levels: Sequence[np.ndarray]) -> str:
     """Hash of which similar pictures share most bits: 64 hexadecimal digits, 256 bits; takes a picture's `pyramid`.
 
     Which of the lowest 16 x 16 frequencies of the whole picture, in 64 x 64 grey pixels, are above their median: the
-    bits of ImageHash's `phash`, in a third of its time.
+    bits of ImageHash's `phash`, in half of its time.
     """
-    grey = cv2.cvtColor(_resized(levels, (_HASHED_SIDE, _HASHED_SIDE)), cv2.COLOR_RGB2GRAY).astype(float)
+    smallest = cv2.cvtColor(levels[-1], cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(smallest, (_HASHED_SIDE, _HASHED_SIDE), interpolation=cv2.INTER_AREA).astype(float)
     low = fft.dct(fft.dct(grey, axis=0)[:_FREQUENCIES], axis=1)[:, :_FREQUENCIES]
     return np.packbits(low > np.median(low)).tobytes().hex()
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pillsnap.assign_splits import SPLITS, assign_splits, held_back
 from pillsnap.choose_photos import Choice, choose_photos
-from pillsnap.config import Plan, Stage
+from pillsnap.config_data import Plan, Stage
 from pillsnap.files import write_json
 from pillsnap.photo_index import PhotoIndex, read_photo_index
 from pillsnap.tables import ISSUES, PILLS, PLAN, check_table, read_columns, write_table

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.boxes import context_window
-from pillsnap.config import Prepare
+from pillsnap.config_data import Prepare
 from pillsnap.files import ShardWriter, replacing_folder
 from pillsnap.labels import LabelError, LabelReading, fit_box
 from pillsnap.pictures import PictureError, decode_photo, encode_jpeg, perceptual_hash, pyramid, shrink

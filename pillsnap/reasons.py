@@ -32,7 +32,7 @@ QUARANTINED = {
     "bbox_shared": "two drugs of one photograph have the same bounding box (IoU of 0.9 or more)",
     "bbox_ambiguous": "the photograph shows one pill by its name and has several different boxes",
     "label_duplicated": "the same pill of the same photograph is labelled again (IoU of 0.9 or more)",
-    "class_only_in_test_part": "the source has the drug in its test part only, so that it cannot be trained",
+    "class_only_in_test_part": "shows a drug that the source has in its test part only, so that it cannot be trained",
     "class_without_training_pill": "no training pill of the drug is left after the quarantine",
 }
 """Reasons of the quarantine and what they mean."""

@@ -6,7 +6,7 @@ with job_log(snakemake.log[0]):
     from pathlib import Path
 
     from pillsnap.audit_labels import audit_labels
-    from pillsnap.config import Audit
+    from pillsnap.config_data import Audit
 
     audit_labels(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},

@@ -6,7 +6,7 @@ with job_log(snakemake.log[0]):
     from pathlib import Path
 
     from pillsnap.build_manifest import build_manifest
-    from pillsnap.config import Manifest
+    from pillsnap.config_data import Manifest
 
     build_manifest(
         plan=Path(snakemake.input.plan),

@@ -6,7 +6,7 @@ with job_log(snakemake.log[0]):
     from pathlib import Path
 
     from pillsnap.build_yolo_dataset import build_yolo_dataset
-    from pillsnap.config import Yolo
+    from pillsnap.config_data import Yolo
 
     build_yolo_dataset(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},

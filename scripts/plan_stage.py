@@ -5,7 +5,7 @@ from pillsnap.job_log import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from pillsnap.config import Plan, Stage
+    from pillsnap.config_data import Plan, Stage
     from pillsnap.plan_stage import plan_stage
 
     plan_stage(

@@ -5,7 +5,7 @@ from pillsnap.job_log import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from pillsnap.config import Prepare
+    from pillsnap.config_data import Prepare
     from pillsnap.prepare_archive import prepare_archive
     from pillsnap.sources import Archive
 

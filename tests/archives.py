@@ -16,7 +16,7 @@ import pandas as pd
 from conftest import label, write_zip
 
 from pillsnap.build_manifest import build_manifest
-from pillsnap.config import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
+from pillsnap.config_data import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
 from pillsnap.files import read_json
 from pillsnap.index_archive import index_archive
 from pillsnap.plan_stage import plan_stage

@@ -11,8 +11,8 @@ import pytest
 from archives import DataRun, draw_source, labels_of, prepare_source
 
 from pillsnap.classes import read_classes
-from pillsnap.config import SyntheticSource
-from pillsnap.files import read_json
+from pillsnap.config_data import Source, SyntheticSource
+from pillsnap.files import read_json, sha256_of
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.synthetic import defects
 from pillsnap.tables import ISSUES, read_table
@@ -148,6 +148,19 @@ def test_what_is_planted_in_the_validation_part_is_found(damaged: DataRun) -> No
     assert account["photos"]["skipped"]["group_held_out"] == len(training) > 0
     copies = {key: count for key, count in account["photos"]["skipped"].items() if key == "photo_identical"}
     assert copies == {"photo_identical": 1}
+
+
+def test_unpacked_archives_give_the_same_bytes(damaged: DataRun, tmp_path) -> None:
+    """Every zip as a folder of its name, the way people unpack them."""
+    for archive in damaged.archives.values():
+        for path in map(Path, (archive.photos, archive.labels)):
+            place = tmp_path / "raw" / path.relative_to(damaged.folder.parent / "raw").with_suffix("")
+            with zipfile.ZipFile(path) as container:
+                container.extractall(place)
+    unpacked = prepare_source(Source(kind="aihub", root=str(tmp_path / "raw")), tmp_path / "results")
+    unpacked.build_manifest()
+    assert sha256_of(unpacked.folder / "manifest") == sha256_of(damaged.folder / "manifest")
+    assert [sha256_of(path) for path in unpacked.prepared] == [sha256_of(path) for path in damaged.prepared]
 
 
 def test_the_account_of_a_damaged_source_balances(damaged: DataRun) -> None:

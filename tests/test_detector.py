@@ -9,7 +9,8 @@ import torch
 from models import DETECTOR_SIZE, draw_photo, tiny_stage
 
 from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Detector, Yolo
+from pillsnap.config import Detector
+from pillsnap.config_data import Yolo
 from pillsnap.files import read_json, sha256_of
 from pillsnap.history import DETECTOR_COLUMNS, read_history
 from pillsnap.train_detector import train_detector

@@ -97,7 +97,7 @@ def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
 def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> None:
     """A few photographs, drawn and prepared: the estimate is above what they take, and below twice of it."""
     from pillsnap.boxes import cut_crop
-    from pillsnap.config import Prepare
+    from pillsnap.config_data import Prepare
     from pillsnap.pictures import decode_jpeg, encode_jpeg
     from pillsnap.prepare_archive import prepare_photo
     from pillsnap.sources import Archive
@@ -118,7 +118,7 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
     taken, settings = 0, Prepare(photo_size=size)
     with Container(photos) as container:
         for member, rows in pills.groupby("member"):
-            done = prepare_photo(container.read(str(member)), rows, settings)
+            done = prepare_photo(container.read(str(member)), list(rows.itertuples()), settings)
             window = decode_jpeg(done.contexts[0][1])
             crop = encode_jpeg(cut_crop(window, [0, 0, *window.shape[1::-1]], size=144, margin=0.15), 95)
             taken += 2 * len(done.jpeg) + len(done.contexts[0][1]) + 2 * len(crop)

@@ -1,6 +1,7 @@
-"""A run that is killed in the middle of a training ends well when the same command is given again."""
+"""A run that is killed in the middle of a long job ends well when the same command is given again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from workflow import Workflow
+
+from pillsnap.files import sha256_of
 
 pytestmark = pytest.mark.slow
 
@@ -24,20 +27,43 @@ def workflow(tmp_path_factory) -> Workflow:
     return made
 
 
-def start_and_kill_when(workflow: Workflow, seen, *, whole_group: bool) -> None:
+def start_and_kill_when(workflow: Workflow, seen, *, whole_group: bool, target: str = TARGET) -> None:
     """Start Snakemake, wait until `seen()`, and kill it: with all its children, or alone."""
-    words = ["snakemake", "--cores", "2", "--", TARGET]
+    words = ["snakemake", "--cores", "2", "--", target]
     run = subprocess.Popen(
         words, cwd=workflow.folder, env=workflow.environment, start_new_session=True, stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 240
         while not seen():
-            assert run.poll() is None and time.monotonic() < deadline, "the training was not seen to begin"
-            time.sleep(0.05)
+            assert run.poll() is None and time.monotonic() < deadline, "the job was not seen to begin"
+            time.sleep(0.01)
     finally:
         (os.killpg if whole_group else os.kill)(run.pid, signal.SIGKILL)
         run.wait()
+
+
+def test_killed_while_preparing(workflow) -> None:
+    """Half an archive is never taken for a whole one, and the same command ends with the same bytes."""
+    results, target = workflow.folder / "results/stage4", "results/stage4/manifest/train.csv"
+    made = {name: sha256_of(results / name) for name in ("prepared", "manifest")}
+    shutil.rmtree(results / "prepared")
+    shutil.rmtree(results / "manifest")
+    half = (results / "prepared").glob
+    start_and_kill_when(
+        workflow,
+        lambda: any(shard.stat().st_size > 0 for shard in half(".*.part/photos.bin")),
+        whole_group=True,
+        target=target,
+    )
+    assert list(half(".*.part")), "killed in the middle of an archive"
+    assert not (results / "manifest").exists()
+    assert "LockException" in workflow.snakemake(target=target, check=False)
+    workflow.snakemake("--unlock", target=target)
+    workflow.snakemake(target=target)
+    assert {name: sha256_of(results / name) for name in made} == made
+    assert not list(workflow.folder.rglob("*.part"))
+    workflow.snakemake(target="results/stage4/yolo")
 
 
 @pytest.mark.parametrize(("model", "whole_group"), [("detector", True), ("classifier", True), ("classifier", False)])

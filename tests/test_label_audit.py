@@ -19,7 +19,8 @@ from pillsnap.audit.findings import DETECTION, LABEL, find_findings, missing_k_c
 from pillsnap.audit_labels import audit_labels
 from pillsnap.boxes import iou_matrix
 from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Audit, Detector, Prepare, SyntheticSource, Yolo
+from pillsnap.config import Detector
+from pillsnap.config_data import Audit, Prepare, SyntheticSource, Yolo
 from pillsnap.detect_pills import detect_pills
 from pillsnap.files import read_json, sha256_of
 from pillsnap.index_archive import index_archive

@@ -14,7 +14,7 @@ from conftest import label
 
 from pillsnap.build_manifest import ManifestError
 from pillsnap.classes import read_classes
-from pillsnap.config import Manifest
+from pillsnap.config_data import Manifest
 from pillsnap.files import read_json
 from pillsnap.tables import PLAN, read_table
 

@@ -149,7 +149,7 @@ def test_a_small_picture_is_the_mean_of_the_large_one(width, height) -> None:
 @pytest.mark.parametrize(("width", "height"), [(976, 1280), (977, 1281), (300, 90)])
 def test_perceptual_hash_has_the_bits_of_imagehash(width, height) -> None:
     levels = pyramid(picture(width, height))
-    grey = cv2.cvtColor(cv2.resize(levels[-1], (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(cv2.cvtColor(levels[-1], cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
     assert perceptual_hash(levels) == str(imagehash.phash(Image.fromarray(grey), hash_size=16))
 
 

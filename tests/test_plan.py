@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pillsnap.choose_photos import PlanError
-from pillsnap.config import Plan, Stage
+from pillsnap.config_data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.hash_order import hash_order
 from pillsnap.plan_stage import plan_stage

@@ -16,7 +16,7 @@ from conftest import label
 from PIL import Image
 
 from pillsnap.boxes import cut_crop
-from pillsnap.config import Prepare
+from pillsnap.config_data import Prepare
 from pillsnap.files import read_from_shard, sha256_of
 from pillsnap.pictures import decode_jpeg, decode_photo, perceptual_hash, pyramid
 from pillsnap.prepare_archive import prepare_archive

@@ -20,7 +20,7 @@ from archives import draw_source
 from conftest import PROJECT
 from PIL import Image
 
-from pillsnap.config import Source, SyntheticSource
+from pillsnap.config_data import Source, SyntheticSource
 from pillsnap.sources import list_archives
 from pillsnap.synthetic.archives import list_synthetic_archives, make_synthetic_archive
 from pillsnap.synthetic.catalogue import Drug, key_rng, make_catalogue

@@ -9,7 +9,7 @@ import yaml
 from archives import DataRun, hand_made, prepare_source
 
 from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Yolo
+from pillsnap.config_data import Yolo
 from pillsnap.files import sha256_of
 from pillsnap.pictures import decode_jpeg
 
@@ -128,7 +128,7 @@ def test_the_same_input_gives_the_same_files_in_place_of_old_ones(run, dataset, 
 
 def test_a_source_without_single_photos(tmp_path) -> None:
     raw = hand_made().only("TS_1_조합")
-    for pair in combinations([f"K-{number:06d}" for number in range(1, 7)], 2):
+    for pair in combinations([f"K-{number:06d}" for number in range(1, 10)], 2):
         raw.add_combo("TS_1_조합", pair, 60)
     run = prepare_source(raw.write(tmp_path / "raw"), tmp_path / "results")
     run.build_manifest()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.boxes import iou_matrix, match_boxes
-from pillsnap.config import Audit
+from pillsnap.config_data import Audit
 from pillsnap.sources.photo_name import counted_drugs
 from pillsnap.tables import FINDINGS, make_table
 

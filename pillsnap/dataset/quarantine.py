@@ -105,7 +105,7 @@ def _show(one: Example, container: Container, fractions: bool) -> Example:
         size = f"{len(data):,} bytes, beginning with {data[:8].hex(' ').upper()}" if data else "an empty file"
         return _without(one, f"Cannot be decoded ({error.reason}): {size}.")
     drawn, told = _drawn(picture, one, fractions)
-    jpeg = encode_jpeg(shrink(drawn, LONG_SIDE), QUALITY)
+    jpeg = encode_jpeg(shrink([drawn], LONG_SIDE), QUALITY)
     return Example(one.reason, one.archive, one.member, one.label_member, one.detail, jpeg, told)
 
 

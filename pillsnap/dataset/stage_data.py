@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pillsnap.classes import DrugClass, read_classes
-from pillsnap.config import Stages
+from pillsnap.config_data import Stages
 from pillsnap.files import read_json
 from pillsnap.sources.photo_name import PATTERN, PhotoName
 from pillsnap.tables import MANIFEST, read_table
@@ -17,7 +17,7 @@ from pillsnap.tables import MANIFEST, read_table
 STAGES = tuple(Stages.model_fields)
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 DOMAINS = {"single": "Single", "combo": "Combo"}
-VIEW = tuple(field.name for field in fields(PhotoName) if field.name not in ("drugs", "size"))
+VIEW = tuple(name for name in PhotoName._fields if name not in ("drugs", "size"))
 """What a photograph's name tells of how it was taken: background, side, light, latitude, longitude."""
 
 

@@ -29,7 +29,7 @@ def boxed_photos(pills: pd.DataFrame, prepared: Sequence[Path], *, long_side: in
     """
     pictures = {}
     for data, rows in stored_photos(pills, _holding(pills, prepared)):
-        picture = shrink(decode_jpeg(data), long_side)
+        picture = shrink([decode_jpeg(data)], long_side)
         scale = picture.shape[1] / rows["width"].iloc[0]
         boxes = rows[["x", "y", "w", "h"]].to_numpy(float) * scale
         pictures[rows["image_id"].iloc[0]] = outline(picture, boxes)

@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from pillsnap.config import Source
+from pillsnap.config_data import Source
 
 
 class SourceError(ValueError):

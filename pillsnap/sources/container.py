@@ -6,11 +6,13 @@ import re
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
+from lzma import LZMAError
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+
+from isal import isal_zlib
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +128,9 @@ class Container:
                     return member.read(info.file_size)
             stored = _stored_bytes(archive, info)
             data = stored if info.compress_type == zipfile.ZIP_STORED else _inflated(stored, info.file_size)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, isal_zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
             raise OSError(f"{name}: {error}") from error
-        if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+        if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
             raise OSError(f"{name}: its bytes are not those that the archive's directory tells of")
         return data
 
@@ -147,8 +149,9 @@ def _opened(path: Path) -> zipfile.ZipFile:
         raise ContainerError(
             f"{path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
         ) from error
-    files = [info for info in archive.infolist() if not info.is_dir()]
-    if files and all(info.flag_bits & 1 for info in files):
+    files = (info for info in archive.infolist() if not info.is_dir())
+    first = next(files, None)
+    if first and first.flag_bits & 1 and all(info.flag_bits & 1 for info in files):
         archive.close()
         raise ContainerError(f"{path}: is an encrypted zip. Decrypt it, or fetch one that is not.")
     return archive
@@ -201,4 +204,4 @@ def _stored_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _inflated(stored: bytes, size: int) -> bytes:
     # one byte more than promised shows a member that goes on beyond it
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, size + 1)
+    return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS).decompress(stored, size + 1)

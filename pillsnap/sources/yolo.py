@@ -20,7 +20,8 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
     """Read one part of a YOLO data set.
 
     The class name stands for the K-code, since such a set has none, and no EDI code is made up. Copies of one
-    photograph share the name before `.rf.`, which is the capture group. A photograph with one box is
+    photograph share the name before `.rf.`, which is the capture group; without it a photograph is a group of its own,
+    since parts may number theirs alike. A photograph with one box is
     `single`, the others are `combo`. The photographs' headers are read for their size.
     """
     names = class_names(Path(archive.photos).parents[1] / "data.yaml")
@@ -133,14 +134,16 @@ def _pill(
     size: tuple[int, int],
     pills: int,
 ) -> Row:
+    image_id = f"{archive.name}.{_place(member).replace('/', '.')}"
+    original, copied, _ = PurePosixPath(member).stem.partition(".rf.")
     return {
-        "image_id": f"{archive.name}.{_place(member).replace('/', '.')}",
+        "image_id": image_id,
         "archive": archive.name,
         "member": member,
         "label_member": label_member,
         "domain": "single" if pills == 1 else "combo",
         "part": archive.part,
-        "group": PurePosixPath(member).stem.split(".rf.")[0],
+        "group": original if copied else image_id,
         "k_code": name,
         "edi_codes": "",
         "drug_name": name,

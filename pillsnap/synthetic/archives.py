@@ -125,10 +125,7 @@ def make_synthetic_archive(
     members = [replace(m, defect=planted.get(Path(m.name).stem, "")) for m in _members(photos, archive, seed)]
     members = plant_defects(members, defects, rng, spared) if training else members
     with replacing(photos_zip) as photos_file, replacing(labels_zip) as labels_file, replacing(planted_csv) as listing:
-        with zipfile.ZipFile(photos_file, "w") as photo_zip, zipfile.ZipFile(labels_file, "w") as label_zip:
-            ordered = sorted(members, key=lambda m: m.name)
-            for member in progress(ordered, total=len(ordered), title=archive.stem):
-                _write_member(photo_zip, label_zip, member)
+        _write_zips(photos_file, labels_file, sorted(members, key=lambda m: m.name), archive.stem)
         _write_planted(listing, archive, members)
 
 
@@ -234,6 +231,12 @@ def label_json(drug: Drug, side: int, stem: str, shot: Shot, box: list[int]) -> 
         "annotations": [annotation],
         "categories": [{"supercategory": "pill", "id": 1, "name": "Drug"}],
     }
+
+
+def _write_zips(photos_file: Path, labels_file: Path, members: list[Member], title: str) -> None:
+    with zipfile.ZipFile(photos_file, "w") as photo_zip, zipfile.ZipFile(labels_file, "w") as label_zip:
+        for member in progress(members, total=len(members), title=title):
+            _write_member(photo_zip, label_zip, member)
 
 
 def _write_member(photo_zip: zipfile.ZipFile, label_zip: zipfile.ZipFile, member: Member) -> None:

@@ -1,0 +1,190 @@
+"""The sections of the configuration that say which data there are and what becomes of them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Quality = Annotated[int, Field(ge=50, le=100)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pathvars(Section):
+    """Folders that Snakemake puts into the rules' paths; an overlay moves a whole run by changing them."""
+
+    results: str = Field("results", description="Folder of everything a run delivers")
+    work: str = Field("work", description="Folder of training state, never an output")
+    logs: str = Field("logs", description="Folder of log files and of each rule's measured duration")
+
+
+class SyntheticSource(Section):
+    """The built-in synthetic data."""
+
+    drugs: int = Field(42, ge=2, le=4523, description="Number of invented drugs (K-codes)")
+    photos_per_drug: int = Field(36, ge=6, le=1296, description="Single-pill training photos of each drug")
+    validation_photos_per_drug: int = Field(
+        8, ge=1, le=324, description="Single-pill photos of each drug in the validation part, which is the test set"
+    )
+    combos: int = Field(60, ge=0, description="Training combinations of 2 to 5 drugs, 3 photos each")
+    validation_combos: int = Field(20, ge=0, description="Combinations in the validation part, 3 photos each")
+    single_archives: int = Field(4, ge=1, le=81, description="Number of single-pill training archives (zips)")
+    combo_archives: int = Field(2, ge=1, le=8, description="Number of combo training archives (zips)")
+    defects: int = Field(1, ge=0, description="Planted defects of each kind in each training archive")
+
+
+class Source(Section):
+    """Where the raw photographs come from."""
+
+    kind: Literal["synthetic", "aihub", "yolo"] = Field(
+        "synthetic",
+        description=(
+            "`synthetic`: drawn by PillSnap; `aihub`: AIHub data set 576, zips or folders; `yolo`: a YOLO data set"
+        ),
+    )
+    root: str = Field(
+        "data/raw/synthetic",
+        description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment",
+    )
+    synthetic: SyntheticSource = Field(
+        default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`"
+    )
+
+
+class Targets(Section):
+    """What a stage should reach on the test part; compared with what was measured, never assumed."""
+
+    top1: Fraction | None = Field(None, description="Classifier top-1")
+    top5: Fraction | None = Field(None, description="Classifier top-5")
+    macro_f1: Fraction | None = Field(None, description="Classifier macro-F1")
+    map50: Fraction | None = Field(None, description="Detector mAP@0.5")
+    map50_95: Fraction | None = Field(None, description="Detector mAP@0.5:0.95")
+    p95_ms: float | None = Field(None, gt=0, description="Whole answer, 95th percentile, milliseconds")
+
+
+class Stage(Section):
+    """A budget of photographs and drugs with its targets."""
+
+    images: int = Field(ge=1, description="Photographs at most (training, validation and test together)")
+    classes: int = Field(ge=2, description="Drugs (K-codes) at most")
+    targets: Targets = Field(default_factory=Targets, description="Targets on the test part")
+
+
+class Stages(Section):
+    """The four stages; they differ in budget and targets only."""
+
+    stage1: Stage = Field(description="The pipeline works")
+    stage2: Stage = Field(description="Baseline")
+    stage3: Stage = Field(description="It scales")
+    stage4: Stage = Field(description="Production")
+
+
+class Plan(Section):
+    """Which photographs a stage uses, and on which side of the split they stand."""
+
+    val_fraction: float = Field(0.2, gt=0, le=0.5, description="Share of each drug's capture groups that validates")
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        le=0.5,
+        description=(
+            "Share of the photo budget for the test part; where the source has no test part of its own, also "
+            "the share of capture groups held out"
+        ),
+    )
+    combo_fraction: Fraction = Field(
+        0.3, description="Share of the photo budget for combos, as far as there are so many"
+    )
+    shared_groups: Literal["hold_out", "keep"] = Field(
+        "hold_out",
+        description=(
+            "A capture group that the source's own parts have on two sides: `hold_out` leaves its training (and "
+            "validation) photographs out, `keep` uses them all, and the audit counts the leak"
+        ),
+    )
+
+
+class Prepare(Section):
+    """What is written when a raw photograph is decoded, once."""
+
+    photo_size: int = Field(
+        416,
+        ge=64,
+        le=4096,
+        description="Long side in pixels of the JPEG that the detector is trained on (never enlarged)",
+    )
+    photo_quality: Quality = Field(90, description="JPEG quality of the detector's photographs")
+    crop_context: float = Field(
+        0.6, ge=0.1, le=2, description="Context kept around each labelled box, in box sides on each side"
+    )
+    crop_quality: Quality = Field(
+        95, description="JPEG quality of context crops and of test photographs, both at native resolution"
+    )
+
+
+class Manifest(Section):
+    """What happens to defects."""
+
+    remove_corrupt: bool = Field(
+        True,
+        description="Leave corrupt photographs out and list them; `false`: stop at the first manifest that has any",
+    )
+    max_quarantined_fraction: Fraction = Field(
+        0.05,
+        description=(
+            "The run stops when a larger share of the photographs is quarantined: of all by the index, or of the "
+            "stage's own from the decode on"
+        ),
+    )
+    near_duplicate_bits: int = Field(
+        12,
+        ge=0,
+        le=40,
+        description=(
+            "Photographs on two sides of the split whose perceptual hashes (256 bits) differ in at most so many bits "
+            "are counted and listed as near-duplicates"
+        ),
+    )
+
+
+class Yolo(Section):
+    """The detector's data set."""
+
+    max_single_photos: int = Field(
+        480,
+        ge=0,
+        description=(
+            "Single-pill training photographs at most; all usable combos are taken, since only combos need a "
+            "detector that separates pills"
+        ),
+    )
+    partly_labelled: Literal["leave_out", "use"] = Field(
+        "leave_out",
+        description=(
+            "Training photographs whose name counts more pills than are labelled: `leave_out`, since an unlabelled "
+            "pill teaches the detector that it is background, or `use`. Validation never has them, and crops always do"
+        ),
+    )
+
+
+class Audit(Section):
+    """Labels that the detector disagrees with, listed for people; nothing is changed by it."""
+
+    lowest_score: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description=(
+            "Detections below this score are not kept at all. A label counts as not found only where not even such a "
+            "weak detection matches it"
+        ),
+    )
+    min_score: Fraction = Field(
+        0.6, description="A detection without label is listed from this score on: the detector is confident of it"
+    )
+    max_iou: float = Field(
+        0.3, ge=0, lt=1, description="A detection is without label when its IoU with every label is at most this"
+    )
+    pictures: int = Field(12, ge=0, description="Photographs at most that are drawn for each kind of finding")
