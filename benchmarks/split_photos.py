@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from pillsnap.config import Plan, Prepare, Source, Stage
+from pillsnap.config_data import Plan, Prepare, Source, Stage
 from pillsnap.files import replacing
 from pillsnap.index_archive import index_archive
 from pillsnap.plan_stage import plan_stage
