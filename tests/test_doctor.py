@@ -22,6 +22,12 @@ from pillsnap.preflight.findings import GIB, Verdict
 FIXED = ("models", "report", "training state, detector", "training state, classifier")
 
 
+@pytest.fixture(autouse=True)
+def nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without results: where a stage has a plan, the doctor goes by it."""
+    monkeypatch.chdir(tmp_path)
+
+
 def config(**changes: Any) -> Config:
     """The project's configuration with some values changed."""
     values = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
