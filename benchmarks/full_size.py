@@ -88,7 +88,7 @@ def measure(folder: Path, plan: Plan, processes: int, images: int) -> dict[str, 
     results.mkdir(parents=True)
     steps["index"] = timed(index_all, archives, results, processes)
     steps["plan stage4"] = timed(plan_all, archives, results, images, plan.drugs)
-    steps["snakemake -n"] = dry_run(root)
+    steps["snakemake -n"] = timed(dry_run, root)
     timed(make_up_prepared, archives, results)
     steps["manifest"] = timed(manifest_all, archives, results)
     planned = read_table(results / "plan.parquet", PLAN)
@@ -147,7 +147,7 @@ def plan_all(archives: list[Archive], results: Path, images: int, drugs: int) ->
     )
 
 
-def dry_run(root: Path) -> dict[str, float]:
+def dry_run(root: Path) -> None:
     """Snakemake's dry run for the report of stage4, from nothing."""
     config = f"source={{kind: aihub, root: {root}}}"
     moved = "pathvars={results: results/full_size, logs: logs/full_size, work: work/full_size}"
@@ -161,10 +161,7 @@ def dry_run(root: Path) -> dict[str, float]:
         "--",
         "results/full_size/stage4/report.html",
     ]
-    start = time.perf_counter()
     subprocess.run([Path(sys.executable).parent / words[0], *words[1:]], cwd=PROJECT, check=True, capture_output=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return {"seconds": round(time.perf_counter() - start, 2), "peak_bytes": peak * 1024}
 
 
 def make_up_prepared(archives: list[Archive], results: Path) -> None:
