@@ -28,8 +28,9 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
     reading = LabelReading(archive.name)
     with Container(archive.photos) as photos, Container(archive.labels) as labels:
         reading.archives_read = 2
-        label_of = {_place(entry.name): entry for entry in labels.entries() if entry.name.endswith(".txt")}
-        reading.other_files = len(labels.entries()) - len(label_of)
+        files = labels.entries()
+        label_of = {_place(entry.name): entry for entry in files if entry.name.endswith(".txt")}
+        reading.other_files = len(files) - len(label_of)
         entries = photos.entries()
         for entry in progress(entries, total=len(entries), title=archive.name):
             if PurePosixPath(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
