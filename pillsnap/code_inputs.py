@@ -13,7 +13,20 @@ from pillsnap.files import sha256_of
 
 PACKAGE = Path(__file__).parent
 
-CARRIERS = {"config", "config_data", "load_config", "files", "hardware", "progress", "provenance", "reasons"}
+CARRIERS = {
+    "config",
+    "config_data",
+    "config_training",
+    "load_config",
+    "files",
+    "hardware",
+    "progress",
+    "provenance",
+    "reasons",
+    "training.checkpoints",
+    "training.state",
+    "training.watch",
+}
 """Modules that carry settings, files and names from place to place and decide no result: edits rerun nothing."""
 
 
@@ -42,7 +55,7 @@ def _collect(path: Path, found: set[Path]) -> None:
     found.add(path)
     for name in _imports(path):
         parts = name.split(".")[1:]
-        if not parts or parts[0] in CARRIERS:
+        if not parts or CARRIERS & {parts[0], ".".join(parts)}:
             continue
         place = PACKAGE.joinpath(*parts)
         target = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")

@@ -1,7 +1,7 @@
 """The configuration: frozen pydantic models, the one source of `docs/configuration.md` and of every check."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -18,24 +18,7 @@ from pillsnap.config_data import (
     Stages,
     Yolo,
 )
-
-
-class Detector(Section):
-    """Training of the one-class pill detector (ultralytics)."""
-
-    model: str = Field(
-        "yolo11n.yaml",
-        description=(
-            "ultralytics model: a `.yaml` name trains from scratch, a path of a `.pt` file starts from its weights"
-        ),
-    )
-    image_size: int = Field(256, ge=64, le=1280, multiple_of=32, description="Side of the letterboxed input in pixels")
-    epochs: int = Field(12, ge=1, description="Epochs")
-    batch: int = Field(8, ge=1, description="Photographs in a batch")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate (AdamW)")
-    weight_decay: float = Field(5e-4, ge=0, lt=1, description="Weight decay")
-    warmup_epochs: float = Field(1, ge=0, description="Epochs of linear warm-up")
-    patience: int = Field(8, ge=1, description="Epochs without a better validation mAP before the training stops")
+from pillsnap.config_training import Classifier, Detector, Recipe, Steering, Trainings
 
 
 class Crops(Section):
@@ -58,34 +41,6 @@ class Crops(Section):
     )
     quality: Quality = Field(95, description="JPEG quality of the stored crops")
     min_iou: float = Field(0.5, gt=0, le=1, description="A detected box counts as a labelled pill's from this IoU on")
-
-
-class Classifier(Section):
-    """Training of the drug classifier (timm)."""
-
-    model: str = Field("resnet10t", description="timm model name, or `hf-hub:…`")
-    model_args: dict[str, Any] | None = Field(
-        None,
-        description=(
-            "Arguments for the timm model besides its name, as timm takes them (`channels`, `drop_path_rate`, …); an "
-            "overlay that names another model sets it to `null`"
-        ),
-    )
-    weights: str | None = Field(
-        None,
-        description=(
-            "Starting weights: a path of a safetensors file, `pretrained` for the model's own from its hub, "
-            "empty for none"
-        ),
-    )
-    image_size: int = Field(112, ge=32, le=768, description="Side of the input in pixels")
-    epochs: int = Field(20, ge=1, description="Epochs")
-    batch: int = Field(64, ge=2, description="Crops in a batch")
-    learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate (AdamW, cosine)")
-    weight_decay: float = Field(5e-2, ge=0, lt=1, description="Weight decay")
-    warmup_epochs: float = Field(2, ge=0, description="Epochs of linear warm-up")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing")
-    patience: int = Field(10, ge=1, description="Epochs without a better validation top-1 before the training stops")
 
 
 class Onnx(Section):
@@ -137,8 +92,18 @@ class Config(Section):
     audit: Audit = Field(default_factory=Audit, description="Label audit")
     crops: Crops = Field(default_factory=Crops, description="Crops")
     classifier: Classifier = Field(default_factory=Classifier, description="Classifier")
+    steering: Steering = Field(default_factory=Steering, description="Phases, interventions and milestones")
+    training: Trainings = Field(default_factory=Trainings, description="How trainings run")
     onnx: Onnx = Field(default_factory=Onnx, description="Export")
     benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
+
+    def recipe(self, model: Literal["detector", "classifier"]) -> Recipe:
+        """The section of a model, with the epochs that its training is to have: those of all cycles, if there are any."""
+        section: Recipe = getattr(self, model)
+        if not self.training.cycles:
+            return section
+        epochs = self.training.cycles * getattr(self.training, f"{model}_epochs_per_cycle")
+        return section.model_copy(update={"epochs": epochs})
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Config":
@@ -150,6 +115,11 @@ class Config(Section):
         if self.classifier.image_size > self.crops.size:
             raise ValueError(
                 f"classifier.image_size = {self.classifier.image_size}: must not exceed crops.size = {self.crops.size}"
+            )
+        if (self.classifier.start_size or 0) > self.classifier.image_size:
+            raise ValueError(
+                f"classifier.start_size = {self.classifier.start_size}: must not exceed classifier.image_size = "
+                f"{self.classifier.image_size}, which it grows to"
             )
         if self.crops.margin > 2 * self.prepare.crop_context:
             raise ValueError(

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 
-def job_words(description: str, *, paths: Sequence[str]) -> dict[str, Any]:
-    """Parse the command line: the given paths, `settings` (JSON), `seed`, `device`, `threads`, `log`.
+def job_words(description: str, *, paths: Sequence[str], sections: Sequence[str] = ("settings",)) -> dict[str, Any]:
+    """Parse the command line: the given paths and sections, `seed`, `device`, `threads`, `log`.
 
     Args:
         description: shown by `--help`.
         paths: names of required options that are paths.
+        sections: names of options that are JSON of a section of the configuration.
 
     Returns:
         values by name, paths as `Path`.
@@ -22,7 +23,10 @@ def job_words(description: str, *, paths: Sequence[str]) -> dict[str, Any]:
     )
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--settings", default="{}", help="JSON of the configuration's section; defaults for the rest")
+    for name in sections:
+        parser.add_argument(
+            f"--{name}", default="{}", help="JSON of a section of the configuration; the rest by default"
+        )
     parser.add_argument("--seed", type=int, default=576)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=2)

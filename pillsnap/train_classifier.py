@@ -24,7 +24,7 @@ from pillsnap.files import read_json, replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.history import write_history
 from pillsnap.provenance import provenance
-from pillsnap.training_state import training_signature, training_state
+from pillsnap.training.state import training_signature, training_state
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.history import read_ultralytics_results, write_history
 from pillsnap.provenance import provenance
-from pillsnap.training_state import TrainingState, training_signature, training_state
+from pillsnap.training.state import TrainingState, training_signature, training_state
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 # The classifier: which drug a crop shows.
 # Needs: results/{stage}/crops, the class list.
-# Makes: results/{stage}/classifier/{best.safetensors, history.csv, classifier.json}; state in work/{stage}/train_classifier.
+# Makes: results/{stage}/classifier/{best.safetensors, history.csv, events.json, resources.json, classifier.json}; state in work/{stage}/train_classifier.
 
 
 rule train_classifier:
@@ -12,6 +12,8 @@ rule train_classifier:
     output:
         best="<results>/{stage}/classifier/best.safetensors",
         history="<results>/{stage}/classifier/history.csv",
+        events="<results>/{stage}/classifier/events.json",
+        resources="<results>/{stage}/classifier/resources.json",
         record="<results>/{stage}/classifier/classifier.json",
     log:
         "<logs>/{stage}/train_classifier.log",
@@ -21,14 +23,18 @@ rule train_classifier:
         "../envs/pillsnap.yaml"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=CONFIG.training.processes,
     params:
         work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/train_classifier",
-        settings=CONFIG.classifier.model_dump_json(),
+        launch=CONFIG.training.launcher,
+        settings=CONFIG.recipe("classifier").model_dump_json(),
+        steering=CONFIG.steering.model_dump_json(),
+        training=CONFIG.training.model_dump_json(),
         seed=CONFIG.seed,
         device=CONFIG.device,
         threads=CONFIG.threads,
     shell:
-        "python scripts/train_classifier.py --crops {input.crops} --classes {input.classes} --best {output.best} "
-        "--history {output.history} --record {output.record} --work {params.work} --settings {params.settings:q} "
-        "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"
+        "{params.launch} scripts/train_classifier.py --crops {input.crops} --classes {input.classes} --best {output.best} "
+        "--history {output.history} --events {output.events} --resources {output.resources} --record {output.record} "
+        "--work {params.work} --settings {params.settings:q} --steering {params.steering:q} "
+        "--training {params.training:q} --seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"

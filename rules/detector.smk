@@ -1,7 +1,7 @@
 # The detector: one class, `pill`.
 # Needs: results/{stage}/yolo; the manifest and the prepared archives.
-# Makes: results/{stage}/detector/{best.pt, history.csv, detector.json}, results/{stage}/detections.parquet; state in
-# work/{stage}/train_detector.
+# Makes: results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json, detector.json},
+# results/{stage}/detections.parquet; state in work/{stage}/train_detector.
 
 
 rule train_detector:
@@ -11,7 +11,10 @@ rule train_detector:
         code=code_of("train_detector", "scripts/train_detector.py"),
     output:
         best="<results>/{stage}/detector/best.pt",
+        weights="<results>/{stage}/detector/best.safetensors",
         history="<results>/{stage}/detector/history.csv",
+        events="<results>/{stage}/detector/events.json",
+        resources="<results>/{stage}/detector/resources.json",
         record="<results>/{stage}/detector/detector.json",
     log:
         "<logs>/{stage}/train_detector.log",
@@ -21,16 +24,21 @@ rule train_detector:
         "../envs/pillsnap.yaml"
     threads: CONFIG.threads
     resources:
-        gpu=1,
+        gpu=CONFIG.training.processes,
     params:
         work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/train_detector",
-        settings=CONFIG.detector.model_dump_json(),
+        launch=CONFIG.training.launcher,
+        settings=CONFIG.recipe("detector").model_dump_json(),
+        steering=CONFIG.steering.model_dump_json(),
+        training=CONFIG.training.model_dump_json(),
         seed=CONFIG.seed,
         device=CONFIG.device,
         threads=CONFIG.threads,
     shell:
-        "python scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
-        "--history {output.history} --record {output.record} --work {params.work} --settings {params.settings:q} "
+        "{params.launch} scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
+        "--weights {output.weights} --history {output.history} --events {output.events} "
+        "--resources {output.resources} --record {output.record} --work {params.work} "
+        "--settings {params.settings:q} --steering {params.steering:q} --training {params.training:q} "
         "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"
 
 

@@ -8,9 +8,11 @@ python scripts/train_classifier.py --crops results/stage1/crops --classes result
 from pillsnap.job_log import job_log
 from pillsnap.job_words import job_words
 
-words = job_words(__doc__, paths=["crops", "classes", "best", "history", "record", "work"])
+paths = ["crops", "classes", "best", "history", "events", "resources", "record", "work"]
+words = job_words(__doc__, paths=paths, sections=["settings", "steering", "training"])
 with job_log(words.pop("log")):
-    from pillsnap.config import Classifier
+    from pillsnap.config_training import Classifier, Steering, Trainings
     from pillsnap.train_classifier import train_classifier
 
-    train_classifier(settings=Classifier.model_validate_json(words.pop("settings")), **words)
+    sections = {"settings": Classifier, "steering": Steering, "training": Trainings}
+    train_classifier(**words | {name: model.model_validate_json(words[name]) for name, model in sections.items()})

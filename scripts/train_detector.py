@@ -7,9 +7,11 @@ python scripts/train_detector.py --dataset results/stage1/yolo --best /tmp/best.
 from pillsnap.job_log import job_log
 from pillsnap.job_words import job_words
 
-words = job_words(__doc__, paths=["dataset", "best", "history", "record", "work"])
+paths = ["dataset", "best", "weights", "history", "events", "resources", "record", "work"]
+words = job_words(__doc__, paths=paths, sections=["settings", "steering", "training"])
 with job_log(words.pop("log")):
-    from pillsnap.config import Detector
+    from pillsnap.config_training import Detector, Steering, Trainings
     from pillsnap.train_detector import train_detector
 
-    train_detector(settings=Detector.model_validate_json(words.pop("settings")), **words)
+    sections = {"settings": Detector, "steering": Steering, "training": Trainings}
+    train_detector(**words | {name: model.model_validate_json(words[name]) for name, model in sections.items()})

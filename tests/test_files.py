@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pillsnap.files import ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
-from pillsnap.training_state import training_state
+from pillsnap.training.state import training_state
 
 
 def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path) -> None:
@@ -74,7 +74,7 @@ def test_state_of_another_signature_is_set_aside(tmp_path) -> None:
 def test_a_second_run_waits_for_the_first_and_finds_its_result(tmp_path, caplog) -> None:
     work = tmp_path / "work"
     holder = (
-        "import sys, time; from pathlib import Path; from pillsnap.training_state import training_state\n"
+        "import sys, time; from pathlib import Path; from pillsnap.training.state import training_state\n"
         f"with training_state(Path({str(work)!r}), {{'seed': 1}}) as state:\n"
         "    print('held', flush=True); time.sleep(1.5); state.mark_finished()"
     )

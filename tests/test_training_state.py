@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pillsnap.files import read_json
-from pillsnap.training_state import training_state
+from pillsnap.training.state import training_state
 
 SIGNATURE = {"dataset": "ab" * 32, "settings": {"epochs": 2}, "seed": 1}
 
@@ -21,7 +21,7 @@ def holder(work: Path, body: str) -> subprocess.Popen:
     code = f"""
         import time
         from pathlib import Path
-        from pillsnap.training_state import training_state
+        from pillsnap.training.state import training_state
         with training_state(Path({str(work)!r}), {SIGNATURE!r}) as state:
             print("held", flush=True)
             {body}
