@@ -98,7 +98,7 @@ class Config(Section):
     benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
 
     def recipe(self, model: Literal["detector", "classifier"]) -> Recipe:
-        """The section of a model, with the epochs that its training is to have: those of all cycles, if there are any."""
+        """The section of a model, with the epochs that its training has: those of all cycles, if there are any."""
         section: Recipe = getattr(self, model)
         if not self.training.cycles:
             return section
