@@ -11,7 +11,7 @@ from pillsnap.detect_pills import DETECTION_BATCH, _boxes, _found, detect_pills
 from pillsnap.files import sha256_of
 from pillsnap.pictures import PictureError, decode_photo
 from pillsnap.tables import DETECTIONS, check_table, read_table
-from pillsnap.train_detector import prepare_ultralytics
+from pillsnap.detector_weights import prepare_ultralytics
 
 
 @pytest.fixture(scope="module")

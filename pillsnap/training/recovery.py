@@ -95,6 +95,8 @@ def recovering(train: Callable[[Recovery], None], folder: Path, *, model: str, r
             if not is_out_of_memory(error):
                 raise
             recovery.halve(model, recipe, error)
+            if torch.distributed.is_initialized():
+                raise  # the other processes wait in the middle of a step: the launcher starts them all again
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
