@@ -61,7 +61,7 @@ class _Drawn(Dataset):
         epoch, picture = key
         first, second, third = np.random.SeedSequence((self._seed, epoch, picture)).generate_state(3)
         random.seed(int(first))
-        np.random.seed(second)  # noqa: NPY002 (ultralytics draws from it)
+        np.random.seed(second)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(third))
             item = self._dataset[picture]

@@ -9,7 +9,6 @@ from pillsnap.config_training import Detector, Steering
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.watch import TrainingWatch
 
-
 CLOSING = "closing.json"
 """File with the validation of an end that is off the schedule."""
 
@@ -88,4 +87,6 @@ def over(saved: Mapping[str, Any] | None, settings: Detector) -> bool:
     if saved is None:
         return False
     validated = saved["epoch"] % settings.validate_every == 0
-    return saved["epoch"] >= settings.epochs or (validated and saved["epoch"] - saved["best_epoch"] >= settings.patience)
+    return saved["epoch"] >= settings.epochs or (
+        validated and saved["epoch"] - saved["best_epoch"] >= settings.patience
+    )

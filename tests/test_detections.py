@@ -8,10 +8,10 @@ import pytest
 from archives import BOXES, DataRun, hand_made, prepare_source
 
 from pillsnap.detect_pills import DETECTION_BATCH, _boxes, _found, detect_pills
+from pillsnap.detector_weights import prepare_ultralytics
 from pillsnap.files import sha256_of
 from pillsnap.pictures import PictureError, decode_photo
 from pillsnap.tables import DETECTIONS, check_table, read_table
-from pillsnap.detector_weights import prepare_ultralytics
 
 
 @pytest.fixture(scope="module")
