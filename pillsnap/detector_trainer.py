@@ -138,6 +138,8 @@ class PillTraining(SavedTraining):
     def optimizer_step(self) -> None:
         """A step where a whole batch has been computed; ultralytics calls this after each part."""
         self._part += 1
+        if self.world_size <= 1:
+            self._handle_nan_recovery(self.epoch)
         if not self._part_ends[self._part - 1]:
             return
         self.scaler.unscale_(self.optimizer)

@@ -67,9 +67,7 @@ def unbroken(base: Path, epochs: int = 4, **changes: Any) -> dict[str, Any]:
 def rows(job: dict[str, Any], *without: str) -> list[dict[str, float | None]]:
     """History without what differs between two equal runs."""
     left_out = {"seconds", *without}
-    return [
-        {key: value for key, value in row.items() if key not in left_out} for row in read_history(job["history"])
-    ]
+    return [{key: value for key, value in row.items() if key not in left_out} for row in read_history(job["history"])]
 
 
 def same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -169,14 +169,10 @@ def test_patience_ends_a_training_that_does_not_get_better(
     assert [row["epoch"] for row in rows(job)] == [1, 2, 3, 4]
     state = torch.load(tmp_path / "work/last.pt", weights_only=True)
     assert (state["best"], state["best_epoch"]) == (0.3, 2)
-    train_detector(**detector_arguments_without_mark(job))
-    assert len(rows(job)) == 4, "out of patience, it stays at its end"
-
-
-def detector_arguments_without_mark(job: dict[str, Any]) -> dict[str, Any]:
-    """As if it had been killed between its last epoch and its end."""
+    # as if it had been killed between its last epoch and its end
     (job["work"] / "finished.json").unlink()
-    return job
+    train_detector(**job)
+    assert len(rows(job)) == 4, "out of patience, it stays at its end"
 
 
 def test_a_phase_changes_what_the_optimizer_does(base: Path, tmp_path: Path) -> None:
