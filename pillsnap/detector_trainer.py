@@ -5,6 +5,7 @@ pickles its checkpoints. What its trainer class offers to be overridden is enoug
 patched.
 """
 
+import logging
 import math
 import random
 import time
@@ -22,6 +23,8 @@ from pillsnap.hardware import use_threads
 from pillsnap.history import detector_row
 from pillsnap.training.recovery import DivergedError, GoBack, Recovery
 from pillsnap.training.steering import Event, events_to_json
+
+log = logging.getLogger(__name__)
 
 
 def train_on(job: DetectorJob, recovery: Recovery) -> None:
@@ -61,6 +64,8 @@ class PillTraining(SavedTraining):
 
     def _do_train(self) -> None:
         use_threads(self.job.threads)
+        if self.device.type == "cpu" and self.job.settings.precision != "fp32":
+            log.warning("detector.precision = %s: on the CPU ultralytics computes in fp32", self.job.settings.precision)
         if not over(self.saved, self.job.settings):
             return super()._do_train()
         if self.world_size > 1:
