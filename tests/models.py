@@ -14,6 +14,7 @@ import numpy as np
 from pillsnap.boxes import cut_crop
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config import Benchmark, Classifier, Crops, Onnx
+from pillsnap.config_training import Steering, Trainings
 from pillsnap.files import ShardWriter
 from pillsnap.pictures import encode_jpeg
 from pillsnap.tables import CROPS, MANIFEST, PHOTOS, make_table, write_table
@@ -28,7 +29,7 @@ WIDTH, HEIGHT = 96, 128
 PHOTOS_OF = {"train": 10, "val": 5, "test": 6}
 CROP_SETTINGS = Crops(size=48)
 CLASSIFIER = Classifier(
-    model="test_resnet", image_size=32, epochs=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
+    model="test_resnet", image_size=32, epochs=2, horizon=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
 )
 DETECTOR_SIZE = 64
 
@@ -141,9 +142,13 @@ def classifier_job(stage: TinyStage, folder: Path, **changes: Any) -> dict[str, 
         "classes": stage.classes,
         "best": folder / "best.safetensors",
         "history": folder / "history.csv",
+        "events": folder / "events.json",
+        "resources": folder / "resources.json",
         "record": folder / "classifier.json",
         "work": folder / "work",
         "settings": CLASSIFIER,
+        "steering": Steering(),
+        "training": Trainings(),
         "seed": 576,
         "device": "cpu",
         "threads": 1,
