@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
 
 from pillsnap.boxes import cut_crop
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config import Benchmark, Classifier, Crops, Onnx
 from pillsnap.config_training import Steering, Trainings
 from pillsnap.files import ShardWriter
+from pillsnap.history import read_history
 from pillsnap.pictures import encode_jpeg
 from pillsnap.tables import CROPS, MANIFEST, PHOTOS, make_table, write_table
 
@@ -155,6 +158,22 @@ def classifier_job(stage: TinyStage, folder: Path, **changes: Any) -> dict[str, 
     } | changes
 
 
+def recipe(**changes: Any) -> Classifier:
+    """The tests' classifier recipe with some settings changed."""
+    return Classifier.model_validate(CLASSIFIER.model_dump() | changes)
+
+
+def without_seconds(history: Path) -> list[dict[str, float | None]]:
+    """A history's rows without what no run repeats."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_history(history)]
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    """Whether two weights files hold the same tensors, bit by bit."""
+    ours, theirs = load_file(first), load_file(second)
+    return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 @functools.cache
 def trained_classifier(base: Path) -> dict[str, Any]:
     """One finished classifier for all tests of a run: the arguments that trained it. Change none of its files."""
@@ -168,8 +187,6 @@ def trained_classifier(base: Path) -> dict[str, Any]:
 @functools.cache
 def untrained_detector(base: Path) -> Path:
     """A checkpoint as `train_detector` publishes it, of random weights, biased to find something everywhere."""
-    import torch
-
     from pillsnap.train_detector import prepare_ultralytics
 
     prepare_ultralytics(base / "ultralytics")

@@ -16,6 +16,8 @@ def picture_size(settings: Classifier, epoch: int) -> int:
     at = epoch // settings.resize_every
     if settings.start_size is None or at >= steps:
         return settings.image_size
+    if not at:
+        return settings.start_size
     exact = settings.start_size + (settings.image_size - settings.start_size) * at / steps
     grain = COARSE if exact >= 4 * COARSE else FINE
-    return min(round(exact / grain) * grain, settings.image_size) if at else settings.start_size
+    return max(settings.start_size, min(round(exact / grain) * grain, settings.image_size))
