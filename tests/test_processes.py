@@ -55,15 +55,15 @@ def stage_job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return job | {"crops": base / "crops"}
 
 
-def launch(job: dict[str, Any], folder: Path, script: Path, *, restarts: int = 0) -> subprocess.CompletedProcess:
+def launch(job: dict[str, Any], folder: Path, script: Path) -> subprocess.CompletedProcess:
     """The training by two processes of `script`."""
     outputs = ("best", "history", "events", "resources", "record", "work")
     paths = {name: str(job[name]) for name in ("crops", "classes")} | {n: str(folder / job[n].name) for n in outputs}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     sections = [f"--{n}={job[n].model_dump_json()}" for n in ("settings", "steering", "training")]
-    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}"]
-    rest = ["--device=cpu", "--threads=1", f"--log={folder}/job.log"]
-    command = [sys.executable, "-m", *torchrun, str(script), *words, *sections, *rest]
+    rest = ["--device", "cpu", "--threads", "1", "--log", f"{folder}/job.log"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *job["training"].launcher.split()[1:]]
+    command = [*torchrun, str(script), *words, *sections, *rest]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
@@ -113,7 +113,7 @@ def test_out_of_memory_in_one_process_starts_all_again(stage_job: dict[str, Any]
         """)
     )
     two = stage_job | {"training": Trainings(processes=2)}
-    done = launch(two, tmp_path, script, restarts=2)
+    done = launch(two, tmp_path, script)
     assert done.returncode == 0, done.stderr
     assert read_json(tmp_path / "work/recovery.json")["parts"] == 2
     told = [event for event in read_json(tmp_path / "events.json") if event["kind"] == "out_of_memory"]
