@@ -40,7 +40,9 @@ from split_photos import Indexed, Sizes, divide, draw_photos, hold_out, index_ph
 from pillsnap.boxes import cut_crop
 from pillsnap.build_manifest import build_manifest
 from pillsnap.classes import read_classes
+from pillsnap.classifier_model import create_classifier
 from pillsnap.config import Config
+from pillsnap.config_training import Steering, Trainings
 from pillsnap.crop_data import normalise, resize
 from pillsnap.cut_crops import cut_crops
 from pillsnap.files import read_json, write_json, write_text
@@ -52,7 +54,7 @@ from pillsnap.provenance import describe_device, git_commit, package_versions
 from pillsnap.report.facts import top1_interval
 from pillsnap.stored_photos import stored_photos
 from pillsnap.tables import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN, make_table, read_table, write_table
-from pillsnap.train_classifier import create_classifier, train_classifier
+from pillsnap.train_classifier import train_classifier
 
 SPLITS = ("grouped", "random")
 PARTS = ("train", "val", "test")
@@ -140,9 +142,13 @@ def _train(seen: Indexed, folder: Path, config: Config, seed: int, device: str) 
         classes=folder / "manifest/classes.json",
         best=folder / "best.safetensors",
         history=history,
+        events=folder / "events.json",
+        resources=folder / "resources.json",
         record=folder / "classifier.json",
         work=folder / "work",
         settings=config.classifier,
+        steering=Steering(),
+        training=Trainings(),
         seed=seed,
         device=device,
         threads=config.threads,

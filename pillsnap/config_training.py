@@ -153,7 +153,7 @@ class Trainings(Section):
         """The words before a training's script."""
         if self.processes == 1:
             return "python"
-        return f"torchrun --standalone --nproc-per-node {self.processes} --max-restarts 4"
+        return f"torchrun --standalone --nproc-per-node {self.processes} --max-restarts 4 --"
 
 
 class Change(Section):

@@ -1,5 +1,6 @@
 """How the classifier reads crops: from memory-mapped shards, decoded in workers, moved on the device in batch."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from pillsnap.pictures import decode_jpeg
 from pillsnap.tables import CROPS, read_table
+
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class CropDataset(Dataset):
@@ -44,12 +47,24 @@ class CropDataset(Dataset):
         return torch.from_numpy(picture).permute(2, 0, 1), int(self.targets[pill])
 
 
-def epoch_batches(count: int, batch: int, *, seed: int, epoch: int) -> list[list[tuple[int, float]]]:
-    """The order of an epoch, a function of seed and epoch alone: batches of (pill, choice of crop)."""
-    generator = np.random.default_rng([seed, epoch])
-    order, choices = generator.permutation(count), generator.random(count)
-    items = [(int(pill), float(choice)) for pill, choice in zip(order, choices, strict=True)]
-    return [items[start : start + batch] for start in range(0, len(items), batch) if len(items) - start > 1]
+class CropBatches:
+    """Batches of a `CropDataset` on a device.
+
+    Args:
+        data: the crops.
+        device: where batches are wanted.
+        workers: processes that decode.
+        cache_bytes: memory that decoded crops may take.
+    """
+
+    def __init__(self, data: CropDataset, *, device: str, workers: int, cache_bytes: int) -> None:
+        self._data, self._device, self._workers = data, device, workers
+
+    def batches(self, order: Sequence[Sequence[tuple[int, float]]]) -> Iterator[Batch]:
+        """Pictures uint8 (N, 3, S, S) and targets int64 (N,) of each batch of (pill, choice of crop), on the device."""
+        words = {"num_workers": self._workers, "generator": torch.Generator()}
+        for pictures, targets in DataLoader(self._data, batch_sampler=order, **words):
+            yield pictures.to(self._device), targets.to(self._device)
 
 
 def normalise(pictures: torch.Tensor, model: nn.Module) -> torch.Tensor:
@@ -67,7 +82,14 @@ def resize(pictures: torch.Tensor, size: int) -> torch.Tensor:
     return functional.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
-def augment(pictures: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    pictures: torch.Tensor,
+    size: int,
+    generator: torch.Generator,
+    *,
+    whole: int | None = None,
+    taken: slice = slice(None),
+) -> torch.Tensor:
     """Random views of crops: turned by any angle, moved, zoomed, lighter or darker; never mirrored.
 
     A mirrored imprint is another imprint, so there is no flip; colour tells drugs apart, so hue stays.
@@ -76,6 +98,7 @@ def augment(pictures: torch.Tensor, size: int, generator: torch.Generator) -> to
         pictures: float (N, 3, S, S), normalised.
         size: side of the result.
         generator: source of all randomness, on the CPU.
+        whole, taken: where the pictures are those `taken` of a batch of `whole` ones, all of which are drawn for.
 
     Returns:
         float (N, 3, size, size).
@@ -83,7 +106,7 @@ def augment(pictures: torch.Tensor, size: int, generator: torch.Generator) -> to
     count = len(pictures)
 
     def uniform(low: float, high: float) -> torch.Tensor:
-        return torch.rand(count, generator=generator) * (high - low) + low
+        return torch.rand(whole or count, generator=generator)[taken] * (high - low) + low
 
     angle, zoom = uniform(-torch.pi, torch.pi), uniform(0.85, 1.15)
     shift_x, shift_y = uniform(-0.08, 0.08), uniform(-0.08, 0.08)

@@ -3,6 +3,7 @@ failing import of the job itself reaches the log."""
 
 import contextlib
 import logging
+import os
 import sys
 import time
 import traceback
@@ -12,9 +13,19 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def job_log(path: str | Path) -> Iterator[None]:
-    """Log the block's messages to `path` and to standard error; an error is logged whole and raised again."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.FileHandler(path, mode="w", encoding="utf-8"), logging.StreamHandler(sys.stderr)]
+    """Log the block's messages to `path` and to standard error; an error is logged whole and raised again.
+
+    Of several processes that torchrun started, the first one writes `path` and the console, others write
+    `<path>.<rank>` and warn on the console. What torchrun starts once more goes on with their files.
+    """
+    rank, again = int(os.environ.get("RANK", "0")), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    file = Path(f"{path}.{rank}" if rank and path != os.devnull else path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handlers = [
+        logging.FileHandler(file, mode="a" if again else "w", encoding="utf-8"),
+        logging.StreamHandler(sys.stderr),
+    ]
+    handlers[1].setLevel(logging.WARNING if rank else logging.INFO)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
     logging.Formatter.converter = time.gmtime
     try:

@@ -125,7 +125,8 @@ def _train(job: DetectorJob, state: TrainingState) -> None:
         said = f"goes on with other data after epoch {done}"
         Recovery(job.folder).note(Event(done, "data", f"after epoch {done}", said, True))
     with job.watch or contextlib.nullcontext():
-        recovering(lambda recovery: train_on(job, recovery), job.folder, model="detector", recipe=job.settings)
+        words = {"model": "detector", "recipe": job.settings, "processes": job.processes}
+        recovering(lambda recovery: train_on(job, recovery), job.folder, **words)
     if job.watch:
         state.mark_finished(job.settings.epochs)
 

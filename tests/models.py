@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
 
 from pillsnap.boxes import cut_crop
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config import Benchmark, Classifier, Crops, Onnx
+from pillsnap.config_training import Steering, Trainings
 from pillsnap.files import ShardWriter
+from pillsnap.history import read_history
 from pillsnap.pictures import encode_jpeg
 from pillsnap.tables import CROPS, MANIFEST, PHOTOS, make_table, write_table
 
@@ -28,7 +32,7 @@ WIDTH, HEIGHT = 96, 128
 PHOTOS_OF = {"train": 10, "val": 5, "test": 6}
 CROP_SETTINGS = Crops(size=48)
 CLASSIFIER = Classifier(
-    model="test_resnet", image_size=32, epochs=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
+    model="test_resnet", image_size=32, epochs=2, horizon=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
 )
 DETECTOR_SIZE = 64
 
@@ -141,13 +145,33 @@ def classifier_job(stage: TinyStage, folder: Path, **changes: Any) -> dict[str, 
         "classes": stage.classes,
         "best": folder / "best.safetensors",
         "history": folder / "history.csv",
+        "events": folder / "events.json",
+        "resources": folder / "resources.json",
         "record": folder / "classifier.json",
         "work": folder / "work",
         "settings": CLASSIFIER,
+        "steering": Steering(),
+        "training": Trainings(),
         "seed": 576,
         "device": "cpu",
         "threads": 1,
     } | changes
+
+
+def recipe(**changes: Any) -> Classifier:
+    """The tests' classifier recipe with some settings changed."""
+    return Classifier.model_validate(CLASSIFIER.model_dump() | changes)
+
+
+def without_seconds(history: Path) -> list[dict[str, float | None]]:
+    """A history's rows without what no run repeats."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_history(history)]
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    """Whether two weights files hold the same tensors, bit by bit."""
+    ours, theirs = load_file(first), load_file(second)
+    return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @functools.cache

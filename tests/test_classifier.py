@@ -1,11 +1,7 @@
-"""Training of the classifier: outputs, the same bytes again, going on after a kill, and the parts it is made of."""
+"""Training of the classifier: outputs, the same bytes again, when it validates and ends, and how crops are read."""
 
 import json
 import math
-import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +9,30 @@ import numpy as np
 import pytest
 import timm
 import torch
-from models import CLASSIFIER, DRUGS, classifier_job, tiny_stage, trained_classifier
+from models import (
+    CLASSIFIER,
+    DRUGS,
+    classifier_job,
+    recipe,
+    same_weights,
+    tiny_stage,
+    trained_classifier,
+    without_seconds,
+)
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from pillsnap.classifier_model import count_right, create_classifier
 from pillsnap.config import Classifier
-from pillsnap.crop_data import CropDataset, augment, epoch_batches, normalise, resize
+from pillsnap.config_training import Steering
+from pillsnap.crop_data import CropDataset, augment, normalise, resize
 from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError
 from pillsnap.history import read_history
-from pillsnap.train_classifier import WeightsError, create_classifier, top_k, train_classifier
+from pillsnap.train_classifier import train_classifier
+from pillsnap.training.watch import TrainingWatch
 
-COLUMNS = ["epoch", "seconds", "loss", "learning_rate", "train_top1", "val_top1", "val_top5"]
+COLUMNS = ["epoch", "seconds", "loss", "learning_rate", "size", "train_top1", "val_top1", "val_top5"]
 
 
 @pytest.fixture(scope="module")
@@ -39,42 +47,55 @@ def job(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     return classifier_job(tiny_stage(tmp_path_factory.getbasetemp()), tmp_path)
 
 
-def without_seconds(history: Path) -> list[dict[str, float | None]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_history(history)]
-
-
-def same_weights(first: Path, second: Path) -> bool:
-    """Whether two weights files hold the same tensors, bit by bit."""
-    ours, theirs = load_file(first), load_file(second)
-    return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
 def test_outputs_tell_what_they_are(unbroken: dict[str, Any]) -> None:
     with safe_open(unbroken["best"], framework="pt") as stored:
+        assert list(stored.metadata()) == ["pillsnap"]
         facts = json.loads(stored.metadata()["pillsnap"])
     assert (facts["model"], facts["image_size"]) == ("test_resnet", 32)
     assert [drug["k_code"] for drug in facts["classes"]] == [drug.k_code for drug in DRUGS]
     history = read_history(unbroken["history"])
     assert list(history[0]) == COLUMNS
-    assert [row["epoch"] for row in history] == [1, 2]
+    assert [(row["epoch"], row["size"]) for row in history] == [(1, 32), (2, 32)]
     assert all(0 <= row["val_top1"] <= row["val_top5"] == 1 for row in history), "three drugs are among the best five"
     record = read_json(unbroken["record"])
     assert record["settings"] == CLASSIFIER.model_dump()
+    assert record["steering"] == {"mode": "advise", "phases": [], "interventions": []}
     assert record["inputs"] == {"crops": sha256_of(unbroken["crops"]), "classes": sha256_of(unbroken["classes"])}
-    assert record["seed"] == 576
+    assert (record["seed"], record["processes"]) == (576, 1)
+    assert read_json(unbroken["events"]) == []
+
+
+def test_preprocessing_is_told_as_it_is_done(unbroken: dict[str, Any]) -> None:
+    """A crop prepared by what the metadata say is what the model is trained on."""
+    with safe_open(unbroken["best"], framework="pt") as stored:
+        told = json.loads(stored.metadata()["pillsnap"])["preprocessing"]
+    low, high = told["value_range"]
+    crop = torch.randint(0, 256, (1, 3, 48, 48), dtype=torch.uint8)
+    mean, std = (torch.tensor(told[name]).view(3, 1, 1) for name in ("mean", "std"))
+    scaled = (crop / 255 * (high - low) + low - mean) / std
+    words = {"mode": told["interpolation"], "antialias": told["antialias"]}
+    ours = torch.nn.functional.interpolate(scaled, (32, 32), **words)
+    theirs = resize(normalise(crop, create_classifier(CLASSIFIER, len(DRUGS))), CLASSIFIER.image_size)
+    assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 def test_best_weights_are_the_best_epochs(unbroken: dict[str, Any]) -> None:
     """The delivered weights score on validation what the history says of its best epoch."""
-    model = create_classifier(CLASSIFIER, len(DRUGS))
-    model.load_state_dict(load_file(unbroken["best"]))
+    best = max(row["val_top1"] for row in read_history(unbroken["history"]))
+    assert _val_top1(unbroken) == pytest.approx(best, abs=1e-5)
+
+
+def _val_top1(job: dict[str, Any]) -> float:
+    """Top-1 of the delivered weights on the validation crops."""
+    settings = job["settings"]
+    model = create_classifier(settings, len(DRUGS))
+    model.load_state_dict(load_file(job["best"]))
     model.eval()
-    val = CropDataset(unbroken["crops"], "val")
+    val = CropDataset(job["crops"], "val")
     crops = torch.stack([val[(pill, 0.0)][0] for pill in range(len(val))])
     with torch.inference_mode():
-        logits = model(resize(normalise(crops, model), CLASSIFIER.image_size))
-    best = max(row["val_top1"] for row in read_history(unbroken["history"]))
-    assert top_k(logits, val.targets, 1) == pytest.approx(best, abs=1e-5)
+        logits = model(resize(normalise(crops, model), settings.image_size))
+    return count_right(logits, val.targets, 1) / len(val)
 
 
 def test_same_seed_same_bytes(unbroken: dict[str, Any], job: dict[str, Any]) -> None:
@@ -83,32 +104,22 @@ def test_same_seed_same_bytes(unbroken: dict[str, Any], job: dict[str, Any]) -> 
     assert without_seconds(job["history"]) == without_seconds(unbroken["history"])
 
 
-def test_killed_training_ends_with_the_unbroken_ones_weights(unbroken: dict[str, Any], job: dict[str, Any]) -> None:
-    """Killed with SIGKILL at the end of its second epoch, before that is stored."""
-    paths = {name: str(value) for name, value in job.items() if isinstance(value, Path)}
-    words = {name: value for name, value in job.items() if name not in paths and name != "settings"}
-    script = f"""
-        import logging, os, signal
-        from pathlib import Path
-        from pillsnap.config import Classifier
-        from pillsnap.train_classifier import train_classifier
+def test_every_part_of_the_recipe_at_once_gives_the_same_bytes_again(job: dict[str, Any], tmp_path: Path) -> None:
+    changes = {"mixup": 0.4, "cutmix": 1.0, "balance": 0.5, "layer_decay": 0.7, "start_size": 32, "image_size": 48}
+    settings = recipe(
+        epochs=4, horizon=4, resize_every=1, precision="bf16", model_args={"drop_path_rate": 0.2}, **changes
+    )
+    again = classifier_job(tiny_stage(tmp_path.parent), tmp_path / "again")
+    again |= {"crops": job["crops"], "classes": job["classes"]}
+    for one in (job, again):
+        train_classifier(**one | {"settings": settings})
+    assert same_weights(job["best"], again["best"])
+    assert [row["size"] for row in read_history(job["history"])] == [32, 40, 40, 48]
 
-        class KillAtSecondEpoch(logging.Handler):
-            def emit(self, record):
-                if record.getMessage().startswith("epoch 2/"):
-                    os.kill(os.getpid(), signal.SIGKILL)
 
-        logging.basicConfig(level=logging.INFO, handlers=[KillAtSecondEpoch()])
-        paths = {{name: Path(path) for name, path in {paths}.items()}}
-        train_classifier(settings=Classifier(**{CLASSIFIER.model_dump()}), **paths, **{words})
-    """
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert torch.load(job["work"] / "last.pt", weights_only=True)["epoch"] == 1
-    assert not job["best"].exists()
-    train_classifier(**job)
-    assert same_weights(job["best"], unbroken["best"])
-    assert without_seconds(job["history"]) == without_seconds(unbroken["history"])
+def test_seed_decides(unbroken: dict[str, Any], job: dict[str, Any]) -> None:
+    train_classifier(**job | {"seed": 577})
+    assert not same_weights(job["best"], unbroken["best"])
 
 
 def test_finished_training_is_taken_over(unbroken: dict[str, Any], job: dict[str, Any]) -> None:
@@ -118,27 +129,49 @@ def test_finished_training_is_taken_over(unbroken: dict[str, Any], job: dict[str
     again = job | {"work": unbroken["work"]}
     train_classifier(**again)
     assert checkpoint.stat().st_mtime_ns == before
-    assert again["history"].read_bytes() == unbroken["history"].read_bytes()
-    assert same_weights(again["best"], unbroken["best"])
+    for name in ("best", "history", "events", "resources"):
+        assert again[name].read_bytes() == unbroken[name].read_bytes()
 
 
 def test_changed_settings_set_the_state_aside(job: dict[str, Any]) -> None:
-    one = CLASSIFIER.model_copy(update={"epochs": 1})
-    train_classifier(**job | {"settings": one})
-    train_classifier(**job | {"settings": one.model_copy(update={"learning_rate": 1e-4})})
+    train_classifier(**job | {"settings": recipe(epochs=1)})
+    train_classifier(**job | {"settings": recipe(epochs=1, learning_rate=1e-4)})
     previous = job["work"].with_name("work.previous")
     rates = [read_json(folder / "signature.json")["settings"]["learning_rate"] for folder in (previous, job["work"])]
     assert rates == [2e-3, 1e-4]
     assert [row["epoch"] for row in read_history(job["history"])] == [1]
 
 
-def test_patience_ends_the_training(job: dict[str, Any]) -> None:
-    """At next to no learning rate the weights soon get no better."""
-    settings = CLASSIFIER.model_copy(update={"epochs": 30, "patience": 1, "learning_rate": 1e-12})
-    train_classifier(**job | {"settings": settings})
+@pytest.mark.parametrize(("patience", "every"), [(1, 1), (3, 2), (1, 4)])
+def test_patience_ends_the_training(job: dict[str, Any], patience: int, every: int) -> None:
+    """At next to no learning rate the weights soon get no better; only a validation can tell."""
+    changes = {"epochs": 30, "patience": patience, "learning_rate": 1e-12, "validate_every": every}
+    train_classifier(**job | {"settings": recipe(**changes)})
     scores = [row["val_top1"] for row in read_history(job["history"])]
+    validated = {epoch: score for epoch, score in enumerate(scores, start=1) if score is not None}
+    best = max(validated, key=lambda epoch: validated[epoch])
     assert len(scores) < 30
-    assert len(scores) - (scores.index(max(scores)) + 1) == 1
+    assert len(scores) == min(epoch for epoch in validated if epoch - best >= patience)
+
+
+def test_validates_when_asked_and_at_the_end(job: dict[str, Any]) -> None:
+    """The last epoch's own validation is delivered, and no part of the state."""
+    settings = recipe(epochs=5, validate_every=2, patience=9)
+    train_classifier(**job | {"settings": settings})
+    rows = read_history(job["history"])
+    assert [row["epoch"] for row in rows if row["val_top1"] is not None] == [2, 4, 5]
+    stored = torch.load(job["work"] / "last.pt", weights_only=True)
+    assert [row["epoch"] for row in stored["history"] if row["val_top1"] is not None] == [2, 4]
+    best = max(row["val_top1"] for row in rows if row["val_top1"] is not None)
+    assert _val_top1(job | {"settings": settings}) == pytest.approx(best, abs=1e-5)
+
+
+def test_training_without_a_scheduled_validation_delivers_its_last_weights(job: dict[str, Any]) -> None:
+    train_classifier(**job | {"settings": recipe(epochs=1, validate_every=5)})
+    (row,) = read_history(job["history"])
+    averaged = torch.load(job["work"] / "last.pt", weights_only=True)["averaged"]
+    assert row["val_top1"] is not None
+    assert all(torch.equal(averaged[name], value) for name, value in load_file(job["best"]).items())
 
 
 def test_missing_gpu_is_said(job: dict[str, Any]) -> None:
@@ -148,51 +181,41 @@ def test_missing_gpu_is_said(job: dict[str, Any]) -> None:
         train_classifier(**job | {"device": "cuda"})
 
 
-@pytest.mark.parametrize(
-    ("names", "fits"),
-    [
-        (lambda name: True, True),
-        (lambda name: not name.startswith("head."), True),
-        (lambda name: "head" in name, False),
-    ],
-    ids=["all", "another head", "head alone"],
-)
-def test_starting_weights(unbroken: dict[str, Any], tmp_path: Path, names: Any, fits: bool) -> None:
-    state = {name: value for name, value in load_file(unbroken["best"]).items() if names(name)}
-    save_file(state, tmp_path / "start.safetensors")
-    settings = CLASSIFIER.model_copy(update={"weights": str(tmp_path / "start.safetensors")})
-    if not fits:
-        with pytest.raises(WeightsError, match=r"classifier\.weights = .*Name weights of the same timm model"):
-            create_classifier(settings, len(DRUGS))
-        return
-    own = create_classifier(settings, len(DRUGS)).state_dict()
-    assert all(torch.equal(own[name], value) for name, value in state.items())
-
-
-def test_weights_of_another_number_of_drugs_keep_their_trunk(unbroken: dict[str, Any]) -> None:
-    settings = CLASSIFIER.model_copy(update={"weights": str(unbroken["best"])})
-    own, given = create_classifier(settings, 7).state_dict(), load_file(unbroken["best"])
-    same = {name for name, value in given.items() if value.shape == own[name].shape and torch.equal(own[name], value)}
-    assert {name.split(".")[0] for name in given if name not in same} == {"fc"}
-
-
-@pytest.mark.parametrize(
-    ("k", "share"),
-    [(1, 1 / 3), (2, 2 / 3), (3, 1.0), (5, 1.0)],
-)
-def test_top_k(k: int, share: float) -> None:
-    logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    assert top_k(logits, torch.tensor([0, 1, 2]), k) == pytest.approx(share)
-
-
 def test_learning_rate_rises_then_falls_by_half_a_cosine(job: dict[str, Any]) -> None:
-    """The history's rate is that of the epoch's end: the peak after the warm-up, a hundredth at the end."""
+    """The history's rate is that of the epoch's end: the peak after the warm-up, a hundredth at the horizon, and on."""
     peak = 1e-3
-    update = {"epochs": 4, "warmup_epochs": 1, "learning_rate": peak, "patience": 9}
-    train_classifier(**job | {"settings": CLASSIFIER.model_copy(update=update)})
+    train_classifier(**job | {"settings": recipe(epochs=5, horizon=4, warmup_epochs=1, learning_rate=peak, patience=9)})
     rates = [row["learning_rate"] for row in read_history(job["history"])]
-    expected = [peak * (0.01 + 0.99 * (1 + math.cos(math.pi * part / 3)) / 2) for part in range(4)]
+    expected = [peak * (0.01 + 0.99 * (1 + math.cos(math.pi * part / 3)) / 2) for part in (0, 1, 2, 3, 3)]
     assert rates == pytest.approx(expected, rel=1e-5)
+
+
+def test_watch_sees_every_step_and_one_picture(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, pictures = [], []
+    monkeypatch.setattr(TrainingWatch, "step", lambda self, **words: steps.append(words))
+    monkeypatch.setattr(TrainingWatch, "picture", lambda self, *words, epoch: pictures.append((*words, epoch)))
+    train_classifier(**job)
+    assert [(said["epoch"], said["step"]) for said in steps] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert [said["loss"] for said in steps[1::2]] == pytest.approx(
+        [row["loss"] for row in read_history(job["history"])], rel=1e-5
+    )
+    ((name, picture, epoch),) = pictures
+    assert (name, picture.dtype, picture.shape[2], epoch) == ("augmented", np.uint8, 3, 1)
+    assert 100 < np.median(picture) < 220, "the photographs' grey background"
+
+
+def test_phases_change_the_recipe(job: dict[str, Any]) -> None:
+    phases = [
+        {"name": "first", "from_epoch": 1},
+        {"name": "second", "from_epoch": 2, "classifier": {"learning_rate": 1e-4, "precision": "bf16"}},
+    ]
+    steering = Steering.model_validate({"phases": phases, "milestones": [{"epoch": 2, "top1": 0.0}]})
+    train_classifier(**job | {"steering": steering, "settings": recipe(epochs=3, horizon=3, patience=9)})
+    rates = [row["learning_rate"] for row in read_history(job["history"])]
+    assert rates[1:] == pytest.approx([1e-4 * (0.01 + 0.99 / 2 * (1 + math.cos(math.pi / 2))), 1e-6], rel=1e-5)
+    told = [(event["epoch"], event["kind"], event["name"]) for event in read_json(job["events"])]
+    assert told == [(0, "phase", "first"), (1, "phase", "second"), (2, "milestone", "epoch 2")]
+    assert torch.load(job["work"] / "last.pt", weights_only=True)["precision"] == "bf16"
 
 
 def test_augmented_crops_are_never_mirrored() -> None:
@@ -234,22 +257,12 @@ def test_augment_follows_its_generator_alone() -> None:
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize(("count", "batch", "sizes"), [(10, 4, [4, 4, 2]), (9, 4, [4, 4]), (8, 4, [4, 4]), (3, 8, [3])])
-def test_epoch_batches_take_each_pill_once(count: int, batch: int, sizes: list[int]) -> None:
-    """A last batch of one pill is left out: batch norm cannot learn from it."""
-    batches = epoch_batches(count, batch, seed=1, epoch=0)
-    assert [len(items) for items in batches] == sizes
-    pills = [pill for items in batches for pill, _ in items]
-    assert len(set(pills)) == len(pills) == sum(sizes)
-    assert all(0 <= choice < 1 for items in batches for _, choice in items)
-
-
-def test_order_depends_on_seed_and_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> list[list[tuple[int, float]]]:
-        return epoch_batches(20, 4, seed=seed, epoch=epoch)
-
-    assert order(1, 3) == order(1, 3)
-    assert len({str(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1, 2)}) == 6
+def test_views_are_the_same_however_a_batch_is_shared() -> None:
+    crops = torch.rand(5, 3, 20, 20)
+    whole = augment(crops, 16, torch.Generator().manual_seed(1))
+    for taken in (slice(0, None, 2), slice(1, None, 2)):
+        part = augment(crops[taken], 16, torch.Generator().manual_seed(1), whole=5, taken=taken)
+        assert torch.equal(part, whole[taken])
 
 
 def test_crops_of_a_pill_are_chosen_by_the_item(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,4 +1,5 @@
-"""Checkpoints of a training: the last one, and one every few epochs; written whole, never unpickled unchecked."""
+"""Checkpoints of a training: the last epoch's, one within an epoch, and one every few epochs; written whole, never
+unpickled unchecked."""
 
 import logging
 import os
@@ -15,15 +16,16 @@ from pillsnap.files import replacing
 
 log = logging.getLogger(__name__)
 
-LAST = "last.pt"
+LAST, WITHIN = "last.pt", "within.pt"
 
 
 class Checkpoints:
     """The checkpoints in a folder.
 
-    `last.pt` is the newest state. Every `checkpoint_every` epochs it is kept under the epoch's number as well
-    (`epoch-0005.pt`, the same file under a second name until `last.pt` moves on), the newest `keep_checkpoints` of
-    them, and copied to a second place.
+    `last.pt` is the state at the end of the newest epoch, `within.pt` a later one within the next epoch, where there
+    is one. Every `checkpoint_every` epochs `last.pt` is kept under the epoch's number as well (`epoch-0005.pt`, the
+    same file under a second name until `last.pt` moves on), the newest `keep_checkpoints` of them, and copied to a
+    second place.
 
     Args:
         folder: where they lie.
@@ -42,16 +44,26 @@ class Checkpoints:
                 of the next one.
             epoch_ended: whether the epoch has just ended, so that it may be kept.
         """
-        with replacing(self._folder / LAST) as temporary, temporary.open("wb") as stream:
+        with replacing(self._folder / (LAST if epoch_ended else WITHIN)) as temporary, temporary.open("wb") as stream:
             torch.save(dict(content), stream)
             stream.flush()
             os.fsync(stream.fileno())
-        if epoch_ended and content["epoch"] % self._recipe.checkpoint_every == 0 and self._recipe.keep_checkpoints:
+        if not epoch_ended:
+            return
+        (self._folder / WITHIN).unlink(missing_ok=True)
+        if content["epoch"] % self._recipe.checkpoint_every == 0 and self._recipe.keep_checkpoints:
             self._keep(content["epoch"])
 
-    def load(self, *, upto: int, device: str = "cpu") -> dict[str, Any] | None:
-        """The newest readable state of at most `upto` epochs; `None` where there is none."""
-        for path in (self._folder / LAST, *reversed(self._kept(self._folder))):
+    def load(self, *, upto: int, within: bool = True, device: str = "cpu") -> dict[str, Any] | None:
+        """The newest readable state of at most `upto` epochs; `None` where there is none.
+
+        Args:
+            upto: epochs.
+            within: whether a state within an epoch will do.
+            device: where its tensors are put.
+        """
+        names = (WITHIN, LAST) if within else (LAST,)
+        for path in (*(self._folder / name for name in names), *reversed(self._kept(self._folder))):
             content = _read(path, device)
             if content and (content["epoch"], content.get("step", 0)) <= (upto, 0):
                 return content

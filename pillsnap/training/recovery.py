@@ -36,13 +36,13 @@ class Recovery:
     """What has happened to a training outside its epochs; kept in `recovery.json` of its folder.
 
     Attributes:
-        parts: parts that a batch is computed in, one after the other.
+        parts: parts that each process computes its share of a batch in, one after the other.
         events: what happened.
         epoch: epochs done; set by the training as it goes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "recovery.json"
+    def __init__(self, folder: Path, *, processes: int = 1) -> None:
+        self._file, self._processes = folder / "recovery.json", processes
         saved: dict[str, Any] = read_json(self._file) if self._file.is_file() else {"parts": 1, "events": []}
         self.parts: int = saved["parts"]
         self.events = [Event(**event) for event in saved["events"]]
@@ -60,7 +60,7 @@ class Recovery:
         Raises:
             BatchError: the parts would be smaller than `smallest_batch`.
         """
-        before, after = (-(-recipe.batch // parts) for parts in (self.parts, self.parts * 2))
+        before, after = (-(-recipe.batch // (parts * self._processes)) for parts in (self.parts, self.parts * 2))
         if after < recipe.smallest_batch or after == before:
             raise BatchError(
                 f"{model}.batch = {recipe.batch}: out of memory with {before} pictures at once, and "
@@ -72,7 +72,9 @@ class Recovery:
         self.note(Event(self.epoch, "out_of_memory", f"{after} at once", said, True, {"pictures_at_once": after}))
 
 
-def recovering(train: Callable[[Recovery], None], folder: Path, *, model: str, recipe: Recipe) -> None:
+def recovering(
+    train: Callable[[Recovery], None], folder: Path, *, model: str, recipe: Recipe, processes: int = 1
+) -> None:
     """Run a training to its end through what can be recovered from.
 
     Args:
@@ -81,11 +83,14 @@ def recovering(train: Callable[[Recovery], None], folder: Path, *, model: str, r
         folder: of the training's state.
         model: `detector` or `classifier`, for messages.
         recipe: its section.
+        processes: processes of the training. Where there are several, one that ran out of memory writes that down and
+            ends: the others wait for it, and only their launcher can start all of them again.
 
     Raises:
         BatchError: memory ran out with the smallest allowed batch.
+        RuntimeError: memory ran out in one of several processes.
     """
-    recovery = Recovery(folder)
+    recovery = Recovery(folder, processes=processes)
     while True:
         try:
             return train(recovery)
@@ -95,8 +100,8 @@ def recovering(train: Callable[[Recovery], None], folder: Path, *, model: str, r
             if not is_out_of_memory(error):
                 raise
             recovery.halve(model, recipe, error)
-            if torch.distributed.is_initialized():
-                raise  # the other processes wait in the middle of a step: the launcher starts them all again
+            if processes > 1:
+                raise
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
