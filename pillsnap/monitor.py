@@ -21,6 +21,8 @@ from pillsnap.training.written import Row, read_mapping, read_mappings, read_row
 MODELS = ("detector", "classifier")
 SILENT_SECONDS = 120
 """A training of another machine that wrote nothing for so long counts as stopped."""
+LARGEST = 1e15
+"""No number of a training is so large; one that is comes of a damaged file."""
 _LOG_TAIL = 32_768
 
 
@@ -60,7 +62,8 @@ class Watched:
     def number(self, key: str) -> float | None:
         """A number of `progress.json`; `None` where it has none there."""
         value = self.progress.get(key)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+        return value if usable else None
 
     def values(self, column: str) -> list[float]:
         """What the history knows of a column, by epoch."""
@@ -118,38 +121,45 @@ def _look(folder: Path, log: Path, model: str, milestones: Sequence[Mapping[str,
 def _state(folder: Path, progress: Mapping[str, Any]) -> str:
     if not folder.is_dir():
         return "waiting"
-    if progress.get("running") is True and _alive(folder, progress):
+    alive = _alive(folder, progress)
+    if alive and progress.get("running") is True:
         return "running"
     asked = read_mapping(folder / "finished.json").get("epochs")
     if asked is not None and asked == progress.get("epochs", asked):
         return "finished"
-    return "stopped" if progress else "starting"
+    # alive, but done with its epochs: it writes its results
+    return "running" if alive else "stopped" if progress else "starting"
 
 
 def _alive(folder: Path, progress: Mapping[str, Any]) -> bool:
     """Whether the process that wrote `progress` runs; on another machine, whether it wrote something lately."""
     if progress.get("host") != platform.node():
         files = [folder / name for name in ("progress.json", "resources.csv")]
-        return any(time.time() - file.stat().st_mtime < SILENT_SECONDS for file in files if file.is_file())
-    pid = progress.get("pid")
+        ages = [time.time() - changed for file in files if (changed := _changed(file)) is not None]
+        return progress.get("running") is True and min(ages, default=SILENT_SECONDS) < SILENT_SECONDS
+    pid, written = progress.get("pid"), _changed(folder / "progress.json")
     try:
         # a process that began after the file was last written has only taken over the number
-        written = (folder / "progress.json").stat().st_mtime
-        return isinstance(pid, int) and psutil.Process(pid).create_time() <= written + 1
-    except (psutil.Error, OSError, ValueError, OverflowError):
+        return isinstance(pid, int) and psutil.Process(pid).create_time() <= (written or 0) + 1
+    except (psutil.Error, ValueError, OverflowError):
         return False
 
 
-def _samples(path: Path) -> Sequence[Row]:
+def _changed(path: Path) -> float | None:
+    """When a file was last written, in seconds since 1970; `None` where there is none."""
     try:
-        found = path.stat()
+        return path.stat().st_mtime
     except OSError:
-        return ()
-    return _read_samples(path, found.st_mtime_ns, found.st_size)
+        return None
+
+
+def _samples(path: Path) -> Sequence[Row]:
+    changed = _changed(path)
+    return () if changed is None else _read_samples(path, changed)
 
 
 @functools.lru_cache(maxsize=2 * len(MODELS))
-def _read_samples(path: Path, changed: int, size: int) -> Sequence[Row]:
+def _read_samples(path: Path, changed: float) -> Sequence[Row]:
     """The rows of a file that grows to some megabytes: read again when it has changed."""
     return read_rows(path)
 
@@ -165,11 +175,6 @@ def _last_lines(path: Path) -> list[str]:
 
 
 def _newest(logs: Path) -> tuple[Path, float] | None:
-    """The newest log below a folder and its age; files may vanish meanwhile."""
-    ages = []
-    for path in logs.rglob("*.log"):
-        try:
-            ages.append((path, max(0.0, time.time() - path.stat().st_mtime)))
-        except OSError:
-            continue
+    """The newest log below a folder, and its age in seconds."""
+    ages = [(path, max(0.0, time.time() - at)) for path in logs.rglob("*.log") if (at := _changed(path)) is not None]
     return min(ages, key=lambda one: one[1], default=None)
