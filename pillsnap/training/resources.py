@@ -142,18 +142,18 @@ class _Family:
                 moved[process.pid] = (counters.read_bytes, counters.write_bytes)
             except psutil.Error:  # it has ended meanwhile
                 continue
-        rates = self._rates(moved)
-        self._moved, self._at, self.pids = moved, time.monotonic(), set(moved)
-        return ram, *rates
+        self.pids = set(moved)
+        return ram, *self._rates(moved)
 
     def _rates(self, moved: dict[int, tuple[int, int]]) -> tuple[float | None, float | None]:
-        seconds = time.monotonic() - self._at if self._at else 0.0
-        if seconds < SHORTEST_RATE:
+        now, before = time.monotonic(), self._at
+        if before is not None and now - before < SHORTEST_RATE:
             return None, None
         gained = [
-            sum(max(0, now[way] - self._moved.get(pid, (0, 0))[way]) for pid, now in moved.items()) for way in (0, 1)
+            sum(max(0, one[way] - self._moved.get(pid, (0, 0))[way]) for pid, one in moved.items()) for way in (0, 1)
         ]
-        return gained[0] / seconds, gained[1] / seconds
+        self._moved, self._at = moved, now
+        return (None, None) if before is None else (gained[0] / (now - before), gained[1] / (now - before))
 
 
 class _Gpus:
@@ -166,7 +166,8 @@ class _Gpus:
     def measure(self, pids: set[int]) -> tuple[int | None, int | None, int | None, float | None]:
         """Values of `Sample`: gpu_process, gpu_device, gpu_allocated, gpu_busy."""
         torch = sys.modules.get("torch")
-        if torch is None or not torch.cuda.is_initialized():
+        begun = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # torch may be amid its own import
+        if begun is None or not begun():
             return None, None, None, None
         import pynvml
 
