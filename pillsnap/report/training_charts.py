@@ -86,7 +86,7 @@ def _curves(one: _Curves, history: History, best: int | None, events: Events) ->
     # points answer to the pointer; on a long training they are there, but unseen until then
     points = chart(rows).mark_circle(size=34, opacity=1 if len(history) <= 30 else 0)
     marks = _marks(events, [row["epoch"] for row in rows])
-    layers = [*_best_epoch(best), *_phases(marks, one.share), *_changes(marks), lines]
+    layers = [*_best_epoch(best), *_phases(marks), *_changes(marks), lines]
     ends = [[row for row in rows if row["series"] == label] for label in labels]
     words = "; ".join(f"{part[0]['series']} from {part[0]['text']} to {part[-1]['text']}" for part in ends if part)
     words = f"Lines over {plural(len(history), 'epoch')}: {words}." + (f" Marked: {told(marks)}." if marks else "")
@@ -109,12 +109,12 @@ def _marks(events: Events, epochs: Sequence[float]) -> list[Row]:
     ]
 
 
-def _phases(marks: Sequence[Row], share: bool) -> list[alt.Chart]:
-    """An upright line and the phase's name; shares grow, so that their names stand below."""
+def _phases(marks: Sequence[Row]) -> list[alt.Chart]:
+    """An upright line and the phase's name, at the foot, where the fewest curves are."""
     phases = [mark for mark in marks if mark["kind"] == "phase"]
     lines = [mark for mark in phases if not mark["begins"]]
     names = chart(phases).mark_text(align="left", dx=4, fontSize=11, color=PURPLE)
-    names = names.encode(x="epoch:Q", y=alt.value(HEIGHT - 12 if share else 6), text="name:N")
+    names = names.encode(x="epoch:Q", y=alt.value(HEIGHT - 16), text="name:N")
     rules = chart(lines).mark_rule(color=PURPLE, strokeWidth=1).encode(x="epoch:Q", description="told:N")
     return [part for part, found in ((rules, lines), (names, phases)) if found]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pillsnap.report.formats import MISSING, count, decimal, duration, percent, size
+from pillsnap.report.formats import MISSING, count, decimal, duration, percent, plural, size
 from pillsnap.report.formats import asked as as_asked
 from pillsnap.report.inputs import Events, History, Inputs
 from pillsnap.report.verdict import Statement, state_of
@@ -159,7 +159,7 @@ def taken_rows(inputs: Inputs) -> Rows:
         row("Time per epoch, median", "seconds_per_epoch", duration),
         row("Pictures an epoch", "pictures", count),
         row("Pictures a second, validations included", "pictures_per_second", lambda value: decimal(value, 1)),
-        row("Checkpoint with the optimizer's state", "checkpoint_bytes", size),
+        row("Checkpoint, with the state of the optimizer", "checkpoint_bytes", size),
     ]
 
 
@@ -260,7 +260,7 @@ def _steering_statements(inputs: Inputs) -> list[Statement]:
             f"{len(called)} called for, {applied} applied" if called else "none",
             state_of(not called),
         ),
-        Statement("Memory never ran out", f"{len(short)} times" if short else "never", state_of(not short)),
+        Statement("Memory never ran out", plural(len(short), "time") if short else "never", state_of(not short)),
     ]
 
 
