@@ -130,12 +130,17 @@ def test_board_has_each_epoch_once(tmp_path: Path, runs: list[tuple[int, int]], 
     assert {n: value for n, value in values.items() if n >= begin} == {n: 10.0 * number + n for n in range(begin, 7)}
 
 
-def test_board_goes_back_within_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("picture", [None, 2])
+def test_board_goes_back_within_a_run(tmp_path: Path, picture: int | None) -> None:
     board = Board(tmp_path)
     for number, done in enumerate((1, 2, 3, 2, 3)):
+        if number == 3 and picture:
+            board.picture("crops", np.zeros((8, 8, 3), np.uint8), epoch=picture)
         board.epoch([{"epoch": n, "loss": float(number)} for n in range(1, done + 1)], [])
     board.close()
     assert scalars(tmp_path)["loss/train"] == [(1, 0.0), (2, 3.0), (3, 4.0)]
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert shown.Tags()["images"] == (["crops"] if picture else [])
 
 
 def test_resources_are_measured_from_the_first_moment_to_the_last(tmp_path: Path) -> None:

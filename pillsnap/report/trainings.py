@@ -128,6 +128,8 @@ def steering_rows(inputs: Inputs) -> Rows:
 
 
 def _effect(event: Mapping[str, Any]) -> str:
+    if event["kind"] == "data":
+        return "went on with it"
     if not event["changes"]:
         return "nothing changed"
     if not event["applied"]:

@@ -61,6 +61,8 @@ class Board:
 
     def picture(self, name: str, picture: np.ndarray, *, epoch: int) -> None:
         """Log a picture, uint8 (height, width, 3)."""
+        if self._writer and epoch < self._logged:
+            self.close()
         self._open(epoch).add_image(name, picture, epoch, dataformats="HWC")
 
     def close(self) -> None:
