@@ -19,6 +19,7 @@ from pillsnap.training import watch as watch_module
 from pillsnap.training.board import Board
 from pillsnap.training.resources import COLUMNS, ResourceSampler, read_samples, resources_of
 from pillsnap.training.steering import Event
+from pillsnap.training.watch import TrainingWatch
 from pillsnap.training.written import read_mapping, read_mappings, read_rows
 
 
@@ -130,6 +131,21 @@ def test_board_has_each_epoch_once(tmp_path: Path, runs: list[tuple[int, int]], 
     assert {n: value for n, value in values.items() if n >= begin} == {n: 10.0 * number + n for n in range(begin, 7)}
 
 
+@pytest.mark.parametrize("picture", [2, 3, 4])
+def test_board_survives_a_run_that_only_shows_a_picture(tmp_path: Path, picture: int) -> None:
+    for done in (3, 4):
+        board = Board(tmp_path)
+        board.epoch([{"epoch": n, "loss": float(n)} for n in range(1, done + 1)], [])
+        board.close()
+        board = Board(tmp_path)
+        board.picture("crops", np.zeros((8, 8, 3), np.uint8), epoch=picture)
+        board.close()
+    board = Board(tmp_path)
+    board.epoch([{"epoch": n, "loss": float(n)} for n in range(1, 6)], [])
+    board.close()
+    assert scalars(tmp_path)["loss/train"] == [(n, float(n)) for n in range(1, 6)]
+
+
 @pytest.mark.parametrize("picture", [None, 2])
 def test_board_goes_back_within_a_run(tmp_path: Path, picture: int | None) -> None:
     board = Board(tmp_path)
@@ -157,6 +173,13 @@ def test_resources_are_measured_from_the_first_moment_to_the_last(tmp_path: Path
     assert (found["gpu"], found["peak_gpu_bytes"], found["gpu_bytes_of"]) == (None, None, None)
     assert (found["epochs"], found["seconds_per_epoch"], found["checkpoint_bytes"]) == (3, 38.0, 1234)
     assert found["pictures_per_second"] == pytest.approx(240 / 38)
+
+
+def test_even_a_short_training_is_measured_when_it_tells_its_resources(tmp_path: Path) -> None:
+    with TrainingWatch(tmp_path, model="detector", epochs=1, steps=1, pictures=1, sample_seconds=600) as watching:
+        time.sleep(resources_module.SHORTEST_RATE)
+        found = watching.resources()
+    assert found["samples"] == 2 and found["mean_disk_read_bytes_per_second"] is not None
 
 
 def test_resources_are_summed_over_all_runs(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def taken_rows(inputs: Inputs) -> Rows:
 
 def _how_often(one: Mapping[str, Any]) -> str:
     every = f", one each {duration(one['sample_seconds'])}" if one["sample_seconds"] else ""
-    return f"{count(one['samples'])} times{every}" if one["samples"] else "not measured"
+    return plural(one["samples"], "time") + every if one["samples"] else "not measured"
 
 
 def _gpu_memory(one: Mapping[str, Any]) -> str:

@@ -40,15 +40,16 @@ class Board:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "tensorboard"
         self._writer: SummaryWriter | None = None
-        self._logged = 0
+        logged = read_mapping(self._folder / "logged.json").get("epoch")
+        self._logged = logged if isinstance(logged, int) else 0
         self._told = 0
 
     def epoch(self, history: Sequence[Mapping[str, float | None]], events: Sequence[Event]) -> None:
         """Log the epochs that are not logged yet, and all events when there are new ones."""
         done = int(history[-1]["epoch"] or 0)
-        if self._writer and done <= self._logged:
-            self.close()
-        writer = self._open(done)
+        if done <= self._logged:
+            self._go_back(done)
+        writer = self._open()
         for row in history:
             if (row["epoch"] or 0) > self._logged:
                 _add_row(writer, row)
@@ -56,14 +57,13 @@ class Board:
             writer.add_text("events", "\n".join(f"- after epoch {one.epoch}: {one.said}" for one in events), done)
             self._told = len(events)
         writer.flush()
-        self._logged = done
-        write_json(self._folder / "logged.json", {"epoch": done})
+        self._note(done)
 
     def picture(self, name: str, picture: np.ndarray, *, epoch: int) -> None:
         """Log a picture, uint8 (height, width, 3)."""
-        if self._writer and epoch < self._logged:
-            self.close()
-        self._open(epoch).add_image(name, picture, epoch, dataformats="HWC")
+        if epoch < self._logged:  # one of the last epoch is no sign that it is done again
+            self._go_back(epoch)
+        self._open().add_image(name, picture, epoch, dataformats="HWC")
 
     def close(self) -> None:
         """End the event file."""
@@ -71,13 +71,19 @@ class Board:
             self._writer.close()
             self._writer = None
 
-    def _open(self, epoch: int) -> "SummaryWriter":
-        """The writer; at first, what is logged of `epoch` and later ones becomes void."""
+    def _go_back(self, epoch: int) -> None:
+        """`epoch` is done again: what is logged of it and of later ones becomes void with the next event file."""
+        self.close()
+        self._note(epoch - 1)
+
+    def _note(self, epoch: int) -> None:
+        self._logged = epoch
+        write_json(self._folder / "logged.json", {"epoch": epoch})
+
+    def _open(self) -> "SummaryWriter":
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            logged = read_mapping(self._folder / "logged.json").get("epoch")
-            self._logged = min(logged if isinstance(logged, int) else 0, epoch - 1)
             self._writer = SummaryWriter(str(self._folder), purge_step=self._logged + 1)
         return self._writer
 

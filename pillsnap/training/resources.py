@@ -70,6 +70,7 @@ class ResourceSampler:
         self._family = _Family()
         self._gpus = _Gpus()
         self._failed = False
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="resources", daemon=True)
 
@@ -87,18 +88,20 @@ class ResourceSampler:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        self._take()
+        self.take()
         while not self._stop.wait(self._seconds):
-            self._take()
-        self._take()
+            self.take()
+        self.take()
 
-    def _take(self) -> None:
-        try:
-            self._append(self._measure())
-        except Exception as error:  # whatever it is, the training goes on
-            if not self._failed:
-                log.warning("resources could not be measured: %s", error)
-            self._failed = True
+    def take(self) -> None:
+        """Measure now."""
+        with self._lock:
+            try:
+                self._append(self._measure())
+            except Exception as error:  # whatever it is, the training goes on
+                if not self._failed:
+                    log.warning("resources could not be measured: %s", error)
+                self._failed = True
 
     def _measure(self) -> Sample:
         ram, read, written = self._family.measure()

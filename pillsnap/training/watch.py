@@ -94,7 +94,9 @@ class TrainingWatch:
         self._board.picture(name, picture, epoch=epoch)
 
     def resources(self) -> dict[str, Any]:
-        """What the training took, over all its runs: see `resources_of`."""
+        """What the training took until now, over all its runs: see `resources_of`."""
+        if self._facts.get("running"):
+            self._sampler.take()
         return resources_of(self._folder, pictures=self._facts["pictures"])
 
     def _count(self, epoch: int, step: int) -> None:
