@@ -23,9 +23,12 @@ CARRIERS = {
     "progress",
     "provenance",
     "reasons",
+    "training.board",
     "training.checkpoints",
+    "training.resources",
     "training.state",
     "training.watch",
+    "training.written",
 }
 """Modules that carry settings, files and names from place to place and decide no result: edits rerun nothing."""
 

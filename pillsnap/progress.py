@@ -39,15 +39,39 @@ def progress(items: Iterable[Item], *, total: int, title: str, unit: str = "phot
     """
     start = time.monotonic()
     done = 0
-    with contextlib.ExitStack() as stack:
-        row = stack.enter_context(_own_row())
-        tell = stack.enter_context(_bar(row, total, title, unit)) if row else _Lines(total, title, unit)
+    with counting() as counter:
+        counter.begin(total=total, title=title, unit=unit)
         for item in items:
             yield item
             done += 1
-            tell.update()
+            counter.update()
     seconds = time.monotonic() - start
     log.info("%s: %s %s in %s, %s", title, f"{done:,}", unit, _clock(seconds), _rate(done, seconds, unit))
+
+
+class Counter:
+    """Counts for one thing after the other, an epoch's steps for instance, in a row that a job keeps meanwhile."""
+
+    def __init__(self, row: "_Row | None", stack: contextlib.ExitStack) -> None:
+        self._row, self._stack = row, stack
+        self._tell: tqdm | _Lines | None = None
+
+    def begin(self, *, total: int, title: str, unit: str) -> None:
+        """Count from zero to `total`; what was counted before is over."""
+        self._stack.close()
+        bar = self._row and self._stack.enter_context(_bar(self._row, total, title, unit))
+        self._tell = bar or _Lines(total, title, unit)
+
+    def update(self) -> None:
+        """One more is done."""
+        self._tell.update()
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Counter]:
+    """A counter for a job's progress; it tells as `progress` does, but without a last line."""
+    with _own_row() as row, contextlib.ExitStack() as stack:
+        yield Counter(row, stack)
 
 
 def _bar(row: "_Row", total: int, title: str, unit: str) -> tqdm:

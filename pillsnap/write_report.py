@@ -27,6 +27,10 @@ def write_report(
     classes: Path,
     detector_history: Path,
     classifier_history: Path,
+    detector_events: Path,
+    classifier_events: Path,
+    detector_resources: Path,
+    classifier_resources: Path,
     detector_record: Path,
     classifier_record: Path,
     crops_summary: Path,
@@ -47,8 +51,8 @@ def write_report(
         plan_summary: of `plan_stage`.
         manifest_summary, quarantine, classes: of `build_manifest`.
         label_audit: folder of `audit_labels`.
-        detector_history, detector_record: of `train_detector`.
-        classifier_history, classifier_record: of `train_classifier`.
+        detector_history, detector_events, detector_resources, detector_record: of `train_detector`.
+        classifier_history, classifier_events, classifier_resources, classifier_record: of `train_classifier`.
         crops_summary: of `cut_crops`.
         parity: of `export_onnx`.
         preflight: of `check_machine`; may be missing.
@@ -72,6 +76,10 @@ def write_report(
             "plan": plan_summary,
             "manifest": manifest_summary,
             "classes": classes,
+            "detector_events": detector_events,
+            "classifier_events": classifier_events,
+            "detector_resources": detector_resources,
+            "classifier_resources": classifier_resources,
             "detector_record": detector_record,
             "classifier_record": classifier_record,
             "crops": crops_summary,

@@ -112,4 +112,5 @@ def test_help_names_the_commands() -> None:
     assert done.exit_code == 0
     assert "predict" in done.stdout
     assert "doctor" in done.stdout
+    assert "monitor" in done.stdout
     assert "data" in done.stdout

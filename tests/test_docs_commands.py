@@ -3,16 +3,19 @@
 import re
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import typer
 import yaml
 from conftest import PROJECT, write_zip
-from documents import FENCE, PAGES, fenced_commands, in_pages, inline_code, program_and_words, text_of
+from documents import FENCE, PAGES, fenced_commands, in_pages, inline_code, program_and_words, rules, text_of
 from dvc.cli.parser import get_main_parser
 from models import draw_photo, onnx_models
 from PIL import Image
 from snakemake.cli import get_argument_parser
+from tensorboard.program import TensorBoard
 from workflow import Workflow
 
 from pillsnap.cli import app
@@ -22,7 +25,11 @@ def test_commands_stand_in_bash_blocks_only() -> None:
     others = [block for page in PAGES for language, block in FENCE.findall(text_of(page)) if language != "bash"]
     languages = {language for page in PAGES for language, _ in FENCE.findall(text_of(page))}
     assert languages <= {"bash", "json", "mermaid", "python", "text", ""}
-    assert not [block for block in others if re.search(r"^(\$|snakemake|pillsnap|make|dvc) ", block, re.MULTILINE)]
+    assert not [
+        block
+        for block in others
+        if re.search(r"^(\$|snakemake|pillsnap|make|dvc|tensorboard|tail|grep) ", block, re.MULTILINE)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +86,29 @@ def _check_dvc(words: list[str]) -> None:
     assert set(getattr(parsed, "targets", None) or []) <= known | set(stages)
 
 
+def _check_tensorboard(words: list[str]) -> None:
+    """It takes the words; the folder is one of trainings' states."""
+    board = TensorBoard()
+    board.configure(["tensorboard", *words])
+    assert re.fullmatch(r"work/stage[1-4]", board.flags.logdir)
+
+
+def _check_search(program: str, words: list[str]) -> None:
+    """Run it on a log with the lines of both trainings; the log that it names is a rule's, and it finds something."""
+    log = words[-1]
+    rule = re.fullmatch(r"logs/stage[1-4]/(\w+)\.log", log)[1]
+    assert f'"<logs>/{{stage}}/{rule}.log"' in rules()[rule]
+    figures = {"train_detector": "mAP@0.5 0.81  mAP@0.5:0.95 0.52", "train_classifier": "Accuracy: 0.81"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / log
+        path.parent.mkdir(parents=True)
+        path.write_text(f"12:00:00,000 epoch 3/12  Loss: 1.234  {figures[rule]}\n")
+        # what follows a file does not end by itself
+        words = [word for word in words if word != "-F"]
+        done = subprocess.run([program, *words], cwd=folder, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout.count("epoch 3/12")) == (0, 1), done.stderr
+
+
 def check_command(command: str, *, complete: bool) -> None:
     """Fail where a program has no such command, option or target; a `complete` command can be run as it is."""
     program, words = program_and_words(command)
@@ -90,6 +120,10 @@ def check_command(command: str, *, complete: bool) -> None:
         _check_make(words)
     elif program == "dvc":
         _check_dvc(words)
+    elif program == "tensorboard":
+        _check_tensorboard(words)
+    elif program in ("grep", "tail"):
+        _check_search(program, words)
     else:
         assert not complete, f"no check covers the command: {command}"
 
@@ -101,7 +135,11 @@ def test_command_is_known(command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    in_pages(lambda page: [code for code in inline_code(page) if re.match(r"(snakemake|pillsnap|make|dvc) ", code)]),
+    in_pages(
+        lambda page: [
+            code for code in inline_code(page) if re.match(r"(snakemake|pillsnap|make|dvc|tensorboard) ", code)
+        ]
+    ),
 )
 def test_command_in_a_sentence_is_known(command: str) -> None:
     check_command(command, complete=False)
@@ -119,6 +157,11 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("make no-such-target", "AssertionError"),
         ("dvc repro stage@stage5", "AssertionError"),
         ("dvc fetchall", "DvcParserError"),
+        ("pillsnap monitor --all", "AssertionError"),
+        ("tensorboard --logdir work/stage4 --no-such-option", "SystemExit"),
+        ("tensorboard --logdir runs", "AssertionError"),
+        ("grep mAP logs/stage4/train_classifier.log", "AssertionError"),
+        ("tail -F logs/stage4/no_such_rule.log", "KeyError"),
         ("wget file", "AssertionError"),
     ],
 )

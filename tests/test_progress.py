@@ -27,6 +27,18 @@ for _ in progress(range(12), total=12, title=sys.argv[1]):
 """
 
 
+EPOCHS = """
+import time
+from pillsnap.progress import counting
+with counting() as counter:
+    for epoch in (1, 2):
+        counter.begin(total=4, title=f"epoch {epoch}", unit="steps")
+        for step in range(4):
+            time.sleep(0.3)
+            counter.update()
+"""
+
+
 class Terminal:
     """A terminal of 24 rows; what jobs write to it is kept."""
 
@@ -37,8 +49,8 @@ class Terminal:
         self.shown = ""
         return self
 
-    def start(self, *words: str, term: str = "xterm") -> subprocess.Popen:
-        command = [sys.executable, "-c", JOB, *words]
+    def start(self, *words: str, term: str = "xterm", code: str = JOB) -> subprocess.Popen:
+        command = [sys.executable, "-c", code, *words]
         return subprocess.Popen(command, stderr=self.writing, env=os.environ | {"TERM": term})
 
     def wait(self, *jobs: subprocess.Popen) -> str:
@@ -51,6 +63,14 @@ class Terminal:
                 if ended:
                     return self.shown
                 time.sleep(0.01)
+
+    def read_until(self, words: str) -> None:
+        """Read until `words` are shown."""
+        deadline = time.monotonic() + 60
+        while words not in self.shown:
+            assert time.monotonic() < deadline, f"not shown: {words}"
+            self.wait()
+            time.sleep(0.05)
 
     def __exit__(self, *_: object) -> None:
         os.close(self.reading)
@@ -82,6 +102,15 @@ def test_two_jobs_take_two_rows_and_the_last_gives_the_screen_back() -> None:
         shown = terminal.wait(terminal.start("third", "0.05"))
         assert rows_of(shown, "third") == {ROWS}
         assert scroll_regions(shown)[-1] == ""
+
+
+def test_a_counter_keeps_its_row_from_one_thing_to_the_next() -> None:
+    with Terminal() as terminal:
+        shown = terminal.wait(terminal.start(code=EPOCHS))
+    for epoch in (1, 2):
+        assert re.search(rf"epoch {epoch} .*█.* [1-4] of 4 steps", shown)
+        assert rows_of(shown, f"epoch {epoch}") == {ROWS}
+    assert scroll_regions(shown) == [str(ROWS - 1), ""]
 
 
 def test_a_job_that_fails_gives_its_row_back() -> None:

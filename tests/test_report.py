@@ -1,7 +1,6 @@
 """The report: verdicts, account, durations, and a page that is whole, offline and the same each time."""
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from trainings import STEERING, classifier_rows, detector_rows, events_of
 
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
@@ -18,6 +18,7 @@ from pillsnap.pictures import encode_jpeg
 from pillsnap.report import formats
 from pillsnap.report.facts import account, reasons, top1_interval
 from pillsnap.report.timing import RULES, rule_times
+from pillsnap.report.trainings import MODELS
 from pillsnap.report.verdict import (
     MET,
     MISSED,
@@ -31,6 +32,7 @@ from pillsnap.report.verdict import (
     verdicts,
 )
 from pillsnap.tables import FINDINGS
+from pillsnap.training.steering import events_to_json
 from pillsnap.write_report import write_report
 
 REPOSITORY = Path(__file__).parents[1]
@@ -53,8 +55,10 @@ CONFIG = {
     "source": {"kind": "synthetic", "root": "data/raw/synthetic"},
     "manifest": {"remove_corrupt": True, "max_quarantined_fraction": 0.05},
     "yolo": {"max_single_photos": 240, "partly_labelled": "leave_out"},
-    "detector": {"model": "yolo11n.yaml", "image_size": 256, "epochs": 12, "patience": 8},
-    "classifier": {"model": "resnet10t", "image_size": 112, "epochs": 20, "patience": 10},
+    "detector": {"model": "yolo11n.yaml", "image_size": 256, "epochs": 12, "patience": 8, "validate_every": 1},
+    "classifier": {"model": "resnet10t", "image_size": 112, "epochs": 20, "patience": 10, "validate_every": 1},
+    "steering": STEERING,
+    "training": {"cycles": 0, "detector_epochs_per_cycle": 2, "classifier_epochs_per_cycle": 1},
     "onnx": {"max_box_error": 0.5, "max_logit_error": 1e-3},
 }
 STAGE4 = {"top1": 0.92, "top5": 0.99, "macro_f1": 0.88, "map50": 0.85, "map50_95": 0.65, "p95_ms": 50.0}
@@ -243,40 +247,30 @@ def write_label_audit(folder: Path, width: int) -> None:
     pd.DataFrame(rows).to_csv(folder / "findings.csv", index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
-def detector_rows(epochs: int) -> list[dict[str, float | None]]:
-    return [
-        {
-            "epoch": n,
-            "seconds": 41.5,
-            "box_loss": 1 + 3 / n,
-            "cls_loss": 0.4 + 2.2 / n,
-            "dfl_loss": 1.1 + 1.4 / n,
-            "precision": 1 - 0.6 / n,
-            "recall": 1 - 0.7 / n,
-            "map50": 0.99 * (1 - math.exp(-n / 2)),
-            "map50_95": 0.7 * (1 - math.exp(-n / 4)),
-            "learning_rate": 1e-3 * (1 - n / 13),
+def taken(history: list[dict[str, float | None]]) -> dict[str, Any]:
+    """What `pillsnap.training.resources` sums up of a training on a machine without a GPU."""
+    seconds = [row["seconds"] for row in history if row["seconds"] is not None]
+    bytes_per_second = {
+        f"{kind}_disk_{way}_bytes_per_second": {"mean": 2e6, "peak": 5e6}[kind]
+        for kind in ("mean", "peak")
+        for way in ("read", "write")
+    }
+    gpu = ("gpu", "peak_gpu_bytes", "gpu_bytes_of", "peak_gpu_allocated_bytes", "mean_gpu_busy")
+    return (
+        bytes_per_second
+        | dict.fromkeys(gpu)
+        | {
+            "samples": 99,
+            "sample_seconds": 5.0,
+            "peak_ram_bytes": 2.5e9,
+            "least_disk_free_bytes": 40e9,
+            "epochs": len(history),
+            "seconds_per_epoch": seconds[0] if seconds else None,
+            "pictures": 430,
+            "pictures_per_second": 10.0 if seconds else None,
+            "checkpoint_bytes": 31e6,
         }
-        for n in range(1, epochs + 1)
-    ]
-
-
-def classifier_rows(epochs: int) -> list[dict[str, float | None]]:
-    def grown(n: int, top: float, speed: float) -> float:
-        return top * (1 - math.exp(-n / speed))
-
-    return [
-        {
-            "epoch": n,
-            "seconds": 38.0,
-            "loss": 0.8 + 2.8 / n,
-            "learning_rate": 3e-3 * (1 - n / 21),
-            "train_top1": grown(n, 0.93, 5),
-            "val_top1": grown(n, 0.95, 4) - 0.01 * (n == epochs),
-            "val_top5": grown(n, 0.998, 2),
-        }
-        for n in range(1, epochs + 1)
-    ]
+    )
 
 
 def write_durations(folder: Path) -> None:
@@ -336,8 +330,10 @@ def write_inputs(
     write_classes(
         [DrugClass(index, f"K-{index:06d}", ("643303740",), name) for index, name in enumerate(names)], classes
     )
-    write_history(detector_rows(12), folder / "detector.csv")
-    write_history(classifier_rows(20), folder / "classifier.csv")
+    for model, history in (("detector", detector_rows(12)), ("classifier", classifier_rows(20))):
+        write_history(history, folder / f"{model}.csv")
+        write_json(folder / f"{model}_events.json", events_to_json(events_of(model, history)))
+        write_json(folder / f"{model}_resources.json", taken(history))
     record = {"commit": COMMIT, "settings": {}, "seed": 576, "device": DEVICE, "versions": VERSIONS}
     write_json(folder / "detector.json", {"inputs": {"dataset": "ad" * 32}, **record})
     write_json(folder / "classifier.json", {"inputs": {"crops": "ce" * 32, "classes": sha256_of(classes)}, **record})
@@ -370,6 +366,7 @@ def write_inputs(
         "classes": "classes.json",
         "detector_history": "detector.csv",
         "classifier_history": "classifier.csv",
+        **{f"{model}_{what}": f"{model}_{what}.json" for model in MODELS for what in ("events", "resources")},
         "detector_record": "detector.json",
         "classifier_record": "classifier.json",
         "crops_summary": "crops.json",

@@ -11,7 +11,9 @@ from pillsnap.report.drawing import (
     INK,
     MUTED,
     ORANGE,
+    PERCENT,
     PURPLE,
+    SHARE,
     SQUARES,
     Figure,
     Row,
@@ -20,18 +22,16 @@ from pillsnap.report.drawing import (
     draw,
     told,
 )
-from pillsnap.report.facts import STEPS, reasons, training
+from pillsnap.report.facts import STEPS, reasons
 from pillsnap.report.formats import asked, count, duration, figure, milliseconds, percent, plural
-from pillsnap.report.inputs import History, Inputs
-
-_SHARE = alt.Scale(domain=[0, 1])
-_PERCENT = alt.Axis(format=".0%", tickCount=5)
+from pillsnap.report.inputs import Inputs
+from pillsnap.report.training_charts import training_figures
 
 
 def all_figures(inputs: Inputs) -> list[Figure]:
     """Every chart that the stage has figures for."""
     drawn = [
-        *_training_figures(inputs),
+        *training_figures(inputs),
         _precision_recall(inputs.accuracy["detector"]["pr_curve"], figure(inputs.metrics, "detector.map50")),
         _accuracy_by_drug(inputs.accuracy["by_drug"]),
         _latency(inputs.latency, inputs.targets.get("p95_ms")),
@@ -39,81 +39,6 @@ def all_figures(inputs: Inputs) -> list[Figure]:
         _durations(inputs),
     ]
     return [one for one in drawn if one is not None]
-
-
-def _training_figures(inputs: Inputs) -> list[Figure | None]:
-    losses = {"box_loss": "Box", "cls_loss": "Class", "dfl_loss": "Distribution"}
-    maps = {"map50": "mAP@0.5", "map50_95": "mAP@0.5:0.95"}
-    tops = {"train_top1": "Training top-1", "val_top1": "Validation top-1", "val_top5": "Validation top-5"}
-    found, named = inputs.detector_history, inputs.classifier_history
-    found_best, named_best = training(inputs, "detector").best, training(inputs, "classifier").best
-    return [
-        _curves("detector_loss", "Detector: training losses", found, losses, found_best, share=False),
-        _curves("detector_training", "Detector: validation mAP", found, maps, found_best, share=True),
-        _curves("classifier_loss", "Classifier: training loss", named, {"loss": "Loss"}, named_best, share=False),
-        _curves("classifier_training", "Classifier: accuracy", named, tops, named_best, share=True),
-    ]
-
-
-def _curves(
-    name: str, title: str, history: History, series: Mapping[str, str], best: int | None, *, share: bool
-) -> Figure | None:
-    """Lines over epochs, one for each column that `series` names; `share` where they are fractions of 1."""
-    rows = [_point(row, column, label, share) for column, label in series.items() for row in history]
-    rows = [row for row in rows if row["value"] is not None]
-    if not rows:
-        return None
-    y_scale, y_axis = (_SHARE, _PERCENT) if share else (alt.Scale(zero=True), alt.Axis(format="~g", tickCount=5))
-    place = {
-        "x": _epochs(rows),
-        "y": alt.Y("value:Q", title=None, axis=y_axis, scale=y_scale),
-    }
-    colour, dash = _line_styles(list(series.values()))
-    lines = chart(rows).mark_line(strokeWidth=2.2).encode(**place, color=colour, strokeDash=dash)
-    # points answer to the pointer; on a long training they are there, but unseen until then
-    points = chart(rows).mark_circle(size=34, opacity=1 if len(history) <= 30 else 0)
-    layers = [*_best_epoch(best), lines, points.encode(**place, color=colour, description="told:N")]
-    ends = [[row for row in rows if row["series"] == label] for label in series.values()]
-    words = "; ".join(f"{part[0]['series']} from {part[0]['text']} to {part[-1]['text']}" for part in ends if part)
-    return draw(name, title, f"Lines over {plural(len(history), 'epoch')}: {words}.", layers)
-
-
-def _point(row: Mapping[str, float | None], column: str, label: str, share: bool) -> Row:
-    value = row[column]
-    text = "" if value is None else percent(value, 2) if share else f"{value:.4g}"
-    return {
-        "epoch": row["epoch"],
-        "value": value,
-        "series": label,
-        "text": text,
-        "told": f"Epoch {row['epoch']:.0f}, {label}: {text}",
-    }
-
-
-def _epochs(rows: Sequence[Row]) -> alt.X:
-    """The axis of epochs: whole numbers, about ten of them named."""
-    first, last = (int(pick(row["epoch"] for row in rows)) for pick in (min, max))
-    named = list(range(first, last + 1, 1 + (last - first) // 10))
-    scale = alt.Scale(domain=[first, max(last, first + 1)], nice=False, zero=False)
-    return alt.X("epoch:Q", title="Epoch", axis=alt.Axis(values=named, format="d", grid=False), scale=scale)
-
-
-def _line_styles(labels: list[str]) -> tuple[Any, Any]:
-    """Colour and dash of each line, so that neither alone carries the meaning; one line needs no legend."""
-    if len(labels) == 1:
-        return alt.value(BLUE), alt.value([1, 0])
-    colours, dashes = [BLUE, ORANGE, GREEN], [[1, 0], [6, 3], [2, 2]]
-    return (
-        alt.Color("series:N", scale=alt.Scale(domain=labels, range=colours[: len(labels)])),
-        alt.StrokeDash("series:N", scale=alt.Scale(domain=labels, range=dashes[: len(labels)])),
-    )
-
-
-def _best_epoch(best: int | None) -> list[alt.Chart]:
-    if best is None:
-        return []
-    rule = chart([{"epoch": best, "told": f"Best epoch: {best}"}])
-    return [rule.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1.5).encode(x="epoch:Q", description="told:N")]
 
 
 def _precision_recall(curve: Sequence[Mapping[str, float]], map50: float | None) -> Figure | None:
@@ -125,8 +50,8 @@ def _precision_recall(curve: Sequence[Mapping[str, float]], map50: float | None)
     if not rows:
         return None
     base = chart(rows).encode(
-        x=alt.X("recall:Q", title="Recall", axis=_PERCENT, scale=_SHARE),
-        y=alt.Y("precision:Q", title="Precision", axis=_PERCENT, scale=_SHARE),
+        x=alt.X("recall:Q", title="Recall", axis=PERCENT, scale=SHARE),
+        y=alt.Y("precision:Q", title="Precision", axis=PERCENT, scale=SHARE),
     )
     layers = [
         base.mark_area(color=BLUE, opacity=0.14),
@@ -154,7 +79,7 @@ def _accuracy_by_drug(by_drug: Sequence[Mapping[str, Any]]) -> Figure | None:
         for place, number in enumerate(bins)
     ]
     drugs = alt.Y("drugs:Q", title="Drugs", axis=alt.Axis(tickMinStep=1, tickCount=5, format=",d"))
-    top1 = {"title": "Top-1 of a drug", "axis": alt.Axis(format=".0%", tickCount=5, grid=False), "scale": _SHARE}
+    top1 = {"title": "Top-1 of a drug", "axis": alt.Axis(format=".0%", tickCount=5, grid=False), "scale": SHARE}
     columns = chart(rows).mark_bar(color=BLUE, binSpacing=3)
     columns = columns.encode(x=alt.X("from:Q", **top1), x2="to:Q", y=drugs, y2=alt.datum(0), description="told:N")
     numbers = chart(rows).mark_text(dy=-7, color=INK, fontSize=12)

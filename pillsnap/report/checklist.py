@@ -3,11 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pillsnap.report.facts import Training, account, quarantined_share, training
+from pillsnap.report import trainings
+from pillsnap.report.facts import account, quarantined_share
 from pillsnap.report.formats import count, figure, listing, percent, plural, tiny
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.timing import RULES
+from pillsnap.report.trainings import Training, training
 from pillsnap.report.verdict import MET, NO_TARGET, UNMEASURED, WARNED, Statement, improving, state_of, verdicts
+
+VALIDATED = {"precision", "recall", "map50", "map50_95", "val_top1", "val_top5"}
+"""Columns that only an epoch with a validation has."""
 
 
 def checklists(inputs: Inputs) -> dict[str, list[Statement]]:
@@ -91,7 +96,8 @@ def _during(inputs: Inputs) -> list[Statement]:
         _fell("detector's box loss", inputs.detector_history, "box_loss"),
         _fell("classifier's loss", inputs.classifier_history, "loss"),
         improving(inputs.detector_history),
-        _complete(inputs.detector_history, inputs.classifier_history),
+        _complete(inputs),
+        *trainings.statements(inputs),
         _one_commit(inputs),
     ]
 
@@ -112,9 +118,21 @@ def _fell(name: str, history: Sequence[Mapping[str, float | None]], column: str)
     return Statement(text, f"{values[0]:.3g} → {values[-1]:.3g}", state_of(values[-1] < values[0]))
 
 
-def _complete(*histories: Sequence[Mapping[str, float | None]]) -> Statement:
-    gaps = sum(value is None for history in histories for row in history for value in row.values())
-    return Statement("Every epoch has all its figures", plural(gaps, "gap"), state_of(gaps == 0))
+def _complete(inputs: Inputs) -> Statement:
+    gaps = sum(
+        value is None
+        for model in trainings.MODELS
+        for row in trainings.history_of(inputs, model)
+        for column, value in row.items()
+        if column not in VALIDATED or _validated(inputs, model, row)
+    )
+    return Statement("Every epoch has all figures that it should have", plural(gaps, "gap"), state_of(gaps == 0))
+
+
+def _validated(inputs: Inputs, model: str, row: Mapping[str, float | None]) -> bool:
+    """Whether an epoch has a validation: every few epochs, and the last of a training."""
+    last = row["epoch"] == trainings.training(inputs, model).done
+    return last or (row["epoch"] or 0) % inputs.config[model]["validate_every"] == 0
 
 
 def _one_commit(inputs: Inputs) -> Statement:

@@ -21,6 +21,10 @@ COLOURS = {INK: "ink", MUTED: "muted", GRID: "grid", BLUE: "blue", ORANGE: "oran
 SQUARES = alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0)
 """A legend for areas; lines have strokes."""
 
+SHARE = alt.Scale(domain=[0, 1])
+PERCENT = alt.Axis(format=".0%", tickCount=5)
+"""Scale and axis of fractions of 1."""
+
 Row = dict[str, Any]
 """One mark's values; `told` is what a reader is told who points at it."""
 

@@ -108,55 +108,6 @@ def near_duplicates(manifest: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     return rows
 
 
-@dataclass(frozen=True)
-class Training:
-    """A finished training: epochs asked and done, best epoch with its figure, patience, seconds an epoch."""
-
-    asked: int
-    done: int
-    best: int | None
-    best_value: float | None
-    patience: int
-    seconds_per_epoch: float | None
-
-
-def training(inputs: Inputs, model: str) -> Training:
-    """Facts of the training of `detector` or `classifier`.
-
-    The detector's best epoch is that of the highest validation mAP@0.5:0.95, as ultralytics chooses it; the
-    classifier's is that of the highest validation top-1.
-    """
-    history = inputs.detector_history if model == "detector" else inputs.classifier_history
-    column = "map50_95" if model == "detector" else "val_top1"
-    scored = [row for row in history if row[column] is not None]
-    best = max(scored, key=lambda row: row[column], default=None)
-    seconds = [row["seconds"] for row in history if row["seconds"] is not None]
-    settings = inputs.config[model]
-    return Training(
-        asked=settings["epochs"],
-        done=int(max((row["epoch"] for row in history), default=0)),
-        best=int(best["epoch"]) if best else None,
-        best_value=best[column] if best else None,
-        patience=settings["patience"],
-        seconds_per_epoch=sum(seconds) / len(seconds) if seconds else None,
-    )
-
-
-def training_rows(inputs: Inputs) -> Rows:
-    """Both trainings side by side."""
-    both = [training(inputs, model) for model in ("detector", "classifier")]
-    settings = [inputs.config[model] for model in ("detector", "classifier")]
-    return [
-        ["Model", *(part["model"] for part in settings)],
-        ["Input", *(f"{part['image_size']} px" for part in settings)],
-        ["Epochs done, of asked", *(f"{one.done} of {one.asked}" for one in both)],
-        ["Best epoch", *(count(one.best) for one in both)],
-        ["Its validation mAP@0.5:0.95, or top-1", *(percent(one.best_value, 2) for one in both)],
-        ["Time per epoch", *(duration(one.seconds_per_epoch) for one in both)],
-        ["Device", *(record["device"] for record in (inputs.detector_record, inputs.classifier_record))],
-    ]
-
-
 def found_rows(inputs: Inputs) -> Rows:
     """How many pills the detector finds, and boxes that are no pill."""
     rows = []

@@ -14,6 +14,7 @@ FIRST_ROWS = 25
 """Rows of the quarantine list, and of the label audit, that the page shows."""
 
 History = list[dict[str, float | None]]
+Events = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Inputs:
         stage, source_kind, config, targets: what was asked.
         metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
             parity: content of the JSON files of those names.
+        detector_events, classifier_events: what steering said and did, as `pillsnap.training.steering` writes events.
+        detector_resources, classifier_resources: what the trainings took, as `pillsnap.training.resources` sums it up.
         detector_history, classifier_history: one mapping an epoch.
         preflight: findings of `check_machine`; empty where there are none.
         quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
@@ -48,6 +51,10 @@ class Inputs:
     classes: list[dict[str, Any]]
     detector_record: dict[str, Any]
     classifier_record: dict[str, Any]
+    detector_events: Events
+    classifier_events: Events
+    detector_resources: dict[str, Any]
+    classifier_resources: dict[str, Any]
     crops: dict[str, Any]
     parity: dict[str, Any]
     preflight: list[dict[str, str]]

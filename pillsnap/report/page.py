@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from pillsnap.report import audit, facts, formats, gallery, verdict
+from pillsnap.report import audit, facts, formats, gallery, trainings, verdict
 from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
 from pillsnap.report.html import Table, render
@@ -29,6 +29,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         checks=checklists(inputs),
         top1_interval=facts.top1_interval(inputs.accuracy),
         quarantine_share=facts.quarantined_share(inputs.manifest),
+        estimated_seconds=trainings.estimated_seconds(inputs),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         samples=gallery.samples(inputs),
         pairs=gallery.pairs(inputs),
@@ -67,7 +68,13 @@ def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, s
 
 
 def _tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table]:
-    return _verdict_tables(inputs, found) | _data_tables(inputs) | _model_tables(inputs) | _provenance_tables(inputs)
+    return (
+        _verdict_tables(inputs, found)
+        | _data_tables(inputs)
+        | _training_tables(inputs)
+        | _model_tables(inputs)
+        | _provenance_tables(inputs)
+    )
 
 
 def _verdict_tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table]:
@@ -131,10 +138,30 @@ def _data_tables(inputs: Inputs) -> dict[str, Table]:
     }
 
 
+def _training_tables(inputs: Inputs) -> dict[str, Table]:
+    both = ("", "#Detector", "#Classifier")
+    return {
+        "training": Table("Both trainings", ("", "Detector", "Classifier"), trainings.training_rows(inputs)),
+        "milestones": Table(
+            "Milestones, when their epoch ended",
+            ("Milestone", "#Asked", "#Reached", "Ahead or behind", "Verdict"),
+            trainings.milestone_rows(inputs),
+        ),
+        "steering": Table(
+            "What steering said and did",
+            ("Training", "#After epoch", "What", "Said", "Effect"),
+            trainings.steering_rows(inputs),
+        ),
+        "taken": Table("What the trainings took", both, trainings.taken_rows(inputs)),
+        "estimate": Table(
+            "Estimate for the whole budget of the stage", both, trainings.estimate_rows(inputs), summed=True
+        ),
+    }
+
+
 def _model_tables(inputs: Inputs) -> dict[str, Table]:
     percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in facts.PERCENTILES]
     return {
-        "training": Table("Both trainings", ("", "Detector", "Classifier"), facts.training_rows(inputs)),
         "found": Table(
             "What the detector finds",
             ("Part", "#Pills", "#Found", "#Mean IoU", "#Extra boxes per photo"),

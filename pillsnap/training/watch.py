@@ -1,24 +1,37 @@
 """What people watch while a training runs: its log, its history so far, how far it is, and what it takes."""
 
-import logging
+import contextlib
+import math
 import os
+import platform
+import statistics
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pillsnap.files import write_json
 from pillsnap.history import write_history
+from pillsnap.progress import Counter, counting
+from pillsnap.training.board import Board
+from pillsnap.training.resources import ResourceSampler, epoch_seconds, resources_of
 from pillsnap.training.steering import Event, events_to_json
-
-log = logging.getLogger(__name__)
+from pillsnap.training.written import read_rows
 
 SECONDS_BETWEEN_WRITES = 1.0
+_RECENT_EPOCHS = 5
+_RATE_SMOOTHING = 0.8
 
 
 class TrainingWatch:
-    """Writes `history.csv`, `events.json`, `progress.json` into the training's folder, for `pillsnap monitor`.
+    """Writes into the training's folder what `pillsnap monitor`, TensorBoard and the report show.
+
+    `history.csv` and `events.json` change with every epoch, `progress.json` at most once a second, `resources.csv`
+    grows while the block runs, and `tensorboard` holds TensorBoard's log. On a terminal the steps of an epoch are a
+    bar, elsewhere a line a minute at most.
 
     Args:
         folder: of the training's state.
@@ -32,31 +45,117 @@ class TrainingWatch:
     def __init__(
         self, folder: Path, *, model: str, epochs: int, steps: int, pictures: int, sample_seconds: float
     ) -> None:
-        self._folder, self._model = folder, model
-        self._facts = {"model": model, "epochs": epochs, "steps": steps, "pictures": pictures, "pid": os.getpid()}
+        self._folder = folder
+        self._facts: dict[str, Any] = {"model": model, "epochs": epochs, "steps": steps, "pictures": pictures}
+        self._sampler = ResourceSampler(folder, seconds=sample_seconds)
+        self._board = Board(folder)
+        self._pace = _Pace(epochs, steps)
+        self._running = contextlib.ExitStack()
+        self._counter: Counter | None = None
+        self._counted = 0
         self._written = 0.0
 
     def __enter__(self) -> "TrainingWatch":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._facts |= {"pid": os.getpid(), "host": platform.node(), "running": True, "started": _now()}
+        self._pace.seconds = epoch_seconds(read_rows(self._folder / "history.csv"))
+        self._write()
+        self._running.enter_context(self._sampler)
+        self._running.callback(self._board.close)
+        self._counter = self._running.enter_context(counting())
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._running.close()
+        self._facts["running"] = False
+        self._write()
 
     def step(self, *, epoch: int, step: int, loss: float) -> None:
         """A step of `epoch` is done; both are counted from 1, and `loss` is the epoch's mean so far."""
-        now = time.monotonic()
-        if now - self._written >= SECONDS_BETWEEN_WRITES:
-            self._written = now
-            write_json(self._folder / "progress.json", self._facts | {"epoch": epoch, "step": step, "loss": loss})
+        self._count(epoch, step)
+        self._facts |= {"epoch": epoch, "step": step, "loss": loss if math.isfinite(loss) else None}
+        self._pace.step(epoch, step)
+        if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
+            self._write()
 
     def epoch(self, history: Sequence[Mapping[str, float | None]], events: Sequence[Event]) -> None:
         """An epoch has ended: the whole history and all events so far."""
         write_history(history, self._folder / "history.csv")
         write_json(self._folder / "events.json", events_to_json(events))
+        self._board.epoch(history, events)
+        self._pace.seconds = epoch_seconds(history)
+        self._pace.epoch_ended(int(history[-1]["epoch"] or 0))
+        phases = [event for event in events if event.kind == "phase"]
+        self._facts["phase"] = max(phases, key=lambda event: event.epoch).name if phases else None
+        self._write()
 
     def picture(self, name: str, picture: np.ndarray, *, epoch: int) -> None:
         """Show a picture, uint8 (height, width, 3), under `name`."""
+        self._board.picture(name, picture, epoch=epoch)
 
-    def resources(self) -> dict[str, float | None]:
-        """Peaks and rates since the training began, over all its runs."""
-        return {}
+    def resources(self) -> dict[str, Any]:
+        """What the training took until now, over all its runs: see `resources_of`."""
+        if self._facts.get("running"):
+            self._sampler.take()
+        return resources_of(self._folder, pictures=self._facts["pictures"])
+
+    def _count(self, epoch: int, step: int) -> None:
+        """Move the bar; a training that goes on within an epoch has only the epoch's other steps to do."""
+        if self._counter is None:
+            return
+        if epoch != self._counted:
+            self._counted = epoch
+            title = f"{self._facts['model']}, epoch {epoch} of {self._facts['epochs']}"
+            self._counter.begin(total=self._facts["steps"] - step + 1, title=title, unit="steps")
+        self._counter.update()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        told = {"steps_per_second": self._pace.steps_per_second, "seconds_left": self._pace.seconds_left}
+        facts = self._facts | told | {"gpu": self._sampler.gpu, "updated": _now()}
+        write_json(self._folder / "progress.json", facts)
+
+
+class _Pace:
+    """How fast the steps are done, and how long the rest takes.
+
+    Attributes:
+        seconds: duration of each epoch so far, with its validation.
+    """
+
+    def __init__(self, epochs: int, steps: int) -> None:
+        self._epochs, self._steps = epochs, steps
+        self._before: tuple[float, int, int] | None = None
+        self._done = 0.0
+        self.seconds: list[float] = []
+        self.steps_per_second: float | None = None
+
+    def step(self, epoch: int, step: int) -> None:
+        """A step is done; the rate follows the steps of about a second at a time, those before counting less."""
+        now = time.monotonic()
+        self._done = epoch - 1 + step / self._steps
+        if self._before is None or self._before[1] != epoch:
+            self._before = (now, epoch, step)
+        elif now - self._before[0] >= SECONDS_BETWEEN_WRITES:
+            rate = (step - self._before[2]) / (now - self._before[0])
+            known = self.steps_per_second
+            self.steps_per_second = rate if known is None else _RATE_SMOOTHING * known + (1 - _RATE_SMOOTHING) * rate
+            self._before = (now, epoch, step)
+
+    def epoch_ended(self, epoch: int) -> None:
+        """`epoch` epochs are done."""
+        self._done, self._before = float(epoch), None
+        if self.steps_per_second is None and self.seconds:
+            self.steps_per_second = self._steps / max(self.seconds[-1], 1e-3)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the last epochs, or in the first one by its steps; `None` before there is anything to go by."""
+        left = max(0.0, self._epochs - self._done)
+        if self.seconds:
+            return left * statistics.fmean(self.seconds[-_RECENT_EPOCHS:])
+        return left * self._steps / self.steps_per_second if self.steps_per_second else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

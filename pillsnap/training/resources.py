@@ -1,0 +1,272 @@
+"""What a training takes: memory, GPU and disk, measured every few seconds by a thread of its own."""
+
+import itertools
+import logging
+import os
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pillsnap.hardware import disk_free
+from pillsnap.training.written import Row, read_mapping, read_rows
+
+log = logging.getLogger(__name__)
+
+FILE = "resources.csv"
+SHORTEST_RATE = 0.5
+"""Seconds that a rate is taken over at least."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement; `None` where there is nothing to measure, such as a GPU.
+
+    Attributes:
+        time: seconds since 1970.
+        ram: bytes of the processes' resident memory; pages that they share count in each.
+        gpu_process: bytes that these processes hold on the fullest of their GPUs, where the driver tells it (in a
+            container it often does not).
+        gpu_device: bytes in use there, whoever holds them.
+        gpu_allocated: bytes of this process's tensors at their peak so far, as torch counts them.
+        gpu_busy: share of the time in which the GPU computed, 0 to 1.
+        disk_read, disk_write: bytes a second from and to disks since the last measurement; what the page cache
+            answers is none.
+        disk_free: bytes.
+    """
+
+    time: float
+    ram: int
+    gpu_process: int | None
+    gpu_device: int | None
+    gpu_allocated: int | None
+    gpu_busy: float | None
+    disk_read: float | None
+    disk_write: float | None
+    disk_free: int
+
+
+COLUMNS = tuple(field.name for field in fields(Sample))
+
+
+class ResourceSampler:
+    """Appends a row to `resources.csv` of `folder` every `seconds`, from the start of the block to its end.
+
+    It measures this process and its children; under torchrun all processes of the training. No error of it reaches the
+    training.
+
+    Attributes:
+        gpu: name of the first GPU that is used; `None` where none is.
+    """
+
+    def __init__(self, folder: Path, *, seconds: float) -> None:
+        self._folder, self._seconds = folder, seconds
+        self._family = _Family()
+        self._gpus = _Gpus()
+        self._failed = False
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="resources", daemon=True)
+
+    @property
+    def gpu(self) -> str | None:
+        """See the class."""
+        return self._gpus.name
+
+    def __enter__(self) -> "ResourceSampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        self.take()
+        while not self._stop.wait(self._seconds):
+            self.take()
+        self.take()
+
+    def take(self) -> None:
+        """Measure now."""
+        with self._lock:
+            try:
+                self._append(self._measure())
+            except Exception as error:  # whatever it is, the training goes on
+                if not self._failed:
+                    log.warning("resources could not be measured: %s", error)
+                self._failed = True
+
+    def _measure(self) -> Sample:
+        ram, read, written = self._family.measure()
+        gpu = self._gpus.measure(self._family.pids)
+        return Sample(time.time(), ram, *gpu, read, written, disk_free(self._folder))
+
+    def _append(self, sample: Sample) -> None:
+        """Add a row; a row that a killed run left half written is ended first."""
+        path = self._folder / FILE
+        line = ",".join(_cell(value) for value in asdict(sample).values()) + "\n"
+        with path.open("ab+") as stream:
+            if stream.tell() == 0:
+                line = ",".join(COLUMNS) + "\n" + line
+            else:
+                stream.seek(-1, os.SEEK_END)
+                line = line if stream.read() == b"\n" else "\n" + line
+            stream.write(line.encode())
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+class _Family:
+    """This process with its children, or all processes of a torchrun."""
+
+    def __init__(self) -> None:
+        own = psutil.Process()
+        self._root = own if _processes() == 1 else own.parent() or own
+        self._moved: dict[int, tuple[int, int]] = {}
+        self._at: float | None = None
+        self.pids: set[int] = set()
+
+    def measure(self) -> tuple[int, float | None, float | None]:
+        """Resident bytes, and bytes read and written a second since the last call; the first call knows no rates."""
+        ram, moved = 0, {}
+        for process in [self._root, *self._root.children(recursive=True)]:
+            try:
+                ram += process.memory_info().rss
+                counters = process.io_counters()
+                moved[process.pid] = (counters.read_bytes, counters.write_bytes)
+            except psutil.Error:  # it has ended meanwhile
+                continue
+        self.pids = set(moved)
+        return ram, *self._rates(moved)
+
+    def _rates(self, moved: dict[int, tuple[int, int]]) -> tuple[float | None, float | None]:
+        now, before = time.monotonic(), self._at
+        if before is not None and now - before < SHORTEST_RATE:
+            return None, None
+        gained = [
+            sum(max(0, one[way] - self._moved.get(pid, (0, 0))[way]) for pid, one in moved.items()) for way in (0, 1)
+        ]
+        self._moved, self._at = moved, now
+        return (None, None) if before is None else (gained[0] / (now - before), gained[1] / (now - before))
+
+
+class _Gpus:
+    """The GPUs that this training's torch has begun to use, as torch and the driver see them; none without."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._handles: Sequence[Any] | None = None
+
+    def measure(self, pids: set[int]) -> tuple[int | None, int | None, int | None, float | None]:
+        """Values of `Sample`: gpu_process, gpu_device, gpu_allocated, gpu_busy."""
+        torch = sys.modules.get("torch")
+        begun = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # torch may be amid its own import
+        if begun is None or not begun():
+            return None, None, None, None
+        import pynvml
+
+        allocated = torch.cuda.max_memory_allocated(0)
+        try:
+            self._handles = self._find(torch) if self._handles is None else self._handles
+            held = [bytes_ for handle in self._handles if (bytes_ := _held(pynvml, handle, pids))]
+            used = [pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in self._handles]
+            busy = [pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100 for handle in self._handles]
+        except pynvml.NVMLError:  # no driver that tells it, or a part of a GPU
+            return None, None, allocated, None
+        return max(held, default=None), max(used), allocated, sum(busy) / len(busy)
+
+    def _find(self, torch: Any) -> list[Any]:
+        """The driver's handles: by their unique names, since CUDA_VISIBLE_DEVICES counts otherwise."""
+        import pynvml
+
+        properties = [torch.cuda.get_device_properties(index) for index in range(_processes())]
+        self.name = properties[0].name
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{one.uuid}") for one in properties]
+
+
+def _processes() -> int:
+    """Processes of this training on this machine, each with a GPU of its own: torchrun says it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _held(pynvml: Any, handle: Any, pids: set[int]) -> int:
+    """Bytes that these processes hold on a GPU; 0 where the driver does not tell."""
+    processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    return sum(one.usedGpuMemory or 0 for one in processes if one.pid in pids)
+
+
+def resources_of(folder: Path, *, pictures: int) -> dict[str, Any]:
+    """What a training took, measured over all its runs; `None` where nothing was measured.
+
+    Args:
+        folder: of the training's state.
+        pictures: pictures of an epoch.
+
+    Returns:
+        samples and sample_seconds (their median distance); peak_ram_bytes; gpu (its name), peak_gpu_bytes on the
+        fullest GPU with gpu_bytes_of (`process`, or `device` where the driver tells only what all processes hold),
+        peak_gpu_allocated_bytes (tensors), mean_gpu_busy; mean and peak disk_read_bytes_per_second and
+        disk_write_bytes_per_second; least_disk_free_bytes; epochs, seconds_per_epoch (median), pictures (of an epoch),
+        pictures_per_second (of whole epochs, validations included); checkpoint_bytes.
+    """
+    samples, history = read_samples(folder), read_rows(folder / "history.csv")
+    seconds, checkpoint = epoch_seconds(history), folder / "last.pt"
+    process, device = peak(samples, "gpu_process"), peak(samples, "gpu_device")
+    times = list(values_of(samples, "time"))
+    distances = [after - before for before, after in itertools.pairwise(times)]
+    return {
+        "samples": len(samples),
+        "sample_seconds": statistics.median(distances) if distances else None,
+        "peak_ram_bytes": peak(samples, "ram"),
+        "gpu": read_mapping(folder / "progress.json").get("gpu"),
+        "peak_gpu_bytes": device if process is None else process,
+        "gpu_bytes_of": "process" if process is not None else "device" if device is not None else None,
+        "peak_gpu_allocated_bytes": peak(samples, "gpu_allocated"),
+        "mean_gpu_busy": mean(samples, "gpu_busy"),
+        "mean_disk_read_bytes_per_second": mean(samples, "disk_read"),
+        "peak_disk_read_bytes_per_second": peak(samples, "disk_read"),
+        "mean_disk_write_bytes_per_second": mean(samples, "disk_write"),
+        "peak_disk_write_bytes_per_second": peak(samples, "disk_write"),
+        "least_disk_free_bytes": min(values_of(samples, "disk_free"), default=None),
+        "epochs": len(history),
+        "seconds_per_epoch": statistics.median(seconds) if seconds else None,
+        "pictures": pictures,
+        "pictures_per_second": pictures * len(seconds) / sum(seconds) if seconds and sum(seconds) else None,
+        "checkpoint_bytes": checkpoint.stat().st_size if checkpoint.is_file() else None,
+    }
+
+
+def read_samples(folder: Path) -> list[Row]:
+    """Rows of `resources.csv`, those that are whole; empty where there is none."""
+    return read_rows(folder / FILE)
+
+
+def peak(samples: Sequence[Row], column: str) -> float | None:
+    """The largest value of a column."""
+    return max(values_of(samples, column), default=None)
+
+
+def mean(samples: Sequence[Row], column: str) -> float | None:
+    """The mean of a column's values."""
+    values = list(values_of(samples, column))
+    return sum(values) / len(values) if values else None
+
+
+def values_of(samples: Sequence[Row], column: str) -> Iterator[float]:
+    """A column's values where there are some."""
+    return (value for row in samples if (value := row.get(column)) is not None)
+
+
+def epoch_seconds(history: Sequence[Row]) -> list[float]:
+    """Seconds of each epoch of a history, where they are known."""
+    return list(values_of(history, "seconds"))
