@@ -19,17 +19,27 @@ from tensorboard.program import TensorBoard
 from workflow import Workflow
 
 from pillsnap.cli import app
+from pillsnap.config import Config
+from pillsnap.load_config import read_config
 
 
 def test_commands_stand_in_bash_blocks_only() -> None:
     others = [block for page in PAGES for language, block in FENCE.findall(text_of(page)) if language != "bash"]
     languages = {language for page in PAGES for language, _ in FENCE.findall(text_of(page))}
-    assert languages <= {"bash", "json", "mermaid", "python", "text", ""}
+    assert languages <= {"bash", "json", "mermaid", "python", "text", "yaml", ""}
     assert not [
         block
         for block in others
         if re.search(r"^(\$|snakemake|pillsnap|make|dvc|tensorboard|tail|grep) ", block, re.MULTILINE)
     ]
+
+
+def test_yaml_blocks_are_overlays_that_can_be_used(tmp_path) -> None:
+    blocks = [block for page in PAGES for language, block in FENCE.findall(text_of(page)) if language == "yaml"]
+    for block in blocks:
+        (tmp_path / "overlay.yaml").write_text(block)
+        assert isinstance(read_config(PROJECT / "config.yaml", tmp_path / "overlay.yaml"), Config)
+    assert blocks
 
 
 @pytest.fixture(scope="module")
