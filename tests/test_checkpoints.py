@@ -52,10 +52,16 @@ def test_kept_ones_stay_what_they_were(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "epoch-0001.pt", weights_only=True)["epoch"] == 1
 
 
-def test_within_an_epoch_nothing_is_kept(tmp_path: Path) -> None:
+def test_within_an_epoch_the_last_ones_end_stays(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, recipe=recipe(1, 3))
     checkpoints.save(state(5, step=7), epoch_ended=False)
-    assert names(tmp_path) == ["last.pt"]
+    assert names(tmp_path) == ["within.pt"]
+    checkpoints.save(state(6))
+    assert names(tmp_path) == ["epoch-0006.pt", "last.pt"]
+    checkpoints.save(state(6, step=2), epoch_ended=False)
+    assert names(tmp_path) == ["epoch-0006.pt", "last.pt", "within.pt"]
+    found = [checkpoints.load(upto=9, within=within) for within in (True, False)]
+    assert [(each["epoch"], each["step"]) for each in found] == [(6, 2), (6, 0)]
 
 
 @pytest.mark.parametrize(
@@ -71,18 +77,24 @@ def test_newest_state_of_at_most_so_many_epochs(tmp_path: Path, upto: int, found
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half", None], ids=["empty", "garbage", "cut off"])
-def test_broken_last_state_gives_way_to_an_earlier_one(
-    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("broken", "found"), [(["within.pt"], (2, 0)), (["within.pt", "last.pt"], (2, 0)), (["last.pt"], (2, 5))]
+)
+def test_broken_state_gives_way_to_an_earlier_one(
+    tmp_path: Path, damage: bytes | None, broken: list[str], found: tuple[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints = Checkpoints(tmp_path, recipe=recipe(1, 2))
     for epoch in (1, 2):
         checkpoints.save(state(epoch))
     checkpoints.save(state(2, step=5), epoch_ended=False)
-    last = tmp_path / "last.pt"
-    last.write_bytes(last.read_bytes()[:-200] if damage is None else damage)
+    for path in (tmp_path / name for name in broken):
+        cut = path.read_bytes()[:-200] if damage is None else damage
+        path.unlink()  # the kept one may be the same file
+        path.write_bytes(cut)
     loaded = checkpoints.load(upto=9)
-    assert loaded and loaded["epoch"] == 2 and torch.equal(loaded["model"]["weight"], torch.full((3,), 2.0))
-    assert "last.pt cannot be read" in caplog.text
+    assert loaded and torch.equal(loaded["model"]["weight"], torch.full((3,), 2.0))
+    assert (loaded["epoch"], loaded["step"]) == found
+    assert found == (2, 5) or f"{broken[-1]} cannot be read" in caplog.text
 
 
 def test_no_state_is_no_error(tmp_path: Path) -> None:
