@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -17,7 +17,7 @@ PAGE, SCHEMA = Path("docs/configuration.md"), Path("docs/config.schema.json")
 _HEAD = """\
 # Configuration
 
-<!-- Written by `make docs` from pillsnap/config.py and config_data.py: edit the descriptions there. -->
+<!-- Written by `make docs` from pillsnap/config.py, config_data.py, config_training.py: edit descriptions there. -->
 
 All settings are in [config.yaml](../config.yaml), the configuration for a laptop. Everything is checked before the
 first job: an unknown key, a value of the wrong kind or out of bounds, or two values that contradict each other stop the
@@ -44,6 +44,7 @@ Rules between keys:
 - `detector.image_size` must not exceed `prepare.photo_size`: photographs are kept at that size.
 - `classifier.image_size` must not exceed `crops.size`.
 - `audit.lowest_score` must not exceed `audit.min_score` and `benchmark.min_score`, which choose among what it leaves.
+- `classifier.start_size` must not exceed `classifier.image_size`.
 - `crops.margin` must not exceed twice `prepare.crop_context`, the context that is kept around a pill.
 - `source.synthetic.photos_per_drug` and `source.synthetic.validation_photos_per_drug` must fit together into the 72
   capture groups of 18 views that an invented drug has; a capture group belongs to one of the two parts.
@@ -73,13 +74,22 @@ def _submodel(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
+def _item_model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The section that a list is made of."""
+    kinds = [kind for kind in get_args(model.model_fields[name].annotation) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+
+
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel], str]]:
     """Path, model and text of every section below `model`; the four stages are told once, as `stages.<stage>`."""
     for name in model.model_fields:
-        below = _submodel(model, name)
+        below, item = _submodel(model, name), _item_model(model, name)
+        place = f"{path}.{name}" if path else name
+        if item:
+            yield f"{place}[]", item, f"An entry of the list. {item.__doc__}"
+            yield from _sections(item, f"{place}[]")
         if not below:
             continue
-        place = f"{path}.{name}" if path else name
         if below is Stages:
             purposes = "; ".join(f"`{stage}`: {about.description}" for stage, about in Stages.model_fields.items())
             yield f"{place}.<stage>", Stage, f"{Stages.__doc__} {purposes}. All four are required."
@@ -105,7 +115,9 @@ def _table(model: type[BaseModel], path: str, values: Mapping[str, Any]) -> list
 
 
 def _in_file(key: str, values: Mapping[str, Any]) -> str:
-    """What the file says for a key; of a key of all stages, one value after the other."""
+    """What the file says for a key; of a key of all stages, one value after the other; nothing of a list's entries."""
+    if "[]" in key:
+        return ""
     found: list[Any] = [values]
     for part in key.split("."):
         found = [below for node in found for below in (node.values() if part == "<stage>" else [node[part]])]
@@ -116,6 +128,8 @@ def _in_file(key: str, values: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "empty"
+    if isinstance(value, list | tuple):
+        return f"{len(value)} entries" if value else "none"
     if isinstance(value, bool | dict):
         return f"`{json.dumps(value, ensure_ascii=False)}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
@@ -137,6 +151,7 @@ def allowed(described: Mapping[str, Any]) -> str:
         "string": "text",
         "boolean": "`true`, `false`",
         "object": "mapping",
+        "array": "list, see below",
         "null": "empty",
     }
     bounds = {

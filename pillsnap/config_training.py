@@ -8,6 +8,12 @@ from pillsnap.config_data import Fraction, Section
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
+METRICS = {
+    "detector": ("box_loss", "cls_loss", "dfl_loss", "precision", "recall", "map50", "map50_95"),
+    "classifier": ("loss", "train_top1", "val_top1", "val_top5"),
+}
+"""Columns of the two histories that conditions may read."""
+
 
 class Recipe(Section):
     """What both trainings have."""
@@ -83,12 +89,10 @@ class Classifier(Recipe):
         None,
         ge=32,
         le=768,
-        description=(
-            "Side of the input in the first `resize_every` epochs; it grows in equal steps to `image_size` in the last "
-            "ones before the horizon. Empty: `image_size` from the start"
-        ),
+        description="Side of the input in the first `resize_every` epochs; empty: `image_size` from the start",
     )
-    resize_every: int = Field(10, ge=1, description="Epochs of each size on the way from `start_size` to `image_size`")
+    resize_every: int = Field(10, ge=1, description="Epochs from one size to the next, from `start_size` on")
+    resize_by: int = Field(64, ge=8, description="Pixels from one size to the next, up to `image_size`")
     epochs: int = Field(20, ge=1, description=Recipe.model_fields["epochs"].description)
     horizon: int = Field(20, ge=1, description=Recipe.model_fields["horizon"].description)
     batch: int = Field(64, ge=2, description=Recipe.model_fields["batch"].description)
@@ -205,6 +209,15 @@ class Intervention(Section):
     phase: str | None = Field(None, description="Only in this phase; empty: in all")
     when: Condition = Field(description="The condition")
     change: Change = Field(description="The change")
+
+    @model_validator(mode="after")
+    def _metrics_are_there(self) -> "Intervention":
+        for metric in filter(None, (self.when.metric, self.when.minus)):
+            if metric not in METRICS[self.model]:
+                raise ValueError(
+                    f"{metric!r} is no metric of the {self.model}'s history; allowed: {', '.join(METRICS[self.model])}"
+                )
+        return self
 
 
 class Milestone(Section):

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pillsnap.detector_weights import keep_threads, load_detector, prepare_ultralytics
 from pillsnap.hardware import torch_device
 from pillsnap.pictures import decode_jpeg
 from pillsnap.progress import progress
 from pillsnap.stored_photos import stored_photos
 from pillsnap.tables import DETECTIONS, MANIFEST, make_table, read_table, write_table
-from pillsnap.train_detector import keep_threads, prepare_ultralytics
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def detect_pills(
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
-        detector: ultralytics checkpoint of `train_detector`.
+        detector: safetensors of `train_detector`.
         detections: written, schema `DETECTIONS`: by split, photograph and falling score.
         work: folder for ultralytics' own settings.
         image_size: side of the detector's input in pixels.
@@ -50,25 +50,28 @@ def detect_pills(
 
     Raises:
         HardwareError: `cuda` is asked for and does not work.
+        WeightsError: `detector` holds no detector's weights.
     """
     prepare_ultralytics(work)
-    find = _detector(detector, image_size, lowest_score, torch_device(device), threads)
+    find = _detector(detector, work, image_size, lowest_score, torch_device(device), threads)
     tables = [_found(read_table(path, MANIFEST), prepared, find, split) for split, path in manifest.items()]
     table = pd.concat(tables, ignore_index=True)[list(DETECTIONS.columns)]
     write_table(table, detections, DETECTIONS)
     log.info("%d detections in %d photos", len(table), table["image_id"].nunique())
 
 
-def _detector(weights: Path, image_size: int, lowest_score: float, device: str, threads: int) -> Detect:
-    from ultralytics import YOLO
+def _detector(weights: Path, work: Path, image_size: int, lowest_score: float, device: str, threads: int) -> Detect:
+    from ultralytics.models.yolo.detect import DetectionPredictor
 
-    model = YOLO(weights)
-    keep_threads(model, "on_predict_start", threads)
+    given = {"imgsz": image_size, "conf": lowest_score, "device": "0" if device == "cuda" else device}
+    quiet = {"mode": "predict", "save": False, "verbose": False, "project": str(work.absolute())}
+    predictor = DetectionPredictor(overrides={**given, **quiet, "rect": False, "batch": 1})
+    keep_threads(predictor, "on_predict_start", threads)
+    predictor.setup_model(load_detector(weights), verbose=False)
 
     def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
-        results = model.predict(bgr, imgsz=image_size, conf=lowest_score, device=device, rect=False, verbose=False)
-        return [_boxes(result.boxes.data.cpu().numpy()) for result in results]
+        return [_boxes(result.boxes.data.cpu().numpy()) for result in predictor(bgr)]
 
     return find
 

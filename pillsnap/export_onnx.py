@@ -19,13 +19,13 @@ from torch import nn
 from pillsnap.classes import classes_to_json, read_classes
 from pillsnap.config import Benchmark, Crops, Onnx
 from pillsnap.crop_data import CropDataset, normalise, resize
+from pillsnap.detector_weights import load_detector, prepare_ultralytics
 from pillsnap.files import read_from_shard, replacing, replacing_folder, write_json
 from pillsnap.hardware import use_threads
 from pillsnap.identify import letterbox
 from pillsnap.pictures import decode_jpeg
 from pillsnap.provenance import git_commit
 from pillsnap.tables import MANIFEST, PHOTOS, read_table
-from pillsnap.train_detector import prepare_ultralytics
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def export_onnx(
     """Write `detector.onnx`, `classifier.onnx` and `parity.json`.
 
     Args:
-        detector: checkpoint of `train_detector`.
+        detector: safetensors of `train_detector`.
         classifier: safetensors of `train_classifier`.
         classes: class list of `build_manifest`.
         crops: folder of `cut_crops`; validation crops are compared.
@@ -120,9 +120,7 @@ def export_onnx(
 
 def _load_detector(weights: Path, work: Path) -> nn.Module:
     prepare_ultralytics(work)
-    from ultralytics import YOLO
-
-    model = YOLO(weights).model.float().fuse(verbose=False).eval()
+    model = load_detector(weights).fuse(verbose=False).eval()
     head = model.model[-1]
     head.export, head.format, head.dynamic = True, "onnx", False
     return DetectorGraph(model).eval()

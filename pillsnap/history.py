@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pillsnap.files import write_text
 
@@ -39,12 +40,21 @@ def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
     header = [name.strip() for name in rows[0]]
     by_epoch = {}
     for cells in rows[1:]:
-        values = dict(zip(header, cells, strict=False))
-        row = {ours: _first_number(values, theirs) for ours, theirs in DETECTOR_COLUMNS.items()}
+        row = detector_row(dict(zip(header, cells, strict=False)))
         if len(cells) == len(header) and row["epoch"] is not None:
             by_epoch[row["epoch"]] = row
     seconds = _seconds_of_each({epoch: row["seconds"] for epoch, row in sorted(by_epoch.items())})
     return [by_epoch[epoch] | {"seconds": seconds[epoch]} for epoch in sorted(by_epoch)]
+
+
+def detector_row(values: Mapping[str, Any], *, finite: bool = True) -> dict[str, float | None]:
+    """Our row out of ultralytics' values, numbers or texts by its names for them.
+
+    Args:
+        values: by any version's name.
+        finite: whether NaN and infinity become `None`.
+    """
+    return {ours: _first_number(values, theirs, finite) for ours, theirs in DETECTOR_COLUMNS.items()}
 
 
 def _seconds_of_each(totals: Mapping[float, float | None]) -> dict[float, float | None]:
@@ -57,13 +67,13 @@ def _seconds_of_each(totals: Mapping[float, float | None]) -> dict[float, float 
     return seconds
 
 
-def _first_number(values: Mapping[str, str], names: Sequence[str]) -> float | None:
+def _first_number(values: Mapping[str, Any], names: Sequence[str], finite: bool) -> float | None:
     for name in names:
         try:
-            number = float(values.get(name, "").strip())
-        except ValueError:
+            number = float(values[name])
+        except (KeyError, TypeError, ValueError):
             continue
-        if math.isfinite(number):
+        if math.isfinite(number) or not finite:
             return number
     return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -53,8 +53,8 @@ def merge_into(target: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _explain(problem: Mapping[str, Any], values: Mapping[str, Any], files: Sequence[str | Path]) -> str:
-    path = [str(part) for part in problem["loc"]]
-    key, message = ".".join(path), problem["msg"].removeprefix("Value error, ")
+    path = list(problem["loc"])
+    key, message = ".".join(str(part) for part in path), problem["msg"].removeprefix("Value error, ")
     where = _where(path, problem["input"], files)
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(_allowed_keys(path[:-1]))
@@ -66,14 +66,14 @@ def _explain(problem: Mapping[str, Any], values: Mapping[str, Any], files: Seque
     return f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}. {where}"
 
 
-def _allowed_keys(path: Sequence[str]) -> list[str]:
+def _allowed_keys(path: Sequence[str | int]) -> list[str]:
     model: Any = Config
     for part in path:
-        model = model.model_fields[part].annotation
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
     return list(model.model_fields)
 
 
-def _where(path: Sequence[str], given: Any, files: Sequence[str | Path]) -> str:
+def _where(path: Sequence[str | int], given: Any, files: Sequence[str | Path]) -> str:
     # Snakemake names the default file once more at the end; the first mention has its true rank
     for file in reversed(dict.fromkeys(Path(file).absolute() for file in files)):
         line = _line_of(path, file)
@@ -82,16 +82,23 @@ def _where(path: Sequence[str], given: Any, files: Sequence[str | Path]) -> str:
     return "It was given on the command line (--config)."
 
 
-def _value_at(path: Sequence[str], values: Any) -> Any:
+def _value_at(path: Sequence[str | int], values: Any) -> Any:
     for part in path:
-        values = values.get(part) if isinstance(values, dict) else None
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return None
     return values
 
 
-def _line_of(path: Sequence[str], file: Path) -> int | None:
+def _line_of(path: Sequence[str | int], file: Path) -> int | None:
     node = yaml.compose(file.read_text(encoding="utf-8")) if file.is_file() else None
     line = None
     for part in path:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+            continue
         if not isinstance(node, yaml.MappingNode):
             break
         match = [(key, value) for key, value in node.value if key.value == part]

@@ -136,7 +136,6 @@ def _train(
             checkpoints=Checkpoints(folder, recipe=settings, backup=backup),
             watch=watch,
         )
-        words = {"model": "classifier", "recipe": settings, "processes": processes.count}
-        recovering(lambda recovery: Run(job, recovery).to_end(), folder, **words)
+        recovering(lambda recovery: Run(job, recovery).to_end(), folder, model="classifier", recipe=settings)
         if processes.first:
             state.mark_finished(settings.epochs)

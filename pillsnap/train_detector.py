@@ -1,165 +1,156 @@
-"""Train the one-class pill detector with ultralytics, from scratch or from given weights."""
+"""Train the one-class pill detector with ultralytics, from scratch or from given weights; it goes on where it was."""
 
-import logging
-import os
-import shutil
+import contextlib
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pillsnap.config import Detector
-from pillsnap.files import replacing, write_json
-from pillsnap.hardware import torch_device, use_threads
-from pillsnap.history import read_ultralytics_results, write_history
+from pillsnap.config_training import Detector, Steering, Trainings
+from pillsnap.detector_job import CLOSING, DetectorJob
+from pillsnap.detector_processes import held, one_of, share
+from pillsnap.detector_trainer import train_on
+from pillsnap.detector_weights import (
+    WeightsError,
+    build_detector,
+    pickled_detector,
+    prepare_ultralytics,
+    save_detector,
+)
+from pillsnap.files import read_json, write_json
+from pillsnap.hardware import torch_device
+from pillsnap.history import write_history
 from pillsnap.provenance import provenance
-from pillsnap.training.state import TrainingState, training_signature, training_state
-
-log = logging.getLogger(__name__)
+from pillsnap.training.recovery import Recovery, recovering
+from pillsnap.training.state import TrainingState, training_signature
+from pillsnap.training.steering import Event, events_to_json, steering_of
+from pillsnap.training.watch import TrainingWatch
 
 
 def train_detector(
     *,
     dataset: Path,
     best: Path,
+    weights: Path,
     history: Path,
+    events: Path,
+    resources: Path,
     record: Path,
     work: Path,
     settings: Detector,
+    steering: Steering,
+    training: Trainings,
     seed: int,
     device: str,
     threads: int,
 ) -> None:
-    """Train, or take over the finished training that `work` holds.
+    """Train, go on after the last finished epoch, or take over the finished training that `work` holds.
 
-    A killed training starts again from its beginning: it is deterministic, so it ends with the unbroken run's
-    weights.
+    A saved state says how many epochs are done: asking for more goes on from there, and ends as one training of all of
+    them would have; on the CPU to the bit.
 
     Args:
         dataset: folder of `build_yolo_dataset`.
-        best: written: ultralytics checkpoint of the epoch with the best validation fitness.
-        history: written, CSV: one row an epoch, columns of `pillsnap.history.DETECTOR_COLUMNS`.
+        best: written: ultralytics checkpoint, FP16, of the moving average where validation fitness was best.
+        weights: written, safetensors, FP32: the same weights, as `save_detector` has them.
+        history: written, CSV: one row an epoch, `DETECTOR_COLUMNS`; empty where an epoch has no validation.
+        events: written, JSON: what `Event` says.
+        resources: written, JSON: what the training took.
         record: written, JSON: provenance.
         work: folder of the training's state.
-        settings: recipe.
+        settings, steering, training: sections of the configuration.
         seed: seed of weights, data order and augmentation.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads of arithmetic on the CPU, and processes that read; another number rounds and draws otherwise.
+        threads: threads of arithmetic on the CPU, where another number rounds otherwise; processes that read for a GPU.
 
     Raises:
-        HardwareError: `cuda` is asked for and does not work.
+        HardwareError: `cuda` is asked for and does not work, or has fewer GPUs than there are processes.
+        WeightsError: the starting weights are not there, or not a detector's.
+        BatchError: not even the smallest allowed batch fits into memory.
+        DivergedError: the loss became no number.
     """
     chosen = torch_device(device)
-    inputs = {"dataset": dataset}
-    values = {"settings": settings.model_dump(), "seed": seed, "device": chosen, "threads": threads}
-    signature = training_signature("train_detector", inputs, **values)
-    with training_state(work, signature) as state:
-        run = state.folder.absolute() / "run"
-        if not state.finished:
-            shutil.rmtree(run, ignore_errors=True)
-            _train(dataset, run, state, settings, seed=seed, device=chosen, threads=threads)
-            state.mark_finished()
-        write_history(read_ultralytics_results((run / "results.csv").read_text()), history)
-        _publish(run / "weights" / "best.pt", best)
-    write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
+    values = {"seed": seed, "device": chosen, "threads": threads}
+    values["processes"] = processes = share(chosen, training.processes, settings)
+    with one_of(processes) as number:
+        if number is None:
+            return
+        inputs = {"dataset": dataset} | _starting_weights(settings.model)
+        signed = {"steering": steering_of(steering, "detector"), **values}
+        signature = training_signature("train_detector", inputs, settings, **signed)
+        with held(work, signature, go_on=training.cycles > 0, number=number, processes=processes) as state:
+            job = DetectorJob(dataset, state.folder, settings, steering, backup=_backup(training, work), **values)
+            watch = _watch(job, training)
+            _train(dataclasses.replace(job, watch=watch if number == 0 else None), state)
+            if number == 0:
+                _publish(job, best=best, weights=weights, history=history, events=events)
+                write_json(resources, watch.resources())
+                write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
 
 
-def prepare_ultralytics(folder: Path) -> None:
-    """Keep ultralytics offline and its settings inside `folder`; before its first import."""
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ |= {
-        "YOLO_CONFIG_DIR": str(folder.absolute()),
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "YOLO_VERBOSE": "false",
-    }
-    from ultralytics import settings
-
-    settings.update({"sync": False, "dvc": False, "tensorboard": False, "wandb": False, "mlflow": False})
+def _starting_weights(model: str) -> dict[str, Path]:
+    """The file that the training begins with, as an input."""
+    if model.endswith(".yaml"):
+        return {}
+    if not model.endswith((".pt", ".safetensors")) or not Path(model).is_file():
+        raise WeightsError(
+            f"detector.model = {model}: no file of weights. Name a .yaml that ultralytics brings (yolo11n.yaml), or "
+            "the path of a .pt or .safetensors file."
+        )
+    return {"weights": Path(model)}
 
 
-def keep_threads(model: Any, event: str, threads: int) -> None:
-    """Set torch's threads when `event` comes: ultralytics leaves one core idle, half of a two-core machine."""
-    model.add_callback(event, lambda _: use_threads(threads))
+def _backup(training: Trainings, work: Path) -> Path | None:
+    return Path(training.backup) / work.parent.name / work.name if training.backup else None
 
 
-def _train(
-    dataset: Path, run: Path, state: TrainingState, settings: Detector, *, seed: int, device: str, threads: int
-) -> None:
-    prepare_ultralytics(state.folder / "ultralytics")
-    from ultralytics import YOLO
-
-    model = YOLO(settings.model)
-    keep_threads(model, "on_train_start", threads)
-    model.add_callback("on_train_epoch_end", _note_epoch)
-    model.add_callback("on_fit_epoch_end", _say_epoch)
-    model.train(
-        data=str(dataset.absolute() / "data.yaml"),
-        project=str(run.parent),
-        name=run.name,
-        exist_ok=True,
-        # ultralytics drops the weights of a `.pt` file where this is false
-        pretrained=settings.model.endswith(".pt"),
-        imgsz=settings.image_size,
-        epochs=settings.epochs,
-        batch=settings.batch,
-        # ultralytics scales losses to a nominal batch of 64; ours is the batch that is asked for
-        nbs=settings.batch,
-        optimizer="AdamW",
-        lr0=settings.learning_rate,
-        lrf=0.05,
-        cos_lr=True,
-        weight_decay=settings.weight_decay,
-        warmup_epochs=settings.warmup_epochs,
-        warmup_bias_lr=settings.learning_rate,
-        patience=settings.patience,
-        # a pill has no upright side, but turning a photograph would loosen its boxes: mirrored only
-        flipud=0.5,
-        fliplr=0.5,
-        scale=0.3,
-        mosaic=0.0,
-        single_cls=True,
-        device="0" if device == "cuda" else "cpu",
-        workers=threads,
-        seed=seed,
-        deterministic=True,
-        plots=False,
-        verbose=False,
+def _watch(job: DetectorJob, training: Trainings) -> TrainingWatch:
+    pictures = sum(1 for _ in (job.dataset / "images" / "train").iterdir())
+    return TrainingWatch(
+        job.folder,
+        model="detector",
+        epochs=job.settings.epochs,
+        steps=-(-pictures // job.settings.batch),
+        pictures=pictures,
+        sample_seconds=training.sample_seconds,
     )
 
 
-def _note_epoch(trainer: Any) -> None:
-    trainer.trained_epoch = trainer.epoch
-
-
-def _say_epoch(trainer: Any) -> None:
-    # the final evaluation fires the event once more, as an epoch that was never trained
-    if trainer.epoch != trainer.trained_epoch:
+def _train(job: DetectorJob, state: TrainingState) -> None:
+    prepare_ultralytics(job.folder / ("ultralytics" if job.watch else "ultralytics-others"))
+    if state.finished(job.settings.epochs):
         return
-    loss = sum(float(value) for value in trainer.tloss.values())
-    log.info(
-        "epoch %d/%d  Loss: %.3f  mAP@0.5 %.4f  mAP@0.5:0.95 %.4f  %.0f s",
-        trainer.epoch + 1,
-        trainer.epochs,
-        loss,
-        trainer.metrics.get("metrics/mAP50(B)", float("nan")),
-        trainer.metrics.get("metrics/mAP50-95(B)", float("nan")),
-        trainer.epoch_time,
-    )
+    if state.new_inputs:
+        done = (job.checkpoints.load(upto=job.settings.epochs) or {"epoch": 0})["epoch"]
+        said = f"goes on with other data after epoch {done}"
+        Recovery(job.folder).note(Event(done, "data", f"after epoch {done}", said, True))
+    with job.watch or contextlib.nullcontext():
+        recovering(lambda recovery: train_on(job, recovery), job.folder, model="detector", recipe=job.settings)
+    if job.watch:
+        state.mark_finished(job.settings.epochs)
 
 
-def _publish(trained: Path, best: Path) -> None:
-    """Copy the weights without what differs between two equal runs: date, folders, timings."""
-    import torch
+def _publish(job: DetectorJob, *, best: Path, weights: Path, history: Path, events: Path) -> None:
+    saved = job.checkpoints.load(upto=job.settings.epochs)
+    rows, tensors = _delivered(saved, job)
+    write_history(rows, history)
+    happened = [Event(**event) for event in saved["events"]] + Recovery(job.folder).events
+    known = {(event.epoch, *event.key): event for event in happened if event.epoch <= saved["epoch"]}
+    write_json(events, events_to_json(sorted(known.values(), key=lambda event: event.epoch)))
+    model = build_detector(saved["description"])
+    model.load_state_dict(tensors)
+    image_size = job.settings.image_size
+    save_detector(weights, model, image_size=image_size)
+    facts = job.settings.model_dump(exclude={"model", "image_size"})
+    pickled_detector(best, model, image_size=image_size, facts={"model": Path(job.settings.model).name, **facts})
 
-    checkpoint = torch.load(trained, map_location="cpu", weights_only=False)
-    for key in ("date", "git", "train_results"):
-        checkpoint[key] = None
-    checkpoint["train_args"] = {
-        key: value
-        for key, value in checkpoint["train_args"].items()
-        if key not in ("data", "project", "name", "save_dir")
-    }
-    # single_cls renames the one class
-    checkpoint["model"].names = {0: "pill"}
-    checkpoint["model"].args = {"task": "detect", "imgsz": checkpoint["train_args"]["imgsz"]}
-    with replacing(best) as temporary, temporary.open("wb") as stream:
-        torch.save(checkpoint, stream)
+
+def _delivered(saved: Mapping[str, Any], job: DetectorJob) -> tuple[list[dict[str, float | None]], dict[str, Any]]:
+    """History and weights that are delivered: a validation at an end off the schedule counts here, and here alone."""
+    rows, tensors, closing = saved["history"], saved["best_weights"], job.folder / CLOSING
+    if saved["epoch"] % job.settings.validate_every:
+        found = read_json(closing)
+        rows = [*rows[:-1], rows[-1] | found["row"]]
+        if not tensors or found["fitness"] > saved["best"]:
+            tensors = saved["average"]
+    return rows, tensors

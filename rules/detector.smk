@@ -5,7 +5,7 @@
 
 
 rule train_detector:
-    """Train the detector; a finished training is taken over, a killed one starts again."""
+    """Train the detector; a killed training goes on after its last finished epoch, a finished one is taken over."""
     input:
         dataset="<results>/{stage}/yolo",
         code=code_of("train_detector", "scripts/train_detector.py"),
@@ -48,7 +48,7 @@ rule detect_pills:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        detector="<results>/{stage}/detector/best.pt",
+        detector="<results>/{stage}/detector/best.safetensors",
         code=code_of("detect_pills"),
     output:
         detections="<results>/{stage}/detections.parquet",

@@ -6,7 +6,7 @@
 rule export_onnx:
     """Export, then compare ONNX Runtime with PyTorch; fails above the tolerance."""
     input:
-        detector="<results>/{stage}/detector/best.pt",
+        detector="<results>/{stage}/detector/best.safetensors",
         classifier="<results>/{stage}/classifier/best.safetensors",
         classes="<results>/{stage}/manifest/classes.json",
         crops="<results>/{stage}/crops",

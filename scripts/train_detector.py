@@ -1,7 +1,8 @@
 """Rule train_detector: train the pill detector with ultralytics. By hand, in a minute on a CPU:
 
-python scripts/train_detector.py --dataset results/stage1/yolo --best /tmp/best.pt --history /tmp/history.csv \
-    --record /tmp/detector.json --work /tmp/detector --settings '{"epochs": 1, "image_size": 128}'
+python scripts/train_detector.py --dataset results/stage1/yolo --best /tmp/d/best.pt --weights /tmp/d/best.safetensors \
+    --history /tmp/d/history.csv --events /tmp/d/events.json --resources /tmp/d/resources.json \
+    --record /tmp/d/detector.json --work /tmp/d/work --settings '{"epochs": 1, "image_size": 128}'
 """
 
 from pillsnap.job_log import job_log

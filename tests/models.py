@@ -186,16 +186,12 @@ def trained_classifier(base: Path) -> dict[str, Any]:
 
 @functools.cache
 def untrained_detector(base: Path) -> Path:
-    """A checkpoint as `train_detector` publishes it, of random weights, biased to find something everywhere."""
-    from pillsnap.train_detector import prepare_ultralytics
+    """Weights as `train_detector` publishes them, random ones, biased to find something everywhere."""
+    from pillsnap.detector_weights import build_detector, prepare_ultralytics, save_detector
 
     prepare_ultralytics(base / "ultralytics")
-    from ultralytics.nn.tasks import DetectionModel
-
     torch.manual_seed(0)
-    model = DetectionModel("yolo11n.yaml", nc=1, verbose=False)
-    model.names = {0: "pill"}
-    model.args = {"task": "detect", "imgsz": DETECTOR_SIZE}
+    model = build_detector("yolo11n.yaml")
     for branch in model.model[-1].cv3:
         torch.nn.init.normal_(branch[-1].weight, std=0.05)
         torch.nn.init.constant_(branch[-1].bias, -1.0)
@@ -205,8 +201,8 @@ def untrained_detector(base: Path) -> Path:
             layer.momentum = None
     with torch.no_grad():
         model.train()(torch.rand(8, 3, DETECTOR_SIZE, DETECTOR_SIZE))
-    torch.save({"model": model, "train_args": {"imgsz": DETECTOR_SIZE, "task": "detect"}}, base / "best.pt")
-    return base / "best.pt"
+    save_detector(base / "detector.safetensors", model, image_size=DETECTOR_SIZE)
+    return base / "detector.safetensors"
 
 
 def export_job(base: Path, folder: Path) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def test_a_gpu_that_is_not_there_is_told_by_the_training(workflow) -> None:
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
     said = workflow.run(
-        "python", "scripts/train_detector.py", "--dataset", "tests", "--best", "out/best.pt", "--history", "out/h.csv",
+        "python", "scripts/train_detector.py", "--dataset", "tests", "--best", "out/best.pt", "--weights",
+        "out/best.safetensors", "--history", "out/h.csv", "--events", "out/e.json", "--resources", "out/u.json",
         "--record", "out/r.json", "--work", "out/work", "--device", "cuda", check=False,
     )  # fmt: skip
     assert "device = cuda: no CUDA device works on this machine" in said

@@ -32,6 +32,7 @@ EVERYTHING = {
     "start_size": 32,
     "image_size": 40,
     "resize_every": 2,
+    "resize_by": 8,
     "model_args": {"drop_path_rate": 0.3, "drop_rate": 0.2},
 }
 """A recipe with everything random and everything that changes on the way."""

@@ -30,7 +30,7 @@ def changed(path: str, value: object) -> dict:
             0,
             "classifier.epochs = 0: input should be greater than or equal to 1. Edit config.yaml line",
         ),
-        ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: model, model_args, weights"),
+        ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: epochs, horizon, batch"),
         ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
         ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub' or 'yolo'"),
         ("plan.val_fraction", 1.4, "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
@@ -45,6 +45,51 @@ def changed(path: str, value: object) -> dict:
         ("audit.lowest_score", 0.4, "audit.lowest_score = 0.4: must not exceed audit.min_score = 0.6 and benchmark"),
         ("yolo.partly_labelled", "keep", "yolo.partly_labelled = 'keep': input should be 'leave_out' or 'use'"),
         ("device", "tpu", "device = 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
+        ("classifier.start_size", 144, "classifier.start_size = 144: must not exceed classifier.image_size = 112"),
+        (
+            "steering",
+            {"phases": [{"name": "a", "from_epoch": 0}]},
+            "steering.phases.0.from_epoch = 0: input should be greater than or equal to 1. Edit config.yaml line",
+        ),
+        (
+            "steering",
+            {"phases": [{"name": "a", "from_epoch": 1, "detector": {"rate": 1}}]},
+            "steering.phases.0.detector.rate: unknown key; allowed here: learning_rate, weight_decay, clip, precision",
+        ),
+        (
+            "steering",
+            {"phases": [{"name": "a", "from_epoch": 5}, {"name": "b", "from_epoch": 5}]},
+            "phases must follow each other",
+        ),
+        (
+            "steering",
+            {
+                "interventions": [
+                    {
+                        "name": "low",
+                        "model": "classifier",
+                        "phase": "last",
+                        "when": {"metric": "val_top1", "below": 0.6},
+                        "change": {"learning_rate": 1e-4},
+                    }
+                ]
+            },
+            "intervention 'low': there is no phase 'last' among []",
+        ),
+        (
+            "steering",
+            {
+                "interventions": [
+                    {
+                        "name": "low",
+                        "model": "detector",
+                        "when": {"metric": "val_top1", "below": 0.6},
+                        "change": {"learning_rate": 1e-4},
+                    }
+                ]
+            },
+            "'val_top1' is no metric of the detector's history; allowed: box_loss, cls_loss",
+        ),
         ("seed", "many", "seed = 'many': input should be a valid integer"),
     ],
 )

@@ -8,10 +8,10 @@ import pytest
 from archives import BOXES, DataRun, hand_made, prepare_source
 
 from pillsnap.detect_pills import DETECTION_BATCH, _boxes, _found, detect_pills
+from pillsnap.detector_weights import build_detector, prepare_ultralytics, save_detector
 from pillsnap.files import sha256_of
 from pillsnap.pictures import PictureError, decode_photo
 from pillsnap.tables import DETECTIONS, check_table, read_table
-from pillsnap.train_detector import prepare_ultralytics
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,12 @@ def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def write_untrained_detector(path: Path, work: Path) -> None:
-    """An ultralytics checkpoint of random weights."""
+    """Published weights, random ones."""
     prepare_ultralytics(work)
     import torch
-    from ultralytics import YOLO
 
     torch.manual_seed(0)
-    YOLO("yolo11n.yaml", verbose=False).save(path)
+    save_detector(path, build_detector("yolo11n.yaml"), image_size=64)
 
 
 def test_boxes_are_in_pixels_of_the_raw_photograph_best_first(run) -> None:
@@ -61,12 +60,12 @@ def test_a_box_that_is_cut_off_to_nothing_is_none() -> None:
 
 
 def test_a_real_detector(run, tmp_path) -> None:
-    write_untrained_detector(tmp_path / "best.pt", tmp_path / "work")
+    write_untrained_detector(tmp_path / "best.safetensors", tmp_path / "work")
     for name in ("first", "second"):
         detect_pills(
             manifest=run.manifest("train", "val"),
             prepared=run.prepared,
-            detector=tmp_path / "best.pt",
+            detector=tmp_path / "best.safetensors",
             detections=tmp_path / f"{name}.parquet",
             work=tmp_path / "work",
             image_size=64,

@@ -1,66 +1,61 @@
-"""Training of the detector on a tiny data set: outputs, taking over, and the same bytes again."""
+"""Training of the detector on a tiny data set: outputs, taking over, and epochs that add up."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from models import DETECTOR_SIZE, draw_photo, tiny_stage
+from detectors import SETTINGS, detector_run, rows, same_weights, unbroken
+from models import DETECTOR_SIZE, draw_photo
+from safetensors import safe_open
 
-from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Detector
-from pillsnap.config_data import Yolo
+from pillsnap.config_training import Change, Phase, Steering, Trainings
+from pillsnap.detector_weights import load_detector
 from pillsnap.files import read_json, sha256_of
 from pillsnap.history import DETECTOR_COLUMNS, read_history
 from pillsnap.train_detector import train_detector
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = Detector(image_size=DETECTOR_SIZE, epochs=2, batch=4, warmup_epochs=0.5)
 
-
-def job(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
-    """Arguments of `train_detector` that write into `folder`."""
-    return {
-        "dataset": base / "tiny-yolo",
-        "best": folder / "best.pt",
-        "history": folder / "history.csv",
-        "record": folder / "detector.json",
-        "work": folder / "work",
-        "settings": SETTINGS,
-        "seed": 576,
-        "device": "cpu",
-        "threads": 1,
-    } | changes
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Arguments of a finished training."""
-    base = tmp_path_factory.getbasetemp()
-    stage = tiny_stage(base)
-    manifest = {split: stage.manifest[split] for split in ("train", "val")}
-    build_yolo_dataset(
-        manifest=manifest, prepared=[stage.prepared], dataset=base / "tiny-yolo", settings=Yolo(), seed=576
-    )
-    done = job(base, tmp_path_factory.mktemp("detector"))
-    train_detector(**done)
-    return done
+def trained(base: Path) -> dict[str, Any]:
+    """Arguments of a finished training of two epochs."""
+    return unbroken(base, 2)
 
 
 def test_outputs(trained: dict[str, Any]) -> None:
     history = read_history(trained["history"])
     assert list(history[0]) == list(DETECTOR_COLUMNS)
     assert [row["epoch"] for row in history] == [1, 2]
-    assert all(0 < row["seconds"] < 60 and row["box_loss"] > 0 and 0 <= row["map50"] <= 1 for row in history)
+    assert all(0 < row["seconds"] < 600 and row["cls_loss"] > 0 and 0 <= row["map50"] <= 1 for row in history)
     record = read_json(trained["record"])
     assert record["inputs"] == {"dataset": sha256_of(trained["dataset"])}
     assert (record["settings"], record["seed"]) == (SETTINGS.model_dump(), 576)
+    assert read_json(trained["events"]) == []
+    assert isinstance(read_json(trained["resources"]), dict)
 
 
-def test_published_weights_find_pills(trained: dict[str, Any]) -> None:
-    """The checkpoint is one that ultralytics loads, of the one class `pill`."""
+def test_safetensors_say_how_to_build_and_feed_the_model(trained: dict[str, Any]) -> None:
+    with safe_open(trained["weights"], framework="pt") as stored:
+        facts = json.loads(stored.metadata()["pillsnap"])
+        kinds = {stored.get_tensor(name).dtype for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+    assert (facts["image_size"], facts["names"], facts["model"]["nc"]) == (DETECTOR_SIZE, ["pill"], 1)
+    assert facts["preprocessing"]["letterbox"] == {"fill": 114, "centred": True}
+    assert kinds == {torch.float32, torch.int64}
+    model = load_detector(trained["weights"])
+    assert (model.names, model.training) == ({0: "pill"}, False)
+
+
+def test_both_published_files_find_the_same_pills(trained: dict[str, Any]) -> None:
+    """People open the checkpoint with ultralytics; it is the safetensors' model in FP16, of the one class `pill`."""
     from ultralytics import YOLO
 
     model = YOLO(trained["best"])
@@ -68,46 +63,137 @@ def test_published_weights_find_pills(trained: dict[str, Any]) -> None:
     picture = draw_photo([0, 1, 2])[0][..., ::-1].copy()
     (result,) = model.predict(picture, imgsz=DETECTOR_SIZE, conf=1e-6, device="cpu", verbose=False)
     assert set(result.boxes.cls.tolist()) == {0.0}
+    checkpoint = torch.load(trained["best"], weights_only=False)
+    ours = load_detector(trained["weights"]).state_dict()
+    halves = checkpoint["model"].state_dict()
+    assert all(torch.equal(value.to(halves[name].dtype), halves[name]) for name, value in ours.items())
 
 
 def test_published_checkpoint_tells_nothing_of_machine_and_day(trained: dict[str, Any]) -> None:
     checkpoint = torch.load(trained["best"], weights_only=False)
     assert (checkpoint["date"], checkpoint["git"], checkpoint["train_results"]) == (None, None, None)
-    content = trained["best"].read_bytes()
-    for path in (trained["work"], Path(__file__).parents[1], Path.home()):
-        assert str(path).encode() not in content
-    assert not re.search(rb"20[2-9]\d-[01]\d-[0-3]\d", content)
+    for content in (trained["best"].read_bytes(), trained["weights"].read_bytes()):
+        for path in (trained["work"], Path(__file__).parents[1], Path.home()):
+            assert str(path).encode() not in content
+        assert not re.search(rb"20[2-9]\d-[01]\d-[0-3]\d", content)
 
 
-def test_finished_training_is_taken_over(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_state_is_read_without_pickle(trained: dict[str, Any]) -> None:
+    state = torch.load(trained["work"] / "last.pt", weights_only=True)
+    assert (state["epoch"], state["step"]) == (2, 0)
+    assert not list((trained["work"] / "run").rglob("*.pt"))
+
+
+def test_finished_training_is_taken_over(trained: dict[str, Any], base: Path, tmp_path: Path) -> None:
     """Outputs that were lost come back out of the state; the state is not touched."""
-    before = sha256_of(trained["work"] / "run")
-    again = trained | job(trained["dataset"].parent, tmp_path, work=trained["work"])
-    train_detector(**again)
-    assert sha256_of(trained["work"] / "run") == before
-    for name in ("best", "history"):
+    before = sha256_of(trained["work"] / "last.pt"), sha256_of(trained["work"] / "run")
+    again = detector_run(base, tmp_path, work=trained["work"])
+    assert (sha256_of(trained["work"] / "last.pt"), sha256_of(trained["work"] / "run")) == before
+    for name in ("best", "weights", "history", "events"):
         assert again[name].read_bytes() == trained[name].read_bytes()
 
 
-def test_killed_training_ends_with_the_same_bytes(trained: dict[str, Any], tmp_path: Path) -> None:
-    """What a killed run left behind is thrown away, and another folder changes nothing: the same bytes."""
-    again = job(trained["dataset"].parent, tmp_path)
-    train_detector(**again)
-    finished = again["work"] / "finished.json"
-    assert again["best"].read_bytes() == trained["best"].read_bytes()
-    finished.unlink()
-    (again["work"] / "run" / "results.csv").write_text("epoch,time\n1,")
-    (again["work"] / "run" / "weights" / "best.pt").write_bytes(b"half")
-    again["best"].unlink()
-    train_detector(**again)
-    assert again["best"].read_bytes() == trained["best"].read_bytes()
-    assert [row["map50"] for row in read_history(again["history"])] == [
-        row["map50"] for row in read_history(trained["history"])
+def test_one_epoch_asked_many_times_adds_up(base: Path, tmp_path: Path) -> None:
+    """The defect of an earlier system: each cycle asks for its epochs, each trained one epoch from the beginning and
+    wrote its results over those of the cycle before."""
+    for cycle in range(1, 5):
+        training = Trainings(cycles=cycle, detector_epochs_per_cycle=1)
+        job = detector_run(base, tmp_path, epochs=cycle, training=training)
+        assert [row["epoch"] for row in rows(job)] == list(range(1, cycle + 1))
+        results = (tmp_path / "work/run/results.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in results] == ["epoch", *map(str, range(1, cycle + 1))]
+    train_detector(**job)
+    assert len(rows(job)) == 4, "asked for the same once more, nothing is trained"
+    at_once = unbroken(base)
+    assert rows(job) == rows(at_once)
+    for name in ("best", "weights"):
+        assert job[name].read_bytes() == (at_once[name].read_bytes())
+
+
+def test_two_epochs_and_two_more_are_four(base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    detector_run(base, tmp_path, epochs=2)
+    with caplog.at_level("INFO"):
+        job = detector_run(base, tmp_path, epochs=4)
+    assert "going on after epoch 2" in caplog.text
+    assert re.search(r"epoch 3/4  Loss: \d+\.\d+  mAP@0\.5 \d\.\d+", caplog.text)
+    assert rows(job) == rows(unbroken(base))
+    assert same_weights(job, unbroken(base))
+
+
+def test_fewer_epochs_than_are_done_end_as_if_no_more_had_been(base: Path, tmp_path: Path) -> None:
+    detector_run(base, tmp_path, epochs=4, checkpoint_every=2)
+    fewer = detector_run(base, tmp_path, epochs=2, checkpoint_every=2)
+    assert rows(fewer) == rows(unbroken(base, 2))
+    assert same_weights(fewer, unbroken(base, 2))
+
+
+def test_kept_checkpoints_and_their_backup(base: Path, tmp_path: Path) -> None:
+    """Of four epochs' checkpoints the newest two, here and there; a backup alone is enough to go on."""
+    training = Trainings(backup=str(tmp_path / "backup"))
+    job = detector_run(base, tmp_path / "first", epochs=3, checkpoint_every=1, training=training)
+    copied = tmp_path / "backup" / "first" / "work"
+    assert sorted(path.name for path in copied.iterdir()) == ["epoch-0002.pt", "epoch-0003.pt"]
+    (job["work"] / "last.pt").write_bytes(b"half")
+    for path in copied.iterdir():
+        (job["work"] / path.name).unlink()
+        (job["work"] / path.name).write_bytes(path.read_bytes())
+    more = detector_run(base, tmp_path / "first", epochs=4, checkpoint_every=1, training=training)
+    assert same_weights(more, unbroken(base))
+
+
+def test_validations_follow_their_schedule(base: Path, tmp_path: Path) -> None:
+    """An end off the schedule is validated too, but leaves no trace in what more epochs go on from."""
+    three = detector_run(base, tmp_path, epochs=3, validate_every=2)
+    assert [row["map50"] is not None for row in rows(three)] == [False, True, True]
+    state = torch.load(tmp_path / "work/last.pt", weights_only=True)
+    assert [row["map50"] is not None for row in state["history"]] == [False, True, False]
+    (tmp_path / "work/finished.json").unlink()
+    before = three["history"].read_bytes(), three["weights"].read_bytes()
+    train_detector(**three)
+    assert (three["history"].read_bytes(), three["weights"].read_bytes()) == before
+    four = detector_run(base, tmp_path, epochs=4, validate_every=2)
+    assert [row["map50"] is not None for row in rows(four)] == [False, True, False, True]
+    at_once = unbroken(base, validate_every=2)
+    assert rows(four) == rows(at_once)
+    assert same_weights(four, at_once)
+
+
+def test_patience_ends_a_training_that_does_not_get_better(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    measured = iter([0.2, 0.3, 0.1, 0.1, 0.5])
+    monkeypatch.setattr(DetectionTrainer, "validate", lambda self: (dict(self.metrics), next(measured)))
+    job = detector_run(base, tmp_path, epochs=6, patience=2)
+    assert [row["epoch"] for row in rows(job)] == [1, 2, 3, 4]
+    state = torch.load(tmp_path / "work/last.pt", weights_only=True)
+    assert (state["best"], state["best_epoch"]) == (0.3, 2)
+    # as if it had been killed between its last epoch and its end
+    (job["work"] / "finished.json").unlink()
+    train_detector(**job)
+    assert len(rows(job)) == 4, "out of patience, it stays at its end"
+
+
+def test_a_phase_changes_what_the_optimizer_does(base: Path, tmp_path: Path) -> None:
+    change = Change(learning_rate=2e-4, weight_decay=1e-2)
+    steering = Steering(phases=(Phase(name="fine", from_epoch=3, detector=change),))
+    job = detector_run(base, tmp_path, epochs=4, steering=steering)
+    assert rows(job)[:2] == rows(unbroken(base))[:2]
+    assert rows(job)[2]["learning_rate"] == pytest.approx(2e-4)
+    assert rows(job)[3]["learning_rate"] < 2e-4
+    state = torch.load(tmp_path / "work/last.pt", weights_only=True)
+    assert {group["param_group"]: group["weight_decay"] for group in state["optimizer"]["param_groups"]} == {
+        "weight": 1e-2, "bn": 0.0, "bias": 0.0,
+    }  # fmt: skip
+    assert [(event["kind"], event["name"], event["epoch"]) for event in read_json(job["events"])] == [
+        ("phase", "fine", 2)
     ]
 
 
-def test_another_seed_trains_anew(trained: dict[str, Any], tmp_path: Path) -> None:
-    other = job(trained["dataset"].parent, tmp_path, seed=1, settings=SETTINGS.model_copy(update={"epochs": 1}))
-    train_detector(**other)
-    assert other["best"].read_bytes() != trained["best"].read_bytes()
-    assert len(read_history(other["history"])) == 1
+def test_other_settings_train_anew(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
+    detector_run(base, tmp_path, epochs=1)
+    other = detector_run(base, tmp_path, epochs=1, seed=1)
+    assert (tmp_path / "work.previous/last.pt").is_file()
+    assert not same_weights(other, trained)
+    assert len(rows(other)) == 1

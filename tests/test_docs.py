@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
@@ -34,11 +35,19 @@ def test_configuration_page_and_schema_are_not_stale(tmp_path, monkeypatch) -> N
         assert (PROJECT / path).read_text(encoding="utf-8") == now, f"{path} is stale. Run `make docs` and commit it."
 
 
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def test_every_key_has_a_row() -> None:
     def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
         for name, field in model.model_fields.items():
-            section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-            yield from keys(field.annotation, f"{path}{name}.") if section else [f"{path}{name}"]
+            below = [each for each in (field.annotation, *get_args(field.annotation)) if _is_section(each)]
+            is_list = bool(below) and below[0] is not field.annotation
+            if is_list or not below:
+                yield f"{path}{name}"
+            for section in below:
+                yield from keys(section, f"{path}{name}[]." if is_list else f"{path}{name}.")
 
     listed = set(re.findall(r"^\| `([^`]+)` \|", text_of("docs/configuration.md"), re.MULTILINE))
     assert listed == {re.sub(r"^stages\.stage\d", "stages.<stage>", key) for key in keys(Config)}
@@ -113,7 +122,7 @@ def test_pipeline_page_tells_a_rules_outputs_and_settings(rule: str) -> None:
     assert told, f"docs/pipeline.md has no section `{rule}`"
     assert [path for path in outputs(rule) if f"`{path}`" not in told] == []
     settings = re.search(r"^- Settings: (.*)$", told, re.MULTILINE)[1]
-    body = rules()[rule]
+    body = re.sub(r'CONFIG\.recipe\("(\w+)"\)', r"CONFIG.\1", rules()[rule])
     read = set(re.findall(r"CONFIG(?:\.|, )(?!pathvars|model_dump)(\w+)", body))
     read |= {"source"} if "vars(ARCHIVES" in body else set()
     assert settings == "all" if "CONFIG.model_dump" in body else set(re.findall(r"`(\w+)`", settings)) == read
@@ -133,6 +142,8 @@ def test_production_recipe_is_the_documented_one() -> None:
         "detector.learning_rate": 1e-3,
         "detector.weight_decay": 5e-4,
         "detector.patience": 8,
+        "detector.validate_every": 5,
+        "detector.checkpoint_every": 5,
         "classifier.model": "tf_efficientnetv2_l",
         "classifier.model_args": None,
         "classifier.image_size": 384,
@@ -142,6 +153,14 @@ def test_production_recipe_is_the_documented_one() -> None:
         "classifier.weight_decay": 5e-4,
         "classifier.label_smoothing": 0.1,
         "classifier.patience": 10,
+        "classifier.validate_every": 5,
+        "classifier.checkpoint_every": 5,
+        "classifier.start_size": 128,
+        "classifier.resize_every": 10,
+        "classifier.resize_by": 64,
+        "training.detector_epochs_per_cycle": 2,
+        "training.classifier_epochs_per_cycle": 1,
+        "steering.mode": "advise",
     }
     assert {key: _value(config, key) for key in expected} == expected
 

@@ -14,11 +14,11 @@ from onnx import TensorProto, helper
 
 from pillsnap.boxes import cut_crop, iou_matrix
 from pillsnap.config import Onnx
+from pillsnap.detector_weights import prepare_ultralytics
 from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError, gpus
 from pillsnap.identify import Detections, Mode, ModelError, PillSnap, letterbox
 from pillsnap.pictures import PictureError, decode_photo, encode_jpeg
-from pillsnap.train_detector import prepare_ultralytics
 
 
 @pytest.fixture(scope="module")

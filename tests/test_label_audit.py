@@ -21,6 +21,7 @@ from pillsnap.boxes import iou_matrix
 from pillsnap.build_yolo_dataset import build_yolo_dataset
 from pillsnap.config import Detector
 from pillsnap.config_data import Audit, Prepare, SyntheticSource, Yolo
+from pillsnap.config_training import Steering, Trainings
 from pillsnap.detect_pills import detect_pills
 from pillsnap.files import read_json, sha256_of
 from pillsnap.index_archive import index_archive
@@ -360,14 +361,16 @@ def detections_of_a_brief_training(run: DataRun, folder: Path) -> pd.DataFrame:
         manifest=manifest, prepared=run.prepared, dataset=folder / "yolo", settings=Yolo(max_single_photos=20), seed=1
     )
     train_detector(
-        dataset=folder / "yolo", best=folder / "best.pt", history=folder / "history.csv",
+        dataset=folder / "yolo", best=folder / "best.pt", weights=folder / "best.safetensors",
+        history=folder / "history.csv", events=folder / "events.json", resources=folder / "resources.json",
         record=folder / "detector.json", work=folder / "work",
         settings=Detector(image_size=160, epochs=12, batch=4, learning_rate=2e-3, warmup_epochs=0.5, patience=12),
-        seed=576, device="cpu", threads=1,
+        steering=Steering(), training=Trainings(), seed=576, device="cpu", threads=1,
     )  # fmt: skip
     detect_pills(
-        manifest=manifest, prepared=run.prepared, detector=folder / "best.pt", detections=folder / "found.parquet",
-        work=folder / "work/detect", image_size=160, lowest_score=0.05, device="cpu", threads=1,
+        manifest=manifest, prepared=run.prepared, detector=folder / "best.safetensors",
+        detections=folder / "found.parquet", work=folder / "work/detect", image_size=160, lowest_score=0.05,
+        device="cpu", threads=1,
     )  # fmt: skip
     return read_table(folder / "found.parquet", DETECTIONS)
 

@@ -194,7 +194,7 @@ def test_only_the_gpu_that_is_used_can_be_short(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("name", ["yolo11n", "yolo11l"])
 def test_detector_sizes_are_those_of_ultralytics(tmp_path: Path, name: str) -> None:
-    from pillsnap.train_detector import prepare_ultralytics
+    from pillsnap.detector_weights import prepare_ultralytics
 
     prepare_ultralytics(tmp_path)
     from ultralytics.nn.tasks import DetectionModel

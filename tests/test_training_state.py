@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pillsnap.config_training import Classifier
 from pillsnap.files import read_json
-from pillsnap.training.state import training_state
+from pillsnap.training.state import training_signature, training_state
 
 SIGNATURE = {"dataset": "ab" * 32, "settings": {"epochs": 2}, "seed": 1}
 
@@ -34,13 +35,14 @@ def holder(work: Path, body: str) -> subprocess.Popen:
 def test_nothing_is_finished_until_it_is_marked(tmp_path: Path) -> None:
     work = tmp_path / "work"
     with training_state(work, SIGNATURE) as state:
-        assert not state.finished
+        assert not state.finished(2)
         (work / "last.pt").write_bytes(b"weights")
     with training_state(work, SIGNATURE) as state:
-        assert not state.finished
-        state.mark_finished()
+        assert not state.finished(2)
+        state.mark_finished(2)
     with training_state(work, SIGNATURE) as state:
-        assert state.finished
+        assert state.finished(2)
+        assert not state.finished(3), "more epochs were asked for"
         assert (state.folder / "last.pt").read_bytes() == b"weights"
 
 
@@ -53,12 +55,57 @@ def test_another_signature_sets_the_state_aside(tmp_path: Path, changed: dict) -
     work, previous = tmp_path / "work", tmp_path / "work.previous"
     with training_state(work, SIGNATURE) as state:
         (work / "last.pt").write_bytes(b"weights")
-        state.mark_finished()
+        state.mark_finished(2)
     with training_state(work, SIGNATURE | changed) as state:
-        assert not state.finished
+        assert not state.finished(2)
         assert not (work / "last.pt").exists()
     assert (previous / "last.pt").read_bytes() == b"weights"
     assert [read_json(folder / "signature.json") for folder in (previous, work)] == [SIGNATURE, SIGNATURE | changed]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"epochs": 100}, True),
+        ({"checkpoint_every": 1, "keep_checkpoints": 9}, True),
+        ({"smallest_batch": 4}, True),
+        ({"horizon": 100}, False),
+        ({"batch": 16}, False),
+        ({"patience": 3}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else str(value),
+)
+def test_what_leaves_the_past_as_it_is_keeps_the_signature(tmp_path: Path, change: dict, same: bool) -> None:
+    (tmp_path / "data").write_text("pills")
+    recipe = Classifier()
+    first, second = (
+        training_signature("hash_order", {"data": tmp_path / "data"}, settings, seed=1)
+        for settings in (recipe, recipe.model_copy(update=change))
+    )
+    assert (first == second) is same
+
+
+@pytest.mark.parametrize(
+    ("changed", "go_on", "kept"),
+    [
+        ({"inputs": {"crops": "ef"}}, True, True),
+        ({"inputs": {"crops": "ef"}}, False, False),
+        ({"inputs": {"crops": "ef"}, "seed": 2}, True, False),
+    ],
+)
+def test_cycles_go_on_with_other_data(tmp_path: Path, changed: dict, go_on: bool, kept: bool) -> None:
+    signature = SIGNATURE | {"inputs": {"crops": "cd"}}
+    work = tmp_path / "work"
+    with training_state(work, signature) as state:
+        (work / "last.pt").write_bytes(b"weights")
+        state.mark_finished(2)
+    with training_state(work, signature | changed, go_on=go_on) as state:
+        assert state.new_inputs is kept
+        assert (work / "last.pt").exists() is kept
+        assert not state.finished(2)
+        assert read_json(work / "signature.json") == signature | changed
+    with training_state(work, signature | changed, go_on=go_on) as state:
+        assert not state.new_inputs
 
 
 def test_only_one_previous_state_is_kept(tmp_path: Path) -> None:
@@ -72,10 +119,10 @@ def test_only_one_previous_state_is_kept(tmp_path: Path) -> None:
 def test_waits_for_the_process_that_holds_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The second run gets the lock when the first has ended, and finds its finished state."""
     caplog.set_level("INFO")
-    with holder(tmp_path / "work", "time.sleep(0.5); state.mark_finished()") as other:
+    with holder(tmp_path / "work", "time.sleep(0.5); state.mark_finished(2)") as other:
         began = time.monotonic()
         with training_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
-            assert state.finished
+            assert state.finished(2)
         assert time.monotonic() - began > 0.3
     assert f"held by process {other.pid}" in caplog.text
     assert other.returncode == 0
@@ -86,7 +133,7 @@ def test_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
         with training_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
-            assert not state.finished
+            assert not state.finished(2)
 
 
 def test_error_frees_the_lock(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
         "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
         "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv", "manifest/near_duplicates.csv",
         "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
-        "detector/history.csv", "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
+        "detector/best.safetensors", "detector/history.csv", "detector/events.json", "detector/resources.json",
+        "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
         "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
         "classifier/best.safetensors", "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx",
         "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
@@ -245,8 +246,8 @@ def test_one_core_makes_the_same_bytes(finished, tmp_path) -> None:
     for target in ("classifier/best.safetensors", "label_audit"):
         other.snakemake(cores=1, target=f"results/stage4/{target}")
     same = ["index", *(f"stage4/{name}" for name in (
-        "plan.parquet", "plan.issues.parquet", "prepared", "manifest", "yolo", "detector/best.pt", "detections.parquet",
-        "label_audit", "crops", "classifier/best.safetensors",
+        "plan.parquet", "plan.issues.parquet", "prepared", "manifest", "yolo", "detector/best.pt",
+        "detector/best.safetensors", "detections.parquet", "label_audit", "crops", "classifier/best.safetensors",
     ))]  # fmt: skip
     differing = [
         name

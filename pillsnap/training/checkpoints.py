@@ -96,5 +96,5 @@ def _read(path: Path, device: str) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        log.warning("%s cannot be read (%s): an earlier checkpoint is taken", path, str(error).splitlines()[0])
+        log.warning("%s cannot be read (%s): an earlier checkpoint is taken", path, type(error).__name__)
         return None

@@ -73,7 +73,7 @@ class Steering:
     def __init__(self, settings: Settings, *, model: Model, recipe: Recipe, events: Iterable[Event] = ()) -> None:
         self._settings, self._model, self._recipe = settings, model, recipe
         by_key = {(event.epoch, *event.key): event for event in events}
-        self.events: list[Event] = sorted(by_key.values(), key=lambda event: event.epoch)
+        self.events: list[Event] = sorted(by_key.values(), key=_order)
 
     def begin(self, done: int) -> list[Event]:
         """Events at the start of the epoch after `done` ones: a phase begins."""
@@ -120,7 +120,7 @@ class Steering:
     def _note(self, events: list[Event]) -> list[Event]:
         known = {(event.epoch, *event.key) for event in self.events}
         new = [event for event in events if (event.epoch, *event.key) not in known]
-        self.events += new
+        self.events = sorted([*self.events, *new], key=_order)
         return new
 
     def _phase_event(self, phase: Phase, done: int) -> Event:
@@ -151,6 +151,11 @@ class Steering:
         fired = any(event.key == ("intervention", each.name) for event in self.events)
         here = each.model == self._model and (each.phase is None or each.phase == self.phase(done))
         return here and not fired and holds(each.when, history)
+
+
+def _order(event: Event) -> tuple[int, bool]:
+    """By epoch; what sends the training back came behind the phase that began there, and overrides it."""
+    return event.epoch, event.back
 
 
 def _change_of(phase: Phase, model: Model) -> Change:

@@ -1,0 +1,99 @@
+"""Memory that runs out, and losses that are no numbers: what is tried again, and where it ends."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pillsnap.config_training import Classifier
+from pillsnap.files import read_json
+from pillsnap.training.recovery import BatchError, GoBack, Recovery, is_out_of_memory, recovering
+from pillsnap.training.steering import Event
+
+
+class Card:
+    """A training on a card that takes so many pictures at once."""
+
+    def __init__(self, fits: int, batch: int = 8) -> None:
+        self.fits, self.batch, self.tried = fits, batch, []
+
+    def train(self, recovery: Recovery) -> None:
+        recovery.epoch = 3
+        at_once = -(-self.batch // recovery.parts)
+        self.tried.append(at_once)
+        if at_once > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize(
+    ("batch", "smallest", "fits", "tried"),
+    [(8, 1, 8, [8]), (8, 1, 4, [8, 4]), (8, 1, 1, [8, 4, 2, 1]), (6, 2, 2, [6, 3, 2]), (8, 4, 4, [8, 4])],
+)
+def test_batches_are_halved_until_they_fit(
+    tmp_path: Path, batch: int, smallest: int, fits: int, tried: list[int]
+) -> None:
+    card = Card(fits, batch)
+    recipe = Classifier(batch=batch, smallest_batch=smallest)
+    recovering(card.train, tmp_path, model="classifier", recipe=recipe)
+    assert card.tried == tried
+    assert [event.changes["pictures_at_once"] for event in Recovery(tmp_path).events] == tried[1:]
+
+
+def test_a_new_start_remembers(tmp_path: Path) -> None:
+    recipe = Classifier(batch=8)
+    recovering(Card(4).train, tmp_path, model="classifier", recipe=recipe)
+    again = Card(4)
+    recovering(again.train, tmp_path, model="classifier", recipe=recipe)
+    assert again.tried == [4], "what did not fit is not tried again"
+    (event,) = Recovery(tmp_path).events
+    assert (event.epoch, event.kind, event.applied) == (3, "out_of_memory", True)
+    assert event.said == "out of memory with 8 pictures at once: 4 at once, 2 times for a step"
+    assert read_json(tmp_path / "recovery.json")["parts"] == 2
+
+
+@pytest.mark.parametrize(("smallest", "fits", "tried"), [(4, 2, [8, 4]), (1, 0, [8, 4, 2, 1])])
+def test_the_descent_ends_with_a_cure(tmp_path: Path, smallest: int, fits: int, tried: list[int]) -> None:
+    card = Card(fits)
+    with pytest.raises(BatchError, match=r"classifier\.batch = 8: out of memory with \d pictures .*pillsnap doctor"):
+        recovering(card.train, tmp_path, model="classifier", recipe=Classifier(batch=8, smallest_batch=smallest))
+    assert card.tried == tried
+
+
+def test_going_back_keeps_its_event(tmp_path: Path) -> None:
+    event = Event(4, "intervention", "unstable", "loss is no number", True, {"clip": 1.0}, True)
+
+    def train(recovery: Recovery) -> None:
+        if not recovery.events:
+            raise GoBack(event)
+
+    recovering(train, tmp_path, model="detector", recipe=Classifier())
+    assert Recovery(tmp_path).events == [event]
+
+
+def test_other_errors_pass(tmp_path: Path) -> None:
+    def train(_: Recovery) -> None:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        recovering(train, tmp_path, model="detector", recipe=Classifier())
+    assert not (tmp_path / "recovery.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "so"),
+    [
+        (torch.OutOfMemoryError("any"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_out_of_memory_is_recognised(error: RuntimeError, so: bool) -> None:
+    assert is_out_of_memory(error) is so
+
+
+def test_real_out_of_memory_of_the_cpu_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
