@@ -8,7 +8,8 @@ _PAGE = """# What feeds the trainings: measured
 Made by `{command}`; the first lines of [train_input.py](train_input.py) tell what is compared and how, and every figure
 is computed from the JSON file of the same name. Photographs are synthetic.
 
-- {date}, {device}; ours decodes with {cores} workers, {threads} threads of arithmetic on a CPU; commit `{commit}`{dirty}
+- {date}, {device}; ours decodes with {cores} workers; {threads} threads of arithmetic on a CPU; commit
+  `{commit}`{dirty}
 - {versions}
 - medians of {repeats} repeats, lowest to highest in brackets; in each repeat {steps} batches of each contestant count,
   after {warm_up} that warm up; load of the machine before each repeat: {load}
