@@ -52,9 +52,17 @@ def test_kept_ones_stay_what_they_were(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "epoch-0001.pt", weights_only=True)["epoch"] == 1
 
 
-def test_within_an_epoch_nothing_is_kept(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, recipe=recipe(1, 3))
+def test_within_an_epoch_the_last_ones_end_stays(tmp_path: Path) -> None:
+    """A training that has to do its epoch again begins there; the next epoch's end makes both one again."""
+    checkpoints = Checkpoints(tmp_path, recipe=recipe(1, 0))
+    checkpoints.save(state(5))
     checkpoints.save(state(5, step=7), epoch_ended=False)
+    assert names(tmp_path) == ["last.pt", "within.pt"]
+    places = [
+        (found["epoch"], found["step"]) for found in (checkpoints.load(upto=9, within=each) for each in (True, False))
+    ]
+    assert places == [(5, 7), (5, 0)]
+    checkpoints.save(state(6))
     assert names(tmp_path) == ["last.pt"]
 
 
@@ -70,19 +78,22 @@ def test_newest_state_of_at_most_so_many_epochs(tmp_path: Path, upto: int, found
     assert (loaded and (loaded["epoch"], loaded["step"])) == found
 
 
+@pytest.mark.parametrize("name", ["last.pt", "within.pt"])
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half", None], ids=["empty", "garbage", "cut off"])
 def test_broken_last_state_gives_way_to_an_earlier_one(
-    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, name: str, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints = Checkpoints(tmp_path, recipe=recipe(1, 2))
     for epoch in (1, 2):
         checkpoints.save(state(epoch))
-    checkpoints.save(state(2, step=5), epoch_ended=False)
-    last = tmp_path / "last.pt"
+    if name == "within.pt":
+        checkpoints.save(state(2, step=5), epoch_ended=False)
+    last = tmp_path / name
     last.write_bytes(last.read_bytes()[:-200] if damage is None else damage)
     loaded = checkpoints.load(upto=9)
     assert loaded and loaded["epoch"] == 2 and torch.equal(loaded["model"]["weight"], torch.full((3,), 2.0))
-    assert "last.pt cannot be read" in caplog.text
+    assert loaded["step"] == 0
+    assert f"{name} cannot be read" in caplog.text
 
 
 def test_no_state_is_no_error(tmp_path: Path) -> None:
