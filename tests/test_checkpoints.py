@@ -91,8 +91,9 @@ def test_broken_last_state_gives_way_to_an_earlier_one(
     last = tmp_path / name
     last.write_bytes(last.read_bytes()[:-200] if damage is None else damage)
     loaded = checkpoints.load(upto=9)
-    assert loaded and loaded["epoch"] == 2 and torch.equal(loaded["model"]["weight"], torch.full((3,), 2.0))
-    assert loaded["step"] == 0
+    left = 2 if name == "within.pt" else 1  # the second epoch's kept state is the same file as its last one
+    assert loaded and (loaded["epoch"], loaded["step"]) == (left, 0)
+    assert torch.equal(loaded["model"]["weight"], torch.full((3,), float(left)))
     assert f"{name} cannot be read" in caplog.text
 
 
