@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torchvision.utils import make_grid
-from tqdm import tqdm
 
 from pillsnap.classifier_model import preprocessing_of
 from pillsnap.classifier_training import ClassifierTraining, Row
@@ -89,7 +88,7 @@ class Job:
     inputs: dict[str, str]
     folder: Path
     checkpoints: Checkpoints
-    watch: TrainingWatch | None
+    watch: TrainingWatch | None = None
 
     def order(self, epoch: int) -> list[list[Item]]:
         """Batches of the epoch after `epoch` ones."""
@@ -160,10 +159,8 @@ class Run:
         self._training.use_precision(self._steering.value("precision"))
         self._began = time.monotonic() - progress.seconds
         mine = [items[job.processes.share] for items in order[progress.step :]]
-        words = {"total": len(order), "initial": progress.step, "unit": "batch", "leave": False}
-        words |= {"desc": f"epoch {progress.epoch + 1}", "disable": None if job.processes.first else True}
         with contextlib.closing(job.data.train_batches.batches(mine)) as batches:
-            for pictures, targets in tqdm(batches, **words):
+            for pictures, targets in batches:
                 self._step(pictures, targets, whole=len(order[progress.step]), steps=len(order))
                 looks = (progress.step - 1) % STEPS_UNSEEN[job.data.kind] == 0 or progress.step == len(order)
                 if looks and not self._look():

@@ -117,9 +117,21 @@ def _check_size(width: int, height: int) -> None:
         raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {MAX_PIXELS}")
 
 
-def decode_jpeg(data: bytes) -> np.ndarray:
-    """Decode a JPEG that this project wrote: uint8 (H, W, 3), RGB."""
+def decode_jpeg(data: bytes | np.ndarray) -> np.ndarray:
+    """Decode a JPEG that this project wrote, given as bytes or uint8 array: uint8 (H, W, 3), RGB."""
     return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+
+
+def decode_jpeg_into(data: bytes | np.ndarray, picture: np.ndarray) -> None:
+    """Like `decode_jpeg`, into an array that is there: uint8 (H, W, 3), contiguous.
+
+    Raises:
+        ValueError: the JPEG is damaged, or of another size.
+    """
+    height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=True)
+    if (height, width, 3) != picture.shape:
+        raise ValueError(f"a JPEG of {width} x {height} pixels, not {picture.shape[1]} x {picture.shape[0]}")
+    simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, buffer=picture)
 
 
 def encode_jpeg(picture: np.ndarray, quality: int, *, full_colour: bool = True) -> bytes:

@@ -4,6 +4,7 @@ the unbroken training would have."""
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,26 +118,23 @@ def _train(
     """From the last checkpoint to the delivered files in the state's folder."""
     folder = state.folder
     backup = Path(training.backup) / folder.parent.name / folder.name if training.backup else None
+    job = Job(
+        data=data,
+        classes=classes,
+        settings=settings,
+        steering=steering,
+        save_seconds=training.save_minutes * 60,
+        seed=seed,
+        processes=processes,
+        inputs=read_json(folder / "signature.json")["inputs"],
+        folder=folder,
+        checkpoints=Checkpoints(folder, recipe=settings, backup=backup),
+    )
     with contextlib.ExitStack() as stack:
-        watch = None
         if processes.first:
-            facts = {"model": "classifier", "epochs": settings.epochs, "pictures": len(data.train)}
-            facts |= {"steps": -(-len(data.train) // settings.batch), "sample_seconds": training.sample_seconds}
-            watch = stack.enter_context(TrainingWatch(folder, **facts))
-        job = Job(
-            data=data,
-            classes=classes,
-            settings=settings,
-            steering=steering,
-            save_seconds=training.save_minutes * 60,
-            seed=seed,
-            processes=processes,
-            inputs=read_json(folder / "signature.json")["inputs"],
-            folder=folder,
-            checkpoints=Checkpoints(folder, recipe=settings, backup=backup),
-            watch=watch,
-        )
-        words = {"model": "classifier", "recipe": settings, "processes": processes.count}
-        recovering(lambda recovery: Run(job, recovery).to_end(), folder, **words)
-        if processes.first:
-            state.mark_finished(settings.epochs)
+            amount = {"epochs": settings.epochs, "steps": len(job.order(0)), "pictures": len(data.train)}
+            watch = TrainingWatch(folder, model="classifier", sample_seconds=training.sample_seconds, **amount)
+            job = replace(job, watch=stack.enter_context(watch))
+        recovering(lambda recovery: Run(job, recovery).to_end(), folder, model="classifier", recipe=settings)
+    if processes.first:
+        state.mark_finished(settings.epochs)

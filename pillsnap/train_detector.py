@@ -125,8 +125,7 @@ def _train(job: DetectorJob, state: TrainingState) -> None:
         said = f"goes on with other data after epoch {done}"
         Recovery(job.folder).note(Event(done, "data", f"after epoch {done}", said, True))
     with job.watch or contextlib.nullcontext():
-        words = {"model": "detector", "recipe": job.settings, "processes": job.processes}
-        recovering(lambda recovery: train_on(job, recovery), job.folder, **words)
+        recovering(lambda recovery: train_on(job, recovery), job.folder, model="detector", recipe=job.settings)
     if job.watch:
         state.mark_finished(job.settings.epochs)
 

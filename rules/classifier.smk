@@ -4,7 +4,7 @@
 
 
 rule train_classifier:
-    """Train the classifier; a killed training goes on after its last finished epoch."""
+    """Train the classifier; a killed training goes on from its last saved state."""
     input:
         crops="<results>/{stage}/crops",
         classes="<results>/{stage}/manifest/classes.json",

@@ -1,7 +1,8 @@
 """Rule train_classifier: train the drug classifier with timm. By hand, in a minute on a CPU:
 
 python scripts/train_classifier.py --crops results/stage1/crops --classes results/stage1/manifest/classes.json \
-    --best /tmp/best.safetensors --history /tmp/history.csv --record /tmp/classifier.json --work /tmp/classifier \
+    --best /tmp/c/best.safetensors --history /tmp/c/history.csv --events /tmp/c/events.json \
+    --resources /tmp/c/resources.json --record /tmp/c/classifier.json --work /tmp/c/work \
     --settings '{"epochs": 1, "image_size": 64}'
 """
 

@@ -187,8 +187,6 @@ def trained_classifier(base: Path) -> dict[str, Any]:
 @functools.cache
 def untrained_detector(base: Path) -> Path:
     """Weights as `train_detector` publishes them, random ones, biased to find something everywhere."""
-    import torch
-
     from pillsnap.detector_weights import build_detector, prepare_ultralytics, save_detector
 
     prepare_ultralytics(base / "ultralytics")

@@ -105,7 +105,15 @@ def test_same_seed_same_bytes(unbroken: dict[str, Any], job: dict[str, Any]) -> 
 
 
 def test_every_part_of_the_recipe_at_once_gives_the_same_bytes_again(job: dict[str, Any], tmp_path: Path) -> None:
-    changes = {"mixup": 0.4, "cutmix": 1.0, "balance": 0.5, "layer_decay": 0.7, "start_size": 32, "image_size": 48}
+    changes = {
+        "mixup": 0.4,
+        "cutmix": 1.0,
+        "balance": 0.5,
+        "layer_decay": 0.7,
+        "start_size": 32,
+        "image_size": 48,
+        "resize_by": 8,
+    }
     settings = recipe(
         epochs=4,
         horizon=4,

@@ -91,6 +91,7 @@ def started(job: dict[str, Any], before: str = "") -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", "\n".join([textwrap.dedent(script), textwrap.dedent(before), call])])
 
 
+@pytest.mark.slow
 def test_killed_at_an_epochs_end(job: dict[str, Any]) -> None:
     """Killed with SIGKILL when its second epoch is done and not stored; without a state within epochs."""
     job["training"] = Trainings()

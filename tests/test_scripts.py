@@ -97,7 +97,7 @@ def test_training_scripts_explain_themselves(name: str) -> None:
 
 
 def test_failing_training_script_leaves_its_reason_in_the_log(tmp_path: Path) -> None:
-    names = ("crops", "classes", "best", "history", "record", "work")
+    names = ("crops", "classes", "best", "history", "events", "resources", "record", "work")
     paths = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
     done = run("train_classifier", *paths, "--settings", '{"epochs": 0}', "--log", str(tmp_path / "job.log"))
     assert done.returncode == 1

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-Item = tuple[int, float]
-"""A pill, and which of its crops: a number in [0, 1)."""
+from pillsnap.crop_data import Item
 
 
 def epoch_order(

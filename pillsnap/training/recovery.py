@@ -3,11 +3,13 @@ otherwise."""
 
 import gc
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 
 from pillsnap.config_training import Recipe
 from pillsnap.files import read_json, write_json
@@ -41,8 +43,8 @@ class Recovery:
         epoch: epochs done; set by the training as it goes.
     """
 
-    def __init__(self, folder: Path, *, processes: int = 1) -> None:
-        self._file, self._processes = folder / "recovery.json", processes
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "recovery.json"
         saved: dict[str, Any] = read_json(self._file) if self._file.is_file() else {"parts": 1, "events": []}
         self.parts: int = saved["parts"]
         self.events = [Event(**event) for event in saved["events"]]
@@ -60,7 +62,8 @@ class Recovery:
         Raises:
             BatchError: the parts would be smaller than `smallest_batch`.
         """
-        before, after = (-(-recipe.batch // (parts * self._processes)) for parts in (self.parts, self.parts * 2))
+        share = recipe.batch / (distributed.get_world_size() if distributed.is_initialized() else 1)
+        before, after = (math.ceil(share / parts) for parts in (self.parts, self.parts * 2))
         if after < recipe.smallest_batch or after == before:
             raise BatchError(
                 f"{model}.batch = {recipe.batch}: out of memory with {before} pictures at once, and "
@@ -72,9 +75,7 @@ class Recovery:
         self.note(Event(self.epoch, "out_of_memory", f"{after} at once", said, True, {"pictures_at_once": after}))
 
 
-def recovering(
-    train: Callable[[Recovery], None], folder: Path, *, model: str, recipe: Recipe, processes: int = 1
-) -> None:
+def recovering(train: Callable[[Recovery], None], folder: Path, *, model: str, recipe: Recipe) -> None:
     """Run a training to its end through what can be recovered from.
 
     Args:
@@ -83,14 +84,12 @@ def recovering(
         folder: of the training's state.
         model: `detector` or `classifier`, for messages.
         recipe: its section.
-        processes: processes of the training. Where there are several, one that ran out of memory writes that down and
-            ends: the others wait for it, and only their launcher can start all of them again.
 
     Raises:
         BatchError: memory ran out with the smallest allowed batch.
-        RuntimeError: memory ran out in one of several processes.
+        RuntimeError: memory ran out in one of several processes; that is written down for their next start.
     """
-    recovery = Recovery(folder, processes=processes)
+    recovery = Recovery(folder)
     while True:
         try:
             return train(recovery)
@@ -100,8 +99,8 @@ def recovering(
             if not is_out_of_memory(error):
                 raise
             recovery.halve(model, recipe, error)
-            if processes > 1:
-                raise
+            if distributed.is_initialized():
+                raise  # the other processes wait in the middle of a step: the launcher starts them all again
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
