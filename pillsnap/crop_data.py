@@ -82,7 +82,7 @@ class CropBatches:
 
     All crops are decoded once and kept where they fit into `cache_bytes`. Otherwise each batch is decoded when its turn
     comes: for a GPU by worker processes, several batches ahead; for the CPU by threads just before it is used, since
-    whatever decodes meanwhile takes the cores that train (measured in benchmarks/train_input.md).
+    whatever decodes meanwhile takes the cores that train.
 
     Args:
         data: the crops.
@@ -228,11 +228,11 @@ def normalise(pictures: torch.Tensor, model: nn.Module) -> torch.Tensor:
     """
     mean, std = (torch.tensor(model.pretrained_cfg[name]) for name in ("mean", "std"))
     factor, shift = _beside(pictures, torch.stack([1 / (255 * std), -mean / std]))
-    floats = pictures.to(torch.float32, memory_format=torch.channels_last)
     # whole rows of pixels at once: arithmetic on three neighbours at a time is slow on a CPU
-    rows, width = floats.permute(0, 2, 3, 1).flatten(2), pictures.shape[-1]
-    rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
-    return floats
+    width = pictures.shape[-1]
+    rows = pictures.permute(0, 2, 3, 1).flatten(2).float()
+    rows = rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
+    return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
 
 
 def _beside(pictures: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
