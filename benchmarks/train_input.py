@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=60, help="different photographs")
     parser.add_argument("--warm-up", type=int, default=3, help="batches of a turn before those that count")
     parser.add_argument("--steps", type=int, default=10, help="batches of a turn that count")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/train_input"), help=".json and .md are added")
     parser.add_argument("--folder", type=Path, help="where pictures are drawn; default: temporary")
     words = parser.parse_args()

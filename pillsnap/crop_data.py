@@ -82,7 +82,7 @@ class CropBatches:
 
     All crops are decoded once and kept where they fit into `cache_bytes`. Otherwise each batch is decoded when its turn
     comes: for a GPU by worker processes, several batches ahead; for the CPU by threads just before it is used, since
-    whatever decodes meanwhile takes the cores that train (measured in benchmarks/train_input.md).
+    whatever decodes meanwhile takes the cores that train.
 
     Args:
         data: the crops.
@@ -214,11 +214,17 @@ def _one_ahead(source: Iterator[T]) -> Iterator[T]:
 
 
 def normalise(pictures: torch.Tensor, model: nn.Module) -> torch.Tensor:
-    """uint8 (N, 3, S, S) to float32 by the channel means and deviations that the timm model was made for."""
-    mean, std = (torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    """uint8 (N, 3, S, S) to float32 by the channel means and deviations that the timm model was made for.
+
+    Channels are last in memory.
+    """
+    mean, std = (torch.tensor(model.pretrained_cfg[name]) for name in ("mean", "std"))
     factor, shift = _beside(pictures, torch.stack([1 / (255 * std), -mean / std]))
-    # one channel after the other in memory: sums over three neighbours are slow on a CPU
-    return pictures.to(torch.float32, memory_format=torch.contiguous_format).mul_(factor).add_(shift)
+    # whole rows of pixels at once: arithmetic on three neighbours at a time is slow on a CPU
+    width = pictures.shape[-1]
+    rows = pictures.permute(0, 2, 3, 1).flatten(2).float()
+    rows = rows.mul_(factor.repeat(width)).add_(shift.repeat(width))
+    return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
 
 
 def _beside(pictures: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -280,6 +286,8 @@ def _grid(values: torch.Tensor, size: int) -> torch.Tensor:
         size: side of the view.
     """
     centres = (torch.arange(size, device=values.device) * 2 + 1) / size - 1
-    right, down, middle = (values[:, None, start : start + 2] for start in (0, 2, 4))
-    rows = torch.addcmul(middle, down, centres[:, None])
-    return torch.addcmul(rows[:, :, None], right[:, None], centres[:, None])
+    grid = values.new_empty(len(values), size, size, 2)
+    for axis in (0, 1):
+        right, down, middle = (values[:, column + axis, None] for column in (0, 2, 4))
+        torch.add((middle + down * centres)[:, :, None], (right * centres)[:, None], out=grid[..., axis])
+    return grid
