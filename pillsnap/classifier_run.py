@@ -20,6 +20,7 @@ from pillsnap.config_training import Classifier
 from pillsnap.config_training import Steering as SteeringSettings
 from pillsnap.crop_data import CropBatches, CropDataset
 from pillsnap.files import replacing_folder, write_json
+from pillsnap.hardware import usable_threads
 from pillsnap.history import write_history
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.crop_order import Item, epoch_order
@@ -33,8 +34,8 @@ log = logging.getLogger(__name__)
 
 DELIVERED = ("best.safetensors", "history.csv", "events.json", "resources.json")
 """Files that a finished training has in the folder `delivered` of its state."""
-WORKERS = {"cpu": 1, "cuda": 8}
-"""What decodes crops: threads or processes."""
+READERS = 16
+"""Threads (CPU) or processes (GPU) that decode crops, at most; no more than there are cores."""
 STEPS_UNSEEN = {"cpu": 1, "cuda": 20}
 """Steps from one look at the losses to the next: a look makes the CPU wait for the GPU."""
 SHOWN = 32
@@ -55,8 +56,9 @@ class Crops:
         self.train, self.val = CropDataset(folder, "train"), CropDataset(folder, "val")
         # the cache is shared by number of pills: either both splits fit, or neither
         each = settings.cache_gb * 1e9 / (len(self.train) + len(self.val))
+        workers = usable_threads(READERS)
         self.train_batches, self.val_batches = (
-            CropBatches(split, device=device, workers=WORKERS[self.kind], cache_bytes=int(each * len(split)))
+            CropBatches(split, device=device, workers=workers, cache_bytes=int(each * len(split)))
             for split in (self.train, self.val)
         )
 
