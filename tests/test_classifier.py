@@ -118,7 +118,6 @@ def test_every_part_of_the_recipe_at_once_gives_the_same_bytes_again(job: dict[s
         epochs=4,
         horizon=4,
         resize_every=1,
-        resize_by=8,
         precision="bf16",
         model_args={"drop_path_rate": 0.2},
         **changes,
