@@ -19,7 +19,7 @@ from pillsnap.detector_data import EpochLoader, EpochOrder
 from pillsnap.detector_job import DetectorJob, over
 from pillsnap.detector_state import LOSSES, SavedTraining
 from pillsnap.detector_weights import start_model
-from pillsnap.hardware import use_threads
+from pillsnap.hardware import cores, use_threads
 from pillsnap.history import detector_row
 from pillsnap.training.recovery import DivergedError, GoBack, Recovery
 from pillsnap.training.steering import Event, events_to_json
@@ -91,7 +91,8 @@ class PillTraining(SavedTraining):
         job, on_gpu = self.job, self.device.type == "cuda"
         sizes = {"batch": job.settings.batch, "parts": self.recovery.parts, "processes": job.processes}
         order = EpochOrder(len(dataset), **sizes, seed=job.seed, rank=max(rank, 0))
-        workers = job.threads if on_gpu else 1
+        # on the CPU one that reads gains something where arithmetic leaves it a core
+        workers = job.threads if on_gpu else min(1, max(0, cores() - job.threads))
         loader = EpochLoader(dataset, order, seed=job.seed, workers=workers, pin_memory=on_gpu)
         self._part_ends = order.part_ends()
         return loader
