@@ -1,14 +1,10 @@
 """Files appear whole or not at all; training state belongs to one run and one signature."""
 
-import logging
 import subprocess
-import sys
-import time
 
 import pytest
 
 from pillsnap.files import ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
-from pillsnap.training.state import training_state
 
 
 def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path) -> None:
@@ -57,35 +53,6 @@ def test_shards(tmp_path) -> None:
         assert [read_from_shard(shard, *place) for place in places] == [b"one", b"", b"three"]
         with pytest.raises(ValueError, match="ends before byte 12"):
             read_from_shard(shard, 4, 8)
-
-
-def test_state_of_another_signature_is_set_aside(tmp_path) -> None:
-    work = tmp_path / "work"
-    with training_state(work, {"seed": 1}) as state:
-        assert not state.finished
-        state.mark_finished()
-    with training_state(work, {"seed": 1}) as state:
-        assert state.finished
-    with training_state(work, {"seed": 2}) as state:
-        assert not state.finished
-    assert (tmp_path / "work.previous" / "finished.json").is_file()
-
-
-def test_a_second_run_waits_for_the_first_and_finds_its_result(tmp_path, caplog) -> None:
-    work = tmp_path / "work"
-    holder = (
-        "import sys, time; from pathlib import Path; from pillsnap.training.state import training_state\n"
-        f"with training_state(Path({str(work)!r}), {{'seed': 1}}) as state:\n"
-        "    print('held', flush=True); time.sleep(1.5); state.mark_finished()"
-    )
-    process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    began = time.monotonic()
-    with caplog.at_level(logging.INFO), training_state(work, {"seed": 1}, poll_seconds=0.2) as state:
-        assert state.finished
-    assert time.monotonic() - began > 0.5
-    assert f"held by process {process.pid}" in caplog.text
-    process.wait()
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path) -> None:

@@ -44,10 +44,8 @@ CUDA_BYTES = GIB // 2
 DELIVERED_BYTES = 10
 """Bytes a parameter of what is delivered: weights of the classifier and both ONNX graphs in FP32 (4 and 4), the
 detector's in FP16; rounded up."""
-STATE_BYTES = {"detector": 20, "classifier": 40}
-"""Bytes a parameter of a training's state on the disk. The classifier's `last.pt` holds weights, average, best weights
-and two moments (20.4 measured), and its successor is written beside it; ultralytics keeps `last.pt` and `best.pt` with
-weights and moments in FP16 (6 each, 2.1 measured of a finished one), and a successor."""
+CHECKPOINT_BYTES = 21
+"""Bytes a parameter of a saved training: weights, moving average, best weights and AdamW's two moments, FP32."""
 
 
 def model_size(config: Config, part: str) -> ModelSize:
@@ -69,5 +67,9 @@ def model_bytes(config: Config) -> int:
 
 
 def state_bytes(config: Config, part: str) -> int:
-    """Disk of a training's state, in bytes."""
-    return model_size(config, part).parameters * STATE_BYTES[part]
+    """Disk of a training's state, in bytes: the kept checkpoints, the last one, the classifier's within an epoch, one that
+    is being written, and its delivered weights."""
+    recipe, parameters = getattr(config, part), model_size(config, part).parameters
+    kept = min(recipe.keep_checkpoints, recipe.epochs // recipe.checkpoint_every)
+    states, delivered = (kept + 3, 4) if part == "classifier" else (kept + 2, 0)
+    return parameters * (states * CHECKPOINT_BYTES + delivered)
