@@ -227,7 +227,7 @@ def test_estimate_of_the_disk_holds(finished) -> None:
     for part, below in folders.items():
         files = [file for folder in below for file in folder.rglob("*") if file.is_file()]
         taken = sum(file.stat().st_size for file in files)
-        assert taken < said[part]["need"] < 2.5 * taken, part
+        assert taken < said[part]["need"] < 3 * taken, part
 
 
 def test_an_edited_module_reruns_its_rules(finished) -> None:

@@ -41,9 +41,9 @@ OVERHEAD = 1.1
 """What allocators lose between blocks: a rule of thumb."""
 CUDA_BYTES = GIB // 2
 """A process's CUDA context and libraries: a rule of thumb."""
-DELIVERED_BYTES = 10
-"""Bytes a parameter of what is delivered: weights of the classifier and both ONNX graphs in FP32 (4 and 4), the
-detector's in FP16; rounded up."""
+DELIVERED_BYTES = 11
+"""Bytes a parameter of what is delivered: weights and ONNX graphs in FP32 (4 and 4), and the detector's weights in FP16
+for ultralytics (2); rounded up."""
 CHECKPOINT_BYTES = 21
 """Bytes a parameter of a saved training: weights, moving average, best weights and AdamW's two moments, FP32."""
 
@@ -67,8 +67,8 @@ def model_bytes(config: Config) -> int:
 
 
 def state_bytes(config: Config, part: str) -> int:
-    """Disk of a training's state, in bytes: the kept checkpoints, the last one, the classifier's within an epoch, one that
-    is being written, and its delivered weights."""
+    """Disk of a training's state, in bytes: the kept checkpoints, the last one, one that is being written, and of the
+    classifier one within an epoch and the delivered weights."""
     recipe, parameters = getattr(config, part), model_size(config, part).parameters
     kept = min(recipe.keep_checkpoints, recipe.epochs // recipe.checkpoint_every)
     states, delivered = (kept + 3, 4) if part == "classifier" else (kept + 2, 0)
