@@ -58,9 +58,11 @@ def one_of(processes: int) -> Iterator[int | None]:
     import torch
     from torch import distributed
 
+    from pillsnap.training.processes import join
+
     number = int(os.environ["LOCAL_RANK"])
     torch.cuda.set_device(number)
-    distributed.init_process_group("nccl", timeout=LONGEST_WAIT)
+    join("nccl", timeout=LONGEST_WAIT)
     try:
         yield number
     finally:

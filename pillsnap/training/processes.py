@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import torch
 from torch import distributed, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 PATIENCE = timedelta(days=7)
@@ -69,6 +70,17 @@ class Processes:
         return DistributedDataParallel(convert_sync_batchnorm(model), device_ids=[torch.device(device)])
 
 
+def join(backend: str, *, timeout: timedelta) -> None:
+    """`init_process_group` of the processes that torchrun started together.
+
+    After a restart torchrun's store still has the addresses of the processes that ended, and new ones would wait for
+    these: each start has keys of its own.
+    """
+    store, rank, count = next(rendezvous("env://", timeout=timeout))
+    own = distributed.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=timeout)
+
+
 @contextlib.contextmanager
 def joined_processes(count: int, kind: str) -> Iterator[Processes]:
     """Join the processes that torchrun started beside this one.
@@ -92,7 +104,7 @@ def joined_processes(count: int, kind: str) -> Iterator[Processes]:
     processes = Processes(int(os.environ["RANK"]), count)
     if kind == "cuda":
         torch.cuda.set_device(processes.device(kind))
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
+    join("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield processes
     finally:
