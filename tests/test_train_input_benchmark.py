@@ -142,3 +142,8 @@ def test_all_readers_get_the_same_pictures(tmp_path: Path) -> None:
         assert max(small.shape) == config.prepare.photo_size
         labels = [(folder / f"labels/train/{name}.txt").read_text() for folder in (drawn.dataset, drawn.raw_dataset)]
         assert labels[0] == labels[1]
+
+
+def test_committed_page_is_that_of_the_committed_figures(page: ModuleType) -> None:
+    result = read_json(PROJECT / "benchmarks" / "train_input.json")
+    assert (PROJECT / "benchmarks" / "train_input.md").read_text(encoding="utf-8") == page.page(result)
