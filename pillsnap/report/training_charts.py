@@ -110,13 +110,18 @@ def _marks(events: Events, epochs: Sequence[float]) -> list[Row]:
 
 
 def _phases(marks: Sequence[Row]) -> list[alt.Chart]:
-    """An upright line and the phase's name, at the foot, where the fewest curves are."""
+    """An upright line and the phase's name, at the foot, where the fewest curves are; names of short phases do not run
+    into each other there."""
     phases = [mark for mark in marks if mark["kind"] == "phase"]
     lines = [mark for mark in phases if not mark["begins"]]
-    names = chart(phases).mark_text(align="left", dx=4, fontSize=11, color=PURPLE)
-    names = names.encode(x="epoch:Q", y=alt.value(HEIGHT - 16), text="name:N")
+    names = [
+        chart([phase])
+        .mark_text(align="left", dx=4, fontSize=11, color=PURPLE)
+        .encode(x="epoch:Q", y=alt.value(HEIGHT - 16 - 13 * (number % 3)), text="name:N")
+        for number, phase in enumerate(phases)
+    ]
     rules = chart(lines).mark_rule(color=PURPLE, strokeWidth=1).encode(x="epoch:Q", description="told:N")
-    return [part for part, found in ((rules, lines), (names, phases)) if found]
+    return [*([rules] if lines else []), *names]
 
 
 def _changes(marks: Sequence[Row]) -> list[alt.Chart]:
