@@ -1,9 +1,11 @@
 """`pillsnap monitor`: what it shows of trainings that run, have ended, were killed, or left damaged files."""
 
+import functools
 import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from datetime import datetime
@@ -295,13 +297,15 @@ def test_live_view_follows_a_growing_training_and_ends_with_ctrl_c(project: Path
     with Terminal() as terminal:
         words = [sys.executable, "-m", "pillsnap.cli", "monitor"]
         environment = os.environ | {"TERM": "xterm", "PYTHONPATH": str(PROJECT)}
-        view = subprocess.Popen(words, stdout=terminal.writing, env=environment)
+        # a shell's background jobs, as tests may be, pass on that they ignore Ctrl-C
+        heeds = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        view = subprocess.Popen(words, stdout=terminal.writing, env=environment, preexec_fn=heeds)
         try:
             terminal.read_until("3 of 12")
             training(project, "detector", 4, running=True)
             terminal.read_until("4 of 12")
         finally:
-            view.send_signal(2)
+            view.send_signal(signal.SIGINT)
         assert view.wait(timeout=20) == 0
         assert "\x1b[?1049h" in terminal.shown and "\x1b[?1049l" in terminal.wait(view), "the screen is given back"
 
