@@ -63,5 +63,5 @@ def test_recipe_was_the_production_one(results: Path) -> None:
 
 def test_report_shows_them(results: Path) -> None:
     page = (results / "report.html").read_text(encoding="utf-8")
-    for text in ("final push", "fine-tuning", "epoch 5"):
+    for text in ("final push", "fine-tuning", "Epoch 5, detector", "Epoch 5, classifier"):
         assert text in page
