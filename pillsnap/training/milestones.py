@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from pillsnap.training.steering import MILESTONE_KEY, MILESTONE_METRIC, Model, Row
+Row = Mapping[str, float | None]
+Model = Literal["detector", "classifier"]
+
+MILESTONE_METRIC = {"detector": "map50", "classifier": "val_top1"}
+MILESTONE_KEY = {"detector": "map50", "classifier": "top1"}
 
 
 @dataclass(frozen=True)

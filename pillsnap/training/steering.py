@@ -6,16 +6,11 @@ A function of the configuration and of the history alone, so that a resumed trai
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pillsnap.config_training import Change, Condition, Intervention, Phase, Recipe
 from pillsnap.config_training import Steering as Settings
-
-Row = Mapping[str, float | None]
-Model = Literal["detector", "classifier"]
-
-MILESTONE_METRIC = {"detector": "map50", "classifier": "val_top1"}
-MILESTONE_KEY = {"detector": "map50", "classifier": "top1"}
+from pillsnap.training.milestones import MILESTONE_METRIC, Model, Row, milestones_reached
 
 
 @dataclass(frozen=True)
@@ -129,15 +124,11 @@ class Steering:
 
     def _milestone_events(self, history: Sequence[Row], done: int) -> list[Event]:
         """Reached or missed, by the newest validation up to here; nothing where there was none yet."""
-        metric = MILESTONE_METRIC[self._model]
-        reached = next((row[metric] for row in reversed(history) if row.get(metric) is not None), None)
-        asked = {stone.epoch: getattr(stone, MILESTONE_KEY[self._model]) for stone in self._settings.milestones}
-        if asked.get(done) is None or reached is None:
-            return []
-        gap = 100 * (reached - asked[done])
-        verdict = f"{abs(gap):.1f} points {'ahead' if gap >= 0 else 'behind'}"
-        said = f"epoch {done}: {metric} {reached:.4f}, {asked[done]:.2f} asked: {verdict}"
-        return [Event(done, "milestone", f"epoch {done}", said, False, {})]
+        stones = [stone.model_dump() for stone in self._settings.milestones if stone.epoch == done]
+        found = [stone for stone in milestones_reached(stones, history, model=self._model) if stone.value is not None]
+        metric, name = MILESTONE_METRIC[self._model], f"epoch {done}"
+        told = [f"{name}: {metric} {stone.value:.4f}, {stone.asked:.2f} asked: {stone.verdict}" for stone in found]
+        return [Event(done, "milestone", name, said, False) for said in told]
 
     def _intervention_event(self, each: Intervention, history: Sequence[Row], done: int) -> Event:
         applied, changes = self._settings.mode == "apply", each.change.values
