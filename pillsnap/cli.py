@@ -16,7 +16,7 @@ from pillsnap import data_commands
 if TYPE_CHECKING:
     import numpy as np
 
-    from pillsnap.identify import Answer
+    from pillsnap.answers import Answer
 
 PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 """Endings that `--annotated` may have."""

@@ -4,54 +4,28 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 import onnxruntime
 
+from pillsnap.answers import Answer, Candidate, Mode, ModelInfo, Pill
 from pillsnap.boxes import cut_crop
+from pillsnap.calibration import Calibration
 from pillsnap.classes import DrugClass, classes_from_json
+from pillsnap.files import sha256_of
 from pillsnap.hardware import HardwareError, gpus, usable_threads
 from pillsnap.pictures import decode_photo
-
-Mode = Literal["single", "combo"]
 
 LETTERBOX_GREY = 114
 """Value of the letterbox's bars, the one ultralytics trains with."""
 
 
+UNCALIBRATED = Calibration(1.0, None, np.inf, {"0.95": 0.05}, 0.99, 0.95, 0.95)
+
+
 class ModelError(ValueError):
     """A models folder that cannot be used."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One drug that a pill may be, with its probability (0 to 1)."""
-
-    k_code: str
-    edi_codes: tuple[str, ...]
-    name: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Pill:
-    """One pill of an answer: box x, y, w, h in pixels of the photograph, detector score, best drugs first."""
-
-    box: tuple[float, float, float, float]
-    score: float
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a photograph shows; no pills where none was found."""
-
-    mode: Mode
-    width: int
-    height: int
-    pills: tuple[Pill, ...]
 
 
 @dataclass(frozen=True)
@@ -71,6 +45,8 @@ class PillSnap:
         self.detector_facts = json.loads(detector.get_modelmeta().custom_metadata_map["pillsnap"])
         self.classifier_facts = json.loads(classifier.get_modelmeta().custom_metadata_map["pillsnap"])
         self.classes: list[DrugClass] = classes_from_json(self.classifier_facts["classes"])
+        stored = self.classifier_facts.get("calibration")
+        self.calibration = Calibration.from_json(stored) if stored else UNCALIBRATED
 
     @classmethod
     def load(cls, models: str | Path, *, threads: int = 2, device: str = "auto") -> "PillSnap":
@@ -89,6 +65,23 @@ class PillSnap:
         return cls(
             _session(folder / "detector.onnx", "pictures", threads, device),
             _session(folder / "classifier.onnx", "crops", threads, device),
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says of itself."""
+        facts, promised = self.classifier_facts, self.calibration
+        return ModelInfo(
+            stage=facts["stage"],
+            commit=facts["commit"],
+            licence=facts["licence"],
+            drugs=len(self.classes),
+            opset=18,
+            device=self.device,
+            sha256=sha256_of(Path(self._classifier._model_path)),
+            precision=None if promised.known_from is None else promised.precision,
+            coverage=promised.coverage,
+            kept=promised.kept,
         )
 
     @property
@@ -128,7 +121,7 @@ class PillSnap:
         probabilities = self.classify(crops)
         on_step("classifier")
         pills = tuple(
-            Pill(tuple(float(v) for v in box), float(score), self._candidates(row))
+            self._pill(box, float(score), row, 0.0)
             for box, score, row in zip(found.boxes, found.scores, probabilities, strict=True)
         )
         return Answer(mode, picture.shape[1], picture.shape[0], pills)
@@ -162,12 +155,19 @@ class PillSnap:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def _candidates(self, probabilities: np.ndarray) -> tuple[Candidate, ...]:
+    def _pill(self, box: np.ndarray, score: float, probabilities: np.ndarray, distance: float) -> Pill:
+        verdict = self.calibration.verdict(float(probabilities.max()), distance)
         best = np.argsort(-probabilities, kind="stable")[:5]
-        drugs = [self.classes[index] for index in best]
-        return tuple(
-            Candidate(drug.k_code, drug.edi_codes, drug.name, float(probabilities[drug.index])) for drug in drugs
+        possible = [] if verdict == "unknown" else self.calibration.prediction_set(probabilities)
+        candidates, prediction_set = (
+            tuple(self._candidate(int(drug), float(probabilities[drug])) for drug in drugs)
+            for drugs in (best, possible)
         )
+        return Pill(tuple(float(value) for value in box), score, verdict, candidates, prediction_set)
+
+    def _candidate(self, index: int, confidence: float) -> Candidate:
+        drug = self.classes[index]
+        return Candidate(drug.k_code, drug.edi_codes, drug.name, confidence)
 
 
 def letterbox(picture: np.ndarray, size: int) -> tuple[np.ndarray, float, int, int]:

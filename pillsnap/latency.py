@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pillsnap.identify import Mode, PillSnap
+from pillsnap.answers import Mode
+from pillsnap.identify import PillSnap
 
 STEPS = ("decode", "detector", "crop", "classifier")
 

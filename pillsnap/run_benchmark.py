@@ -16,11 +16,12 @@ from pillsnap.accuracy import (
     detector_metrics,
     pipeline_metrics,
 )
+from pillsnap.answers import Mode
 from pillsnap.config import Benchmark
 from pillsnap.examples import named_pairs, write_examples
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import memory
-from pillsnap.identify import Mode, PillSnap
+from pillsnap.identify import PillSnap
 from pillsnap.latency import measure_latency
 from pillsnap.pictures import decode_photo
 from pillsnap.progress import progress

@@ -15,8 +15,8 @@ from documents import FENCE, PAGES, READMES, fenced_commands, in_pages, inline_c
 from pydantic import BaseModel
 
 from pillsnap import config_reference
+from pillsnap.answers import Answer, Candidate, Pill
 from pillsnap.config import Config
-from pillsnap.identify import Answer, Candidate, Pill
 from pillsnap.load_config import read_config
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 

@@ -12,12 +12,13 @@ import pytest
 from models import CROP_SETTINGS, DETECTOR_SIZE, DRUGS, draw_photo, export_job, onnx_models
 from onnx import TensorProto, helper
 
+from pillsnap.answers import Mode
 from pillsnap.boxes import cut_crop, iou_matrix
 from pillsnap.config import Onnx
 from pillsnap.detector_weights import prepare_ultralytics
 from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError, gpus
-from pillsnap.identify import Detections, Mode, ModelError, PillSnap, letterbox
+from pillsnap.identify import Detections, ModelError, PillSnap, letterbox
 from pillsnap.pictures import PictureError, decode_photo, encode_jpeg
 
 

@@ -1,0 +1,75 @@
+"""What an answer is made of. Every way to ask (Python, command, API, page) gives these."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["single", "combo"]
+Verdict = Literal["known", "uncertain", "unknown"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One drug that a pill may be, with its calibrated probability (0 to 1)."""
+
+    k_code: str
+    edi_codes: tuple[str, ...]
+    name: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Pill:
+    """One pill of an answer.
+
+    Attributes:
+        box: x, y, w, h in pixels of the upright photograph.
+        score: the detector's, 0 to 1.
+        verdict: `known`: the first candidate is right as often as the model promises; `uncertain`: one of
+            `prediction_set`, as often as it promises; `unknown`: unlike every drug the model was trained on.
+        candidates: the five most probable drugs (all, where the model knows fewer), most probable first.
+        prediction_set: the drugs of the conformal set, most probable first; at least one, none where `unknown`.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    verdict: Verdict
+    candidates: tuple[Candidate, ...]
+    prediction_set: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a photograph of width x height pixels shows; no pills where none was found."""
+
+    mode: Mode
+    width: int
+    height: int
+    pills: tuple[Pill, ...]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model says of itself.
+
+    Attributes:
+        stage, commit, licence: where it comes from; the commit is empty where there was none.
+        drugs: number of drugs that it can name.
+        opset: of the graph.
+        device: `cpu` or `cuda`, by what ONNX Runtime really uses.
+        sha256: of the file.
+        precision: share of `known` answers that are right, as promised; `None` where validation was too small to
+            promise it, so that no answer is `known`.
+        coverage: share of prediction sets that hold the right drug, as promised.
+        kept: share of pills of drugs that it was trained on that are not `unknown`, as promised.
+    """
+
+    stage: str
+    commit: str
+    licence: str
+    drugs: int
+    opset: int
+    device: str
+    sha256: str
+    precision: float | None
+    coverage: float
+    kept: float
