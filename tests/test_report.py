@@ -150,6 +150,7 @@ def manifest_summary() -> dict[str, Any]:
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
+        "unseen": {"unseen_val": {"photos": 30, "drugs": 2}, "unseen_test": {"photos": 15, "drugs": 1}},
         "archives": {"read": 12, "kept": 12, "quarantined": {}, "skipped": {}},
         "audit": {
             "groups_on_two_sides": 0,
