@@ -34,6 +34,7 @@ def write_report(
     detector_record: Path,
     classifier_record: Path,
     crops_summary: Path,
+    calibration: Path,
     parity: Path,
     preflight: Path,
     durations: Path,
@@ -54,6 +55,7 @@ def write_report(
         detector_history, detector_events, detector_resources, detector_record: of `train_detector`.
         classifier_history, classifier_events, classifier_resources, classifier_record: of `train_classifier`.
         crops_summary: of `cut_crops`.
+        calibration: of `calibrate_answers`.
         parity: of `export_onnx`.
         preflight: of `check_machine`; may be missing.
         durations: folder of Snakemake's benchmark files; may be missing.
@@ -83,6 +85,7 @@ def write_report(
             "detector_record": detector_record,
             "classifier_record": classifier_record,
             "crops": crops_summary,
+            "calibration": calibration,
             "parity": parity,
         },
         histories={"detector_history": detector_history, "classifier_history": classifier_history},

@@ -56,6 +56,7 @@ rule write_report:
         detector_record="<results>/{stage}/detector/detector.json",
         classifier_record="<results>/{stage}/classifier/classifier.json",
         crops="<results>/{stage}/crops",
+        calibration="<results>/{stage}/answers/calibration.json",
         onnx_folder="<results>/{stage}/onnx",
         dataset="<results>/{stage}/dataset.html",
         code=code_of("write_report", *TEMPLATES, "pillsnap/report/template.html.jinja"),

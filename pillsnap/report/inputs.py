@@ -24,7 +24,7 @@ class Inputs:
     Attributes:
         stage, source_kind, config, targets: what was asked.
         metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
-            parity: content of the JSON files of those names.
+            calibration, parity: content of the JSON files of those names.
         detector_events, classifier_events: what steering said and did, as `pillsnap.training.steering` writes events.
         detector_resources, classifier_resources: what the trainings took, as `pillsnap.training.resources` sums it up.
         detector_history, classifier_history: one mapping an epoch.
@@ -56,6 +56,7 @@ class Inputs:
     detector_resources: dict[str, Any]
     classifier_resources: dict[str, Any]
     crops: dict[str, Any]
+    calibration: dict[str, Any]
     parity: dict[str, Any]
     preflight: list[dict[str, str]]
     detector_history: History

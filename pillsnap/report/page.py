@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import yaml
 
 from pillsnap.report import audit, facts, formats, gallery, trainings, verdict
+from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
 from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
 from pillsnap.report.html import Table, render
@@ -74,6 +75,9 @@ def _tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table
         | _data_tables(inputs)
         | _training_tables(inputs)
         | _model_tables(inputs)
+        | trust_tables(inputs, {one.key: one for one in found})
+        | speed_tables(inputs)
+        | export_tables(inputs)
         | _provenance_tables(inputs)
     )
 
@@ -161,7 +165,6 @@ def _training_tables(inputs: Inputs) -> dict[str, Table]:
 
 
 def _model_tables(inputs: Inputs) -> dict[str, Table]:
-    percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in facts.PERCENTILES]
     return {
         "found": Table(
             "What the detector finds",
@@ -192,14 +195,6 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
             "Whole answers, pill by pill",
             ("Photographs", "#Found", "#Found and named right", "#Extra boxes per photo"),
             facts.pipeline_rows(inputs.metrics),
-        ),
-        "latency": Table(
-            "Milliseconds by step", ("Step", *percentiles), facts.latency_rows(inputs.latency), summed=True
-        ),
-        "parity": Table(
-            "ONNX Runtime against PyTorch",
-            ("", "#Compared", "#Largest difference", "#Allowed"),
-            facts.parity_rows(inputs),
         ),
     }
 

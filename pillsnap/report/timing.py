@@ -20,6 +20,7 @@ RULES = (
     "audit_labels",
     "cut_crops",
     "train_classifier",
+    "calibrate_answers",
     "export_onnx",
     "run_benchmark",
 )
