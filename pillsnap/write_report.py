@@ -25,6 +25,7 @@ def write_report(
     quarantine: Path,
     label_audit: Path,
     classes: Path,
+    drugs: Path,
     detector_history: Path,
     classifier_history: Path,
     detector_events: Path,
@@ -50,7 +51,7 @@ def write_report(
         stage: its name.
         metrics, accuracy, latency, resources, examples: of `run_benchmark`; `examples` is a folder.
         plan_summary: of `plan_stage`.
-        manifest_summary, quarantine, classes: of `build_manifest`.
+        manifest_summary, quarantine, classes, drugs: of `build_manifest`.
         label_audit: folder of `audit_labels`.
         detector_history, detector_events, detector_resources, detector_record: of `train_detector`.
         classifier_history, classifier_events, classifier_resources, classifier_record: of `train_classifier`.
@@ -89,6 +90,7 @@ def write_report(
             "parity": parity,
         },
         histories={"detector_history": detector_history, "classifier_history": classifier_history},
+        drugs=drugs,
         quarantine=quarantine,
         label_audit=label_audit,
         preflight=preflight,

@@ -46,6 +46,7 @@ rule write_report:
         manifest_summary="<results>/{stage}/manifest/summary.json",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         classes="<results>/{stage}/manifest/classes.json",
+        drugs="<results>/{stage}/manifest/drugs.csv",
         label_audit="<results>/{stage}/label_audit",
         detector_history="<results>/{stage}/detector/history.csv",
         classifier_history="<results>/{stage}/classifier/history.csv",

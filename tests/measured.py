@@ -1,10 +1,15 @@
 """What `calibrate_answers`, `export_onnx` and `run_benchmark` write about answers, for the tests of the report."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pillsnap.calibration import Calibration
+from pillsnap.classes import DrugClass
+from pillsnap.drug_table import drug_table
+from pillsnap.tables import LOOKS
 from pillsnap.trust import Named, nobody, trust_figures
 
 CALIBRATION = Calibration(
@@ -100,6 +105,20 @@ def parity() -> dict[str, Any]:
             for name, (detector, classifier) in sizes.items()
         },
     }
+
+
+def drugs(names: Sequence[str]) -> pd.DataFrame:
+    """`drugs.csv`: the first two differ by imprint only, the third and fourth in colour, the source tells no others."""
+    looks = [
+        ("필름코팅정", "원형", "하양", "AB12", ""),
+        ("필름코팅정", "원형", "하양", "CD34", ""),
+        ("나정", "타원형", "노랑", "EF", "분할선"),
+        ("나정", "타원형", "파랑,하양", "EF", "분할선"),
+    ]
+    classes = [DrugClass(index, f"K-{index:06d}", ("643303740",), name) for index, name in enumerate(names)]
+    said = pd.DataFrame([(f"K-{index:06d}", *look, 9) for index, look in enumerate(looks)], columns=list(LOOKS.columns))
+    kept = pd.DataFrame({"k_code": [drug.k_code for drug in classes], "split": "train"})
+    return drug_table(classes, kept, said)
 
 
 def model_bytes() -> dict[str, int]:

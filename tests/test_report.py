@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from measured import calibration, latency, model_bytes, parity, percentiles, same_answers, trust
+from measured import calibration, drugs, latency, model_bytes, parity, percentiles, same_answers, trust
 from trainings import STEERING, classifier_rows, detector_rows, events_of
 
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config import Answers, Onnx
 from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.drug_table import write_drugs
 from pillsnap.files import sha256_of, write_json, write_text
 from pillsnap.history import write_history
 from pillsnap.pictures import encode_jpeg
@@ -48,6 +49,7 @@ NAMES = (
     "삐콤씨정",
     "무코스타정",
 )
+CONFUSED = ((0, 1), (2, 3), (1, 0))
 COMMIT = {"hash": "3a48ba7c0ffee3a48ba7c0ffee3a48ba7c0ffee0", "dirty": False}
 DEVICE = "CPU: AMD EPYC, 2 cores"
 VERSIONS = {"python": "3.11.7", "pillsnap": "0.1.0", "torch": "2.14.1", "onnxruntime-gpu": "1.31.1"}
@@ -119,9 +121,23 @@ def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
             }
             for index, name in enumerate(names)
         ],
-        "confused": [],
+        "confused": confused_pairs(names),
         "min_iou": 0.5,
     }
+
+
+def confused_pairs(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Those with pictures, and one without."""
+    return [
+        {
+            "true": f"K-{true:06d}",
+            "true_name": names[true],
+            "named": f"K-{named:06d}",
+            "named_name": names[named],
+            "count": 5 - true,
+        }
+        for true, named in (*CONFUSED, (4, 5))
+    ]
 
 
 def manifest_summary() -> dict[str, Any]:
@@ -203,18 +219,11 @@ def write_examples(folder: Path, names: tuple[str, ...], width: int) -> None:
         samples.append({"file": f"samples/{number:02d}.jpg", **facts})
     for number in range(4):
         (folder / f"confused/{number}.jpg").write_bytes(encode_jpeg(pill_picture(20 + number, 96, 96, 1)[0], 90))
-    pairs = [
-        {
-            "true": f"K-{true:06d}",
-            "true_name": names[true],
-            "named": f"K-{named:06d}",
-            "named_name": names[named],
-            "count": 5 - true,
-            "true_file": f"confused/{true}.jpg",
-            "named_file": f"confused/{named}.jpg" if true else None,
-        }
-        for true, named in ((0, 1), (2, 3), (1, 0))
+    files = [
+        {"true_file": f"confused/{true}.jpg", "named_file": f"confused/{named}.jpg" if true else None}
+        for true, named in CONFUSED
     ]
+    pairs = [pair | file for pair, file in zip(confused_pairs(names), files, strict=False)]
     write_json(folder / "index.json", {"samples": samples, "confused": pairs})
 
 
@@ -327,6 +336,7 @@ def write_inputs(
     write_classes(
         [DrugClass(index, f"K-{index:06d}", ("643303740",), name) for index, name in enumerate(names)], classes
     )
+    write_drugs(drugs(names), folder / "drugs.csv")
     for model, history in (("detector", detector_rows(12)), ("classifier", classifier_rows(20))):
         write_history(history, folder / f"{model}.csv")
         write_json(folder / f"{model}_events.json", events_to_json(events_of(model, history)))
@@ -357,6 +367,7 @@ def write_inputs(
         "quarantine": "quarantine.csv",
         "label_audit": "label_audit",
         "classes": "classes.json",
+        "drugs": "drugs.csv",
         "detector_history": "detector.csv",
         "classifier_history": "classifier.csv",
         **{f"{model}_{what}": f"{model}_{what}.json" for model in MODELS for what in ("events", "resources")},

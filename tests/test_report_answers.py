@@ -163,3 +163,11 @@ def test_reliability_has_a_bar_for_every_bin(written: dict[str, Any]) -> None:
 )
 def test_interval_in_words(share: float | None, pills: int, text: str) -> None:
     assert plain(interval(share, pills)) == text
+
+
+def test_confused_drugs_say_what_tells_them_apart(page: str) -> None:
+    text = section(page, "classifier")
+    assert "Of 13 mistakes, 9 (69.2 %) are between drugs that differ by imprint only, 3 between drugs" in text
+    assert "differ by imprint only (AB12 / CD34)" in text
+    assert "differ in colour (yellow / blue and white)" in text
+    assert "K-000000 가스모틴정 5mg 20 60.0 % 38.7 – 78.1 % round white AB12" in text

@@ -157,11 +157,20 @@ def pipeline_rows(metrics: Mapping[str, Any]) -> Rows:
 
 
 def worst_drugs(by_drug: Sequence[Mapping[str, Any]]) -> Rows:
-    """The drugs with the lowest top-1, of those that are not always right."""
+    """The drugs with the lowest top-1, with its interval, of those that are not always right."""
     wrong = sorted(
         (drug for drug in by_drug if drug["top1"] < 1), key=lambda drug: (drug["top1"], -drug["pills"], drug["k_code"])
     )
-    return [[drug["k_code"], drug["name"], count(drug["pills"]), percent(drug["top1"])] for drug in wrong[:WORST_DRUGS]]
+    return [
+        [
+            drug["k_code"],
+            drug["name"],
+            count(drug["pills"]),
+            percent(drug["top1"]),
+            interval(drug["top1"], drug["pills"], 0),
+        ]
+        for drug in wrong[:WORST_DRUGS]
+    ]
 
 
 def time_rows(inputs: Inputs) -> Rows:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pillsnap.drug_table import read_drugs
 from pillsnap.files import read_json, sha256_of
 from pillsnap.history import read_history
 from pillsnap.report.timing import RuleTime, rule_times
@@ -29,6 +30,7 @@ class Inputs:
         detector_resources, classifier_resources: what the trainings took, as `pillsnap.training.resources` sums it up.
         detector_history, classifier_history: one mapping an epoch.
         preflight: findings of `check_machine`; empty where there are none.
+        drugs: what the source says of each class, by K-code, as `pillsnap.tables.DRUGS`.
         quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
         audit, audit_folder: counts of the label audit, and its folder.
         first_findings: first rows of its list.
@@ -61,6 +63,7 @@ class Inputs:
     preflight: list[dict[str, str]]
     detector_history: History
     classifier_history: History
+    drugs: dict[str, dict[str, Any]]
     quarantined: int
     first_quarantined: list[dict[str, str]]
     audit: dict[str, Any]
@@ -81,6 +84,7 @@ def read_inputs(
     targets: dict[str, float | None],
     json_files: dict[str, Path],
     histories: dict[str, Path],
+    drugs: Path,
     quarantine: Path,
     label_audit: Path,
     preflight: Path,
@@ -93,7 +97,7 @@ def read_inputs(
         stage, source_kind, config, targets: passed on.
         json_files: by the names of `Inputs`.
         histories: `detector_history` and `classifier_history`.
-        quarantine: CSV of `build_manifest`.
+        drugs, quarantine: CSV of `build_manifest`.
         label_audit: folder of `audit_labels`.
         preflight: JSON of `check_machine`; may be missing.
         examples: folder with `index.json`.
@@ -101,7 +105,14 @@ def read_inputs(
     """
     total, first = _read_quarantine(quarantine)
     first_findings, drawn = _read_findings(label_audit / "findings.csv")
-    files = {**json_files, **histories, "quarantine": quarantine, "label_audit": label_audit, "examples": examples}
+    files = {
+        **json_files,
+        **histories,
+        "drugs": drugs,
+        "quarantine": quarantine,
+        "label_audit": label_audit,
+        "examples": examples,
+    }
     return Inputs(
         stage=stage,
         source_kind=source_kind,
@@ -110,6 +121,7 @@ def read_inputs(
         **{name: read_json(path) for name, path in json_files.items()},
         **{name: read_history(path) for name, path in histories.items()},
         preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
+        drugs=read_drugs(drugs).set_index("k_code").to_dict("index"),
         quarantined=total,
         first_quarantined=first,
         audit=read_json(label_audit / "summary.json"),

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 import yaml
 
-from pillsnap.report import audit, facts, formats, gallery, trainings, verdict
+from pillsnap.report import audit, facts, formats, gallery, look_alikes, trainings, verdict
 from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
 from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
 from pillsnap.report.html import Table, render
 from pillsnap.report.inputs import Inputs
+
+LISTED_DRUGS = 200
+"""Drugs that the page lists, worst first."""
 
 
 def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
@@ -35,6 +38,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         samples=gallery.samples(inputs),
         pairs=gallery.pairs(inputs),
+        mistakes=look_alikes.mistakes_in_words(inputs.accuracy["confused"], inputs.drugs),
         findings=gallery.findings(inputs),
         config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
     )
@@ -188,8 +192,13 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "worst": Table(
             "Drugs that are named wrong most often",
-            ("@K-code", "*Drug", "#Test pills", "#Top-1"),
+            ("@K-code", "*Drug", "#Test pills", "#Top-1", "#95 % interval"),
             facts.worst_drugs(inputs.accuracy["by_drug"]),
+        ),
+        "by_drug": Table(
+            _first("drug", LISTED_DRUGS, len(inputs.accuracy["by_drug"])) + ", worst first",
+            ("@K-code", "*Drug", "#Test pills", "#Top-1", "#95 % interval", "Shape", "Colour", "Imprint"),
+            look_alikes.drug_rows(inputs.accuracy["by_drug"], inputs.drugs, LISTED_DRUGS),
         ),
         "pipeline": Table(
             "Whole answers, pill by pill",
@@ -197,6 +206,12 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
             facts.pipeline_rows(inputs.metrics),
         ),
     }
+
+
+def _first(word: str, shown: int, number: int) -> str:
+    return (
+        f"All {formats.plural(number, word)}" if number <= shown else f"First {shown} of {formats.plural(number, word)}"
+    )
 
 
 def _provenance_tables(inputs: Inputs) -> dict[str, Table]:
