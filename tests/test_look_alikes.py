@@ -22,7 +22,7 @@ NOTHING = dict.fromkeys(PLAIN, "")
     [
         ({"imprint_front": "CD34"}, IMPRINT, "differ by imprint only (AB12 / CD34)"),
         ({"imprint_front": ""}, IMPRINT, "differ by imprint only (AB12 / none)"),
-        ({"imprint_back": "분할선"}, IMPRINT, "differ by imprint only (AB12 / AB12 | 분할선)"),
+        ({"imprint_back": "분할선"}, IMPRINT, "differ by imprint only (AB12 / AB12 | score line)"),
         ({"imprint_front": "", "imprint_back": "AB12"}, SAME, "same shape, colour and imprint (AB12)"),
         ({"colours": "노랑,파랑"}, LOOK, "differ in colour (white / yellow and blue)"),
         (
@@ -30,7 +30,7 @@ NOTHING = dict.fromkeys(PLAIN, "")
             LOOK,
             "differ in shape (round / oval) and colour (white / yellow), and by imprint (AB12 / CD34)",
         ),
-        ({"form": "필름코팅정"}, LOOK, "differ in form (나정 / 필름코팅정)"),
+        ({"form": "필름코팅정"}, LOOK, "differ in form (uncoated tablet / film-coated tablet)"),
         ({"shape": "별형"}, LOOK, "differ in shape (round / 별형)"),
         ({"shape": "", "imprint_front": "CD34"}, UNTOLD, "differ by imprint (AB12 / CD34), shape unknown"),
         ({"shape": "", "colours": ""}, UNTOLD, "shape and colour unknown, so is what tells them apart"),

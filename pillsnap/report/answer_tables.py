@@ -2,14 +2,15 @@
 
 from pillsnap.report import models, trust
 from pillsnap.report.html import Table
-from pillsnap.report.inputs import Inputs
-from pillsnap.report.verdict import Verdict
+from pillsnap.report.inputs import Measured
+from pillsnap.report.verdict import verdicts
 
 TRUST_TARGETS = ("ece", "known_right", "unseen_not_known")
 
 
-def trust_tables(inputs: Inputs, found: dict[str, Verdict]) -> dict[str, Table]:
-    """Tables of the section on trust; `found` are the verdicts by key."""
+def trust_tables(inputs: Measured) -> dict[str, Table]:
+    """Tables of the section on trust."""
+    found = {one.key: one for one in verdicts(inputs.targets, inputs.metrics)}
     tested = inputs.accuracy["trust"]
     aims = [found[key] for key in TRUST_TARGETS]
     return {
@@ -35,12 +36,14 @@ def trust_tables(inputs: Inputs, found: dict[str, Verdict]) -> dict[str, Table]:
             trust.unseen_rows(inputs),
         ),
         "thresholds": Table(
-            "Chosen on validation, stored with the models", ("Threshold", "#Value", "How"), trust.threshold_rows(inputs)
+            "Thresholds, chosen on validation and stored with the models",
+            ("Threshold", "#Value", "How"),
+            trust.threshold_rows(inputs),
         ),
     }
 
 
-def speed_tables(inputs: Inputs) -> dict[str, Table]:
+def speed_tables(inputs: Measured) -> dict[str, Table]:
     """Tables of the section on latency."""
     percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in models.PERCENTILES]
     return {
@@ -69,7 +72,7 @@ def speed_tables(inputs: Inputs) -> dict[str, Table]:
     }
 
 
-def export_tables(inputs: Inputs) -> dict[str, Table]:
+def export_tables(inputs: Measured) -> dict[str, Table]:
     """Tables of the section on the delivered models."""
     return {
         "parity": Table(

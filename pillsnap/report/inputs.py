@@ -18,26 +18,14 @@ History = list[dict[str, float | None]]
 Events = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """A stage's measured facts, as the rules wrote them.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was asked of a stage, what its models reached, and how: all that the model card tells.
 
     Attributes:
         stage, source_kind, config, targets: what was asked.
-        metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
-            calibration, parity: content of the JSON files of those names.
-        detector_events, classifier_events: what steering said and did, as `pillsnap.training.steering` writes events.
-        detector_resources, classifier_resources: what the trainings took, as `pillsnap.training.resources` sums it up.
-        detector_history, classifier_history: one mapping an epoch.
-        preflight: findings of `check_machine`; empty where there are none.
-        drugs: what the source says of each class, by K-code, as `pillsnap.tables.DRUGS`.
-        quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
-        audit, audit_folder: counts of the label audit, and its folder.
-        first_findings: first rows of its list.
-        drawn_findings: the rows that a picture shows, by the picture's name in the folder.
-        examples, examples_folder: index of the pictures and the folder that it names files of.
-        times: measured duration of each rule, in the order of the pipeline.
-        hashes: SHA-256 of every file read, by role.
+        metrics, accuracy, latency, resources, calibration, parity, manifest: content of the JSON files of those names.
+        drugs: what the source says of each class, in class order by K-code, as `pillsnap.tables.DRUGS`.
     """
 
     stage: str
@@ -48,8 +36,32 @@ class Inputs:
     accuracy: dict[str, Any]
     latency: dict[str, Any]
     resources: dict[str, Any]
-    plan: dict[str, Any]
+    calibration: dict[str, Any]
+    parity: dict[str, Any]
     manifest: dict[str, Any]
+    drugs: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Measured):
+    """A stage's measured facts, as the rules wrote them.
+
+    Attributes:
+        plan, classes, detector_record, classifier_record, crops: content of the JSON files of those names.
+        detector_events, classifier_events: what steering said and did, as `pillsnap.training.steering` writes events.
+        detector_resources, classifier_resources: what the trainings took, as `pillsnap.training.resources` sums it up.
+        detector_history, classifier_history: one mapping an epoch.
+        preflight: findings of `check_machine`; empty where there are none.
+        quarantined: rows of the quarantine list, its first ones in `first_quarantined`.
+        audit, audit_folder: counts of the label audit, and its folder.
+        first_findings: first rows of its list.
+        drawn_findings: the rows that a picture shows, by the picture's name in the folder.
+        examples, examples_folder: index of the pictures and the folder that it names files of.
+        times: measured duration of each rule, in the order of the pipeline.
+        hashes: SHA-256 of every file read, by role.
+    """
+
+    plan: dict[str, Any]
     classes: list[dict[str, Any]]
     detector_record: dict[str, Any]
     classifier_record: dict[str, Any]
@@ -58,12 +70,9 @@ class Inputs:
     detector_resources: dict[str, Any]
     classifier_resources: dict[str, Any]
     crops: dict[str, Any]
-    calibration: dict[str, Any]
-    parity: dict[str, Any]
     preflight: list[dict[str, str]]
     detector_history: History
     classifier_history: History
-    drugs: dict[str, dict[str, Any]]
     quarantined: int
     first_quarantined: list[dict[str, str]]
     audit: dict[str, Any]
@@ -74,6 +83,26 @@ class Inputs:
     examples_folder: Path
     times: list[RuleTime]
     hashes: dict[str, str]
+
+
+def read_measured(
+    *,
+    stage: str,
+    source_kind: str,
+    config: dict[str, Any],
+    targets: dict[str, float | None],
+    json_files: dict[str, Path],
+    drugs: Path,
+) -> Measured:
+    """Read what the model card tells; `json_files` by the names of `Measured`, `drugs` is CSV of `build_manifest`."""
+    return Measured(
+        stage=stage,
+        source_kind=source_kind,
+        config=config,
+        targets=targets,
+        **{name: read_json(path) for name, path in json_files.items()},
+        drugs=_drugs_by_code(drugs),
+    )
 
 
 def read_inputs(
@@ -121,7 +150,7 @@ def read_inputs(
         **{name: read_json(path) for name, path in json_files.items()},
         **{name: read_history(path) for name, path in histories.items()},
         preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
-        drugs=read_drugs(drugs).set_index("k_code").to_dict("index"),
+        drugs=_drugs_by_code(drugs),
         quarantined=total,
         first_quarantined=first,
         audit=read_json(label_audit / "summary.json"),
@@ -133,6 +162,10 @@ def read_inputs(
         times=rule_times(durations, stage),
         hashes={name: sha256_of(path) for name, path in files.items()},
     )
+
+
+def _drugs_by_code(path: Path) -> dict[str, dict[str, Any]]:
+    return read_drugs(path).set_index("k_code").to_dict("index")
 
 
 def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:

@@ -38,6 +38,13 @@ COLOURS = {
     "검정": "black",
     "투명": "clear",
 }
+FORMS = {
+    "나정": "uncoated tablet",
+    "필름코팅정": "film-coated tablet",
+    "경질캡슐제": "hard capsule",
+    "연질캡슐제": "soft capsule",
+}
+MARKS = {"분할선": "score line", "마크": "logo"}
 """AIHub's words in English; others stay as they are."""
 
 IMPRINT, LOOK, SAME, UNTOLD = "imprint", "look", "same", "untold"
@@ -65,7 +72,7 @@ def difference(one: Drug, other: Drug) -> Difference:
     pairs = {
         "shape": (shape(one), shape(other)),
         "colour": (colours(one), colours(other)),
-        "form": (one["form"], other["form"]),
+        "form": (FORMS.get(one["form"], one["form"]), FORMS.get(other["form"], other["form"])),
     }
     apart = {name: pair for name, pair in pairs.items() if all(pair) and pair[0] != pair[1]}
     imprints = imprint(one), imprint(other)
@@ -98,7 +105,7 @@ def colours(drug: Drug) -> str:
 
 def imprint(drug: Drug) -> str:
     """The imprints of both sides; empty where there is none."""
-    return " | ".join(side for side in (drug["imprint_front"], drug["imprint_back"]) if side)
+    return " | ".join(MARKS.get(side, side) for side in (drug["imprint_front"], drug["imprint_back"]) if side)
 
 
 def _sides(drug: Drug) -> set[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pillsnap.report.facts import Rows
 from pillsnap.report.formats import MISSING, count, decimal, figure, milliseconds, percent, plural, size, tiny
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.inputs import Measured
 
 PERCENTILES = ("p50", "p95", "p99")
 FUSED_STEPS = ("decode", "graph", "total")
@@ -29,7 +29,7 @@ def _difference(values: Mapping[str, float | None]) -> float | None:
     return None if None in values.values() else abs(values["pytorch"] - values["onnx"])
 
 
-def parity_rows(inputs: Inputs) -> Rows:
+def parity_rows(inputs: Measured) -> Rows:
     """What was compared with what, on how many, the largest difference, and what is allowed."""
     parity, allowed, tested = inputs.parity, inputs.config["onnx"], inputs.accuracy["fused"]
     detector, classifier, fused = (parity[name] for name in ("detector", "classifier", "fused"))

@@ -6,6 +6,8 @@ import yaml
 
 from pillsnap.report import audit, facts, formats, gallery, look_alikes, trainings, verdict
 from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
+from pillsnap.report.blocks import kind_of
+from pillsnap.report.card import card_sections
 from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
 from pillsnap.report.html import Table, render
@@ -38,6 +40,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         samples=gallery.samples(inputs),
         pairs=gallery.pairs(inputs),
+        card=[(one.title, [(kind_of(block), block) for block in one.blocks]) for one in card_sections(inputs)],
         mistakes=look_alikes.mistakes_in_words(inputs.accuracy["confused"], inputs.drugs),
         findings=gallery.findings(inputs),
         config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
@@ -79,7 +82,7 @@ def _tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table
         | _data_tables(inputs)
         | _training_tables(inputs)
         | _model_tables(inputs)
-        | trust_tables(inputs, {one.key: one for one in found})
+        | trust_tables(inputs)
         | speed_tables(inputs)
         | export_tables(inputs)
         | _provenance_tables(inputs)

@@ -23,6 +23,7 @@ RULES = (
     "calibrate_answers",
     "export_onnx",
     "run_benchmark",
+    "write_model_card",
 )
 """Rules in the order of the pipeline; the report's own rule has no duration yet while it runs."""
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from pillsnap.report.facts import Rows, interval
 from pillsnap.report.formats import MISSING, count, decimal, figure, percent
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.inputs import Measured
 
 VERDICTS = ("known", "uncertain", "unknown")
 
 
-def ece_rows(inputs: Inputs) -> Rows:
+def ece_rows(inputs: Measured) -> Rows:
     """Calibration error before and after the temperature, on validation and test."""
     parts = (("Validation", inputs.calibration["validation"]), ("Test", inputs.accuracy["trust"]))
     return [
@@ -34,7 +34,7 @@ def set_rows(trust: Mapping[str, Any]) -> Rows:
     ]
 
 
-def verdict_rows(inputs: Inputs) -> Rows:
+def verdict_rows(inputs: Measured) -> Rows:
     """The three words: what each promises, and how many test pills got it and were named right."""
     promised, found = inputs.calibration["calibration"], inputs.accuracy["trust"]["verdicts"]
     words = {
@@ -57,7 +57,7 @@ def verdict_rows(inputs: Inputs) -> Rows:
     ]
 
 
-def unseen_rows(inputs: Inputs) -> Rows:
+def unseen_rows(inputs: Measured) -> Rows:
     """Pills of drugs that were held out, of both halves: the one that chose thresholds, and the one that measures."""
     halves = [part["unseen"] or {} for part in (inputs.calibration["validation"], inputs.accuracy["trust"])]
     if not any(halves):
@@ -75,14 +75,15 @@ def unseen_rows(inputs: Inputs) -> Rows:
     ]
 
 
-def threshold_rows(inputs: Inputs) -> Rows:
+def threshold_rows(inputs: Measured) -> Rows:
     """What validation chose, and how."""
     chosen, asked = inputs.calibration["calibration"], inputs.config["answers"]
     loosest = (
         f"the loosest at which validation still shows {percent(asked['precision'], 0)} right, with "
-        f"{percent(asked['confidence'], 0)} confidence, and at most {percent(asked['unseen_known'], 0)} of the "
-        "held-out drugs known"
+        f"{percent(asked['confidence'], 0)} confidence"
     )
+    if inputs.calibration["validation"]["unseen"]:
+        loosest += f", and at most {percent(asked['unseen_known'], 0)} of the held-out pills known"
     sets = [
         [
             f"In the set of {percent(float(promised), 0)} from probability",
