@@ -31,8 +31,8 @@ class Named:
         return len(self.targets)
 
 
-def nobody(drugs: int = 0) -> Named:
-    """No pill at all."""
+def nobody(drugs: int) -> Named:
+    """No pill at all, of a classifier that knows so many drugs."""
     return Named(np.zeros((0, drugs), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
 
 
