@@ -69,7 +69,7 @@ def calibrate_answers(
         save_file({"whitening": space.whitening, "centroids": space.centroids}, temporary)
     figures = trust_figures(seen, unseen, chosen)
     write_json(calibration, {"calibration": chosen.to_json(), "validation": figures})
-    log.info("temperature %.3f, ECE %.4f -> %.4f", chosen.temperature, *figures["ece"].values())
+    log.info("temperature %.3f, known from %s", chosen.temperature, chosen.known_from)
 
 
 class _Reader:
