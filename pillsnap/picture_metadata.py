@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import cv2
@@ -68,12 +69,12 @@ def png_metadata(file: BinaryIO) -> Metadata:
     file.seek(8)
     while len(head := file.read(_PNG_CHUNK.size)) == _PNG_CHUNK.size:
         length, kind = _PNG_CHUNK.unpack(head)
-        if kind == b"eXIf":
-            orientation = _orientation(lambda body=file.read(length): _parsed(body))
-            length = 0
-        elif kind == b"iCCP":
-            profile = _unpacked(file.read(length))
-            length = 0
+        if kind in (b"eXIf", b"iCCP"):
+            body, length = file.read(length), 0
+            if kind == b"eXIf":
+                orientation = _orientation(partial(_parsed, body))
+            else:
+                profile = _unpacked(body)
         file.seek(length + 4, io.SEEK_CUR)
     return Metadata(orientation, profile)
 
