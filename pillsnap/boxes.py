@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 LARGEST_WINDOW = 4096
-"""Side in pixels from which a photograph is shrunk before a pill is cut out of it. A box along a photograph of 1 x 30,000
-pixels would otherwise be padded to a square of 900 million."""
+"""Side in pixels from which a photograph is shrunk before a pill is cut out of it: a box along a photograph of
+1 x 30,000 pixels would otherwise be padded to a square of 900 million."""
 
 
 def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, margin: float) -> np.ndarray:
