@@ -10,7 +10,7 @@ from pathlib import Path
 from pillsnap.pictures import PictureError
 
 PHOTO_ENDINGS = (
-    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
+    ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
     ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """Endings, in any case, that a file in a folder or of a glob must have: those of the formats that are opened."""
@@ -48,8 +48,8 @@ class Photo:
 
     @property
     def place(self) -> str:
-        """The absolute path; `-` for standard input."""
-        return self.name if self.name == STDIN else str(Path(self.name).absolute())
+        """The absolute path without `..`; `-` for standard input."""
+        return self.name if self.name == STDIN else os.path.abspath(self.name)  # noqa: PTH100 (pathlib keeps `..`)
 
     @property
     def shown(self) -> str:
