@@ -86,7 +86,9 @@ def run_benchmark(
     results, same = _measure_all(snap, steps, pills, prepared, "test photographs")
     strangers, _ = _measure_all(snap, steps, strange, prepared, "drugs never seen")
     trust = trust_figures(
-        named_pills(results, min_iou), named_pills(strangers, min_iou) if strangers else nobody(len(snap.classes)), snap.calibration
+        named_pills(results, min_iou),
+        named_pills(strangers, min_iou) if strangers else nobody(len(snap.classes)),
+        snap.calibration,
     )
     figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(same)}
     pairs = confused_pairs(results)
