@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from pillsnap import data_commands
+from pillsnap import data_commands, serve_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 app.add_typer(data_commands.app, name="data")
+app.command()(serve_command.serve)
 
 
 class ModeChoice(StrEnum):

@@ -1,0 +1,95 @@
+"""Start, run and stop the service on a socket."""
+
+import logging
+import math
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import uvicorn
+
+from pillsnap.files import read_json
+from pillsnap.hardware import cores
+from pillsnap.identify import PillSnap
+from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.limits import Limits
+from pillsnap.serve.logs import start_logs
+
+
+def load_models(models: Path, limits: Limits, device: str) -> PillSnap:
+    """Load the models and answer once, so that the first client waits for nothing.
+
+    Raises:
+        ModelError: a model is missing or none of ours.
+        HardwareError: the device is asked for and does not work.
+    """
+    snap = PillSnap.load(models, threads=max(1, cores() // limits.workers), device=device)
+    snap.identify(np.full((64, 64, 3), 128, np.uint8), "combo")
+    return snap
+
+
+def read_measured(models: Path, path: Path | None) -> Measured:
+    """Figures for the model card: of `path`, or of the metrics.json beside the models folder where there is one.
+
+    Raises:
+        OSError: `path` cannot be read.
+        ValueError: the file is no JSON object.
+    """
+    path, named = path or models.resolve().parent / "metrics.json", path is not None
+    if not named and not path.is_file():
+        return Measured(None, f"there is no {path.name} beside the models folder")
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: must hold a JSON object, as run_benchmark writes it.")
+    return Measured(found, None)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that is bound; port 0 lets the system choose one.
+
+    Raises:
+        OSError: the address is not one of this machine, or is taken.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    found = socket.socket(family, kind, protocol)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | None, measured: Measured) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT, then answer what is under way and return."""
+    start_logs()
+    app = create_app(snap, limits=limits, key=key, measured=measured)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # the service's own lines tell more
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,
+    )
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    print(f"PillSnap answers at {address} (Ctrl-C ends it)", flush=True)
+    logging.getLogger("pillsnap.serve").info("listening", extra={"fields": {"address": address}})
+    _Server(config, app.state.desk.stop).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends well on a signal: uvicorn's own would die of the signal once everything is answered."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
