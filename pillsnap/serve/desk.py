@@ -17,10 +17,12 @@ from pillsnap.serve.form import Form
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Picture formats that are opened. Pillow knows others, some of which start programs or write files (EPS)."""
 
 _RETRY = {"Retry-After": str(RETRY_SECONDS)}
+
+Image.init()  # Pillow finds a named format only where its plugin is loaded
 
 
 class Desk:
@@ -115,7 +117,7 @@ def check_pixels(data: bytes, max_pixels: int) -> None:
             width, height = image.size
     except Image.DecompressionBombError as error:
         raise PictureError("photo_too_large", str(error)) from error
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, ModuleNotFoundError) as error:  # the second: see pillsnap.pictures
         raise PictureError("photo_unreadable", f"none of the formats {', '.join(FORMATS)}") from error
     except (OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error) as error:
         raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error

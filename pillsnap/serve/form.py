@@ -39,6 +39,7 @@ FORM_IN_OPENAPI: dict[str, Any] = {
                         },
                     },
                 },
+                "encoding": {"photo": {"contentType": "image/jpeg, image/png"}},
             }
         },
     }

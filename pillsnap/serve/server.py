@@ -32,19 +32,23 @@ def load_models(models: Path, limits: Limits, device: str) -> PillSnap:
 
 
 def read_measured(models: Path, path: Path | None) -> Measured:
-    """Figures for the model card: of `path`, or of the metrics.json beside the models folder where there is one.
+    """Figures for the model card: of `path`, or of the metrics.json beside the models folder where one can be read.
 
     Raises:
-        OSError: `path` cannot be read.
-        ValueError: the file is no JSON object.
+        ValueError: `path` is named and cannot be read, or is no JSON object.
     """
-    path, named = path or models.resolve().parent / "metrics.json", path is not None
-    if not named and not path.is_file():
-        return Measured(None, f"there is no {path.name} beside the models folder")
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: must hold a JSON object, as run_benchmark writes it.")
-    return Measured(found, None)
+    place = path or models.resolve().parent / "metrics.json"
+    try:
+        found = read_json(place)
+    except (OSError, ValueError) as error:
+        missing = "there is none" if isinstance(error, FileNotFoundError) else "it cannot be read"
+    else:
+        if isinstance(found, dict):
+            return Measured(found, None)
+        missing = "it is no JSON object"
+    if path:
+        raise ValueError(f"--metrics {path}: {missing}. Name the metrics.json that run_benchmark wrote.")
+    return Measured(None, f"metrics.json beside the models folder: {missing}")
 
 
 def open_socket(host: str, port: int) -> socket.socket:

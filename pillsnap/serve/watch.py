@@ -40,8 +40,10 @@ class Watch:
         except Exception:
             _LOG.exception("failed", extra={"fields": {"request_id": exchange.request_id}})
             if exchange.status is None:
+                exchange.told["error"] = "internal"
                 await internal_error(exchange.request_id).response()(scope, exchange.receive, exchange.send)
-        self._tell(scope, exchange)
+        finally:
+            self._tell(scope, exchange)
 
     def _tell(self, scope: Scope, exchange: "_Exchange") -> None:
         seconds, route = time.perf_counter() - exchange.begun, scope.get("route")
