@@ -262,19 +262,13 @@ def test_key_protects_answers_and_the_model(snap: HeldUp) -> None:
             response = asked.request(method, path, headers=sent)
             assert (response.status_code, code(response)) == (401, reason)
             assert response.headers["www-authenticate"] == "APIKey"
+    assert snap.asked == 0
     right = {"X-API-Key": KEY}
     assert asked.post("/v1/identify", files={"photo": PHOTO}, headers=right).status_code == 200
     assert asked.get("/v1/model", headers=right).status_code == 200
     for path in ("/", "/v1/health", "/metrics", "/openapi.json"):
         assert asked.get(path).status_code == 200
     assert [client(snap, key=key).get("/v1/health").json()["api_key_required"] for key in (KEY, None)] == [True, False]
-
-
-def test_wrong_key_is_refused_before_anything_is_read(snap: HeldUp) -> None:
-    app = service(snap, key=KEY, workers=1, waiting=0)
-    snap.go.clear()
-    response = TestClient(app).post("/v1/identify", files={"photo": PHOTO}, headers={"X-API-Key": "no"})
-    assert response.status_code == 401
 
 
 def test_model_card(snap: HeldUp) -> None:

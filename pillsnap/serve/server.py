@@ -57,14 +57,18 @@ def open_socket(host: str, port: int) -> socket.socket:
     Raises:
         OSError: the address is not one of this machine, or is taken.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    found = socket.socket(family, kind, protocol)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-    except OSError:
-        found.close()
-        raise
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+        except OSError:
+            found.close()
+            raise
+    except OSError as error:
+        message = f"--host {host} --port {port}: {error.strerror}. Choose another address or port (0: a free one)."
+        raise OSError(message) from error
     return found
 
 
@@ -79,19 +83,27 @@ def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | N
         server_header=False,
         timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,
     )
+    server = _Server(config, on_start=lambda: _tell(listener), on_stop=app.state.desk.stop)
+    server.run(sockets=[listener])
+
+
+def _tell(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     print(f"PillSnap answers at {address} (Ctrl-C ends it)", flush=True)
     logging.getLogger("pillsnap.serve").info("listening", extra={"fields": {"address": address}})
-    _Server(config, app.state.desk.stop).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Ends well on a signal: uvicorn's own would die of the signal once everything is answered."""
+    """Says when it listens, and ends well on a signal: uvicorn's own would die of it once everything is answered."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._on_stop = on_stop
+        self._on_start, self._on_stop = on_start, on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._on_stop()
