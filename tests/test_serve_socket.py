@@ -1,5 +1,6 @@
 """`pillsnap serve` as it is used: the real command on a real socket."""
 
+import contextlib
 import io
 import json
 import os
@@ -81,9 +82,10 @@ def files_open_for_writing(process: subprocess.Popen) -> list[str]:
     """Regular files, deleted and nameless ones included, that a process has open for writing."""
     found = []
     for entry in Path(f"/proc/{process.pid}/fd").iterdir():
-        flags = int((entry.parents[1] / "fdinfo" / entry.name).read_text().split("flags:")[1].split()[0], 8)
-        if stat.S_ISREG(entry.stat().st_mode) and flags & os.O_ACCMODE != os.O_RDONLY:
-            found.append(str(entry.readlink()))
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            flags = int((entry.parents[1] / "fdinfo" / entry.name).read_text().split("flags:")[1].split()[0], 8)
+            if stat.S_ISREG(entry.stat().st_mode) and flags & os.O_ACCMODE != os.O_RDONLY:
+                found.append(str(entry.readlink()))
     return found
 
 

@@ -1,8 +1,6 @@
 """The paths of the service."""
 
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,22 +39,14 @@ def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Mea
         measured: figures for the model card.
     """
     metrics = Metrics()
-    desk = Desk(snap, limits, metrics)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        desk.close()
-
     app = FastAPI(
         title="PillSnap",
         summary="Names of pills in photographs.",
         version=__version__,
         docs_url=None,  # both pages load assets from elsewhere
         redoc_url=None,
-        lifespan=lifespan,
     )
-    app.state.desk = desk
+    app.state.desk = Desk(snap, limits, metrics)
     app.add_middleware(Watch, metrics=metrics, drain_bytes=2 * limits.max_bytes)
     handle_errors(app)
     _add_answers(app, snap, metrics, limits=limits, key=key, measured=measured)

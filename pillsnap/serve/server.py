@@ -81,10 +81,14 @@ def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | N
         log_config=None,
         access_log=False,  # the service's own lines tell more
         server_header=False,
+        lifespan="off",
         timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,
     )
     server = _Server(config, on_start=lambda: _tell(listener), on_stop=app.state.desk.stop)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        app.state.desk.close()
 
 
 def _tell(listener: socket.socket) -> None:
