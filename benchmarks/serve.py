@@ -24,6 +24,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -87,22 +88,23 @@ def read_photos(stage: Path) -> tuple[list[bytes], int]:
 def service(models: Path, *, workers: int, queue: int) -> Iterator[tuple[str, int]]:
     """The command at a free port; host and port. It must end with status 0."""
     command = [sys.executable, "-m", "pillsnap.cli", "serve", "--models", str(models), "--port", "0", "--device", "cpu"]
-    process = subprocess.Popen(
-        [*command, "--workers", str(workers), "--queue", str(queue)],
-        env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    try:
-        said = process.stdout.readline().split()
-        if not said:
-            raise SystemExit(f"{shlex.join(process.args)} did not start")
-        host, port = said[3].removeprefix("http://").split(":")
-        yield host, int(port)
-        process.terminate()
-        if process.wait(60):
-            raise SystemExit(f"the service ended with status {process.returncode}")
-    finally:
-        process.kill()
-        process.wait()
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [*command, "--workers", str(workers), "--queue", str(queue)],
+            env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+        try:
+            said = process.stdout.readline().split()
+            if said:
+                host, port = said[3].removeprefix("http://").split(":")
+                yield host, int(port)
+                process.terminate()
+            if process.wait(60):
+                log.seek(0)
+                raise SystemExit(f"the service ended with status {process.returncode}:\n{log.read()[-2000:]}")
+        finally:
+            process.kill()
+            process.wait()
 
 
 @dataclass
