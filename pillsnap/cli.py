@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from pillsnap import data_commands, predict_command
+from pillsnap import data_commands, predict_command, serve_command
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 app.add_typer(data_commands.app, name="data")
+app.command()(serve_command.serve)
 
 
 @app.callback()

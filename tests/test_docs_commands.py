@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -103,6 +104,12 @@ def _check_tensorboard(words: list[str]) -> None:
     assert re.fullmatch(r"work/stage[1-4]", board.flags.logdir)
 
 
+def _check_curl(words: list[str]) -> None:
+    """It asks a path that the service has; tests/test_serve_docs.py runs it."""
+    (address,) = [word for word in words if word.startswith("http")]
+    assert urlsplit(address).path in ("/v1/identify", "/v1/model", "/v1/health", "/metrics", "/openapi.json")
+
+
 def _check_search(program: str, words: list[str]) -> None:
     """Run it on a log with the lines of both trainings; the log that it names is a rule's, and it finds something."""
     log = words[-1]
@@ -132,6 +139,8 @@ def check_command(command: str, *, complete: bool) -> None:
         _check_dvc(words)
     elif program == "tensorboard":
         _check_tensorboard(words)
+    elif program == "curl":
+        _check_curl(words)
     elif program in ("grep", "tail"):
         _check_search(program, words)
     else:
@@ -172,6 +181,8 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("tensorboard --logdir runs", "AssertionError"),
         ("grep mAP logs/stage4/train_classifier.log", "AssertionError"),
         ("tail -F logs/stage4/no_such_rule.log", "KeyError"),
+        ("pillsnap serve --prot 8000", "AssertionError"),
+        ("curl -s http://127.0.0.1:8000/v2/identify", "AssertionError"),
         ("wget file", "AssertionError"),
     ],
 )
