@@ -1,9 +1,12 @@
 """Every command in the documents is one that the programs know, and Snakemake can plan."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -80,7 +83,7 @@ def _check_pillsnap(words: list[str], complete: bool) -> None:
         command = command.commands[name]
     if not hasattr(command, "commands"):
         options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options | {"--help"}
+        assert {word for word in words if word.startswith("-") and word != "-"} <= options | {"--help"}
         if complete:
             command.make_context(command.name, words)
 
@@ -201,6 +204,34 @@ def test_python_example_runs(tmp_path, tmp_path_factory, monkeypatch, capsys) ->
     for example in examples:
         exec(example, {})
     assert examples and "K-" in capsys.readouterr().out
+
+
+PREDICTS = [
+    line
+    for page in PAGES
+    for language, block in FENCE.findall(text_of(page))
+    for line in block.splitlines()
+    if language == "bash" and line.startswith("pillsnap predict ")
+]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(PREDICTS))
+def test_predict_command_runs(line: str, tmp_path, tmp_path_factory) -> None:
+    for stage in ("stage1", "stage4"):
+        shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), tmp_path / "results" / stage / "onnx")
+    (tmp_path / "data/photos/sub").mkdir(parents=True)
+    for place in ("data/photo.jpg", "data/photos/1.jpg", "data/photos/sub/2.jpg"):
+        Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / place)
+    # the command of this environment and this checkout
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=os.environ | {"PATH": path, "PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = done.stdout + "".join(file.read_text() for file in tmp_path.glob("answers.csv"))
+    assert "K-00000" in answers
+    assert all((tmp_path / word).exists() for option, word in pairwise(line.split()) if option == "--annotated")
 
 
 def _snakemake_commands(page: str) -> list[str]:
