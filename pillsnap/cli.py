@@ -12,7 +12,6 @@ from pillsnap import data_commands, predict_command, serve_command
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 app.add_typer(data_commands.app, name="data")
-app.command()(serve_command.serve)
 
 
 @app.callback()
@@ -21,6 +20,7 @@ def main() -> None:
 
 
 app.command()(predict_command.predict)
+app.command()(serve_command.serve)
 
 
 def _stop(message: str) -> NoReturn:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("page.html")
+_PART = re.compile(r"^/\* (page[a-z_]*\.(?:css|js)) \*/\n", re.MULTILINE)
 _INLINE = re.compile(r"<(script|style)\b[^>]*>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 
 
@@ -19,8 +20,8 @@ class Page:
 
 
 def read_page() -> Page:
-    """The page, and a policy that names its inline scripts and styles by their hashes."""
-    html = PAGE.read_text(encoding="utf-8")
+    """The page with the files it is made of put in, and a policy that names its scripts and styles by their hashes."""
+    html = _PART.sub(lambda part: PAGE.with_name(part[1]).read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8"))
     return Page(html, policy_of(html))
 
 
