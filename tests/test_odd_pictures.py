@@ -12,7 +12,8 @@ from conftest import PROJECT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import onnx_models
-from odd_pictures import ODD_PICTURES, OddPicture, odd_picture, saved, scene_image
+from odd_pictures import ODD_PICTURES, OddPicture, odd_picture
+from picture_bytes import saved, scene_image
 
 from pillsnap.answers import Mode
 from pillsnap.identify import PillSnap

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def test_decoding_ahead_changes_no_answer(folder: Path, models: Path) -> None:
     outcomes = list(predict(snap, map(Photo, usable), "combo"))
     assert [outcome.answer for outcome in outcomes] == [snap.identify(name, "combo") for name in usable]
     assert all(outcome.picture.shape == (outcome.answer.height, outcome.answer.width, 3) for outcome in outcomes)
+
+
+def test_the_next_photograph_is_decoded_while_the_model_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = [threading.Event() for _ in range(3)]
+
+    def decode(data: bytes) -> np.ndarray:
+        decoded[int(data)].set()
+        return np.full((1, 1, 3), int(data), np.uint8)
+
+    class Model:
+        def identify(self, picture: np.ndarray, mode: str) -> bool:
+            return decoded[min(2, int(picture[0, 0, 0]) + 1)].wait(timeout=20)
+
+    monkeypatch.setattr("pillsnap.predict.decode_photo", decode)
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_text(str(number))
+    photos = [Photo(str(tmp_path / f"{number}.png")) for number in range(3)]
+    assert [outcome.answer for outcome in predict(Model(), photos, "single")] == [True, True, True]
 
 
 def test_answers_that_nobody_takes_are_not_made(folder: Path, models: Path) -> None:
