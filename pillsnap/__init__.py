@@ -3,6 +3,7 @@
 `from pillsnap import PillSnap` gives the class that answers; it and ONNX Runtime are loaded when it is asked for.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PillSnap", "__version__"]
 __version__ = "0.1.0"
+
+# set before ONNX Runtime loads, whose wheels else keep events in the user's cache and send them to their maker
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:

@@ -27,8 +27,6 @@ CROPS_PER_DRUG = 64
 """Training crops of each drug that its centroid and the covariance are taken from."""
 
 BATCH = 64
-STEPS = 1000
-"""Thresholds that are tried."""
 COVERAGES = (0.9, 0.95, 0.99)
 _AS_DETECTED = 0.999
 """Choice of a pill's crop: the one from the detector's box where there is one, as in an answer."""
@@ -71,7 +69,7 @@ def calibrate_answers(
         save_file({"whitening": space.whitening, "centroids": space.centroids}, temporary)
     figures = trust_figures(seen, unseen, chosen)
     write_json(calibration, {"calibration": chosen.to_json(), "validation": figures})
-    log.info("temperature %.3f, ECE %.4f -> %.4f", chosen.temperature, *figures["ece"].values())
+    log.info("temperature %.3f, known from %s", chosen.temperature, chosen.known_from)
 
 
 class _Reader:
@@ -160,22 +158,17 @@ def _set_from(of_target: np.ndarray, coverage: float) -> float:
 def _known(seen: Named, unseen: Named, temperature: float, settings: Answers) -> tuple[float, float] | None:
     """Least probability and largest distance of a `known` answer; nothing where the promise cannot be shown.
 
-    Both thresholds are loosened together, quantile by quantile, from the first at which enough pills are `known` to
-    show the precision at all, and as long as its lower confidence bound holds and few enough unseen pills are `known`:
-    fixed-sequence testing, as in Learn then Test (Angelopoulos et al. 2021).
+    Both thresholds are loosened together, percent by percent of the pills; the loosest pair counts whose precision has
+    a lower confidence bound (Clopper-Pearson) of at least what is promised, and that takes few enough pills of drugs
+    that were held out for `known`.
     """
     every, strange = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
-    fewest = math.ceil(math.log(1 - settings.confidence) / math.log(settings.precision))
-    found = None
-    for share in np.arange(STEPS) / STEPS:
-        least, within = float(np.quantile(every, 1 - share)), float(np.quantile(seen.distances, share))
+    for percent in range(99, 0, -1):
+        least, within = (float(np.percentile(*each)) for each in ((every, 100 - percent), (seen.distances, percent)))
         known = (every >= least) & (seen.distances < within)
-        if known.sum() < fewest:
-            continue
         strangers = int(((strange >= least) & (unseen.distances < within)).sum())
         precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision
-        if not precise or strangers > settings.unseen_known * len(unseen):
-            break
-        found = least, within
-    return found
+        if precise and strangers <= settings.unseen_known * len(unseen):
+            return least, within
+    return None

@@ -140,6 +140,10 @@ def _networks(
 
 
 def _save(model: onnx.ModelProto, path: Path, facts: dict[str, Any]) -> None:
+    # torch and the quantizer write source paths, stack traces and tool names; they say nothing of the model
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = "pillsnap", json.dumps(facts, ensure_ascii=False)

@@ -34,11 +34,11 @@ class PillSnap:
         Args:
             model: its folder, `results/stage4/onnx` for instance, out of which `pipeline.onnx` is taken, or the file.
             threads: threads of arithmetic, at most the cores that are there.
-            device: `auto` (a GPU where one works), `cpu` or `cuda`.
+            device: `auto` (a GPU where one works), `cpu`, `cuda` or `tensorrt`.
 
         Raises:
             ModelError: the model is missing, is no ONNX graph, or was not written by `export_onnx`.
-            HardwareError: `cuda` is asked for and does not work.
+            HardwareError: `cuda` or `tensorrt` is asked for and does not work.
         """
         path = Path(model)
         path = path if path.suffix == ".onnx" else path / "pipeline.onnx"
@@ -47,7 +47,7 @@ class PillSnap:
 
     @property
     def device(self) -> str:
-        """`cuda` or `cpu`, by what ONNX Runtime really uses."""
+        """`tensorrt`, `cuda` or `cpu`, by what ONNX Runtime really uses."""
         return device_of(self._session)
 
     @property

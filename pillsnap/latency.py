@@ -84,8 +84,9 @@ def side_by_side(
         for name, answer in ways.items():
             start = time.perf_counter()
             answer(photos[turn % len(photos)])
+            taken = time.perf_counter() - start
             if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(taken)
     first = float(np.median(next(iter(seconds.values()))))
     return {
         name: percentiles(each) | {"times": round(float(np.median(each)) / first, 3)} for name, each in seconds.items()

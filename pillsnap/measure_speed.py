@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.config import Benchmark
-from pillsnap.hardware import cores
+from pillsnap.hardware import HardwareError, cores, gpus
 from pillsnap.identify import PillSnap
 from pillsnap.latency import measure_answers, measure_steps, photos_per_second, side_by_side
 from pillsnap.pictures import decode_photo, encode_jpeg
 from pillsnap.separate_steps import SeparateSteps
+from pillsnap.sessions import PROVIDERS
 from pillsnap.stored_photos import stored_photos
 
 PILLS = (1, 4, 8)
@@ -56,8 +57,28 @@ def measure_speed(
             times[mode] = measure_answers(snap, photos, mode, **counts)
             times["steps"][mode] = measure_steps(steps, photos, mode, **counts)
             times["throughput"][mode] = _throughput(models, photos, mode, snap.device)
+    times["devices"] = _devices(models, pills, prepared, settings)
     times["side_by_side"] = _side_by_side(snap, steps, detector, classifier, pills, prepared, work, settings)
     return times
+
+
+def _devices(
+    models: Path, pills: pd.DataFrame, prepared: Sequence[Path], settings: Benchmark
+) -> dict[str, dict[str, Any]]:
+    """Whole answers in `single` and `combo` on the CPU always, by CUDA and by TensorRT where they work."""
+    counts = {"count": settings.latency_photos, "warmup": settings.warmup}
+    found: dict[str, dict[str, Any]] = {}
+    for device in PROVIDERS if gpus() else ("cpu",):
+        try:
+            snap = PillSnap.load(models, threads=settings.threads, device=device)
+        except HardwareError:
+            continue
+        found[device] = {
+            mode: measure_answers(snap, photos, mode, **counts)["total"]
+            for mode in ("single", "combo")
+            if (photos := _photos(pills[pills["domain"] == mode], prepared, settings.latency_photos))
+        }
+    return found
 
 
 def _throughput(models: Path, photos: Sequence[bytes], mode: str, device: str) -> dict[str, Any]:

@@ -89,7 +89,9 @@ def run_benchmark(
     results, same = _measure_all(snap, steps, pills, prepared, "test photographs")
     strangers, _ = _measure_all(snap, steps, strange, prepared, "drugs never seen")
     trust = trust_figures(
-        named_pills(results, min_iou), named_pills(strangers, min_iou) if strangers else nobody(), snap.calibration
+        named_pills(results, min_iou),
+        named_pills(strangers, min_iou) if strangers else nobody(len(snap.classes)),
+        snap.calibration,
     )
     figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(same)}
     pairs = confused_pairs(results)
@@ -103,7 +105,7 @@ def run_benchmark(
     write_json(metrics, _metrics(figures, times, used, read_json(summary), len(snap.classes)))
     map50 = figures["detector"]["map50"]
     found = "not measured" if map50 is None else f"{map50:.4f}"
-    log.info("top-1 %.4f, mAP@0.5 %s, ECE %.4f", figures["classifier"]["top1"], found, trust["ece"]["after"])
+    log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
 
 
 def _measure_all(
@@ -207,12 +209,13 @@ def _metrics(
     }
 
 
-def _trust_metrics(trust: dict[str, Any]) -> dict[str, Any]:
-    known, unseen = trust["verdicts"]["known"], trust["unseen"] or {}
+def _trust_metrics(trust: dict[str, Any] | None) -> dict[str, Any]:
+    """The figures that have targets; `None` where nothing could be measured."""
+    known, unseen = (trust["verdicts"]["known"], trust["unseen"] or {}) if trust else ({}, {})
     return {
-        "ece": trust["ece"]["after"],
-        "known": known["share"],
-        "known_right": known["right"],
+        "ece": trust["ece"]["after"] if trust else None,
+        "known": known.get("share"),
+        "known_right": known.get("right"),
         "unseen_not_known": unseen.get("not_known"),
         "unseen_auroc": unseen.get("auroc"),
     }

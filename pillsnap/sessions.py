@@ -8,6 +8,13 @@ import onnxruntime
 
 from pillsnap.hardware import HardwareError, gpus, usable_threads
 
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+"""ONNX Runtime's names of devices, the fastest last; each falls back on those before it."""
+
 
 class ModelError(ValueError):
     """A models folder, or a file of it, that cannot be used."""
@@ -19,11 +26,11 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     Args:
         path: ONNX file.
         threads: threads of arithmetic, at most the cores that are there.
-        device: `auto` (a GPU where one works), `cpu` or `cuda`.
+        device: `auto` (a GPU where one works), `cpu`, `cuda` or `tensorrt`.
 
     Raises:
         ModelError: there is no such file, or it is no ONNX graph.
-        HardwareError: `cuda` is asked for and does not work.
+        HardwareError: `cuda` or `tensorrt` is asked for and does not work.
     """
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model. Name a folder that export_onnx wrote (results/stage4/onnx).")
@@ -32,15 +39,16 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     options.log_severity_level = 3
     # threads that wait by spinning would take the cores from decoding and from other work
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers = ["CPUExecutionProvider"]
-    if device == "cuda" or (device == "auto" and gpus()):
-        providers.insert(0, "CUDAExecutionProvider")
+    wanted = ("cuda" if gpus() else "cpu") if device == "auto" else device
+    names = list(PROVIDERS)
+    providers = [PROVIDERS[name] for name in names[names.index(wanted) :: -1]]
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({error}). Make it again with export_onnx.") from error
-    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-        raise HardwareError("device = cuda: ONNX Runtime finds no CUDA device that works. Set device to auto or cpu.")
+    if device in ("cuda", "tensorrt") and device_of(session) != device:
+        what = {"cuda": "CUDA device", "tensorrt": "TensorRT"}[device]
+        raise HardwareError(f"device = {device}: ONNX Runtime finds no {what} that works. Set device to auto or cpu.")
     return session
 
 
@@ -53,5 +61,5 @@ def facts_of(session: onnxruntime.InferenceSession, path: Path, inputs: str) -> 
 
 
 def device_of(session: onnxruntime.InferenceSession) -> str:
-    """`cuda` or `cpu`, by what ONNX Runtime really uses."""
-    return "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
+    """`tensorrt`, `cuda` or `cpu`, by what ONNX Runtime really uses."""
+    return next(name for name in reversed(PROVIDERS) if PROVIDERS[name] in session.get_providers())

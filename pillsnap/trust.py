@@ -31,8 +31,8 @@ class Named:
         return len(self.targets)
 
 
-def nobody(drugs: int = 0) -> Named:
-    """No pill at all."""
+def nobody(drugs: int) -> Named:
+    """No pill at all, of a classifier that knows so many drugs."""
     return Named(np.zeros((0, drugs), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
 
 
@@ -72,18 +72,20 @@ def lower_bound(right: int, total: int, confidence: float) -> float:
     return float(beta.ppf(1 - confidence, right, total - right + 1)) if right else 0.0
 
 
-def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, Any]:
+def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, Any] | None:
     """What was promised, measured.
 
     Args:
-        seen: pills of drugs that the classifier was trained on; at least one.
+        seen: pills of drugs that the classifier was trained on.
         unseen: pills of drugs that it never saw; may be none.
         calibration: temperature and thresholds.
 
     Returns:
         `ece` and `reliability` before and after the temperature, `selective`, `sets` by promised coverage, `verdicts`,
-        and `unseen`, `None` where there is no such pill.
+        and `unseen`, `None` where there is no such pill. `None` where no pill was seen at all.
     """
+    if not len(seen):
+        return None
     probabilities = calibration.probabilities(seen.logits)
     right = probabilities.argmax(axis=1) == seen.targets
     confidence = probabilities.max(axis=1)

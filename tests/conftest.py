@@ -3,12 +3,14 @@
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from chromium import Chromium, find_browser
 
 PROJECT = Path(__file__).parents[1]
 
@@ -25,6 +27,19 @@ def real_photos() -> Path:
     if not root.is_dir():
         pytest.skip(f"needs the real photographs: no {root} (set PILLSNAP_REAL_DATA to their folder)")
     return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """A headless browser's path, see `chromium.find_browser`."""
+    return find_browser()
+
+
+@pytest.fixture(scope="session")
+def chromium(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser to steer."""
+    with Chromium(browser, tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
 def png(width: int = 97, height: int = 128, seed: int = 0) -> bytes:

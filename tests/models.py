@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from pillsnap.boxes import cut_crop
 from pillsnap.classes import DrugClass, write_classes
-from pillsnap.config import Benchmark, Classifier, Crops, Onnx
+from pillsnap.config import Answers, Benchmark, Classifier, Crops, Onnx
 from pillsnap.config_training import Steering, Trainings
 from pillsnap.files import ShardWriter
 from pillsnap.history import read_history
@@ -225,6 +225,35 @@ def untrained_detector(base: Path) -> Path:
     return base / "detector.safetensors"
 
 
+@functools.cache
+def untrained_checkpoint(base: Path) -> Path:
+    """The untrained detector as ultralytics reads it."""
+    from pillsnap.detector_weights import load_detector, pickled_detector
+
+    model = load_detector(untrained_detector(base))
+    pickled_detector(base / "detector.pt", model, image_size=DETECTOR_SIZE, facts={})
+    return base / "detector.pt"
+
+
+@functools.cache
+def calibrated(base: Path) -> dict[str, Path]:
+    """What `calibrate_answers` makes of the tiny classifier."""
+    from pillsnap.calibrate_answers import calibrate_answers
+
+    stage = tiny_stage(base)
+    made = {"calibration": base / "calibration.json", "drug_space": base / "drug_space.safetensors"}
+    calibrate_answers(
+        classifier=trained_classifier(base)["best"],
+        classes=stage.classes,
+        crops=stage.crops,
+        settings=Answers(),
+        device="cpu",
+        threads=1,
+        **made,
+    )
+    return made
+
+
 def export_job(base: Path, folder: Path) -> dict[str, Any]:
     """Arguments of `export_onnx` that export the tiny classifier and an untrained detector into `folder`."""
     stage = tiny_stage(base)
@@ -232,15 +261,17 @@ def export_job(base: Path, folder: Path) -> dict[str, Any]:
         "detector": untrained_detector(base),
         "classifier": trained_classifier(base)["best"],
         "classes": stage.classes,
+        **calibrated(base),
         "crops": stage.crops,
         "manifest": stage.manifest["val"],
         "prepared": [stage.prepared],
         "onnx_folder": folder / "onnx",
         "work": folder / "work",
         "stage": "stage1",
-        "settings": Onnx(),
+        # an untrained detector's boxes lie near each other and near every threshold
+        "settings": Onnx(calibration_photos=4, min_same_answers=0),
         "crop_settings": CROP_SETTINGS,
-        "answer_settings": Benchmark(min_score=0.25, nms_iou=0.6),
+        "answer_settings": Benchmark(min_score=0.25, min_score_single=0.05, nms_iou=0.6),
         "detector_image_size": DETECTOR_SIZE,
         "threads": 1,
     }

@@ -2,9 +2,7 @@
 
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from test_report import write_inputs
 from pillsnap.write_dataset_page import write_dataset_page
 from pillsnap.write_report import write_report
 
-BROWSERS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
 CONSOLE = re.compile(r"CONSOLE:\d+\] (.*)")
 
 # a window is never narrower than 500 pixels; a frame may be
@@ -44,26 +41,6 @@ addEventListener("load", () => {{
   document.documentElement.dataset.measured = JSON.stringify(measured);
 }});
 </script>"""
-
-
-def _install() -> str | None:
-    """Chromium from the distribution's packages, where that can be had."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return None
-    for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-        subprocess.run(["apt-get", "-qq", *words], capture_output=True, check=False)
-    return shutil.which("chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """A headless browser's path. Where there is none the tests are skipped, but under PILLSNAP_CI=1 it is installed."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found:
-        return found
-    if os.environ.get("PILLSNAP_CI") != "1":
-        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
-    return _install() or pytest.fail("PILLSNAP_CI=1 needs a browser, and Chromium cannot be installed by apt-get")
 
 
 def look_at(page: str, width: int, browser: str, folder: Path) -> tuple[dict[str, Any], list[str]]:

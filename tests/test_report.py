@@ -406,6 +406,16 @@ def words_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
+def test_unseen_drugs_are_called_what_they_are(written: dict[str, Any], page: str, tmp_path: Path) -> None:
+    said = "Never seen: 3 drugs, 45 photographs, half of the drugs for choosing thresholds, half for measuring."
+    assert said in words_of(page)
+    none = {half: {"photos": 0, "drugs": 0} for half in ("unseen_val", "unseen_test")}
+    write_json(tmp_path / "summary.json", manifest_summary() | {"unseen": none})
+    changed = {"manifest_summary": tmp_path / "summary.json", "report": tmp_path / "report.html"}
+    write_report(**written | changed | {"figures": tmp_path / "figures"})
+    assert "Never seen" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("asked", "measured", "state"),
     [

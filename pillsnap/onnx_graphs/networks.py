@@ -77,9 +77,4 @@ def export_network(graph: nn.Module, example: torch.Tensor, inputs: str, outputs
             dynamo=True,
             verbose=False,
         )
-    model: onnx.ModelProto = program.model_proto
-    # torch writes source paths and stack traces into every node; they say nothing of the model
-    for node in model.graph.node:
-        del node.metadata_props[:]
-    del model.metadata_props[:]
-    return model
+    return program.model_proto

@@ -76,7 +76,7 @@ def make_synthetic_archive(
     photos_per_drug: int,
     validation_photos_per_drug: int,
     combos: int,
-    combo_drugs: int | None,
+    combo_drugs: int | None = None,
     validation_combos: int,
     single_archives: int,
     combo_archives: int,

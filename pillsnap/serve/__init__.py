@@ -1,0 +1,1 @@
+"""The service `pillsnap serve`: answers over HTTP, on ONNX Runtime alone."""

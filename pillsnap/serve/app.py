@@ -1,0 +1,112 @@
+"""The paths of the service."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from pillsnap import __version__
+from pillsnap.identify import PillSnap
+from pillsnap.serve.auth import key_check
+from pillsnap.serve.desk import Desk
+from pillsnap.serve.errors import documented, handle_errors
+from pillsnap.serve.form import FORM_IN_OPENAPI, Form, read_form
+from pillsnap.serve.limits import Limits
+from pillsnap.serve.metrics import Metrics
+from pillsnap.serve.page import read_page
+from pillsnap.serve.schemas import Health, ModelCard, ServiceAnswer
+from pillsnap.serve.watch import Watch
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Content of metrics.json, or why there is none."""
+
+    metrics: dict[str, Any] | None
+    missing: str | None
+
+
+def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Measured) -> FastAPI:
+    """The service as an ASGI application; `app.state.desk` is where photographs are taken in.
+
+    Args:
+        snap: the loaded models.
+        limits: what is taken on.
+        key: the API key; `None`: none is asked for.
+        measured: figures for the model card.
+    """
+    metrics = Metrics()
+    app = FastAPI(
+        title="PillSnap",
+        summary="Names of pills in photographs.",
+        version=__version__,
+        docs_url=None,  # both pages load assets from elsewhere
+        redoc_url=None,
+    )
+    app.state.desk = Desk(snap, limits, metrics)
+    app.add_middleware(Watch, metrics=metrics, drain_bytes=2 * limits.max_bytes)
+    handle_errors(app)
+    _add_answers(app, snap, metrics, limits=limits, key=key, measured=measured)
+    _add_open_paths(app, metrics, limits=limits, key=key)
+    return app
+
+
+def _add_answers(
+    app: FastAPI, snap: PillSnap, metrics: Metrics, *, limits: Limits, key: str | None, measured: Measured
+) -> None:
+    """The paths that the API key protects."""
+    desk: Desk = app.state.desk
+    protected = [Depends(key_check(key))] if key else []
+    info = snap.info
+    card = ModelCard.of(info, snap.classes, measured.metrics, measured.missing)
+
+    @app.post(
+        "/v1/identify",
+        dependencies=protected,
+        responses=documented(400, 401, 408, 413, 415, 422, 429, 500, 503, 504),
+        openapi_extra=FORM_IN_OPENAPI,
+    )
+    async def identify(request: Request) -> ServiceAnswer:
+        """Name the pill (`single`) or every pill (`combo`) of a photograph; no pill is an empty list, not an error."""
+
+        async def read() -> Form:
+            form = await read_form(request, limits.max_bytes)
+            request.state.told["mode"] = form.mode
+            return form
+
+        answer = await desk.answer(read)
+        verdicts = Counter(pill.verdict for pill in answer.pills)
+        request.state.told["pills"] = dict(verdicts)
+        metrics.count_pills(verdicts)
+        return ServiceAnswer.of(answer, info.sha256[:12])
+
+    @app.get("/v1/model", dependencies=protected, responses=documented(401, 500))
+    async def model() -> ModelCard:
+        """The model card: origin, promises, drugs and measured figures."""
+        return card
+
+
+def _add_open_paths(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None) -> None:
+    """The paths that need no API key."""
+    desk: Desk = app.state.desk
+    page = read_page()
+
+    @app.get("/v1/health", responses={503: {"model": Health, "description": "The service is stopping"}})
+    async def health(response: Response) -> Health:
+        """Whether photographs are taken in."""
+        response.status_code = 503 if desk.stopping else 200
+        return Health(not desk.stopping, key is not None, limits.max_bytes, limits.max_pixels)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def prometheus() -> Response:
+        """Figures for Prometheus."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def root() -> HTMLResponse:
+        return HTMLResponse(
+            page.html, headers={"Content-Security-Policy": page.policy, "Referrer-Policy": "no-referrer"}
+        )

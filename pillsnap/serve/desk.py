@@ -1,0 +1,125 @@
+"""The desk where photographs are taken in: a bounded queue before a few threads, each request with a time limit."""
+
+import asyncio
+import io
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from PIL import Image, UnidentifiedImageError
+
+from pillsnap.answers import Answer
+from pillsnap.identify import PillSnap
+from pillsnap.pictures import PictureError
+from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error
+from pillsnap.serve.form import Form
+from pillsnap.serve.limits import Limits
+from pillsnap.serve.metrics import Metrics
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""Picture formats that are opened. Pillow knows others, some of which start programs or write files (EPS)."""
+
+_RETRY = {"Retry-After": str(RETRY_SECONDS)}
+
+Image.init()  # Pillow finds a named format only where its plugin is loaded
+
+
+class Desk:
+    """Takes photographs in, as many at a time as the limits allow, and has them answered by threads."""
+
+    def __init__(self, snap: PillSnap, limits: Limits, metrics: Metrics) -> None:
+        self._snap, self._limits, self._metrics = snap, limits, metrics
+        self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="answer")
+        self._lock = threading.Lock()
+        self._taken, self._running = 0, 0
+        self.stopping = False
+        metrics.waiting.set_function(lambda: self._taken - self._running)
+        metrics.running.set_function(lambda: self._running)
+
+    async def answer(self, read: Callable[[], Awaitable[Form]]) -> Answer:
+        """Read a form and answer its photograph.
+
+        A photograph whose time is over before a thread began with it is never worked on. One that a thread has begun
+        with keeps its place until the thread is done, so that the bound holds whatever clients see.
+
+        Raises:
+            ServiceError: 400 or 413 (the photograph), 408 or 504 (time limit), 429 (no place), 503 (stopping), and
+                what `read` raises.
+        """
+        self._enter()
+        work: Future[Answer] | None = None
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                form = await read()
+                work = self._pool.submit(self._work, form)
+                return await asyncio.wrap_future(work)
+        except TimeoutError:
+            raise self._too_late(arrived=work is not None) from None
+        except PictureError as error:
+            raise picture_error(error) from error
+        finally:
+            if work is None or work.cancel() or work.done():
+                self._leave()
+            else:
+                work.add_done_callback(lambda _: self._leave())
+
+    def stop(self) -> None:
+        """Take in nothing more."""
+        self.stopping = True
+
+    def close(self) -> None:
+        """End the threads, when what they have begun with is done."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _enter(self) -> None:
+        if self.stopping:
+            raise ServiceError(503, "stopping", "The service is stopping.", "Try again in a while.", _RETRY)
+        with self._lock:
+            if self._taken >= self._limits.workers + self._limits.waiting:
+                cure = f"Try again in {RETRY_SECONDS} s."
+                raise ServiceError(429, "busy", "Too many photographs are waiting.", cure, _RETRY)
+            self._taken += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+    def _work(self, form: Form) -> Answer:
+        with self._lock:
+            self._running += 1
+        try:
+            with self._metrics.answer_seconds.time():
+                check_pixels(form.photo, self._limits.max_pixels)
+                return self._snap.identify(form.photo, form.mode)
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _too_late(self, *, arrived: bool) -> ServiceError:
+        limit = f"{self._limits.seconds:g} s"
+        if not arrived:
+            return ServiceError(408, "upload_slow", f"The request did not arrive within {limit}.", "Send it again.")
+        return ServiceError(504, "time_limit", f"No answer within {limit}.", "Try again, or send a smaller picture.")
+
+
+def check_pixels(data: bytes, max_pixels: int) -> None:
+    """Look at a picture's header, before anything is decoded.
+
+    Raises:
+        PictureError: `photo_empty`, `photo_unreadable` (none of `FORMATS`), `photo_truncated` (no whole header) or
+            `photo_too_large`.
+    """
+    if not data:
+        raise PictureError("photo_empty", "0 bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise PictureError("photo_too_large", str(error)) from error
+    except (UnidentifiedImageError, ModuleNotFoundError) as error:  # the second: see pillsnap.pictures
+        raise PictureError("photo_unreadable", f"none of the formats {', '.join(FORMATS)}") from error
+    except (OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error) as error:
+        raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
+    if width * height > max_pixels:
+        raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {max_pixels}")

@@ -1,0 +1,88 @@
+"""Every error of the service: status, code, message and cure, in one JSON shape."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from pillsnap.pictures import PictureError
+from pillsnap.serve.schemas import ErrorBody, ErrorDetail
+
+MEANINGS = {
+    400: "The photograph is no usable picture",
+    401: "The API key is missing or wrong",
+    408: "The request did not arrive within the time limit",
+    413: "The photograph has too many bytes or pixels",
+    415: "The request is no multipart form",
+    422: "The form lacks the photograph, or a field cannot be used",
+    429: "As many photographs are waiting as may wait",
+    500: "An error of the service itself",
+    503: "The service is stopping",
+    504: "No answer within the time limit",
+}
+RETRY_SECONDS = 1
+_RETRY_HEADER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
+_PICTURE_CURES = {
+    "photo_empty": "Send the picture's file: it has no bytes.",
+    "photo_truncated": "Send the whole file: its end is missing, or it is damaged.",
+    "photo_too_large": "Send a smaller picture.",
+}
+_OTHER_CURE = "Send a JPEG, PNG, WebP, GIF, BMP or TIFF picture."
+
+
+class ServiceError(Exception):
+    """An answer that is none: an HTTP status with code, message and cure."""
+
+    def __init__(
+        self, status: int, code: str, message: str, cure: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.cure, self.headers = status, code, message, cure, headers
+
+    def response(self) -> JSONResponse:
+        """The error as it is sent."""
+        body = ErrorBody(ErrorDetail(self.code, self.message, self.cure))
+        return JSONResponse(asdict(body), self.status, headers=dict(self.headers or {}))
+
+
+def picture_error(error: PictureError) -> ServiceError:
+    """What is told of a photograph that cannot be used."""
+    status = 413 if error.reason == "photo_too_large" else 400
+    cure = _PICTURE_CURES.get(error.reason, _OTHER_CURE)
+    return ServiceError(status, error.reason, f"The photograph cannot be used: {error.detail}.", cure)
+
+
+def internal_error(request_id: str) -> ServiceError:
+    """What is told of an error that nobody foresaw; the log has the rest."""
+    cure = f"Try again; if it stays, look up request {request_id} in the service's log."
+    return ServiceError(500, "internal", "The service failed.", cure)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's entries for the errors of a path."""
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorBody, "description": MEANINGS[status]} for status in statuses
+    }
+    for status in {429, 503} & set(statuses):
+        found[status]["headers"] = _RETRY_HEADER
+    return found
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Give every error that a path raises, and those of unknown paths, the one shape."""
+
+    @app.exception_handler(ServiceError)
+    async def service_error(request: Request, error: ServiceError) -> JSONResponse:
+        request.state.told["error"] = error.code
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).name.lower()
+        request.state.told["error"] = code
+        message = f"{request.method} {request.url.path}: {error.detail}."
+        return ServiceError(error.status_code, code, message, "See /openapi.json.", error.headers).response()

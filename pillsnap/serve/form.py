@@ -1,0 +1,112 @@
+"""The form of `POST /v1/identify`: read in bounded memory, never through a file."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from pillsnap.answers import Mode
+from pillsnap.serve.errors import ServiceError
+
+AROUND_THE_PHOTO = 65_536
+"""Bytes that the form may have beside the photograph's."""
+
+_SEND_CURE = "Send multipart/form-data with the file `photo`: curl -F photo=@picture.jpg -F mode=single"
+
+FORM_IN_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "title": "Photograph",
+                    "required": ["photo"],
+                    "properties": {
+                        "photo": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The picture's file: JPEG, PNG, WebP, GIF, BMP or TIFF",
+                        },
+                        "mode": {
+                            "type": "string",
+                            "enum": list(get_args(Mode)),
+                            "default": "single",
+                            "description": "What the photograph shows: one pill, or several",
+                        },
+                    },
+                },
+                "encoding": {"photo": {"contentType": "image/jpeg, image/png"}},
+            }
+        },
+    }
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """A photograph's file, and what it shows as the sender says."""
+
+    photo: bytes
+    mode: Mode
+
+
+class _MemoryParser(MultiPartParser):
+    spool_max_size = 0
+    """No size at which Python's spooled file would move to the disk."""
+
+
+async def read_form(request: Request, max_bytes: int) -> Form:
+    """Read the form while its bytes are counted: it is refused at the first byte too many.
+
+    Raises:
+        ServiceError: 413, 415 or 422.
+        ClientDisconnect: the sender went away.
+    """
+    kind = request.headers.get("content-type", "")
+    if kind.split(";")[0].strip().lower() != "multipart/form-data":
+        raise ServiceError(415, "not_multipart", "The request is no multipart form.", _SEND_CURE)
+    limit = max_bytes + AROUND_THE_PHOTO
+    if int(request.headers.get("content-length", 0)) > limit:
+        raise too_many_bytes(max_bytes)
+    parser = _MemoryParser(
+        request.headers, _counted(request, limit, max_bytes), max_files=1, max_fields=8, max_part_size=1024
+    )
+    try:
+        fields = await parser.parse()
+    except MultiPartException as error:
+        raise ServiceError(422, "form_invalid", f"The form cannot be read: {error.message}", _SEND_CURE) from error
+    photo = fields.get("photo")
+    if not isinstance(photo, UploadFile):
+        raise ServiceError(422, "photo_missing", "The form has no file `photo`.", _SEND_CURE)
+    data = await photo.read()
+    if len(data) > max_bytes:
+        raise too_many_bytes(max_bytes)
+    return Form(data, _mode(fields.get("mode", "single")))
+
+
+def too_many_bytes(max_bytes: int) -> ServiceError:
+    """The error of a file above the limit."""
+    return ServiceError(
+        413, "too_many_bytes", f"The photograph has more than {max_bytes} bytes.", "Send a smaller file."
+    )
+
+
+async def _counted(request: Request, limit: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > limit:
+            raise too_many_bytes(max_bytes)
+        yield chunk
+
+
+def _mode(value: str | UploadFile) -> Mode:
+    for mode in get_args(Mode):
+        if value == mode:
+            return mode
+    allowed = " or ".join(get_args(Mode))
+    raise ServiceError(422, "mode_invalid", f"The field `mode` must be {allowed}.", f"Send {allowed}.")

@@ -1,0 +1,22 @@
+"""How much the service takes on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the service.
+
+    Attributes:
+        max_bytes: of a photograph's file.
+        max_pixels: of a photograph, by its header, before it is decoded.
+        seconds: from a request's headers to its answer, upload and waiting included.
+        waiting: requests that may wait beside those that are worked on.
+        workers: photographs that are worked on at a time, each by a thread.
+    """
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    seconds: float = 30.0
+    waiting: int = 16
+    workers: int = 2

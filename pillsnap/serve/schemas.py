@@ -1,0 +1,64 @@
+"""What the service sends, as dataclasses: FastAPI checks what goes out by them and documents them in OpenAPI."""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pillsnap.answers import Answer, ModelInfo
+from pillsnap.classes import DrugClass
+
+NOTICE = "This is no medical advice: never take or give a drug because of this answer."
+
+
+@dataclass(frozen=True)
+class ServiceAnswer(Answer):
+    """What a photograph of width x height pixels shows; no pills where none was found."""
+
+    model: Annotated[str, Field(description="First 12 digits of the model's SHA-256", examples=["0123456789ab"])]
+    notice: Annotated[str, Field(description="What an answer must not be taken for", examples=[NOTICE])]
+
+    @classmethod
+    def of(cls, answer: Answer, model: str) -> "ServiceAnswer":
+        """An answer with the model that gave it and the notice."""
+        return cls(answer.mode, answer.width, answer.height, answer.pills, model, NOTICE)
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether the service takes photographs, and what a client has to know before it sends one."""
+
+    ready: bool
+    api_key_required: bool
+    max_bytes: Annotated[int, Field(description="Bytes that a photograph's file may have")]
+    max_pixels: Annotated[int, Field(description="Pixels that a photograph may have")]
+
+
+@dataclass(frozen=True)
+class ModelCard(ModelInfo):
+    """What the model says of itself, the drugs that it can name, and what was measured."""
+
+    classes: Annotated[tuple[DrugClass, ...], Field(description="Every drug that the model can name")]
+    metrics: Annotated[dict[str, Any] | None, Field(description="Content of metrics.json; null where there is none")]
+    metrics_missing: Annotated[str | None, Field(description="Why there are no metrics; null where there are")]
+
+    @classmethod
+    def of(cls, info: ModelInfo, classes: list[DrugClass], metrics: dict | None, missing: str | None) -> "ModelCard":
+        """A model's facts, drugs and measured figures."""
+        return cls(**asdict(info), classes=tuple(classes), metrics=metrics, metrics_missing=missing)
+
+
+@dataclass(frozen=True)
+class ErrorDetail:
+    """What is wrong and what to do."""
+
+    code: Annotated[str, Field(description="For programs; docs/serve.md lists every code", examples=["photo_empty"])]
+    message: Annotated[str, Field(description="What is wrong", examples=["The photograph has 0 bytes."])]
+    cure: Annotated[str, Field(description="What to do", examples=["Send the file again."])]
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """The one shape of every error."""
+
+    error: ErrorDetail

@@ -1,0 +1,115 @@
+"""Start, run and stop the service on a socket."""
+
+import logging
+import math
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import uvicorn
+
+from pillsnap.files import read_json
+from pillsnap.hardware import cores
+from pillsnap.identify import PillSnap
+from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.limits import Limits
+from pillsnap.serve.logs import start_logs
+
+
+def load_models(models: Path, limits: Limits, device: str) -> PillSnap:
+    """Load the models and answer once, so that the first client waits for nothing.
+
+    Raises:
+        ModelError: a model is missing or none of ours.
+        HardwareError: the device is asked for and does not work.
+    """
+    snap = PillSnap.load(models, threads=max(1, cores() // limits.workers), device=device)
+    snap.identify(np.full((64, 64, 3), 128, np.uint8), "combo")
+    return snap
+
+
+def read_measured(models: Path, path: Path | None) -> Measured:
+    """Figures for the model card: of `path`, or of the metrics.json beside the models folder where one can be read.
+
+    Raises:
+        ValueError: `path` is named and cannot be read, or is no JSON object.
+    """
+    place = path or models.resolve().parent / "metrics.json"
+    try:
+        found = read_json(place)
+    except (OSError, ValueError) as error:
+        missing = "there is none" if isinstance(error, FileNotFoundError) else "it cannot be read"
+    else:
+        if isinstance(found, dict):
+            return Measured(found, None)
+        missing = "it is no JSON object"
+    if path:
+        raise ValueError(f"--metrics {path}: {missing}. Name the metrics.json that run_benchmark wrote.")
+    return Measured(None, f"metrics.json beside the models folder: {missing}")
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that is bound; port 0 lets the system choose one.
+
+    Raises:
+        OSError: the address is not one of this machine, or is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+        except OSError:
+            found.close()
+            raise
+    except OSError as error:
+        message = f"--host {host} --port {port}: {error.strerror}. Choose another address or port (0: a free one)."
+        raise OSError(message) from error
+    return found
+
+
+def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | None, measured: Measured) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT, then answer what is under way and return."""
+    start_logs()
+    app = create_app(snap, limits=limits, key=key, measured=measured)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # the service's own lines tell more
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,
+    )
+    server = _Server(config, on_start=lambda: _tell(listener), on_stop=app.state.desk.stop)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        app.state.desk.close()
+
+
+def _tell(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    print(f"PillSnap answers at {address} (Ctrl-C ends it)", flush=True)
+    logging.getLogger("pillsnap.serve").info("listening", extra={"fields": {"address": address}})
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and ends well on a signal: uvicorn's own would die of it once everything is answered."""
+
+    def __init__(self, config: uvicorn.Config, *, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start, self._on_stop = on_start, on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True

@@ -1,0 +1,109 @@
+"""Around every request: its id, its log line, its figures, and a proper end whatever happens inside."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pillsnap.serve.errors import internal_error
+from pillsnap.serve.metrics import Metrics
+
+CLIENT_GONE = 499
+"""Status in log and figures of a request whose client went away before the answer."""
+
+_LOG = logging.getLogger("pillsnap.serve")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DRAIN_SECONDS = 2.0
+
+
+class Watch:
+    """ASGI middleware; `request.state.told` collects what a path adds to its log line."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, drain_bytes: int) -> None:
+        self._app, self._metrics, self._drain_bytes = app, metrics, drain_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and tell of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._drain_bytes)
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = CLIENT_GONE
+        except Exception:
+            _LOG.exception("failed", extra={"fields": {"request_id": exchange.request_id}})
+            if exchange.status is None:
+                exchange.told["error"] = "internal"
+                await internal_error(exchange.request_id).response()(scope, exchange.receive, exchange.send)
+        finally:
+            self._tell(scope, exchange)
+
+    def _tell(self, scope: Scope, exchange: "_Exchange") -> None:
+        seconds, route = time.perf_counter() - exchange.begun, scope.get("route")
+        status = CLIENT_GONE if exchange.status is None else exchange.status
+        self._metrics.count_request(getattr(route, "path", "other"), status, seconds)
+        fields = {
+            "request_id": exchange.request_id,
+            "method": scope["method"],
+            "path": scope["path"][:200],
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "bytes": exchange.received,
+        }
+        _LOG.info("request", extra={"fields": fields | exchange.told})
+
+
+class _Exchange:
+    """One request and its response as they pass."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, drain_bytes: int) -> None:
+        self._receive, self._send, self._drain_bytes = receive, send, drain_bytes
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.begun = time.perf_counter()
+        self.received = 0
+        self.status: int | None = None
+        self.told: dict[str, object] = {}
+        scope.setdefault("state", {})["told"] = self.told
+        self._unread = scope["method"] in ("POST", "PUT", "PATCH")
+        self._waits_for_continue = "expect" in headers
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._waits_for_continue = False
+        self.received += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._drain()
+            self.status = message["status"]
+            headers = MutableHeaders(raw=message["headers"])
+            headers["X-Request-ID"] = self.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        """Read what a refused request still sends, within bounds, and forget it.
+
+        A connection that is closed while its client writes is reset, and the client may never see why.
+        """
+        if self._waits_for_continue:
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._unread and self.received < self._drain_bytes:
+                    await self.receive()
+        except TimeoutError:
+            pass
