@@ -25,7 +25,7 @@ CALIBRATION = Calibration(
 DRUGS = 8
 
 
-def trust(pills: int = 400, strangers: int = 60, seed: int = 3) -> dict[str, Any]:
+def trust(pills: int = 400, strangers: int = 60, seed: int = 3) -> dict[str, Any] | None:
     """Figures of invented pills: most named right, the others with less probability, strangers farther away."""
     random = np.random.default_rng(seed)
     return trust_figures(_named(random, pills), _strangers(random, strangers), CALIBRATION)
@@ -71,6 +71,7 @@ def latency(modes: tuple[str, ...] = ("single", "combo")) -> dict[str, Any]:
         **{mode: _timed(decode=4.0, graph=graph[mode]) for mode in modes},
         "steps": {mode: _timed(decode=4.0, detector=17.0, crop=crops[mode], classifier=named[mode]) for mode in modes},
         "throughput": {mode: {"workers": 2, "photos_per_second": 51.25} for mode in modes},
+        "devices": {"cpu": {mode: percentiles(27.5) for mode in modes}},
         "side_by_side": {pills: _ways(fused) for pills, (mode, fused) in sides.items() if mode in modes},
     }
 

@@ -171,3 +171,19 @@ def test_confused_drugs_say_what_tells_them_apart(page: str) -> None:
     assert "differ by imprint only (AB12 / CD34)" in text
     assert "differ in colour (yellow / blue and white)" in text
     assert "K-000000 가스모틴정 5mg 20 60.0 % 38.7 – 78.1 % round white AB12" in text
+
+
+def test_a_test_part_without_answered_pills_leaves_dashes(written: dict[str, Any], tmp_path: Path) -> None:
+    measured = read_json(written["accuracy"]) | {"trust": None}
+    page = changed_page(written, tmp_path, accuracy=measured)
+    text = section(page, "trust")
+    assert "measured on the 0 answered pills" in text
+    assert "Test 0 – –" in text
+    assert "Known at least 99 % are right 0 – – –" in text
+    assert "reliability_after" not in page
+    assert "? not measured The temperature made probabilities truer" in section(page, "checklists")
+
+
+def test_every_device_has_its_times(page: str) -> None:
+    assert "Whole answers on every device that works here" in section(page, "latency")
+    assert "CPU 27.5 ms 38.5 ms 46.8 ms 27.5 ms" in section(page, "latency")

@@ -11,7 +11,6 @@ TRUST_TARGETS = ("ece", "known_right", "unseen_not_known")
 def trust_tables(inputs: Measured) -> dict[str, Table]:
     """Tables of the section on trust."""
     found = {one.key: one for one in verdicts(inputs.targets, inputs.metrics)}
-    tested = inputs.accuracy["trust"]
     aims = [found[key] for key in TRUST_TARGETS]
     return {
         "trust_targets": Table(
@@ -23,7 +22,7 @@ def trust_tables(inputs: Measured) -> dict[str, Table]:
         "sets": Table(
             "Prediction sets on the test part",
             ("Promised", "#Held the right drug", "#95 % interval", "#Mean size", "#Sets of one drug", "#Largest"),
-            trust.set_rows(tested),
+            trust.set_rows(trust.tested(inputs)),
         ),
         "words": Table(
             "The three words on the test part",
@@ -58,6 +57,11 @@ def speed_tables(inputs: Measured) -> dict[str, Table]:
             ("Step", *percentiles),
             models.latency_rows(inputs.latency["steps"], models.SINGLE_STEPS),
             summed=True,
+        ),
+        "devices": Table(
+            "Whole answers on every device that works here",
+            ("Device", *percentiles),
+            models.device_rows(inputs.latency),
         ),
         "side_by_side": Table(
             "Side by side",

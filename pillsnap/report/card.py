@@ -214,6 +214,7 @@ def _speed(measured: Measured) -> Section:
             "One photograph at a time, from the bytes of a file to the answer.",
             Table("Measured on", ("", "Value"), machine),
             tables["latency"],
+            tables["devices"],
             tables["throughput"],
         ),
     )

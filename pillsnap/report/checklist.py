@@ -10,6 +10,7 @@ from pillsnap.report.inputs import Inputs
 from pillsnap.report.models import map50_difference, top1_difference
 from pillsnap.report.timing import RULES
 from pillsnap.report.trainings import Training, training
+from pillsnap.report.trust import tested
 from pillsnap.report.verdict import MET, NO_TARGET, UNMEASURED, WARNED, Statement, improving, state_of, verdicts
 
 VALIDATED = {"precision", "recall", "map50", "map50_95", "val_top1", "val_top5"}
@@ -199,23 +200,23 @@ def _same_answers(inputs: Inputs) -> Statement:
 
 
 def _calibrated(inputs: Inputs) -> Statement:
-    error = inputs.accuracy["trust"]["ece"]
+    error = tested(inputs)["ece"]
     return Statement(
         "The temperature made probabilities truer on the test part",
         f"ECE {decimal(error['before'], 4)} → {decimal(error['after'], 4)}",
-        state_of(error["after"] <= error["before"]),
+        state_of(None if error["after"] is None else error["after"] <= error["before"]),
     )
 
 
 def _promises_something(inputs: Inputs) -> Statement:
-    chosen, known = inputs.calibration["calibration"], inputs.accuracy["trust"]["verdicts"]["known"]
+    chosen, known = inputs.calibration["calibration"], tested(inputs)["verdicts"]["known"]
     promised = chosen["known_from"] is not None
     fact = f"{percent(known['share'])} of the test pills are known" if promised else "no answer is known"
     return Statement("Validation had enough pills to promise known answers", fact, state_of(promised))
 
 
 def _unseen_measured(inputs: Inputs) -> Statement:
-    unseen = inputs.accuracy["trust"]["unseen"]
+    unseen = tested(inputs)["unseen"]
     fact = plural(unseen["pills"], "pill") if unseen else "no drug was held out (plan.unseen_drugs)"
     text = "Answers were asked about drugs that the model never saw"
     return Statement(text, fact, state_of(True if unseen else None))

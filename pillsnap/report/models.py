@@ -12,6 +12,7 @@ FUSED_STEPS = ("decode", "graph", "total")
 SINGLE_STEPS = ("decode", "detector", "crop", "classifier", "total")
 WAYS = {"fused": "One fused graph", "steps": "Three steps, ONNX Runtime", "pytorch": "ultralytics + timm, PyTorch"}
 """Ways to an answer that are timed side by side."""
+DEVICES = {"cpu": "CPU", "cuda": "GPU, CUDA", "tensorrt": "GPU, TensorRT"}
 PRECISIONS = {"fp32": "FP32", "fp16": "FP16, for GPUs", "int8": "INT8, for CPUs"}
 
 
@@ -95,6 +96,17 @@ def latency_rows(latency: Mapping[str, Any], steps: tuple[str, ...]) -> Rows:
             ),
         ]
         for step in steps
+    ]
+
+
+def device_rows(latency: Mapping[str, Any]) -> Rows:
+    """Milliseconds of whole answers on each device: the three percentiles of single, then of combo."""
+    return [
+        [
+            DEVICES.get(device, device),
+            *(milliseconds(figure(found, f"{mode}.{p}_ms")) for mode in ("single", "combo") for p in PERCENTILES),
+        ]
+        for device, found in latency["devices"].items()
     ]
 
 

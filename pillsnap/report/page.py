@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from pillsnap.report import audit, facts, formats, gallery, look_alikes, trainings, verdict
+from pillsnap.report import audit, facts, formats, gallery, look_alikes, trainings, trust, verdict
 from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
 from pillsnap.report.blocks import kind_of
 from pillsnap.report.card import card_sections
@@ -33,6 +33,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         verdicts={one.key: one for one in found},
         tables=_tables(inputs, found),
         checks=checklists(inputs),
+        tested=trust.tested(inputs),
         top1_interval=facts.top1_interval(inputs.accuracy),
         never_seen=formats.never_seen(inputs.manifest["unseen"]),
         quarantine_share=facts.quarantined_share(inputs.manifest),

@@ -8,11 +8,24 @@ from pillsnap.report.formats import MISSING, count, decimal, figure, percent
 from pillsnap.report.inputs import Measured
 
 VERDICTS = ("known", "uncertain", "unknown")
+NOTHING: dict[str, Any] = {
+    "pills": 0,
+    "ece": {"before": None, "after": None},
+    "sets": {},
+    "verdicts": {word: {"pills": 0, "share": None, "right": None} for word in VERDICTS},
+    "unseen": None,
+}
+"""What `trust_figures` would say of no pill at all."""
+
+
+def tested(inputs: Measured) -> Mapping[str, Any]:
+    """Figures of the answered pills of the test part, `NOTHING` where there is none."""
+    return inputs.accuracy["trust"] or NOTHING
 
 
 def ece_rows(inputs: Measured) -> Rows:
     """Calibration error before and after the temperature, on validation and test."""
-    parts = (("Validation", inputs.calibration["validation"]), ("Test", inputs.accuracy["trust"]))
+    parts = (("Validation", inputs.calibration["validation"] or NOTHING), ("Test", tested(inputs)))
     return [
         [word, count(part["pills"]), decimal(part["ece"]["before"], 4), decimal(part["ece"]["after"], 4)]
         for word, part in parts
@@ -36,7 +49,7 @@ def set_rows(trust: Mapping[str, Any]) -> Rows:
 
 def verdict_rows(inputs: Measured) -> Rows:
     """The three words: what each promises, and how many test pills got it and were named right."""
-    promised, found = inputs.calibration["calibration"], inputs.accuracy["trust"]["verdicts"]
+    promised, found = inputs.calibration["calibration"], tested(inputs)["verdicts"]
     words = {
         "known": f"at least {percent(promised['precision'], 0)} are right"
         if promised["known_from"] is not None
@@ -59,7 +72,7 @@ def verdict_rows(inputs: Measured) -> Rows:
 
 def unseen_rows(inputs: Measured) -> Rows:
     """Pills of drugs that were held out, of both halves: the one that chose thresholds, and the one that measures."""
-    halves = [part["unseen"] or {} for part in (inputs.calibration["validation"], inputs.accuracy["trust"])]
+    halves = [part["unseen"] or {} for part in (inputs.calibration["validation"] or NOTHING, tested(inputs))]
     if not any(halves):
         return []
     shares = [
@@ -82,7 +95,7 @@ def threshold_rows(inputs: Measured) -> Rows:
         f"the loosest at which validation still shows {percent(asked['precision'], 0)} right, with "
         f"{percent(asked['confidence'], 0)} confidence"
     )
-    if inputs.calibration["validation"]["unseen"]:
+    if (inputs.calibration["validation"] or NOTHING)["unseen"]:
         loosest += f", and at most {percent(asked['unseen_known'], 0)} of the held-out pills known"
     sets = [
         [

@@ -11,13 +11,15 @@ from pillsnap.report.formats import decimal, percent, plural
 RIGHT, GAPS = "named right", ("more than said", "less than said")
 
 
-def trust_figures(trust: Mapping[str, Any], promised: float) -> list[Figure]:
-    """Reliability before and after the temperature, and accuracy over coverage.
+def trust_figures(trust: Mapping[str, Any] | None, promised: float) -> list[Figure]:
+    """Reliability before and after the temperature, and accuracy over coverage; nothing where no pill was answered.
 
     Args:
         trust: of the test part's `accuracy.json`.
         promised: share of `known` answers that are right, as promised.
     """
+    if trust is None:
+        return []
     return [
         _reliability(trust, "before", "Before the temperature"),
         _reliability(trust, "after", "After the temperature"),
