@@ -57,10 +57,10 @@ def test_known_pill(chromium: Chromium, photo: Path) -> None:
         assert boxes_of(tab) == [pytest.approx(BOXES[0], abs=0.5)]
         assert texts(tab, ".tag") == ["1\nKnown"]
         assert texts(tab, ".pill h3") == [DRUGS[0].name]
+        assert tab.run("document.querySelector('.pill h3').lang") == "ko", "a Korean name on an English page"
         card = texts(tab, ".pill")[0]
         for words in ("Known", "K-000001", "643303740", "99.8%", "right in at least 99% of such answers."):
             assert words in card
-        tab.run("document.querySelector('.pill summary').click()")
         assert [text.splitlines()[0] for text in texts(tab, ".bars li")] == [drug.name for drug in DRUGS]
         assert texts(tab, ".advice")[0].startswith("No medical advice.")
     assert snap.asked == [(photo.read_bytes(), "single")]
