@@ -14,7 +14,7 @@ from PIL import Image
 from services import running
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-SIZES = {"page.png": {"width": 1280, "height": 960}, "page-phone.png": {"width": 390, "height": 844, "phone": True}}
+SIZES = {"page.png": {"width": 1280, "height": 880}, "page-phone.png": {"width": 390, "height": 844, "phone": True}}
 
 
 def take_pictures(models: Path, photo: Path) -> None:
@@ -27,7 +27,9 @@ def take_pictures(models: Path, photo: Path) -> None:
                 tab.wait("document.querySelector('main').dataset.view === 'empty'")
                 ask(tab, photo, mode="combo")
                 seen = Image.open(io.BytesIO(tab.picture())).convert("RGB")
-                seen.quantize(128, dither=Image.Dither.NONE).save(IMAGES / name, optimize=True)
+                if size.get("phone"):
+                    seen = seen.reduce(2)
+                seen.quantize(192, kmeans=2, dither=Image.Dither.NONE).save(IMAGES / name, optimize=True)
 
 
 if __name__ == "__main__":

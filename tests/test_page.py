@@ -83,7 +83,7 @@ def test_uncertain_pill_with_one_drug_in_its_set(chromium: Chromium, photo: Path
     with opened(chromium, FixedSnap(single("uncertain", possible=1))) as tab:
         ask(tab, photo)
         assert texts(tab, ".pill h3") == [f"Perhaps {DRUGS[0].name}"]
-        assert "not sure enough to call it known" in texts(tab, ".pill .says")[0]
+        assert "not good enough to call it known" in texts(tab, ".pill .says")[0]
 
 
 def test_large_set_is_counted_and_folded(chromium: Chromium, photo: Path) -> None:
