@@ -191,6 +191,7 @@ def manifest_all(archives: list[Archive], results: Path) -> None:
         issues=[results / f"{archive.name}.issues.parquet" for archive in archives],
         prepared=[results / "prepared" / archive.name for archive in archives],
         manifest={split: results / "manifest" / f"{split}.csv" for split in ("train", "val", "test")},
+        unseen=results / "manifest/unseen.csv",
         quarantine=results / "manifest/quarantine.csv",
         near_duplicates=results / "manifest/near_duplicates.csv",
         classes=results / "manifest/classes.json",

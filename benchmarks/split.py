@@ -175,6 +175,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         issues=seen.tables("issues.parquet"),
         prepared=seen.prepared(folder),
         manifest=manifest,
+        unseen=folder / "manifest/unseen.csv",
         quarantine=folder / "manifest/quarantine.csv",
         near_duplicates=folder / "manifest/near_duplicates.csv",
         classes=folder / "manifest/classes.json",

@@ -13,43 +13,55 @@ from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score
 
 from pillsnap.boxes import match_boxes
+from pillsnap.trust import Named
 
 
 @dataclass(frozen=True)
-class PhotoResult:
-    """One test photograph, measured.
+class Detected:
+    """A photograph and what the detector found in it.
 
     Attributes:
-        image_id, domain: of the manifest.
+        image_id: of the manifest.
         fully_labelled: whether every pill of the photograph has a label.
         width, height: pixels.
         boxes: labelled boxes x, y, w, h, float (N, 4).
-        targets: class index of each labelled pill, int (N,).
         found_boxes, found_scores: every detection, (M, 4) and (M,), best first.
-        answered: how many of them the answer keeps.
-        label_probabilities: of crops from the labelled boxes, (N, classes).
-        answer_probabilities: of the answer's crops, (answered, classes).
     """
 
     image_id: str
-    domain: str
     fully_labelled: bool
     width: int
     height: int
     boxes: np.ndarray
-    targets: np.ndarray
     found_boxes: np.ndarray
     found_scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class PhotoResult(Detected):
+    """One test photograph, measured.
+
+    Attributes:
+        domain: of the manifest.
+        targets: class index of each labelled pill, int (N,); -1 of a drug that the classifier does not know.
+        label_logits: of crops from the labelled boxes, (N, classes).
+        answered: how many of the detections the answer keeps.
+        answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,).
+    """
+
+    domain: str
+    targets: np.ndarray
+    label_logits: np.ndarray
     answered: int
-    label_probabilities: np.ndarray
-    answer_probabilities: np.ndarray
+    answer_logits: np.ndarray
+    answer_distances: np.ndarray
 
     def matches(self, min_iou: float) -> list[tuple[int, int]]:
         """(index of the answer's box, index of the labelled pill) where they match."""
         return match_boxes(self.found_boxes[: self.answered], self.boxes, min_iou=min_iou)
 
 
-def detector_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
+def detector_metrics(results: Sequence[Detected]) -> dict[str, Any]:
     """mAP by pycocotools (COCO's definition) over fully labelled photographs.
 
     Returns:
@@ -80,7 +92,7 @@ def detector_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
     }
 
 
-def _coco(results: Sequence[PhotoResult]) -> tuple[COCO, np.ndarray]:
+def _coco(results: Sequence[Detected]) -> tuple[COCO, np.ndarray]:
     truth = COCO()
     annotations = [
         {"image_id": number, "category_id": 1, "bbox": list(box), "area": float(box[2] * box[3]), "iscrowd": 0}
@@ -105,9 +117,9 @@ def _coco(results: Sequence[PhotoResult]) -> tuple[COCO, np.ndarray]:
 
 def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
     """top-1, top-5 and macro-F1 on labelled boxes; raises `ValueError` without any pill."""
-    probabilities = np.concatenate([result.label_probabilities for result in results])
+    logits = np.concatenate([result.label_logits for result in results])
     targets = np.concatenate([result.targets for result in results])
-    ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     return {
         "top1": float((ranked[:, 0] == targets).mean()),
         "top5": float((ranked == targets[:, None]).any(axis=1).mean()),
@@ -128,7 +140,7 @@ def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str
         for result in part:
             for answer, label in result.matches(min_iou):
                 found += 1
-                right += int(result.answer_probabilities[answer].argmax() == result.targets[label])
+                right += int(result.answer_logits[answer].argmax() == result.targets[label])
         metrics[f"{domain}_correct"] = right / pills
         metrics[f"{domain}_found"] = found / pills
         complete = [result for result in part if result.fully_labelled]
@@ -137,11 +149,29 @@ def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str
     return metrics
 
 
+def named_pills(results: Sequence[PhotoResult], min_iou: float) -> Named:
+    """Every pill that was answered, with what it really is: -1 where it is no pill, or one that nobody can know.
+
+    Where a photograph is not fully labelled, a box without a label may be a pill: it is left out.
+    """
+    logits, distances, targets = [], [], []
+    for result in results:
+        real = np.full(result.answered, -1)
+        matches = result.matches(min_iou)
+        for answer, label in matches:
+            real[answer] = result.targets[label]
+        kept = [answer for answer, _ in matches] if not result.fully_labelled else slice(None)
+        logits.append(result.answer_logits[kept])
+        distances.append(result.answer_distances[kept])
+        targets.append(real[kept])
+    return Named(*(np.concatenate(each) for each in (logits, distances, targets)))
+
+
 def confused_pairs(results: Sequence[PhotoResult], at_most: int = 8) -> list[tuple[int, int, int]]:
     """(true class, named class, how often) of wrong top-1 answers on labelled boxes, most frequent first."""
     counts: Counter[tuple[int, int]] = Counter()
     for result in results:
-        for target, row in zip(result.targets, result.label_probabilities, strict=True):
+        for target, row in zip(result.targets, result.label_logits, strict=True):
             if int(row.argmax()) != target:
                 counts[int(target), int(row.argmax())] += 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -33,7 +33,8 @@ def audit_labels(
     A finding is a hint, not a verdict, and changes nothing. The detector was trained on the fully labelled training
     photographs (on the others too, if `yolo.partly_labelled` says so): mistakes there it may have learned, and then it
     agrees with them. Nothing is said of which drug a pill is, of pills that neither label nor detector knows, of
-    photographs in the quarantine, and of the test part, which only `run_benchmark` reads.
+    photographs in the quarantine, of drugs that the model never sees, and of the test part, which only `run_benchmark`
+    reads.
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
@@ -47,6 +48,7 @@ def audit_labels(
     """
     pills = pd.concat([read_table(path, MANIFEST) for path in manifest.values()], ignore_index=True)
     seen = read_table(detections, DETECTIONS)
+    seen = seen[seen["split"].isin(manifest)].reset_index(drop=True)
     findings = find_findings(pills, seen, settings, min_iou=min_iou)
     with replacing_folder(label_audit) as folder:
         findings["picture"] = draw_findings(folder, pills, seen, findings, prepared, settings.pictures)

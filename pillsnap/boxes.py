@@ -6,6 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+LARGEST_WINDOW = 4096
+"""Side in pixels from which a photograph is shrunk before a pill is cut out of it: a box along a photograph of
+1 x 30,000 pixels would otherwise be padded to a square of 900 million."""
+
 
 def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, margin: float) -> np.ndarray:
     """Cut one pill out: the square window around the box, with margin, resized to `size`.
@@ -25,6 +29,11 @@ def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, m
     """
     x, y, w, h = (float(value) for value in box)
     side = max(1, round(max(w, h) * (1 + margin)))
+    if side > LARGEST_WINDOW:
+        scale = 0.99 * LARGEST_WINDOW / side
+        small = [max(1, round(length * scale)) for length in picture.shape[1::-1]]
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+        return cut_crop(picture, [value * scale for value in (x, y, w, h)], size=size, margin=margin)
     # `round` takes halves to the even neighbour: the same pill in a photograph and in a part of it would differ
     left, top = math.floor(x + (w - side) / 2 + 0.5), math.floor(y + (h - side) / 2 + 0.5)
     window = _window(picture, left, top, side, side)

@@ -22,6 +22,7 @@ from pillsnap.tables import (
     NEAR_DUPLICATES,
     PHOTOS,
     PLAN,
+    UNSEEN,
     check_table,
     read_table,
     read_tables,
@@ -44,6 +45,7 @@ def build_manifest(
     issues: Sequence[Path],
     prepared: Sequence[Path],
     manifest: dict[str, Path],
+    unseen: Path,
     quarantine: Path,
     near_duplicates: Path,
     classes: Path,
@@ -58,6 +60,7 @@ def build_manifest(
         counts, issues: made by `index_archive`, one of each for an archive.
         prepared: folders made by `prepare_archive`.
         manifest: written, CSV by split (`train`, `val`, `test`), schema `MANIFEST`.
+        unseen: written, CSV, schema `MANIFEST`: drugs that the model never sees, splits `UNSEEN`.
         quarantine: written, CSV: archive, member, label_member, reason, detail.
         near_duplicates: written, CSV, schema `NEAR_DUPLICATES`: the closest across the sides of the split.
         classes: written, JSON: the ordered class list.
@@ -76,19 +79,20 @@ def build_manifest(
     kept["fully_labelled"] = _fully_labelled(kept)
     decoded = pd.concat([read_tables([path / "issues.parquet" for path in prepared], ISSUES), identical, untrained])
     noted = pd.concat([indexed, read_table(plan_issues, ISSUES), decoded], ignore_index=True)
-    listed = drug_classes(kept)
-    kept["class_index"] = kept["k_code"].map({drug.k_code: drug.index for drug in listed})
+    never = kept["split"].isin(UNSEEN)
+    listed = drug_classes(kept[~never])
+    kept["class_index"] = kept["k_code"].map({drug.k_code: drug.index for drug in listed}).fillna(-1).astype("int64")
     accounts = _accounts(kept, noted, read_json(plan_summary)["skipped"], counts)
     _check_corrupt(noted, settings)
     shares = {
         "indexed": _quarantined_share(indexed, accounts["photos"]["read"], settings),
         "decoded": _quarantined_share(decoded, kept["image_id"].nunique() + len(_lost_photos(decoded)), settings),
     }
-    audit, alike = audit_split(kept.drop_duplicates("image_id"), settings.near_duplicate_bits)
+    audit, alike = audit_split(kept[~never].drop_duplicates("image_id"), settings.near_duplicate_bits)
     _check_leaks(audit, shared_groups)
-    for split, path in manifest.items():
-        rows = kept.loc[kept["split"] == split, list(MANIFEST.columns)]
-        write_table(rows.reset_index(drop=True), path, MANIFEST)
+    files = {path: kept["split"] == split for split, path in manifest.items()} | {unseen: never}
+    for path, of_it in files.items():
+        write_table(kept.loc[of_it, list(MANIFEST.columns)].reset_index(drop=True), path, MANIFEST)
     write_table(alike, near_duplicates, NEAR_DUPLICATES)
     rows = noted[noted["outcome"] == "quarantined"].sort_values(["archive", "member", "label_member", "reason"])
     _write_quarantine(rows, quarantine)
@@ -113,9 +117,9 @@ def _fully_labelled(kept: pd.DataFrame) -> pd.Series:
 
 
 def _without_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Drop drugs that lost their last training pill; their rows go into the quarantine."""
+    """Drop drugs that lost their last training pill; their rows go into the quarantine. Unseen ones never had any."""
     trained = kept.loc[kept["split"] == "train", "k_code"].unique()
-    untrained = ~kept["k_code"].isin(trained)
+    untrained = ~kept["k_code"].isin(trained) & ~kept["split"].isin(UNSEEN)
     lost, left = kept[untrained], kept[~untrained]
     beside = set(lost["image_id"]).intersection(left["image_id"]) if len(lost) else set()
     empty = lost[~lost["image_id"].isin(beside)].drop_duplicates("image_id")
@@ -233,5 +237,12 @@ def _composition(kept: pd.DataFrame, noted: pd.DataFrame) -> dict[str, Any]:
                 "classes": int(kept.loc[kept["split"] == split, "k_code"].nunique()),
             }
             for split in ("train", "val", "test")
+        },
+        "unseen": {
+            split: {
+                "photos": int((photos["split"] == split).sum()),
+                "drugs": int(kept.loc[kept["split"] == split, "k_code"].nunique()),
+            }
+            for split in UNSEEN
         },
     }

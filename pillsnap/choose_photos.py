@@ -48,7 +48,7 @@ def choose_photos(
     Args:
         index: the source.
         split: side of each photograph, place in `SPLITS`.
-        usable: photographs to choose from, bool (photos,).
+        usable: photographs to choose from, bool (photos,); those of drugs that are never seen are not among them.
         stage: budget of photographs and drugs.
         settings: shares of the budget.
         seed: seed of the order.
@@ -59,27 +59,28 @@ def choose_photos(
     pills = index.pills_by_side(split, usable)
     own_test_part = bool((index.photos["part"] == PARTS.index("test")).any())
     test_only = (pills[:, :2].sum(axis=1) == 0) & (pills[:, 2] > 0) & own_test_part
-    too_small = _lacking(pills) & (pills.sum(axis=1) > 0) & ~test_only
+    too_small = lacking(pills) & (pills.sum(axis=1) > 0) & ~test_only
     order = np.argsort(hash_order(index.drugs, seed), kind="stable")
-    queue = _queue_places(index.photos, split)
+    queue = queue_places(index.photos, split)
     while True:
-        drugs = _first(order, _lacking(pills) | too_small, stage.classes)
+        drugs = _first(order, lacking(pills) | too_small, stage.classes)
         if drugs.sum() < 2:
             raise PlanError(
                 f"Only {drugs.sum()} of {len(drugs)} drugs have 2 training pills and 1 validation pill; at least 2 "
                 "drugs are needed. Give the source more photographs of each drug, or the stage a larger budget; where "
-                "AIHub's own parts share capture groups, see plan.shared_groups."
+                "AIHub's own parts share capture groups, see plan.shared_groups; or lower plan.unseen_drugs."
             )
         inside = np.flatnonzero(usable & ~index.shows(~drugs))
         chosen = np.zeros(len(usable), bool)
         chosen[_within_budget(index.photos, split, queue, inside, stage.images, settings)] = True
-        short = order[(drugs & _lacking(index.pills_by_side(split, chosen)))[order]]
+        short = order[(drugs & lacking(index.pills_by_side(split, chosen)))[order]]
         if not len(short):
             return Choice(chosen, drugs, too_small, test_only, pills)
         too_small[short[len(short) // 2 :]] = True
 
 
-def _lacking(pills: np.ndarray) -> np.ndarray:
+def lacking(pills: np.ndarray) -> np.ndarray:
+    """Drugs that do not reach `FEWEST`, bool (drugs,), out of their labels on each side, int (drugs, 3)."""
     return (pills[:, 0] < FEWEST[0]) | (pills[:, 1] < FEWEST[1])
 
 
@@ -90,7 +91,7 @@ def _first(order: np.ndarray, left_out: np.ndarray, budget: int) -> np.ndarray:
     return drugs
 
 
-def _queue_places(photos: pd.DataFrame, split: np.ndarray) -> np.ndarray:
+def queue_places(photos: pd.DataFrame, split: np.ndarray) -> np.ndarray:
     """Place of each photograph in its queue, int (photos,): on each side, combos have one queue, by group; singles one
     for each drug, in which every capture group sends one photograph before any sends a second."""
     combo, drug, group, group_order, order = (
@@ -132,11 +133,11 @@ def _within_budget(
         combos, singles = side[combo[side]], side[~combo[side]]
         n_combos = min(len(combos), max(int(quota[name] * settings.combo_fraction), quota[name] - len(singles)))
         taken.append(combos[np.argsort(queue[combos])][:n_combos])
-        taken.append(_first_in_queues(singles, queue, order, quota[name] - n_combos))
+        taken.append(first_in_queues(singles, queue, order, quota[name] - n_combos))
     return np.concatenate(taken)
 
 
-def _first_in_queues(places: np.ndarray, queue: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+def first_in_queues(places: np.ndarray, queue: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
     """The first `count` of all queues together: whole rounds, and of the last round those first in hash order."""
     rounds = queue[places]
     waiting = np.append(0, np.cumsum(np.bincount(rounds)))

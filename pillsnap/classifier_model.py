@@ -1,9 +1,12 @@
 """The classifier's timm model: made with its starting weights, grouped by layer, averaged, and described."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
@@ -83,3 +86,13 @@ def count_right(logits: torch.Tensor, targets: torch.Tensor, k: int) -> int:
     """Rows whose target is among the k largest logits."""
     best = logits.topk(min(k, logits.shape[1]), dim=1).indices
     return int((best == targets[:, None]).any(dim=1).sum())
+
+
+def load_classifier(weights: Path, n_classes: int) -> tuple[nn.Module, int]:
+    """The model of `train_classifier`, in evaluation mode on the CPU, and the side of its pictures in pixels."""
+    with safe_open(weights, framework="pt") as stored:
+        facts = json.loads(stored.metadata()["pillsnap"])
+        state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+    model = timm.create_model(facts["model"], num_classes=n_classes, **(facts["model_args"] or {}))
+    model.load_state_dict(state)
+    return model.eval(), facts["image_size"]

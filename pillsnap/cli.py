@@ -1,36 +1,17 @@
 """The command `pillsnap`."""
 
-import json
 import sys
-from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from pillsnap import data_commands, serve_command
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pillsnap.answers import Answer
-
-PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-"""Endings that `--annotated` may have."""
+from pillsnap import data_commands, predict_command, serve_command
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 app.add_typer(data_commands.app, name="data")
-app.command()(serve_command.serve)
-
-
-class ModeChoice(StrEnum):
-    """What the photograph shows, as the person who took it says."""
-
-    single = "single"
-    combo = "combo"
 
 
 @app.callback()
@@ -38,69 +19,14 @@ def main() -> None:
     """PillSnap: name pills in photographs, and look after the pipeline."""
 
 
-@app.command()
-def predict(
-    photo: Annotated[Path, typer.Argument(help="Photograph: PNG, JPEG or any format that Pillow reads")],
-    models: Annotated[Path, typer.Option(help="Folder of export_onnx")] = Path("results/stage4/onnx"),
-    mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
-    annotated: Annotated[
-        Path | None, typer.Option(help="Write the photograph with boxes and names here (.jpg, .png)")
-    ] = None,
-) -> None:
-    """Print K-code, EDI codes, name and confidence of the pill or pills in a photograph.
-
-    Exits with status 2 where the photograph or the models cannot be used.
-    """
-    from pillsnap.identify import ModelError, PillSnap
-    from pillsnap.pictures import PictureError, decode_photo
-
-    if annotated and annotated.suffix.lower() not in PICTURE_FORMATS:
-        _stop(f"--annotated {annotated}: the ending must be one of {', '.join(PICTURE_FORMATS)}")
-    try:
-        snap = PillSnap.load(models)
-        picture = decode_photo(photo.read_bytes())
-        answer = snap.identify(picture, mode.value)
-        if annotated:
-            _write_annotated(picture, answer, annotated)
-    except PictureError as error:
-        _stop(f"{photo}: no usable photograph ({error})")
-    except (ModelError, OSError) as error:
-        _stop(str(error))
-    if as_json:
-        print(json.dumps({"photo": str(photo), **asdict(answer)}, ensure_ascii=False, indent=2))
-    else:
-        _print_answer(photo, answer)
+app.command()(predict_command.predict)
+app.command()(serve_command.serve)
 
 
 def _stop(message: str) -> NoReturn:
     """Say what is wrong on standard error and exit with status 2."""
     typer.echo(message, err=True)
     raise typer.Exit(2)
-
-
-def _print_answer(photo: Path, answer: "Answer") -> None:
-    if not answer.pills:
-        print(f"{photo}: no pill was found")
-        return
-    table = Table("pill", "K-code", "EDI codes", "name", "confidence", title=str(photo))
-    for number, pill in enumerate(answer.pills, start=1):
-        best = pill.candidates[0]
-        table.add_row(str(number), best.k_code, ", ".join(best.edi_codes) or "-", best.name, f"{best.confidence:.1%}")
-    Console().print(table)
-
-
-def _write_annotated(picture: "np.ndarray", answer: "Answer", path: Path) -> None:
-    from PIL import Image
-
-    from pillsnap.draw import Caption, draw_boxes
-    from pillsnap.files import replacing
-
-    captions = [
-        Caption(pill.box, f"{pill.candidates[0].k_code} {pill.candidates[0].confidence:.0%}") for pill in answer.pills
-    ]
-    with replacing(path) as temporary:
-        Image.fromarray(draw_boxes(picture, captions)).save(temporary, format=PICTURE_FORMATS[path.suffix.lower()])
 
 
 @app.command()

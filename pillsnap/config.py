@@ -43,21 +43,58 @@ class Crops(Section):
     min_iou: float = Field(0.5, gt=0, le=1, description="A detected box counts as a labelled pill's from this IoU on")
 
 
-class Onnx(Section):
-    """Export, and the check of ONNX Runtime against PyTorch."""
+class Answers(Section):
+    """What answers promise. Thresholds are chosen on validation to keep it; the test part shows what was reached."""
 
-    opset: int = Field(18, ge=17, le=22, description="ONNX opset of both graphs")
-    parity_photos: int = Field(64, ge=1, description="Validation photographs and crops that are compared")
+    precision: float = Field(0.99, gt=0.5, lt=1, description="Share of `known` answers that name the right drug")
+    confidence: float = Field(
+        0.9,
+        gt=0.5,
+        lt=1,
+        description=(
+            "Confidence with which validation must show the precision (Clopper-Pearson); where it has too few pills "
+            "for that, no answer is `known`"
+        ),
+    )
+    coverage: float = Field(
+        0.95, gt=0.5, lt=1, description="Share of an answer's prediction sets that hold the right drug"
+    )
+    kept: float = Field(
+        0.95, gt=0.5, lt=1, description="Share of pills of trained drugs that are not taken for `unknown`"
+    )
+    unseen_known: Fraction = Field(
+        0.02,
+        description="Largest share of pills of drugs that were held out (`plan.unseen_drugs`) that may be `known`",
+    )
+
+
+class Onnx(Section):
+    """Export, and the check of ONNX Runtime against PyTorch and of one graph against its steps, on validation."""
+
+    parity_photos: int = Field(
+        2000, ge=1, description="Validation photographs, and crops, that are compared at most; chosen evenly"
+    )
     max_box_error: float = Field(
         0.5, gt=0, description="Largest allowed difference of a box coordinate, in pixels of the detector's input"
     )
     max_logit_error: float = Field(1e-3, gt=0, description="Largest allowed difference of a logit")
+    max_map50_difference: float = Field(0.01, gt=0, description="Largest allowed difference of mAP@0.5")
+    max_top1_difference: float = Field(0.005, gt=0, description="Largest allowed difference of top-1")
+    min_same_answers: Fraction = Field(
+        0.99, description="Least share of photographs that the fused graph and the single steps answer alike"
+    )
+    calibration_photos: int = Field(
+        128, ge=1, description="Validation photographs, and crops, that the INT8 models' ranges are taken from"
+    )
 
 
 class Benchmark(Section):
     """How answers are made and how they are timed."""
 
-    min_score: Fraction = Field(0.3, description="Detections below this score are no pills")
+    min_score: Fraction = Field(0.3, description="Detections below this score are no pills of a combination")
+    min_score_single: Fraction = Field(
+        0.1, description="Detections below this score are no pill, where the photograph shows a single one"
+    )
     nms_iou: float = Field(
         0.5, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box"
     )
@@ -94,6 +131,7 @@ class Config(Section):
     classifier: Classifier = Field(default_factory=Classifier, description="Classifier")
     steering: Steering = Field(default_factory=Steering, description="Phases, interventions and milestones")
     training: Trainings = Field(default_factory=Trainings, description="How trainings run")
+    answers: Answers = Field(default_factory=Answers, description="Promises of an answer")
     onnx: Onnx = Field(default_factory=Onnx, description="Export")
     benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
 

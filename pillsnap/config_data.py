@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Quality = Annotated[int, Field(ge=50, le=100)]
@@ -29,6 +29,9 @@ class SyntheticSource(Section):
         8, ge=1, le=324, description="Single-pill photos of each drug in the validation part, which is the test set"
     )
     combos: int = Field(60, ge=0, description="Training combinations of 2 to 5 drugs, 3 photos each")
+    combo_drugs: int | None = Field(
+        None, ge=2, description="Combinations are of the first so many drugs only; null: of all"
+    )
     validation_combos: int = Field(20, ge=0, description="Combinations in the validation part, 3 photos each")
     single_archives: int = Field(4, ge=1, le=81, description="Number of single-pill training archives (zips)")
     combo_archives: int = Field(2, ge=1, le=8, description="Number of combo training archives (zips)")
@@ -104,6 +107,34 @@ class Plan(Section):
             "validation) photographs out, `keep` uses them all, and the audit counts the leak"
         ),
     )
+    unseen_drugs: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Drugs, 0 or at least 2, kept out of both trainings, validation and test part, to measure how answers "
+            "treat a drug that the model never saw; they do not count into a stage's budget"
+        ),
+    )
+    unseen_photos: int = Field(
+        1000,
+        ge=2,
+        validate_default=True,
+        description="Single-pill photographs of those drugs at most, spread evenly over them; at least one for each",
+    )
+
+    @field_validator("unseen_drugs")
+    @classmethod
+    def _two_halves(cls, number: int) -> int:
+        if number == 1:
+            raise ValueError("must be 0, or at least 2: one half chooses thresholds, the other measures")
+        return number
+
+    @field_validator("unseen_photos")
+    @classmethod
+    def _one_for_each(cls, number: int, info: ValidationInfo) -> int:
+        if number < info.data.get("unseen_drugs", 0):
+            raise ValueError("must not be below plan.unseen_drugs, so that each of them has a photograph")
+        return number
 
 
 class Prepare(Section):

@@ -14,14 +14,14 @@ from pillsnap.config import Crops
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
 from pillsnap.pictures import decode_jpeg, encode_jpeg
 from pillsnap.progress import progress
-from pillsnap.tables import CONTEXTS, CROPS, DETECTIONS, MANIFEST, make_table, read_table, write_table
+from pillsnap.tables import CONTEXTS, CROPS, DETECTIONS, make_table, read_split, read_table, write_table
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photograph of the training or validation part.
+    """A photograph of the training or validation part, or of an unseen drug.
 
     Attributes:
         image_id: its name in the manifest.
@@ -47,10 +47,10 @@ def cut_crops(
     settings: Crops,
     min_score: float,
 ) -> None:
-    """Cut the crops of training and validation.
+    """Cut the crops of training and validation, and of the unseen drugs' first half, whose class is -1.
 
     Args:
-        manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
+        manifest: CSV by split (`train`, `val`, `unseen_val`), schema `MANIFEST`; its rows of that split are used.
         prepared: folders of `prepare_archive`.
         detections: of `detect_pills`, schema `DETECTIONS`.
         crops: folder, written whole: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
@@ -62,14 +62,14 @@ def cut_crops(
     found = found[found["score"] >= min_score]
     with replacing_folder(crops) as folder:
         for split, path in manifest.items():
-            pills = read_table(path, MANIFEST)
+            pills = read_split(path, split)
             with ShardWriter(folder / f"{split}.bin") as shard:
                 photos = _photos(pills, prepared, found[found["split"] == split])
                 for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
                     rows += _cut(photo, split, shard, settings)
         table = make_table(rows, CROPS)
         write_table(table, folder / "index.parquet", CROPS)
-        write_json(folder / "summary.json", _summary(table))
+        write_json(folder / "summary.json", _summary(table, list(manifest)))
     log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
 
 
@@ -123,7 +123,7 @@ def _iou(first: np.ndarray, second: np.ndarray) -> float:
     return float(min(1.0, iou_matrix(first, second)[0, 0]))
 
 
-def _summary(table: pd.DataFrame) -> dict[str, Any]:
+def _summary(table: pd.DataFrame, splits: Sequence[str]) -> dict[str, Any]:
     labelled, found = table[table["box_from"] == "label"], table[table["box_from"] == "detector"]
     return {
         split: {
@@ -133,5 +133,5 @@ def _summary(table: pd.DataFrame) -> dict[str, Any]:
             if (found["split"] == split).any()
             else None,
         }
-        for split in ("train", "val")
+        for split in splits
     }

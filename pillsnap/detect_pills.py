@@ -1,4 +1,4 @@
-"""What the detector sees in every training and validation photograph: one pass, read by crops and label audit."""
+"""What the detector sees in every photograph but the test part's: one pass, read by crops and label audit."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from pillsnap.hardware import torch_device
 from pillsnap.pictures import decode_jpeg
 from pillsnap.progress import progress
 from pillsnap.stored_photos import stored_photos
-from pillsnap.tables import DETECTIONS, MANIFEST, make_table, read_table, write_table
+from pillsnap.tables import DETECTIONS, make_table, read_split, write_table
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,10 @@ def detect_pills(
     device: str,
     threads: int,
 ) -> None:
-    """Run the detector over the photographs of training and validation.
+    """Run the detector over the photographs of training and validation, and of the unseen drugs' first half.
 
     Args:
-        manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
+        manifest: CSV by split (`train`, `val`, `unseen_val`), schema `MANIFEST`; its rows of that split are used.
         prepared: folders of `prepare_archive`.
         detector: safetensors of `train_detector`.
         detections: written, schema `DETECTIONS`: by split, photograph and falling score.
@@ -54,7 +54,7 @@ def detect_pills(
     """
     prepare_ultralytics(work)
     find = _detector(detector, work, image_size, lowest_score, torch_device(device), threads)
-    tables = [_found(read_table(path, MANIFEST), prepared, find, split) for split, path in manifest.items()]
+    tables = [_found(read_split(path, split), prepared, find, split) for split, path in manifest.items()]
     table = pd.concat(tables, ignore_index=True)[list(DETECTIONS.columns)]
     write_table(table, detections, DETECTIONS)
     log.info("%d detections in %d photos", len(table), table["image_id"].nunique())

@@ -10,8 +10,8 @@ import pandas as pd
 from pillsnap.accuracy import PhotoResult
 from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
 from pillsnap.files import replacing_folder, write_json
-from pillsnap.identify import PillSnap
 from pillsnap.pictures import decode_photo, encode_jpeg, shrink
+from pillsnap.separate_steps import SeparateSteps
 from pillsnap.stored_photos import stored_photos
 
 N_SAMPLES = 12
@@ -20,7 +20,7 @@ Pairs = Sequence[tuple[int, int, int]]
 
 def write_examples(
     examples: Path,
-    snap: PillSnap,
+    snap: SeparateSteps,
     results: Sequence[PhotoResult],
     pairs: Pairs,
     pills: pd.DataFrame,
@@ -65,7 +65,7 @@ def write_examples(
         write_json(folder / "index.json", index)
 
 
-def named_pairs(pairs: Pairs, snap: PillSnap) -> list[dict[str, Any]]:
+def named_pairs(pairs: Pairs, snap: SeparateSteps) -> list[dict[str, Any]]:
     """Confused pairs with K-codes and names instead of class indices."""
     return [
         {
@@ -101,7 +101,7 @@ def _pair_pills(results: Sequence[PhotoResult], pairs: Pairs) -> dict[str, tuple
     wanted_drugs = {named for _, named in wanted_mistakes}
     found: dict[str, tuple[str, np.ndarray]] = {}
     for result in results:
-        named = result.label_probabilities.argmax(axis=1)
+        named = result.label_logits.argmax(axis=1)
         for target, guess, box in zip(result.targets.tolist(), named.tolist(), result.boxes, strict=True):
             if (target, guess) in wanted_mistakes:
                 found.setdefault(_mistake_file(target, guess), (result.image_id, box))
@@ -110,12 +110,13 @@ def _pair_pills(results: Sequence[PhotoResult], pairs: Pairs) -> dict[str, tuple
     return found
 
 
-def _describe(result: PhotoResult, snap: PillSnap, min_iou: float) -> tuple[list[Caption], dict[str, Any]]:
+def _describe(result: PhotoResult, snap: SeparateSteps, min_iou: float) -> tuple[list[Caption], dict[str, Any]]:
     """Captions of every box of the answer, and what the index says of the sample."""
     matches = dict(result.matches(min_iou))
     captions, right = [], 0
+    answers = snap.calibration.probabilities(result.answer_logits)
     for number in range(result.answered):
-        probabilities = result.answer_probabilities[number]
+        probabilities = answers[number]
         named = int(probabilities.argmax())
         correct = number in matches and named == int(result.targets[matches[number]])
         right += correct

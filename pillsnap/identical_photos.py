@@ -4,7 +4,7 @@ import pandas as pd
 
 from pillsnap.tables import ISSUES, check_table
 
-_FURTHEST_FIRST = {"test": 0, "val": 1, "train": 2}
+_FURTHEST_FIRST = {"unseen_test": 0, "test": 0, "unseen_val": 1, "val": 1, "train": 2}
 
 
 def set_aside_identical(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -11,13 +11,18 @@ import cv2
 import numpy as np
 import simplejpeg
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from scipy import fft
+
+from pillsnap.picture_metadata import metadata_of, png_metadata
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: 100 megapixels, 80 times an AIHub photograph."""
 
-_EXIF_ORIENTATION = 0x0112
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""Formats that are opened, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start programs
+(EPS) and none holds photographs."""
+
 _HASHED_SIDE, _FREQUENCIES = 64, 16
 _PNG_HEADER = struct.Struct(">16sIIBB")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -35,13 +40,15 @@ class PictureError(ValueError):
 
 
 def decode_photo(data: bytes) -> np.ndarray:
-    """Decode a photograph, turned as its EXIF orientation says.
+    """Decode a photograph: turned as its EXIF orientation says, its colours as its ICC profile says, on white where it
+    is transparent, the first picture where it holds several.
 
     Plain 8-bit RGB PNGs go through the Rust `png` crate (in kornia-rs), which checks the CRC of every chunk, and JPEGs
     through libjpeg-turbo: both measured fastest, see benchmarks/prepare.md. Everything else goes through Pillow.
 
     Args:
-        data: the file's bytes, PNG, JPEG or any other format that Pillow reads.
+        data: the file's bytes, in one of `PHOTO_FORMATS`. Of 16 bits a channel the upper 8 are kept. Other whole
+            numbers are scaled so that 255, or the largest if that is more, becomes white; so are floats, with 1.
 
     Returns:
         uint8 array (H, W, 3), RGB.
@@ -54,7 +61,8 @@ def decode_photo(data: bytes) -> np.ndarray:
     if data[:16] == _PNG_START and len(data) >= _PNG_HEADER.size:
         _, width, height, *kind = _PNG_HEADER.unpack_from(data)
         if tuple(kind) == _RGB_8_BIT:
-            return _decode_png(data, width, height)
+            picture = _decode_png(data, width, height)
+            return png_metadata(io.BytesIO(data)).apply(picture)
     with _opened(io.BytesIO(data)) as image:
         return _decode(data, image)
 
@@ -67,15 +75,14 @@ def photo_size(path: str | Path) -> tuple[int, int]:
         OSError: the file cannot be read.
     """
     with Path(path).open("rb") as file, _opened(file) as image:
-        sideways = image.format == "JPEG" and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-        return image.size[::-1] if sideways else image.size
+        return image.size[::-1] if metadata_of(image, file).sideways else image.size
 
 
 @contextlib.contextmanager
 def _opened(file: BinaryIO) -> Iterator[Image.Image]:
     """The picture in `file` with its header read; whatever the block raises on damaged bytes is a `PictureError`."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=PHOTO_FORMATS) as image:
             _check_size(image.width, image.height)
             yield image
     except PictureError:
@@ -87,21 +94,41 @@ def _opened(file: BinaryIO) -> Iterator[Image.Image]:
         # a memory address, which would make two equal quarantines differ
         file.seek(0)
         raise PictureError("photo_unreadable", f"no known picture format, begins with {file.read(8)!r}") from error
-    except (OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error) as error:
-        # Pillow's readers raise any of these on damaged bytes, EXIF data included
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
         raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
 
 
 def _decode(data: bytes, image: Image.Image) -> np.ndarray:
-    turned = image.format == "JPEG" and image.getexif().get(_EXIF_ORIENTATION, 1) != 1
-    if image.format == "JPEG" and image.mode == "RGB" and not turned:
-        return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+    metadata = metadata_of(image, io.BytesIO(data))
+    if image.format in ("JPEG", "MPO") and image.mode == "RGB":
+        return metadata.apply(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True))
+    return metadata.apply(_pixels(image))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """The first picture as it is stored: uint8 (H, W, 3), RGB."""
     if image.mode.startswith("I;16"):
-        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    upright = ImageOps.exif_transpose(image)
-    if "transparency" in upright.info or upright.mode in ("RGBA", "LA", "PA"):
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
-    return np.ascontiguousarray(np.asarray(upright.convert("RGB")))
+        return _grey((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        return _grey(_to_8_bit(np.asarray(image), white=1.0 if image.mode == "F" else 255.0))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        white = Image.new("RGB", image.size, "white")
+        image = image.convert("RGBA")
+        white.paste(image, mask=image)
+        image = white
+    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values[..., None], 3, axis=2)
+
+
+def _to_8_bit(values: np.ndarray, white: float) -> np.ndarray:
+    """Scale so that `white`, or the largest value if that is more, becomes 255; what is no number becomes 0."""
+    finite = np.where(np.isfinite(values), values, 0)
+    return np.clip(finite * (255 / max(white, float(finite.max()))), 0, 255).round().astype(np.uint8)
 
 
 def _decode_png(data: bytes, width: int, height: int) -> np.ndarray:

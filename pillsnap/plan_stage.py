@@ -10,10 +10,11 @@ import pandas as pd
 
 from pillsnap.assign_splits import SPLITS, assign_splits, held_back
 from pillsnap.choose_photos import Choice, choose_photos
+from pillsnap.choose_unseen import choose_unseen, choose_unseen_photos
 from pillsnap.config_data import Plan, Stage
 from pillsnap.files import write_json
 from pillsnap.photo_index import PhotoIndex, read_photo_index
-from pillsnap.tables import ISSUES, PILLS, PLAN, check_table, read_columns, write_table
+from pillsnap.tables import ISSUES, PILLS, PLAN, UNSEEN, check_table, read_columns, write_table
 
 log = logging.getLogger(__name__)
 
@@ -28,37 +29,45 @@ def plan_stage(
     """Plan one stage.
 
     Everything is ordered by a hash of (seed, key) that knows nothing of the stage, so that a smaller stage's
-    drugs are a larger one's too, and a capture group stands on the same side in all of them.
+    drugs are a larger one's too, and a capture group stands on the same side in all of them. Drugs that are never seen
+    (`plan.unseen_drugs`) are the same in every stage; only their single-pill photographs are planned, in two splits of
+    their own, and they count into no budget.
 
     Args:
         pills: the archives' indices, schema `PILLS`.
         plan: written, schema `PLAN`: the pills of the chosen photographs, by archive and photograph.
         issues: written, schema `ISSUES`: photographs, with their labels, of drugs that the source has in its test part
             only.
-        summary: written, JSON: budget asked and used, photos and labels skipped by reason, drugs left out.
+        summary: written, JSON: budget asked and used, photos and labels skipped by reason, drugs left out, and drugs
+            that are never seen.
         stage: budget of photographs and drugs.
-        settings: fractions of the split, and what becomes of groups that the source has on two sides.
+        settings: fractions of the split, what becomes of groups that the source has on two sides, and how much is
+            never seen.
         seed: seed of every choice.
 
     Raises:
-        PlanError: fewer than two drugs can be trained and validated.
+        PlanError: fewer than two drugs can be trained and validated, or too few to hold so many out.
     """
     index = read_photo_index(pills, seed)
     split = assign_splits(index.photos, settings)
     held = held_back(index.photos) & (settings.shared_groups == "hold_out")
-    choice = choose_photos(index, split, ~held, stage=stage, settings=settings, seed=seed)
-    reason = _reasons(index, choice, held)
+    half = choose_unseen(index, split, ~held, settings=settings, seed=seed)
+    unseen = choose_unseen_photos(index, half, settings.unseen_photos)
+    usable = ~held & ~index.shows(half >= 0)
+    choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
+    reason = _reasons(index, choice, unseen, held)
+    split = np.where(unseen, len(SPLITS) + half[index.photos["drug"]], split)
     planned, lost = _read_rows(pills, index, split, reason)
     write_table(planned, plan, PLAN)
     write_table(lost, issues, ISSUES)
-    write_json(summary, _summary(index, choice, reason, stage))
+    write_json(summary, _summary(index, choice, reason, stage, half) | {"unseen": _unseen(planned, index, half)})
     log.info("%d of %d photos, %d drugs", choice.chosen.sum(), len(index.photos), choice.drugs.sum())
 
 
-def _reasons(index: PhotoIndex, choice: Choice, held: np.ndarray) -> np.ndarray:
-    """Place in `_REASONS` of each photograph, 0 where it is chosen."""
+def _reasons(index: PhotoIndex, choice: Choice, unseen: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Place in `_REASONS` of each photograph, 0 where it is chosen or one of the unseen."""
     conditions = [
-        choice.chosen,
+        choice.chosen | unseen,
         held,
         index.shows(choice.test_only),
         index.shows(choice.too_small),
@@ -79,7 +88,7 @@ def _read_rows(
         if not ((why == 0) | (why == _QUARANTINED)).any():
             continue
         table = read_columns(path, list(PILLS.columns)).to_pandas()
-        table["split"] = np.array(SPLITS)[split[photo]]
+        table["split"] = np.array(SPLITS + UNSEEN)[split[photo]]
         planned.append(table[why == 0])
         lost.append(table.loc[why == _QUARANTINED, ["archive", "member", "label_member", "k_code"]])
     return pd.concat(planned, ignore_index=True), _issues(pd.concat(lost))
@@ -94,7 +103,17 @@ def _issues(lost: pd.DataFrame) -> pd.DataFrame:
     return check_table(rows.reset_index(drop=True), ISSUES, "drugs of the test part only")
 
 
-def _summary(index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage) -> dict[str, Any]:
+def _unseen(planned: pd.DataFrame, index: PhotoIndex, half: np.ndarray) -> dict[str, Any]:
+    """Drugs and photographs of each half that is never seen."""
+    drugs = np.array(index.drugs, dtype=object)
+    photos = planned.loc[planned["split"].isin(UNSEEN)].drop_duplicates("image_id")["split"].value_counts()
+    return {
+        name: {"drugs": list(drugs[half == place]), "photos": int(photos.get(name, 0))}
+        for place, name in enumerate(UNSEEN)
+    }
+
+
+def _summary(index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage, half: np.ndarray) -> dict[str, Any]:
     labels = index.photos["labels"].to_numpy()
     counts = {
         "photos": np.bincount(reason, minlength=len(_REASONS)),
@@ -110,7 +129,7 @@ def _summary(index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage
             kind: {name: int(count[code]) for name, code in skipped if count[code]} for kind, count in counts.items()
         },
         "classes": list(drugs[choice.drugs]),
-        "classes_left_out": list(drugs[~choice.drugs]),
+        "classes_left_out": list(drugs[~choice.drugs & (half < 0)]),
         "classes_dropped": {
             why: {
                 str(drugs[place]): dict(zip(SPLITS, choice.pills[place].tolist(), strict=True))

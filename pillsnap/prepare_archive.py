@@ -50,8 +50,8 @@ def prepare_archive(*, archive: Archive, plan: Path, prepared: Path, settings: P
         archive: where the raw photographs lie; they are read in place, and not opened where none is planned.
         plan: the stage's plan, schema `PLAN`.
         prepared: folder, written whole: `photos.bin` with `photos.parquet`, `crops.bin` with
-            `crops.parquet`, and `issues.parquet`. Test photographs are stored at native size and without
-            context crops, since only `run_benchmark` reads them.
+            `crops.parquet`, and `issues.parquet`. Test photographs (of unseen drugs too) are stored at native
+            size and without context crops, since only `run_benchmark` reads them.
         settings: sizes and qualities.
         threads: decoding threads beside the one that reads and writes. Memory holds three raw photographs and one
             decoded a thread, whatever the archive's size. The PNG decoder holds Python's lock, so that cores are used
@@ -126,7 +126,7 @@ def prepare_photo(raw: bytes, pills: Pills, settings: Prepare) -> PreparedPhoto:
     picture = decode_photo(raw)
     height, width = picture.shape[:2]
     levels = pyramid(picture)
-    test = pills[0].split == "test"
+    test = pills[0].split in ("test", "unseen_test")
     if test:
         stored = encode_jpeg(picture, settings.crop_quality)
     else:

@@ -14,20 +14,24 @@ from pillsnap.accuracy import (
     classifier_metrics,
     confused_pairs,
     detector_metrics,
+    named_pills,
     pipeline_metrics,
 )
-from pillsnap.answers import Mode
+from pillsnap.answers import Answer, Mode
 from pillsnap.config import Benchmark
 from pillsnap.examples import named_pairs, write_examples
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import memory
 from pillsnap.identify import PillSnap
-from pillsnap.latency import measure_latency
+from pillsnap.measure_speed import measure_speed
+from pillsnap.onnx_graphs.agreement import agreement
 from pillsnap.pictures import decode_photo
 from pillsnap.progress import progress
 from pillsnap.provenance import describe_device, git_commit, package_versions
+from pillsnap.separate_steps import SeparateSteps
 from pillsnap.stored_photos import stored_photos
 from pillsnap.tables import MANIFEST, read_table
+from pillsnap.trust import nobody, trust_figures
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +39,10 @@ log = logging.getLogger(__name__)
 def run_benchmark(
     *,
     models: Path,
+    detector: Path,
+    classifier: Path,
     manifest: Path,
+    unseen: Path,
     summary: Path,
     prepared: Sequence[Path],
     accuracy: Path,
@@ -43,6 +50,7 @@ def run_benchmark(
     resources: Path,
     metrics: Path,
     examples: Path,
+    work: Path,
     settings: Benchmark,
     min_iou: float,
     device: str,
@@ -51,14 +59,17 @@ def run_benchmark(
 
     Args:
         models: folder of `export_onnx`.
+        detector, classifier: `best.pt` and safetensors of the trainings, for the comparison with PyTorch.
         manifest: test manifest.
+        unseen: manifest of drugs that were held out; its half for measuring is answered.
         summary: summary of `build_manifest`.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
-        accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs.
-        latency: written, JSON: percentiles by step for single and combo.
+        accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust.
+        latency: written, JSON: percentiles by step, and side by side with other ways to an answer.
         resources: written, JSON: peak memory, model sizes, device, versions.
         metrics: written, JSON: the figures that DVC, the report and people compare.
         examples: folder, written whole: `samples/` and `confused/` with pictures, `index.json` says what they show.
+        work: folder for ultralytics' own settings.
         settings: thresholds and counts.
         min_iou: IoU from which a box counts as found.
         device: `auto`, `cpu` or `cuda`.
@@ -68,34 +79,51 @@ def run_benchmark(
         HardwareError: `cuda` is asked for and does not work.
     """
     snap = PillSnap.load(models, threads=settings.threads, device=device)
+    steps = SeparateSteps.load(models, threads=settings.threads, device=device)
     pills = read_table(manifest, MANIFEST)
-    results = [
-        _measure(snap, data, rows)
-        for data, rows in progress(
-            stored_photos(pills, prepared), total=pills["image_id"].nunique(), title="test photographs"
-        )
-    ]
-    figures = _figures(results, min_iou)
+    strange = read_table(unseen, MANIFEST)
+    strange = strange[strange["split"] == "unseen_test"]
+    results, same = _measure_all(snap, steps, pills, prepared, "test photographs")
+    strangers, _ = _measure_all(snap, steps, strange, prepared, "drugs never seen")
+    trust = trust_figures(
+        named_pills(results, min_iou),
+        named_pills(strangers, min_iou) if strangers else nobody(len(snap.classes)),
+        snap.calibration,
+    )
+    figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(same)}
     pairs = confused_pairs(results)
-    by_drug = _by_drug(results, snap)
-    times = _latencies(snap, pills, prepared, settings)
+    times = measure_speed(snap, steps, models, detector, classifier, pills, prepared, work, settings)
     used = _resources(snap, models, settings)
-    write_json(accuracy, figures | {"by_drug": by_drug, "confused": named_pairs(pairs, snap), "min_iou": min_iou})
+    named = {"by_drug": _by_drug(results, steps), "confused": named_pairs(pairs, steps), "min_iou": min_iou}
+    write_json(accuracy, figures | named)
     write_json(latency, times)
     write_json(resources, used)
-    write_examples(examples, snap, results, pairs, pills, prepared, min_iou)
+    write_examples(examples, steps, results, pairs, pills, prepared, min_iou)
     write_json(metrics, _metrics(figures, times, used, read_json(summary), len(snap.classes)))
     map50 = figures["detector"]["map50"]
     found = "not measured" if map50 is None else f"{map50:.4f}"
     log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
 
 
-def _measure(snap: PillSnap, data: bytes, rows: pd.DataFrame) -> PhotoResult:
-    picture = decode_photo(data)
+def _measure_all(
+    snap: PillSnap, steps: SeparateSteps, pills: pd.DataFrame, prepared: Sequence[Path], title: str
+) -> tuple[list[PhotoResult], list[tuple[Answer, Answer]]]:
+    """Each photograph's result, and its answers by the fused graph and by the single steps."""
+    results, same = [], []
+    for data, rows in progress(stored_photos(pills, prepared), total=pills["image_id"].nunique(), title=title):
+        picture = decode_photo(data)
+        result = _measure(steps, picture, rows)
+        results.append(result)
+        same.append((snap.identify(picture, result.domain), steps.identify(picture, result.domain)))
+    return results, same
+
+
+def _measure(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame) -> PhotoResult:
     boxes = rows[["x", "y", "w", "h"]].to_numpy(float)
     domain: Mode = rows["domain"].iloc[0]
-    found = snap.detect(picture)
-    answer = snap.choose(found, domain)
+    found = steps.detect(picture)
+    answer = steps.choose(found, domain)
+    logits, distances = steps.classify(steps.cut(picture, answer.boxes))
     return PhotoResult(
         image_id=rows["image_id"].iloc[0],
         domain=domain,
@@ -107,8 +135,9 @@ def _measure(snap: PillSnap, data: bytes, rows: pd.DataFrame) -> PhotoResult:
         found_boxes=found.boxes,
         found_scores=found.scores,
         answered=len(answer.boxes),
-        label_probabilities=snap.classify(snap.cut(picture, boxes)),
-        answer_probabilities=snap.classify(snap.cut(picture, answer.boxes)),
+        label_logits=steps.classify(steps.cut(picture, boxes))[0],
+        answer_logits=logits,
+        answer_distances=distances,
     )
 
 
@@ -126,10 +155,10 @@ def _figures(results: list[PhotoResult], min_iou: float) -> dict[str, Any]:
     }
 
 
-def _by_drug(results: list[PhotoResult], snap: PillSnap) -> list[dict[str, Any]]:
+def _by_drug(results: list[PhotoResult], snap: SeparateSteps) -> list[dict[str, Any]]:
     """Pills and top-1 of each drug that the test part has, worst first."""
     targets = np.concatenate([result.targets for result in results])
-    right = np.concatenate([result.label_probabilities.argmax(axis=1) for result in results]) == targets
+    right = np.concatenate([result.label_logits.argmax(axis=1) for result in results]) == targets
     table = pd.DataFrame({"target": targets, "right": right}).groupby("target")["right"].agg(["size", "mean"])
     rows = [
         {
@@ -143,24 +172,6 @@ def _by_drug(results: list[PhotoResult], snap: PillSnap) -> list[dict[str, Any]]
     return sorted(rows, key=lambda row: (row["top1"], row["k_code"]))
 
 
-def _latencies(snap: PillSnap, pills: pd.DataFrame, prepared: Sequence[Path], settings: Benchmark) -> dict[str, Any]:
-    times: dict[str, Any] = {
-        "device": snap.device,
-        "threads": settings.threads,
-        "warmup": settings.warmup,
-        "photos": "test photographs at native size, as JPEG, from memory",
-    }
-    for mode in ("single", "combo"):
-        images = list(dict.fromkeys(pills.loc[pills["domain"] == mode, "image_id"]))
-        if not images:
-            continue
-        chosen = pills[pills["image_id"].isin(images[:: max(1, len(images) // settings.latency_photos)])]
-        photos = [data for data, _ in stored_photos(chosen, prepared)]
-        counts = {"count": settings.latency_photos, "warmup": settings.warmup}
-        times[mode] = measure_latency(snap, photos, mode, **counts)
-    return times
-
-
 def _resources(snap: PillSnap, models: Path, settings: Benchmark) -> dict[str, Any]:
     return {
         "device": describe_device(snap.device),
@@ -168,6 +179,7 @@ def _resources(snap: PillSnap, models: Path, settings: Benchmark) -> dict[str, A
         "memory_total_bytes": memory()[0],
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "model_bytes": {path.name: path.stat().st_size for path in sorted(models.glob("*.onnx"))},
+        "model": snap.info.sha256,
         "versions": package_versions(),
         "commit": git_commit(),
     }
@@ -188,6 +200,19 @@ def _metrics(
         "detector": {name: figures["detector"][name] for name in ("map50", "map50_95")},
         "classifier": {name: classifier[name] for name in names} | by_domain,
         "pipeline": figures["pipeline"],
+        "trust": _trust_metrics(figures["trust"]),
         "latency": {mode: times[mode]["total"] for mode in ("single", "combo") if mode in times},
-        "environment": {"device": used["device"], "threads": used["threads"]},
+        "environment": {"device": used["device"], "threads": used["threads"], "model": used["model"]},
+    }
+
+
+def _trust_metrics(trust: dict[str, Any] | None) -> dict[str, Any]:
+    """The figures that have targets; `None` where nothing could be measured."""
+    known, unseen = (trust["verdicts"]["known"], trust["unseen"] or {}) if trust else ({}, {})
+    return {
+        "ece": trust["ece"]["after"] if trust else None,
+        "known": known.get("share"),
+        "known_right": known.get("right"),
+        "unseen_not_known": unseen.get("not_known"),
+        "unseen_auroc": unseen.get("auroc"),
     }

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pillsnap.serve.limits import Limits
+
 
 class Device(StrEnum):
     """Where the models run."""
@@ -27,13 +29,15 @@ def serve(
         Path | None,
         typer.Option(help="Measured figures for the model card; else metrics.json beside the models folder"),
     ] = None,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Largest photograph, bytes of its file")] = 20_000_000,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest photograph, width x height")] = 50_000_000,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Largest photograph, bytes of its file")] = Limits.max_bytes,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest photograph, width x height")] = Limits.max_pixels,
     time_limit: Annotated[
         float, typer.Option(min=0.01, help="Seconds for a request, upload and waiting included")
-    ] = 30,
-    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; beyond them the answer is 429")] = 16,
-    workers: Annotated[int, typer.Option(min=1, help="Photographs that are worked on at a time")] = 2,
+    ] = Limits.seconds,
+    queue: Annotated[
+        int, typer.Option(min=0, help="Requests that may wait; beyond them the answer is 429")
+    ] = Limits.waiting,
+    workers: Annotated[int, typer.Option(min=1, help="Photographs that are worked on at a time")] = Limits.workers,
     device: Annotated[Device, typer.Option(help="Where the models run")] = Device.auto,
 ) -> None:
     """Answer photographs over HTTP until SIGTERM or Ctrl-C.
@@ -43,7 +47,6 @@ def serve(
     from pillsnap.hardware import HardwareError
     from pillsnap.identify import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, find_key
-    from pillsnap.serve.limits import Limits
     from pillsnap.serve.server import load_models, open_socket, read_measured, run
 
     limits = Limits(max_bytes, max_pixels, time_limit, queue, workers)

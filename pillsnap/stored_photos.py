@@ -12,7 +12,8 @@ from pillsnap.tables import PHOTOS, read_table
 def stored_photos(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[tuple[bytes, pd.DataFrame]]:
     """The stored JPEG of each photograph in `pills` with its rows, by archive and image_id.
 
-    Training and validation photographs are stored at `prepare.photo_size`, test photographs at native size.
+    Training and validation photographs are stored at `prepare.photo_size`, test photographs at native size; of unseen
+    drugs likewise.
 
     Args:
         pills: manifest rows.

@@ -32,8 +32,8 @@ def _number(**options: Any) -> pa.Column:
     return pa.Column("float64", coerce=True, **options)
 
 
-def _schema(**columns: pa.Column) -> pa.DataFrameSchema:
-    return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=True)
+def _schema(*checks: pa.Check, **columns: pa.Column) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, checks=list(checks), strict=True, ordered=True, coerce=True)
 
 
 _PILL = {
@@ -55,13 +55,21 @@ _PILL = {
     "w": _number(checks=pa.Check.gt(0)),
     "h": _number(checks=pa.Check.gt(0)),
 }
+UNSEEN = ("unseen_val", "unseen_test")
+"""Splits of drugs that the model never sees: one half to choose thresholds on, the other to measure on."""
 _SPLIT = pa.Check.isin(["train", "val", "test"])
+_ANY_SPLIT = pa.Check.isin(["train", "val", "test", *UNSEEN])
+_SEEN_BEFORE_TEST = pa.Check.isin(["train", "val", "unseen_val"])
+_NO_CLASS_UNSEEN = pa.Check(
+    lambda table: (table["class_index"] == -1) == table["split"].isin(UNSEEN),
+    name="class_index is -1 where, and only where, the drug is never seen",
+)
 
 PILLS = _schema(**_PILL)
 """One labelled pill a row, as `index_archive` found it, by photograph: boxes in pixels, width and height as the label
 says (0 where it does not)."""
 
-PLAN = _schema(**_PILL, split=_text(checks=_SPLIT))
+PLAN = _schema(**_PILL, split=_text(checks=_ANY_SPLIT))
 """The pills of the photographs that a stage uses, with their side of the split."""
 
 ISSUES = _schema(
@@ -101,6 +109,7 @@ CONTEXTS = _schema(
 """Context crops at native resolution: the pill's box, the window's corner in the photograph, place in `crops.bin`."""
 
 MANIFEST = _schema(
+    _NO_CLASS_UNSEEN,
     image_id=_text(),
     archive=_text(),
     member=_text(),
@@ -108,8 +117,8 @@ MANIFEST = _schema(
     domain=_text(),
     k_code=_text(),
     edi_codes=_text(),
-    class_index=_whole(checks=pa.Check.ge(0)),
-    split=_text(checks=_SPLIT),
+    class_index=_whole(checks=pa.Check.ge(-1)),
+    split=_text(checks=_ANY_SPLIT),
     group=_text(),
     width=_whole(),
     height=_whole(),
@@ -121,7 +130,7 @@ MANIFEST = _schema(
     drug_name=_text(),
     fully_labelled=pa.Column(bool, coerce=True),
 )
-"""What people open: one labelled pill a row."""
+"""What people open: one labelled pill a row; `class_index` is -1 for drugs that the model never sees."""
 
 NEAR_DUPLICATES = _schema(
     first=_text(),
@@ -133,7 +142,7 @@ NEAR_DUPLICATES = _schema(
 """Photographs on two sides of the split that look alike: image_ids, and in how many bits their hashes differ."""
 DETECTIONS = _schema(
     image_id=_text(),
-    split=_text(checks=pa.Check.isin(["train", "val"])),
+    split=_text(checks=_SEEN_BEFORE_TEST),
     score=_number(checks=pa.Check.in_range(0, 1)),
     x=_number(),
     y=_number(),
@@ -169,13 +178,14 @@ separated by commas.
 """
 
 CROPS = _schema(
+    _NO_CLASS_UNSEEN,
     pill_id=_text(),
-    split=_text(checks=pa.Check.isin(["train", "val"])),
+    split=_text(checks=_SEEN_BEFORE_TEST),
     box_from=_text(checks=pa.Check.isin(["label", "detector"])),
     image_id=_text(),
     domain=_text(),
     k_code=_text(),
-    class_index=_whole(checks=pa.Check.ge(0)),
+    class_index=_whole(checks=pa.Check.ge(-1)),
     iou=_number(checks=pa.Check.in_range(0, 1)),
     offset=_whole(),
     length=_whole(),
@@ -217,6 +227,12 @@ def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tu
     else:
         table = pd.read_parquet(path, filters=filters)
     return check_table(table, schema, path)
+
+
+def read_split(path: str | Path, split: str) -> pd.DataFrame:
+    """Rows of one split of a manifest file, schema `MANIFEST`; `unseen.csv` holds two."""
+    table = read_table(path, MANIFEST)
+    return table[table["split"] == split].reset_index(drop=True)
 
 
 def read_tables(paths: Sequence[str | Path], schema: pa.DataFrameSchema) -> pd.DataFrame:

@@ -1,5 +1,5 @@
 # Measure on the test part; no other rule uses it, the dataset page only shows it.
-# Needs: the ONNX models, the test manifest, the prepared archives.
+# Needs: the ONNX models, the test manifest, the never-seen drugs, the prepared archives; both trainings to compare with.
 # Makes: results/{stage}/{benchmark/accuracy.json, latency.json, resources.json, examples/, metrics.json}.
 
 
@@ -7,7 +7,10 @@ rule run_benchmark:
     """Answer every test photograph with the delivered models; accuracy, latency, resources."""
     input:
         models="<results>/{stage}/onnx",
+        detector="<results>/{stage}/detector/best.pt",
+        classifier="<results>/{stage}/classifier/best.safetensors",
         manifest="<results>/{stage}/manifest/test.csv",
+        unseen="<results>/{stage}/manifest/unseen.csv",
         summary="<results>/{stage}/manifest/summary.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         code=code_of("run_benchmark"),
@@ -27,6 +30,7 @@ rule run_benchmark:
     resources:
         gpu=1,
     params:
+        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/run_benchmark",
         settings=CONFIG.benchmark.model_dump(),
         min_iou=CONFIG.crops.min_iou,
         device=CONFIG.device,

@@ -1,13 +1,14 @@
 # Crops for the classifier.
 # Needs: the manifest, the prepared archives, the detections.
-# Makes: results/{stage}/crops/{train.bin, val.bin, index.parquet, summary.json}.
+# Makes: results/{stage}/crops/{train.bin, val.bin, unseen_val.bin, index.parquet, summary.json}.
 
 
 rule cut_crops:
-    """Cut every pill of training and validation from its labelled box and as the detector saw it."""
+    """Cut every pill but the test part's from its labelled box and as the detector saw it."""
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
+        unseen_val="<results>/{stage}/manifest/unseen.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detections="<results>/{stage}/detections.parquet",
         code=code_of("cut_crops"),

@@ -43,10 +43,11 @@ rule train_detector:
 
 
 rule detect_pills:
-    """Run the detector once over training and validation; crops and label audit read what it found."""
+    """Run the detector once over all but the test part; crops and label audit read what it found."""
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
+        unseen_val="<results>/{stage}/manifest/unseen.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detector="<results>/{stage}/detector/best.safetensors",
         code=code_of("detect_pills"),

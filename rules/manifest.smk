@@ -109,6 +109,7 @@ rule build_manifest:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
         test="<results>/{stage}/manifest/test.csv",
+        unseen="<results>/{stage}/manifest/unseen.csv",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         near_duplicates="<results>/{stage}/manifest/near_duplicates.csv",
         classes="<results>/{stage}/manifest/classes.json",

@@ -1,6 +1,6 @@
-# Both models as ONNX.
-# Needs: both trainings, validation photographs and crops.
-# Makes: results/{stage}/onnx/{detector.onnx, classifier.onnx, parity.json}.
+# Both models as ONNX, and one graph from photograph to answer.
+# Needs: both trainings, the calibration, validation photographs and crops.
+# Makes: results/{stage}/onnx/{detector,classifier,pipeline}{.onnx,.fp16.onnx,.int8.onnx} and parity.json.
 
 
 rule export_onnx:
@@ -9,6 +9,8 @@ rule export_onnx:
         detector="<results>/{stage}/detector/best.safetensors",
         classifier="<results>/{stage}/classifier/best.safetensors",
         classes="<results>/{stage}/manifest/classes.json",
+        calibration="<results>/{stage}/answers/calibration.json",
+        drug_space="<results>/{stage}/answers/drug_space.safetensors",
         crops="<results>/{stage}/crops",
         manifest="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),

@@ -9,13 +9,10 @@ with job_log(snakemake.log[0]):
     from pillsnap.config_data import Manifest
 
     build_manifest(
-        plan=Path(snakemake.input.plan),
-        plan_issues=Path(snakemake.input.plan_issues),
-        plan_summary=Path(snakemake.input.plan_summary),
-        counts=[Path(path) for path in snakemake.input.counts],
-        issues=[Path(path) for path in snakemake.input.issues],
-        prepared=[Path(path) for path in snakemake.input.prepared],
+        **{name: Path(snakemake.input[name]) for name in ("plan", "plan_issues", "plan_summary")},
+        **{name: [Path(path) for path in snakemake.input[name]] for name in ("counts", "issues", "prepared")},
         manifest={split: Path(snakemake.output[split]) for split in ("train", "val", "test")},
+        unseen=Path(snakemake.output.unseen),
         quarantine=Path(snakemake.output.quarantine),
         near_duplicates=Path(snakemake.output.near_duplicates),
         classes=Path(snakemake.output.classes),

@@ -9,7 +9,7 @@ with job_log(snakemake.log[0]):
     from pillsnap.cut_crops import cut_crops
 
     cut_crops(
-        manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "unseen_val")},
         prepared=[Path(path) for path in snakemake.input.prepared],
         detections=Path(snakemake.input.detections),
         crops=Path(snakemake.output.crops),

@@ -8,7 +8,7 @@ with job_log(snakemake.log[0]):
     from pillsnap.detect_pills import detect_pills
 
     detect_pills(
-        manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "unseen_val")},
         prepared=[Path(path) for path in snakemake.input.prepared],
         detector=Path(snakemake.input.detector),
         detections=Path(snakemake.output.detections),

@@ -1,4 +1,4 @@
-"""Rule export_onnx: both models as ONNX, checked against PyTorch."""
+"""Rule export_onnx: both models, and one graph of both, as ONNX, checked against PyTorch."""
 
 from pillsnap.job_log import job_log
 
@@ -9,7 +9,7 @@ with job_log(snakemake.log[0]):
     from pillsnap.export_onnx import export_onnx
 
     export_onnx(
-        **{name: Path(snakemake.input[name]) for name in ("detector", "classifier", "classes", "crops", "manifest")},
+        **{name: Path(path) for name, path in snakemake.input.items() if name not in ("prepared", "code")},
         prepared=[Path(path) for path in snakemake.input.prepared],
         onnx_folder=Path(snakemake.output.onnx_folder),
         work=Path(snakemake.params.work),

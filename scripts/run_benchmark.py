@@ -9,9 +9,10 @@ with job_log(snakemake.log[0]):
     from pillsnap.run_benchmark import run_benchmark
 
     run_benchmark(
-        **{name: Path(snakemake.input[name]) for name in ("models", "manifest", "summary")},
+        **{name: Path(path) for name, path in snakemake.input.items() if name not in ("prepared", "code")},
         **{name: Path(path) for name, path in snakemake.output.items()},
         prepared=[Path(path) for path in snakemake.input.prepared],
+        work=Path(snakemake.params.work),
         settings=Benchmark(**snakemake.params.settings),
         min_iou=snakemake.params.min_iou,
         device=snakemake.params.device,

@@ -23,7 +23,7 @@ from pillsnap.plan_stage import plan_stage
 from pillsnap.prepare_archive import prepare_archive
 from pillsnap.sources import Archive, list_archives
 from pillsnap.synthetic.archives import list_synthetic_archives, make_synthetic_archive
-from pillsnap.tables import MANIFEST, read_table
+from pillsnap.tables import UNSEEN, read_split
 
 WIDTH, HEIGHT = 97, 128
 BOXES = ((8, 12, 31, 24), (52, 20, 27, 38), (20, 78, 41, 33))
@@ -151,12 +151,13 @@ class DataRun:
         return [self.folder / f"{name}.issues.parquet" for name in self.archives]
 
     def manifest(self, *splits: str) -> dict[str, Path]:
-        """The manifest's files by split, all of them or those named."""
-        return {split: self.folder / "manifest" / f"{split}.csv" for split in splits or ("train", "val", "test")}
+        """The manifest's files by split, those of the stage or those named."""
+        files = {split: split for split in ("train", "val", "test")} | dict.fromkeys(UNSEEN, "unseen")
+        return {split: self.folder / "manifest" / f"{files[split]}.csv" for split in splits or ("train", "val", "test")}
 
     def pills(self, *splits: str) -> pd.DataFrame:
-        """The manifest's rows, of all splits or those named."""
-        tables = [read_table(path, MANIFEST) for path in self.manifest(*splits).values()]
+        """The manifest's rows, of the stage's splits or those named."""
+        tables = [read_split(path, split) for split, path in self.manifest(*splits).items()]
         return pd.concat(tables, ignore_index=True)
 
     def quarantine(self) -> pd.DataFrame:
@@ -176,6 +177,7 @@ class DataRun:
             issues=self.issues,
             prepared=self.prepared,
             manifest=self.manifest(),
+            unseen=self.folder / "manifest/unseen.csv",
             quarantine=self.folder / "manifest/quarantine.csv",
             near_duplicates=self.folder / "manifest/near_duplicates.csv",
             classes=self.folder / "manifest/classes.json",
@@ -195,7 +197,9 @@ def index_source(source: Source, folder: Path, shared_groups: str = "hold_out") 
     return run
 
 
-def prepare_planned(run: DataRun, *, prepare: Prepare | None = None, images: int = 10**6, threads: int = 1) -> None:
+def prepare_planned(
+    run: DataRun, *, prepare: Prepare | None = None, images: int = 10**6, unseen_drugs: int = 0, threads: int = 1
+) -> None:
     """Run `plan_stage`, and `prepare_archive` for every archive."""
     plan_stage(
         pills=[run.folder / f"{name}.parquet" for name in run.archives],
@@ -203,7 +207,7 @@ def prepare_planned(run: DataRun, *, prepare: Prepare | None = None, images: int
         issues=run.folder / "plan.issues.parquet",
         summary=run.folder / "plan.json",
         stage=Stage(images=images, classes=100),
-        settings=Plan(shared_groups=run.shared_groups),
+        settings=Plan(shared_groups=run.shared_groups, unseen_drugs=unseen_drugs),
         seed=1,
     )
     for archive, path in zip(run.archives.values(), run.prepared, strict=True):

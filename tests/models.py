@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 
 from pillsnap.boxes import cut_crop
 from pillsnap.classes import DrugClass, write_classes
-from pillsnap.config import Benchmark, Classifier, Crops, Onnx
+from pillsnap.config import Answers, Benchmark, Classifier, Crops, Onnx
 from pillsnap.config_training import Steering, Trainings
 from pillsnap.files import ShardWriter
 from pillsnap.history import read_history
 from pillsnap.pictures import encode_jpeg
 from pillsnap.tables import CROPS, MANIFEST, PHOTOS, make_table, write_table
 
-COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 210))
+COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 210), (230, 200, 60))
+"""Of the drugs; the last is that of the drugs that no model sees."""
 DRUGS = (
     DrugClass(0, "K-000001", ("643303740",), "가나정"),
     DrugClass(1, "K-000002", ("A01200351", "A01200352"), "다라캡슐"),
@@ -30,6 +31,8 @@ DRUGS = (
 )
 WIDTH, HEIGHT = 96, 128
 PHOTOS_OF = {"train": 10, "val": 5, "test": 6}
+UNSEEN_OF = {"unseen_val": ("K-000008", 4), "unseen_test": ("K-000009", 4)}
+"""K-code and number of photographs of the drugs that are in no class."""
 CROP_SETTINGS = Crops(size=48)
 CLASSIFIER = Classifier(
     model="test_resnet", image_size=32, epochs=2, horizon=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
@@ -42,7 +45,7 @@ class TinyStage:
     """A stage's files as the rules write them, up to the crops.
 
     Attributes:
-        manifest: CSV by split.
+        manifest: CSV by split; `unseen` has both halves of the drugs that no model sees.
         prepared: folder of one archive.
         classes: class list.
         crops: folder of crops.
@@ -74,22 +77,24 @@ def draw_photo(
 
 @functools.cache
 def tiny_stage(base: Path) -> TinyStage:
-    """One tiny stage for all tests of a run: three drugs, every second photograph a combo of three pills."""
+    """One tiny stage for all tests of a run: three drugs, every second photograph a combo of three pills; and single
+    pills of two drugs in a fourth colour that are in no class."""
     folder = base / "tiny-stage"
-    manifest = {split: folder / "manifest" / f"{split}.csv" for split in PHOTOS_OF}
+    manifest = {name: folder / "manifest" / f"{name}.csv" for name in (*PHOTOS_OF, "unseen")}
     archive = folder / "prepared" / "TS_1"
     archive.mkdir(parents=True)
     pills: list[dict[str, Any]] = []
     photos: list[dict[str, Any]] = []
     with ShardWriter(archive / "photos.bin") as shard:
-        for split, count in PHOTOS_OF.items():
+        for split, count in (PHOTOS_OF | {split: count for split, (_, count) in UNSEEN_OF.items()}).items():
             for number in range(count):
                 rows, photo = _store_photo(split, number, shard)
                 pills += rows
                 photos.append(photo)
     write_table(make_table(photos, PHOTOS), archive / "photos.parquet", PHOTOS)
-    for split, path in manifest.items():
-        write_table(make_table([row for row in pills if row["split"] == split], MANIFEST), path, MANIFEST)
+    for name, path in manifest.items():
+        rows = [row for row in pills if row["split"].startswith(name)]
+        write_table(make_table(rows, MANIFEST), path, MANIFEST)
     write_classes(DRUGS, folder / "classes.json")
     write_crops(folder / "crops")
     return TinyStage(manifest, archive, folder / "classes.json", folder / "crops")
@@ -97,6 +102,8 @@ def tiny_stage(base: Path) -> TinyStage:
 
 def _store_photo(split: str, number: int, shard: ShardWriter) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     drugs = [number % 3] if number % 2 == 0 else [0, 1, 2]
+    if split in UNSEEN_OF:
+        drugs = [len(DRUGS)]
     image_id = f"TS_1.{split}-{number:02d}"
     picture, boxes = draw_photo(drugs, seed=100 * len(split) + number)
     data = encode_jpeg(picture, 95)
@@ -106,24 +113,37 @@ def _store_photo(split: str, number: int, shard: ShardWriter) -> tuple[list[dict
     rows = [
         facts
         | {"archive": "TS_1", "member": f"{image_id}.png", "label_member": f"{image_id}/{place}.json"}
-        | {"domain": "single" if len(drugs) == 1 else "combo", "k_code": DRUGS[drug].k_code}
-        | {"edi_codes": ",".join(DRUGS[drug].edi_codes), "class_index": drug, "split": split, "group": image_id}
+        | {"domain": "single" if len(drugs) == 1 else "combo", "split": split, "group": image_id}
+        | _named(drug, split)
         | dict(zip("xywh", box, strict=True))
-        | {"drug_name": DRUGS[drug].name, "fully_labelled": True}
+        | {"fully_labelled": True}
         for place, (drug, box) in enumerate(zip(drugs, boxes, strict=True))
     ]
     return rows, facts | {"offset": offset, "length": length}
 
 
+def _named(drug: int, split: str) -> dict[str, Any]:
+    if split in UNSEEN_OF:
+        return {"k_code": UNSEEN_OF[split][0], "edi_codes": "", "class_index": -1, "drug_name": "사아정"}
+    known = DRUGS[drug]
+    return {
+        "k_code": known.k_code,
+        "edi_codes": ",".join(known.edi_codes),
+        "class_index": drug,
+        "drug_name": known.name,
+    }
+
+
 def write_crops(folder: Path, pills: int = 12) -> None:
-    """A crops folder as `cut_crops` writes it: so many training pills, half as many of validation, each second one
-    also as a detector would have seen it."""
+    """A crops folder as `cut_crops` writes it: so many training pills, half as many of validation and of an unseen
+    drug, each second one also as a detector would have seen it."""
     folder.mkdir(parents=True)
     rows = []
-    for split, count in (("train", pills), ("val", pills // 2)):
+    for split, count in (("train", pills), ("val", pills // 2), ("unseen_val", pills // 2)):
         with ShardWriter(folder / f"{split}.bin") as shard:
             for number in range(count):
-                drug = number % len(DRUGS)
+                drug = len(DRUGS) if split in UNSEEN_OF else number % len(DRUGS)
+                named = _named(drug, split)
                 picture, (box,) = draw_photo([drug], seed=1000 * len(split) + number)
                 seen = {"label": box} | ({"detector": (box[0] + 2, box[1] - 1, *box[2:])} if number % 2 else {})
                 for box_from, where in seen.items():
@@ -132,7 +152,7 @@ def write_crops(folder: Path, pills: int = 12) -> None:
                     image_id = f"TS_1.{split}-{number:02d}"
                     rows.append(
                         {"pill_id": f"{image_id}:{number}", "split": split, "box_from": box_from, "image_id": image_id}
-                        | {"domain": "single", "k_code": DRUGS[drug].k_code, "class_index": drug}
+                        | {"domain": "single", "k_code": named["k_code"], "class_index": named["class_index"]}
                         | {"iou": 1.0 if box_from == "label" else 0.8, "offset": offset, "length": length}
                     )
     write_table(make_table(rows, CROPS), folder / "index.parquet", CROPS)
@@ -205,6 +225,35 @@ def untrained_detector(base: Path) -> Path:
     return base / "detector.safetensors"
 
 
+@functools.cache
+def untrained_checkpoint(base: Path) -> Path:
+    """The untrained detector as ultralytics reads it."""
+    from pillsnap.detector_weights import load_detector, pickled_detector
+
+    model = load_detector(untrained_detector(base))
+    pickled_detector(base / "detector.pt", model, image_size=DETECTOR_SIZE, facts={})
+    return base / "detector.pt"
+
+
+@functools.cache
+def calibrated(base: Path) -> dict[str, Path]:
+    """What `calibrate_answers` makes of the tiny classifier."""
+    from pillsnap.calibrate_answers import calibrate_answers
+
+    stage = tiny_stage(base)
+    made = {"calibration": base / "calibration.json", "drug_space": base / "drug_space.safetensors"}
+    calibrate_answers(
+        classifier=trained_classifier(base)["best"],
+        classes=stage.classes,
+        crops=stage.crops,
+        settings=Answers(),
+        device="cpu",
+        threads=1,
+        **made,
+    )
+    return made
+
+
 def export_job(base: Path, folder: Path) -> dict[str, Any]:
     """Arguments of `export_onnx` that export the tiny classifier and an untrained detector into `folder`."""
     stage = tiny_stage(base)
@@ -212,15 +261,17 @@ def export_job(base: Path, folder: Path) -> dict[str, Any]:
         "detector": untrained_detector(base),
         "classifier": trained_classifier(base)["best"],
         "classes": stage.classes,
+        **calibrated(base),
         "crops": stage.crops,
         "manifest": stage.manifest["val"],
         "prepared": [stage.prepared],
         "onnx_folder": folder / "onnx",
         "work": folder / "work",
         "stage": "stage1",
-        "settings": Onnx(),
+        # an untrained detector's boxes lie near each other and near every threshold
+        "settings": Onnx(calibration_photos=4, min_same_answers=0),
         "crop_settings": CROP_SETTINGS,
-        "answer_settings": Benchmark(min_score=0.25, nms_iou=0.6),
+        "answer_settings": Benchmark(min_score=0.25, min_score_single=0.05, nms_iou=0.6),
         "detector_image_size": DETECTOR_SIZE,
         "threads": 1,
     }

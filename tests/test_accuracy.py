@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pillsnap.accuracy import PhotoResult, classifier_metrics, confused_pairs, detector_metrics, pipeline_metrics
+from pillsnap.accuracy import (
+    PhotoResult,
+    classifier_metrics,
+    confused_pairs,
+    detector_metrics,
+    named_pills,
+    pipeline_metrics,
+)
 
 BOX, OTHER = (10.0, 10.0, 40.0, 40.0), (100.0, 60.0, 50.0, 30.0)
 FAR = (150.0, 150.0, 20.0, 20.0)
@@ -23,7 +30,7 @@ def result(
     domain: str = "combo",
     fully_labelled: bool = True,
 ) -> PhotoResult:
-    """A photograph of 200 x 200 pixels; `found` are boxes with scores, `named` and `answers` are probabilities."""
+    """A photograph of 200 x 200 pixels; `found` are boxes with scores, `named` and `answers` are logits."""
     return PhotoResult(
         image_id="photo",
         domain=domain,
@@ -35,8 +42,9 @@ def result(
         found_boxes=np.array([box for box, _ in found], float).reshape(-1, 4),
         found_scores=np.array([score for _, score in found], float),
         answered=len(found) if answered is None else answered,
-        label_probabilities=np.array(named or [[1.0, 0.0]] * len(boxes), float),
-        answer_probabilities=np.array(answers or [[1.0, 0.0]] * len(found), float).reshape(-1, 2),
+        label_logits=np.array(named or [[1.0, 0.0]] * len(boxes), float),
+        answer_logits=np.array(answers or [[1.0, 0.0]] * len(found), float).reshape(-1, 2),
+        answer_distances=np.arange(len(found), dtype=float),
     )
 
 
@@ -148,3 +156,14 @@ def test_confused_pairs_most_frequent_first() -> None:
     photo = result([BOX] * 6, targets=targets, named=probabilities(1, 1, 0, 2, 0, 1, classes=3))
     assert confused_pairs([photo]) == [(0, 1, 2), (1, 0, 1), (2, 0, 1), (2, 1, 1)]
     assert confused_pairs([photo], at_most=1) == [(0, 1, 2)]
+
+
+def test_named_pills_are_those_of_answers_with_what_they_are() -> None:
+    """A box that is no pill counts as named wrong; without full labels nobody knows, and it is left out."""
+    found = [(OTHER, 0.9), (FAR, 0.8), (BOX, 0.7)]
+    whole = result([BOX, OTHER], found, targets=[0, 1])
+    partly = result([BOX], found, targets=[1], fully_labelled=False)
+    pills = named_pills([whole, partly], 0.5)
+    assert pills.targets.tolist() == [1, -1, 0, 1]
+    assert pills.distances.tolist() == [0, 1, 2, 2]
+    assert pills.logits.shape == (4, 2)

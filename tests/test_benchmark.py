@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage
+from models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint
 
 from pillsnap.config import Benchmark
 from pillsnap.files import read_json, write_json
@@ -21,11 +21,15 @@ def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     written = {name: folder / f"{name}.json" for name in ("accuracy", "latency", "resources", "metrics")}
     return {
         "models": onnx_models(base),
+        "detector": untrained_checkpoint(base),
+        "classifier": trained_classifier(base)["best"],
         "manifest": stage.manifest["test"],
+        "unseen": stage.manifest["unseen"],
         "summary": folder / "summary.json",
         "prepared": [stage.prepared],
         **written,
         "examples": folder / "examples",
+        "work": folder / "work",
         "settings": Benchmark(latency_photos=5, warmup=0, threads=1),
         "min_iou": 0.5,
         "device": "cpu",
@@ -50,6 +54,27 @@ def test_metrics_are_those_that_others_rely_on(measured: dict[str, Any]) -> None
     for mode in ("single", "combo"):
         assert set(metrics["latency"][mode]) == {"p50_ms", "p95_ms", "p99_ms"}
     assert metrics["environment"]["device"].startswith("CPU")
+
+
+def test_trust_is_measured_on_answers_and_on_drugs_never_seen(measured: dict[str, Any]) -> None:
+    accuracy = read_json(measured["accuracy"])
+    trust = accuracy["trust"]
+    assert sum(verdict["share"] for verdict in trust["verdicts"].values()) == pytest.approx(1)
+    assert trust["unseen"]["pills"] == 4, "one pill in each photograph of the half that is for measuring"
+    assert 0 <= trust["unseen"]["auroc"] <= 1
+    assert accuracy["fused"]["photos"] == 6
+    metrics = read_json(measured["metrics"])["trust"]
+    assert metrics["ece"] == trust["ece"]["after"]
+    assert metrics["unseen_not_known"] == 1, "so few validation pills promise nothing"
+
+
+def test_ways_to_an_answer_are_timed_side_by_side(measured: dict[str, Any]) -> None:
+    latency = read_json(measured["latency"])
+    assert set(latency["side_by_side"]) == {"1"}, "no photograph of the tiny stage shows four pills"
+    ways = latency["side_by_side"]["1"]
+    assert ways["fused"]["times"] == 1 and {"steps", "pytorch"} < set(ways)
+    assert set(latency["steps"]) == set(latency["throughput"]) == {"single", "combo"}
+    assert latency["throughput"]["combo"]["photos_per_second"] > 0
 
 
 def test_accuracy_is_told_drug_by_drug(measured: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pillsnap import boxes
 from pillsnap.boxes import context_window, cut_crop, iou_matrix, match_boxes
 
 
@@ -30,6 +31,21 @@ def test_crops_at_and_beyond_the_edge_have_their_size(box) -> None:
 def test_edge_pixels_are_repeated_outside() -> None:
     pixels = np.full((20, 20, 3), 7, np.uint8)
     assert set(np.unique(cut_crop(pixels, [15, 15, 10, 10], size=16, margin=0.5))) == {7}
+
+
+def test_a_large_window_is_cut_from_a_smaller_picture(monkeypatch) -> None:
+    pixels = np.kron(np.random.default_rng(0).integers(0, 255, (10, 8, 3)), np.ones((50, 50, 1))).astype(np.uint8)
+    crops = []
+    for largest in (4096, 300):
+        monkeypatch.setattr(boxes, "LARGEST_WINDOW", largest)
+        crops.append(cut_crop(pixels, [20, 100, 350, 300], size=64, margin=0.15).astype(int))
+    assert np.abs(crops[0] - crops[1]).mean() < 6
+    assert np.abs(crops[0] - crops[0].mean()).mean() > 40
+
+
+@pytest.mark.parametrize("shape", [(30_000, 1, 3), (1, 30_000, 3)])
+def test_a_box_along_a_long_thin_photograph_takes_little(shape) -> None:
+    assert cut_crop(np.zeros(shape, np.uint8), [0, 0, shape[1], shape[0]], size=64, margin=0.15).shape == (64, 64, 3)
 
 
 def test_context_window_stays_inside() -> None:

@@ -84,19 +84,23 @@ def test_no_pill_is_an_answer(photo: Path, models: Path, tmp_path: Path) -> None
         (None, [], "No such file"),
         (b"", [], "no usable photograph (photo_empty"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", [], "no usable photograph (photo_"),
-        ("folder", [], "Is a directory"),
+        ("folder", [], "no picture lies below this folder"),
         ("photo", ["--annotated", "drawn.gif"], "--annotated drawn.gif: the ending must be one of .jpg, .jpeg, .png"),
         ("photo", ["--models", "nowhere"], "nowhere/detector.onnx: there is no such model. Name a folder that"),
         ("photo", ["--mode", "guess"], "Invalid value for '--mode'"),
         ("photo", ["--no-such-option"], "No such option"),
+        ("photo", ["--json", "--format", "csv"], "--json --format csv: name one format"),
+        ("photo", ["--threads", "0"], "Invalid value for '--threads'"),
     ],
-    ids=["missing", "empty", "corrupt", "folder", "ending", "models", "mode", "option"],
+    ids=["missing", "empty", "corrupt", "folder", "ending", "models", "mode", "option", "two formats", "threads"],
 )
 def test_what_is_wrong_is_said(
     photo: Path, models: Path, tmp_path: Path, content: bytes | str | None, words: list[str], said: str
 ) -> None:
     """Exit status 2, one clear line on standard error, nothing on standard output, no traceback."""
-    shown = photo if content == "photo" else tmp_path if content == "folder" else tmp_path / "other.png"
+    (tmp_path / "empty").mkdir()
+    places = {"photo": photo, "folder": tmp_path / "empty"}
+    shown = places[content] if isinstance(content, str) else tmp_path / "other.png"
     if isinstance(content, bytes):
         shown.write_bytes(content)
     done = predict(shown, *(words if "--models" in words else [*words, "--models", models]))

@@ -54,6 +54,10 @@ def test_photographs_without_detection_have_no_row(run) -> None:
     assert table.empty
 
 
+def test_a_split_without_photographs_has_no_row(run) -> None:
+    assert _found(run.pills("unseen_val"), run.prepared, find, "unseen_val").empty
+
+
 def test_a_box_that_is_cut_off_to_nothing_is_none() -> None:
     rows = np.array([[1, 2, 4, 6, 0.9, 0], [5, 5, 5, 9, 0.8, 0], [0, 3, 2, 3, 0.7, 0]], np.float32)
     assert _boxes(rows) == pytest.approx(np.array([[1, 2, 3, 4, 0.9]]))

@@ -1,10 +1,14 @@
 """Every command in the documents is one that the programs know, and Snakemake can plan."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -79,7 +83,7 @@ def _check_pillsnap(words: list[str], complete: bool) -> None:
         command = command.commands[name]
     if not hasattr(command, "commands"):
         options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options | {"--help"}
+        assert {word for word in words if word.startswith("-") and word != "-"} <= options | {"--help"}
         if complete:
             command.make_context(command.name, words)
 
@@ -101,6 +105,12 @@ def _check_tensorboard(words: list[str]) -> None:
     board = TensorBoard()
     board.configure(["tensorboard", *words])
     assert re.fullmatch(r"work/stage[1-4]", board.flags.logdir)
+
+
+def _check_curl(words: list[str]) -> None:
+    """It asks a path that the service has; tests/test_serve_docs.py runs it."""
+    (address,) = [word for word in words if word.startswith("http")]
+    assert urlsplit(address).path in ("/v1/identify", "/v1/model", "/v1/health", "/metrics", "/openapi.json")
 
 
 def _check_search(program: str, words: list[str]) -> None:
@@ -132,6 +142,8 @@ def check_command(command: str, *, complete: bool) -> None:
         _check_dvc(words)
     elif program == "tensorboard":
         _check_tensorboard(words)
+    elif program == "curl":
+        _check_curl(words)
     elif program in ("grep", "tail"):
         _check_search(program, words)
     else:
@@ -172,6 +184,8 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("tensorboard --logdir runs", "AssertionError"),
         ("grep mAP logs/stage4/train_classifier.log", "AssertionError"),
         ("tail -F logs/stage4/no_such_rule.log", "KeyError"),
+        ("pillsnap serve --prot 8000", "AssertionError"),
+        ("curl -s http://127.0.0.1:8000/v2/identify", "AssertionError"),
         ("wget file", "AssertionError"),
     ],
 )
@@ -190,6 +204,34 @@ def test_python_example_runs(tmp_path, tmp_path_factory, monkeypatch, capsys) ->
     for example in examples:
         exec(example, {})
     assert examples and "K-" in capsys.readouterr().out
+
+
+PREDICTS = [
+    line
+    for page in PAGES
+    for language, block in FENCE.findall(text_of(page))
+    for line in block.splitlines()
+    if language == "bash" and line.startswith("pillsnap predict ")
+]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(PREDICTS))
+def test_predict_command_runs(line: str, tmp_path, tmp_path_factory) -> None:
+    for stage in ("stage1", "stage4"):
+        shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), tmp_path / "results" / stage / "onnx")
+    (tmp_path / "data/photos/sub").mkdir(parents=True)
+    for place in ("data/photo.jpg", "data/photos/1.jpg", "data/photos/sub/2.jpg"):
+        Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / place)
+    # the command of this environment and this checkout
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=os.environ | {"PATH": path, "PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = done.stdout + "".join(file.read_text() for file in tmp_path.glob("answers.csv"))
+    assert "K-00000" in answers
+    assert all((tmp_path / word).exists() for option, word in pairwise(line.split()) if option == "--annotated")
 
 
 def _snakemake_commands(page: str) -> list[str]:

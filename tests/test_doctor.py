@@ -130,7 +130,7 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
             taken += 2 * len(done.jpeg) + len(done.contexts[0][1]) + 2 * len(crop)
     aihub = {"kind": "aihub", "root": str(tmp_path)}
     stages = {"stage1": {"images": len(pills)}}
-    plan = {"test_fraction": 1e-9, "combo_fraction": 0}
+    plan = {"test_fraction": 1e-9, "combo_fraction": 0, "unseen_drugs": 0}
     need = needed_bytes(config(source=aihub, stages=stages, plan=plan, prepare={"photo_size": size}), "stage1")
     assert taken < need < 2.5 * taken
 

@@ -15,11 +15,15 @@ from onnx import TensorProto, helper
 from pillsnap.answers import Mode
 from pillsnap.boxes import cut_crop, iou_matrix
 from pillsnap.config import Onnx
+from pillsnap.detections import LEAST_SCORE, Detections
 from pillsnap.detector_weights import prepare_ultralytics
 from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError, gpus
-from pillsnap.identify import Detections, ModelError, PillSnap, letterbox
+from pillsnap.identify import PillSnap
+from pillsnap.letterbox import letterbox
 from pillsnap.pictures import PictureError, decode_photo, encode_jpeg
+from pillsnap.separate_steps import STEPS, SeparateSteps
+from pillsnap.sessions import ModelError
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def snap(models: Path) -> PillSnap:
     return PillSnap.load(models, threads=1, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def steps(models: Path) -> SeparateSteps:
+    return SeparateSteps.load(models, threads=1, device="cpu")
 
 
 PHOTO = draw_photo([0, 1, 2], seed=5, width=240, height=320)[0]
@@ -45,22 +54,32 @@ def test_exported_models_answer_like_pytorch(models: Path) -> None:
     assert parity["classifier"]["same_top1"] == 1
 
 
-def test_exported_models_know_what_an_answer_needs(snap: PillSnap) -> None:
-    assert snap.classes == list(DRUGS)
-    assert {key: snap.detector_facts[key] for key in ("stage", "image_size", "min_score", "nms_iou")} == {
-        "stage": "stage1",
-        "image_size": DETECTOR_SIZE,
-        "min_score": 0.25,
-        "nms_iou": 0.6,
-    }
-    assert snap.classifier_facts["crop_size"] == CROP_SETTINGS.size
-    assert snap.classifier_facts["crop_margin"] == CROP_SETTINGS.margin
+def test_exported_models_know_what_an_answer_needs(snap: PillSnap, steps: SeparateSteps) -> None:
+    assert snap.classes == steps.classes == list(DRUGS)
+    needed = {"stage": "stage1", "image_size": DETECTOR_SIZE, "min_score": 0.25, "min_score_single": 0.05}
+    needed |= {"nms_iou": 0.6, "crop_size": CROP_SETTINGS.size, "crop_margin": CROP_SETTINGS.margin}
+    for facts in (steps.detector_facts, steps.classifier_facts):
+        assert {key: facts[key] for key in needed} == needed
+    info = snap.info
+    assert (info.stage, info.drugs, info.opset, info.device, info.licence) == ("stage1", 3, 18, "cpu", "AGPL-3.0-only")
+    assert (info.precision, info.coverage, info.kept) == (None, 0.95, 0.95), "six validation pills promise nothing"
 
 
-@pytest.mark.parametrize("name", ["detector", "classifier"])
+def test_both_precisions_and_int8_answer_and_are_smaller(models: Path) -> None:
+    plain = PillSnap.load(models, threads=1, device="cpu")
+    whole = (models / "pipeline.onnx").stat().st_size
+    for precision in ("fp16", "int8"):
+        path = models / f"pipeline.{precision}.onnx"
+        answer = PillSnap.load(path, threads=1, device="cpu").identify(PHOTO, "single")
+        assert path.stat().st_size < 0.7 * whole
+        assert len(answer.pills) == len(plain.identify(PHOTO, "single").pills) == 1
+
+
+@pytest.mark.parametrize("name", ["detector", "classifier", "pipeline", "pipeline.fp16", "pipeline.int8"])
 def test_exported_models_tell_nothing_of_the_machine(models: Path, name: str) -> None:
     model = onnx.load(models / f"{name}.onnx")
     assert [entry.key for entry in model.metadata_props] == ["pillsnap"]
+    assert {opset.version for opset in model.opset_import if opset.domain == ""} == {18}
     assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
     content = (models / f"{name}.onnx").read_bytes()
     assert str(Path(__file__).parents[1]).encode() not in content
@@ -87,9 +106,7 @@ def test_export_above_the_tolerance_writes_nothing(models: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("mode", ["single", "combo"])
 def test_answer(snap: PillSnap, mode: Mode) -> None:
-    steps: list[str] = []
-    answer = snap.identify(PHOTO, mode, on_step=steps.append)
-    assert steps == ["decode", "detector", "crop", "classifier"]
+    answer = snap.identify(PHOTO, mode)
     assert (answer.mode, answer.width, answer.height) == (mode, 240, 320)
     assert len(answer.pills) == 1 if mode == "single" else len(answer.pills) > 1
     scores = [pill.score for pill in answer.pills]
@@ -105,13 +122,35 @@ def test_answer(snap: PillSnap, mode: Mode) -> None:
         assert {(one.k_code, one.edi_codes, one.name) for one in pill.candidates} == known
 
 
-def test_candidates_come_from_the_box_they_belong_to(snap: PillSnap) -> None:
+def test_single_steps_are_told_as_they_end(steps: SeparateSteps) -> None:
+    ended: list[str] = []
+    steps.identify(PHOTO, "combo", on_step=ended.append)
+    assert tuple(ended) == STEPS
+
+
+@pytest.mark.parametrize("mode", ["single", "combo"])
+@pytest.mark.parametrize("size", [(240, 320), (96, 128), (1000, 700)])
+def test_one_graph_answers_as_its_steps(
+    snap: PillSnap, steps: SeparateSteps, mode: Mode, size: tuple[int, int]
+) -> None:
+    photo = draw_photo([0, 1, 2], 5, *size)[0]
+    whole, single = snap.identify(photo, mode), steps.identify(photo, mode)
+    assert len(whole.pills) == len(single.pills) > 0
+    for ours, theirs in zip(whole.pills, single.pills, strict=True):
+        assert ours.box == pytest.approx(theirs.box, abs=0.5)
+        assert ours.score == pytest.approx(theirs.score, abs=5e-3)
+        assert [one.confidence for one in ours.candidates] == pytest.approx(
+            [one.confidence for one in theirs.candidates], abs=0.02
+        )
+
+
+def test_candidates_come_from_the_box_they_belong_to(snap: PillSnap, steps: SeparateSteps) -> None:
     for pill in snap.identify(PHOTO, "combo").pills:
         crop = cut_crop(PHOTO, list(pill.box), size=CROP_SETTINGS.size, margin=CROP_SETTINGS.margin)
-        row = snap.classify(crop[None])[0]
+        row = snap.calibration.probabilities(steps.classify(crop[None])[0])[0]
         best = pill.candidates[0]
         assert best.k_code == DRUGS[int(row.argmax())].k_code
-        assert best.confidence == pytest.approx(float(row.max()), abs=1e-5)
+        assert best.confidence == pytest.approx(float(row.max()), abs=0.01)
 
 
 def test_path_bytes_and_pixels_give_the_same_answer(snap: PillSnap, tmp_path: Path) -> None:
@@ -135,45 +174,45 @@ def test_photograph_of_any_size_is_answered(snap: PillSnap, size: tuple[int, int
 @pytest.mark.parametrize(
     ("scores", "mode", "count"),
     [
-        ([0.9, 0.25, 0.2], "combo", 2),
+        ([0.9, 0.26, 0.2], "combo", 2),
         ([0.2, 0.1], "combo", 0),
         ([], "combo", 0),
         ([0.9, 0.8], "single", 1),
-        ([0.01], "single", 1),
+        ([0.1, 0.09], "single", 1),
+        ([0.01], "single", 0),
         ([], "single", 0),
     ],
 )
-def test_detections_chosen(snap: PillSnap, scores: list[float], mode: Mode, count: int) -> None:
-    """Combo answers take all from the stored threshold (0.25) on, single ones the best, however low its score."""
+def test_detections_chosen(steps: SeparateSteps, scores: list[float], mode: Mode, count: int) -> None:
+    """Combo answers take all above the stored threshold (0.25), single ones the best above theirs (0.05)."""
     boxes = np.arange(4 * len(scores), dtype=np.float32).reshape(-1, 4)
-    chosen = snap.choose(Detections(boxes, np.array(scores, np.float32)), mode)
+    chosen = steps.choose(Detections(boxes, np.array(scores, np.float32)), mode)
     assert np.array_equal(chosen.boxes, boxes[:count])
     assert chosen.scores.tolist() == pytest.approx(scores[:count])
 
 
-@pytest.mark.parametrize("min_score", [0.001, 0.3, 2.0])
-def test_detections_are_above_the_threshold_and_apart(snap: PillSnap, min_score: float) -> None:
-    found = snap.detect(PHOTO, min_score=min_score)
-    assert (found.scores >= min_score).all()
-    assert len(found.scores) == (0 if min_score > 1 else len(found.boxes))
-    assert len(snap.detect(PHOTO, min_score=min_score, at_most=1).scores) <= 1
+def test_detections_are_above_the_threshold_and_apart(steps: SeparateSteps) -> None:
+    found = steps.detect(PHOTO)
+    assert 0 < len(found.scores) == len(found.boxes) <= 100
+    assert (found.scores >= LEAST_SCORE).all()
     overlaps = iou_matrix(found.boxes, found.boxes)[~np.eye(len(found.boxes), dtype=bool)]
     # boxes are clipped to the photograph after they were compared, which can bring them nearer
     inside = (found.boxes[:, :2] > 0).all() and (found.boxes[:, :2] + found.boxes[:, 2:] < [240, 320]).all()
     assert not inside or overlaps.max(initial=0) <= 0.6 + 1e-4
 
 
-def test_no_crops_no_probabilities(snap: PillSnap) -> None:
-    crops = snap.cut(PHOTO, np.zeros((0, 4)))
+def test_no_crops_no_logits(steps: SeparateSteps) -> None:
+    crops = steps.cut(PHOTO, np.zeros((0, 4)))
     assert crops.shape == (0, CROP_SETTINGS.size, CROP_SETTINGS.size, 3)
-    assert snap.classify(crops).shape == (0, len(DRUGS))
+    assert [found.shape for found in steps.classify(crops)] == [(0, len(DRUGS)), (0,)]
 
 
-def test_batch_does_not_change_probabilities(snap: PillSnap) -> None:
-    crops = snap.cut(PHOTO, [[20, 30, 60, 60], [120, 30, 60, 80], [5, 180, 70, 70]])
-    alone = np.concatenate([snap.classify(crop[None]) for crop in crops])
-    assert snap.classify(crops) == pytest.approx(alone, abs=1e-5)
-    assert alone.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+def test_batch_does_not_change_logits(steps: SeparateSteps) -> None:
+    crops = steps.cut(PHOTO, [[20, 30, 60, 60], [120, 30, 60, 80], [5, 180, 70, 70]])
+    together = steps.classify(crops)
+    for place in range(2):
+        alone = np.concatenate([steps.classify(crop[None])[place] for crop in crops])
+        assert together[place] == pytest.approx(alone, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +237,7 @@ def test_letterbox_as_ultralytics(tmp_path: Path, width: int, height: int) -> No
 
 
 def test_answers_need_no_torch() -> None:
-    code = "import sys, pillsnap.identify, pillsnap.latency; sys.exit('torch' in sys.modules)"
+    code = "import sys, pillsnap.identify, pillsnap.separate_steps; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -212,20 +251,20 @@ def foreign_graph(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "classifier.onnx").unlink(), r"classifier\.onnx: there is no such model"),
-        (lambda folder: shutil.rmtree(folder), r"detector\.onnx: there is no such model"),
+        (lambda folder: (folder / "pipeline.onnx").unlink(), r"pipeline\.onnx: there is no such model"),
+        (lambda folder: shutil.rmtree(folder), r"pipeline\.onnx: there is no such model"),
         (
-            lambda folder: (folder / "detector.onnx").write_bytes(b"no graph"),
-            r"detector\.onnx: ONNX Runtime cannot load",
+            lambda folder: (folder / "pipeline.onnx").write_bytes(b"no graph"),
+            r"pipeline\.onnx: ONNX Runtime cannot load",
         ),
-        (lambda folder: (folder / "detector.onnx").write_bytes(b""), r"detector\.onnx: "),
-        (lambda folder: foreign_graph(folder / "classifier.onnx"), r"classifier\.onnx: is no classifier of PillSnap"),
+        (lambda folder: (folder / "pipeline.onnx").write_bytes(b""), r"pipeline\.onnx: "),
+        (lambda folder: foreign_graph(folder / "pipeline.onnx"), r"pipeline\.onnx: is no pipeline of PillSnap"),
         (
-            lambda folder: shutil.copy(folder / "classifier.onnx", folder / "detector.onnx"),
-            r"detector\.onnx: is no detector of PillSnap",
+            lambda folder: shutil.copy(folder / "classifier.onnx", folder / "pipeline.onnx"),
+            r"pipeline\.onnx: is no pipeline of PillSnap",
         ),
     ],
-    ids=["one missing", "no folder", "garbage", "empty", "foreign", "swapped"],
+    ids=["missing", "no folder", "garbage", "empty", "foreign", "swapped"],
 )
 def test_unusable_models_are_an_error(models: Path, tmp_path: Path, damage: Any, message: str) -> None:
     shutil.copytree(models, tmp_path / "onnx")

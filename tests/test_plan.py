@@ -62,12 +62,12 @@ def planned(
     images: int = 10**6,
     classes: int = 100,
     seed: int = 1,
-    shared_groups: str = "hold_out",
+    **changes: object,
 ):
     write_table(table, tmp_path / "pills.parquet", PILLS)
     paths = {name: tmp_path / f"plan.{name}" for name in ("plan", "summary", "issues")}
     stage = Stage(images=images, classes=classes)
-    settings = SETTINGS.model_copy(update={"shared_groups": shared_groups})
+    settings = Plan.model_validate(SETTINGS.model_dump() | changes)
     plan_stage(pills=[tmp_path / "pills.parquet"], **paths, stage=stage, settings=settings, seed=seed)
     return read_table(paths["plan"], PLAN), read_json(paths["summary"])
 

@@ -117,6 +117,17 @@ def test_amounts_of_a_plan_are_counted(tmp_path: Path) -> None:
     assert found.detector_photos == (trained["domain"] == "combo").sum() + 8 + 2
 
 
+def test_unseen_drugs_are_counted_by_what_is_stored_of_them(tmp_path: Path) -> None:
+    plan, summary = planned(tmp_path, archive(), unseen_drugs=4, unseen_photos=40)
+    found, halves = count_amounts(plan, config()), plan["split"].value_counts()
+    assert (halves["unseen_val"], halves["unseen_test"]) == (20, 20)
+    assert found.drugs == 8
+    assert found.test_pixels == (halves["unseen_test"] + halves["test"]) * 976 * 1280
+    assert found.trained_pills == halves[["train", "val", "unseen_val"]].sum()
+    (budget,) = (one for one in check_plan(plan, summary, config()) if one.what == "plan: budget")
+    assert ends(budget) == "ok"
+
+
 @pytest.mark.parametrize(
     ("total", "available", "verdict"), [(64, 60, "ok"), (64, 1, "warning"), (2, 1, "warning"), (1, 1, "refused")]
 )
@@ -372,6 +383,7 @@ def test_manifest_of_an_earlier_run(made: tuple[DataRun, Config]) -> None:
         ("summary.json", lambda text: text[:50], "cannot be read (JSONDecodeError"),
         ("train.csv", lambda text: "".join(text.splitlines(keepends=True)[:-2]), "rows, "),
         ("val.csv", lambda text: "image_id\nx\n", "cannot be read (ValueError"),
+        ("unseen.csv", lambda text: "k_code\nK-000001\n", "unseen.csv has drugs of classes.json"),
     ],
 )
 def test_damaged_manifest_is_a_warning(made: tuple[DataRun, Config], name: str, damage: Any, words: str) -> None:

@@ -150,6 +150,7 @@ def manifest_summary() -> dict[str, Any]:
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
+        "unseen": {"unseen_val": {"photos": 30, "drugs": 2}, "unseen_test": {"photos": 15, "drugs": 1}},
         "archives": {"read": 12, "kept": 12, "quarantined": {}, "skipped": {}},
         "audit": {
             "groups_on_two_sides": 0,
@@ -397,6 +398,16 @@ def words_of(page: str) -> str:
     body = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
     body = re.sub(r'<span class="whole">(.*?)</span>', r"\1", body)
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+def test_unseen_drugs_are_called_what_they_are(written: dict[str, Any], page: str, tmp_path: Path) -> None:
+    said = "Never seen: 3 drugs, 45 photographs, half of the drugs for choosing thresholds, half for measuring."
+    assert said in words_of(page)
+    none = {half: {"photos": 0, "drugs": 0} for half in ("unseen_val", "unseen_test")}
+    write_json(tmp_path / "summary.json", manifest_summary() | {"unseen": none})
+    changed = {"manifest_summary": tmp_path / "summary.json", "report": tmp_path / "report.html"}
+    write_report(**written | changed | {"figures": tmp_path / "figures"})
+    assert "Never seen" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

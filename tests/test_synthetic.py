@@ -273,6 +273,18 @@ def test_no_combination_comes_twice(seed: int) -> None:
     }
 
 
+def test_combinations_can_be_of_the_first_drugs_only(tmp_path) -> None:
+    settings = SETTINGS.model_copy(update={"drugs": 4, "combo_drugs": 3})
+    fewer = SETTINGS.model_copy(update={"drugs": 3})
+    found = []
+    for name, one in (("four", settings), ("three", fewer)):
+        archive = list_synthetic_archives(single_archives=2, combo_archives=1)[2]
+        paths = {file: tmp_path / f"{name}.{file}" for file in ("photos_zip", "labels_zip", "planted_csv")}
+        make_synthetic_archive(archive=archive, **paths, seed=576, **one.model_dump())
+        found.append([path.read_bytes() for path in paths.values()])
+    assert found[0] == found[1], "the fourth drug changes nothing of them"
+
+
 def test_more_combinations_than_the_drugs_make_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"2 drugs do not make 1 training and 1 validation combinations"):
         draw_combinations(make_catalogue(drugs=2, seed=1), 1, 1, seed=1)

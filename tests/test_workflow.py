@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 
+import pandas as pd
 import pytest
 from workflow import Workflow
 
@@ -42,11 +43,13 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
     made = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     expected = {
         "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
-        "manifest/val.csv", "manifest/test.csv", "manifest/quarantine.csv", "manifest/near_duplicates.csv",
+        "manifest/val.csv", "manifest/test.csv", "manifest/unseen.csv", "manifest/quarantine.csv",
+        "manifest/near_duplicates.csv",
         "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
         "detector/best.safetensors", "detector/history.csv", "detector/events.json", "detector/resources.json",
         "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
         "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
+        "crops/unseen_val.bin",
         "classifier/best.safetensors", "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx",
         "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
         "benchmark/resources.json", "metrics.json", "report.html", "dataset.html",
@@ -91,6 +94,19 @@ def test_account_balances_and_planted_defects_are_listed(finished) -> None:
     assert sum(summary["photos"]["quarantined"].values()) > 0
 
 
+def test_drugs_that_are_never_seen_are_in_their_own_files_only(finished) -> None:
+    results = finished.folder / "results/stage4"
+    classes = {drug["k_code"] for drug in json.loads((results / "manifest/classes.json").read_text())}
+    unseen = pd.read_csv(results / "manifest/unseen.csv")
+    crops = pd.read_parquet(results / "crops/index.parquet")
+    assert unseen.groupby("split")["k_code"].nunique().to_dict() == {"unseen_test": 1, "unseen_val": 1}
+    assert len(unseen) == 8 and not classes & set(unseen["k_code"])
+    assert set(crops.loc[crops["split"] == "unseen_val", "k_code"]) < set(unseen["k_code"])
+    assert set(crops.loc[crops["split"] != "unseen_val", "k_code"]) == classes
+    said = "Never seen: 2 drugs, 8 photographs"
+    assert all(said in (results / name).read_text(encoding="utf-8") for name in ("report.html", "dataset.html"))
+
+
 def test_every_job_has_a_log_and_a_measured_duration(finished) -> None:
     logs = {path.relative_to(finished.folder).with_suffix("") for path in (finished.folder / "logs").rglob("*.log")}
     times = {path.relative_to(finished.folder).with_suffix("") for path in (finished.folder / "logs").rglob("*.tsv")}
@@ -120,6 +136,7 @@ def test_nothing_is_done_twice(finished) -> None:
         ("manifest.max_quarantined_fraction=0.4", {"build_manifest"} | AFTER_MANIFEST),
         ("prepare.photo_quality=80", {"prepare_archive", "build_manifest"} | AFTER_MANIFEST),
         ("plan.val_fraction=0.3", DATA_RULES - {"index_archive"} | AFTER_MANIFEST),
+        ("plan.unseen_photos=6", DATA_RULES - {"index_archive"} | AFTER_MANIFEST),
         ("seed=7", {"make_synthetic_archive"} | DATA_RULES | AFTER_MANIFEST),
     ],
 )

@@ -14,7 +14,7 @@ from pillsnap.dataset.gallery import class_pictures, contact_sheets
 from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
 from pillsnap.report.facts import account, quarantined_share, reasons, repairs
-from pillsnap.report.formats import count, decimal, listing, percent, plural
+from pillsnap.report.formats import count, decimal, listing, never_seen, percent, plural
 from pillsnap.report.html import Picture, Table, data_uri, render
 from pillsnap.report.verdict import NO_TARGET, stage_name
 
@@ -56,6 +56,7 @@ def render_page(
         examples={reason: [_example(one) for one in found] for reason, found in examples.items()},
         missing_archives=sorted({row for row in data.quarantine["archive"] if not Path(raw.get(row, "")).exists()}),
         partly=data.summary["partly_labelled_photos"],
+        never_seen=never_seen(data.summary["unseen"]),
         left_out=len(data.plan["classes_left_out"]),
         lacking={part: int((facts.drugs[part] == 0).sum()) for part in PARTS},
     )

@@ -32,6 +32,7 @@ def summarise(data: StageData, *, stage: str, source: str | None) -> dict[str, A
         "combo_photos": [
             {"pills": pills, "labelled": labelled, "named": named} for pills, labelled, named in facts.combo_pills
         ],
+        "unseen": summary["unseen"],
         "partly_labelled_photos": summary["partly_labelled_photos"],
         "photo_sizes": [{"width": width, "height": height, "photos": photos} for width, height, photos in facts.sizes],
         "boxes": {one.domain: box_summary(one) for one in facts.boxes},

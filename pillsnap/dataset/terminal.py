@@ -12,7 +12,7 @@ from pillsnap.dataset.counts import PartCount
 from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
-from pillsnap.report.formats import MISSING, count, decimal, percent, plural
+from pillsnap.report.formats import MISSING, count, decimal, never_seen, percent, plural
 
 SHOWN_DRUGS = 5
 SHOWN_ROWS = 20
@@ -29,6 +29,8 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     console = _console()
     console.print(f"{summary['stage']}: {_SOURCES[summary['source']]}")
     _print_parts(console, [PartCount(**part) for part in summary["parts"]], drugs=True)
+    if words := never_seen(summary["unseen"]):
+        console.print(words)
     if summary["partly_labelled_photos"]:
         console.print(f"{plural(summary['partly_labelled_photos'], 'photograph')} with fewer labels than pills")
     _print_views(console, {word: [tuple(one.values()) for one in rows] for word, rows in summary["views"].items()})

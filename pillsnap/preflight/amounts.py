@@ -10,6 +10,7 @@ from pillsnap.boxes import context_window
 from pillsnap.config import Config
 from pillsnap.sources import SourceError, list_archives
 from pillsnap.sources.yolo import PHOTO_SUFFIXES
+from pillsnap.tables import UNSEEN
 
 AIHUB_SIZE = 976, 1280
 CONTEXT_SHARE = 0.20
@@ -21,15 +22,16 @@ COMBO_PILLS = 3.15
 
 @dataclass(frozen=True)
 class Amounts:
-    """What a stage handles, in photographs, pills and pixels; trained ones are those of training and validation.
+    """What a stage handles, in photographs, pills and pixels. Trained ones are those of training and validation, and of
+    the unseen drugs' first half, which is prepared and cut like them.
 
     Attributes:
         photos, pills: of the whole stage; a pill is a row of its plan.
         largest: pixels of the largest photograph.
-        test_pixels: of the test photographs, native.
+        test_pixels: of the test photographs (of unseen drugs too), native.
         small_pixels: of the trained photographs at `prepare.photo_size`.
         context_pixels: of the trained pills' context crops, native.
-        trained_pills: of training and validation.
+        trained_pills: of the trained photographs.
         detector_photos, detector_pixels: of the detector's data set.
         drugs: classes.
     """
@@ -59,8 +61,8 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
     pixels = sizes["width"] * sizes["height"]
     long_side = sizes.max(axis=1)
     small = pixels * (config.prepare.photo_size / long_side).clip(upper=1) ** 2
-    trained = photos["split"] != "test"
-    pills = plan[plan["split"] != "test"]
+    trained = ~photos["split"].isin(("test", "unseen_test"))
+    pills = plan[~plan["split"].isin(("test", "unseen_test"))]
     shown = plan.groupby("image_id").size().reindex(photos.index) >= photos["expected_pills"]
     shown |= config.yolo.partly_labelled == "use"
     used = _detector_photos(photos[trained & shown], config)
@@ -74,7 +76,7 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
         trained_pills=len(pills),
         detector_photos=used,
         detector_pixels=used * float(small[trained].mean()) if trained.any() else 0.0,
-        drugs=plan["k_code"].nunique(),
+        drugs=plan.loc[~plan["split"].isin(UNSEEN), "k_code"].nunique(),
     )
 
 
@@ -101,8 +103,11 @@ def guess_amounts(config: Config, stage: str) -> Amounts:
         there = photos_there(config)
     except SourceError:
         there = None
-    photos = budget.images if there is None else min(budget.images, there)
-    trained, combos = photos * (1 - config.plan.test_fraction), config.plan.combo_fraction
+    unseen = config.plan.unseen_photos if config.plan.unseen_drugs else 0
+    photos = budget.images + unseen if there is None else min(budget.images + unseen, there)
+    unseen = min(unseen, photos)
+    trained = (photos - unseen) * (1 - config.plan.test_fraction) + unseen / 2
+    combos = config.plan.combo_fraction
     pills_a_photo = 1 + combos * (COMBO_PILLS - 1)
     small = pixels * min(1.0, config.prepare.photo_size / max(AIHUB_SIZE)) ** 2
     used = trained * combos + min(trained * (1 - combos), config.yolo.max_single_photos * 1.25)

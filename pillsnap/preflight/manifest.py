@@ -16,7 +16,7 @@ def check_manifest(folder: Path) -> Finding:
     anew."""
     if not folder.is_dir():
         return finding("manifest", "not made yet")
-    names = [*(f"{split}.csv" for split in SPLITS), "quarantine.csv", "classes.json", "summary.json"]
+    names = [*(f"{split}.csv" for split in SPLITS), "unseen.csv", "quarantine.csv", "classes.json", "summary.json"]
     missing = [name for name in names if not (folder / name).is_file()]
     problems = [f"no {', '.join(missing)}"] if missing else _problems(folder)
     text = "; ".join(problems) or "whole, its account balances, and the class list fits"
@@ -33,11 +33,14 @@ def _problems(folder: Path) -> list[str]:
         for split, table in tables.items():
             if len(table) != summary["splits"][split]["pills"]:
                 problems.append(f"{split}.csv has {len(table)} rows, {summary['splits'][split]['pills']} were written")
+        never = pd.read_csv(folder / "unseen.csv", usecols=["k_code"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"cannot be read ({type(error).__name__}: {error})"]
     pills = pd.concat(tables.values())
     if not (pills["k_code"].map(listed) == pills["class_index"]).all() or set(pills["k_code"]) != set(listed):
         problems.append("classes.json is another list than the tables'")
+    if set(never["k_code"]) & set(listed):
+        problems.append("unseen.csv has drugs of classes.json")
     return problems
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pillsnap.config import Config
 from pillsnap.preflight.findings import Finding, finding, share
+from pillsnap.tables import UNSEEN
 
 SPLIT_TOLERANCE = 0.1
 """Share of a side that may be more or less than asked before it is a warning."""
@@ -24,13 +25,14 @@ NAMES_SHOWN = 5
 
 
 def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -> list[Finding]:
-    """Look at a stage's plan.
+    """Look at a stage's plan, without the drugs that are never seen.
 
     Args:
         plan: schema `PLAN`.
         summary: content of `plan.json`.
         config: its `plan` is compared with what was planned.
     """
+    plan = plan[~plan["split"].isin(UNSEEN)]
     photos = plan.drop_duplicates("image_id")
     photos = photos.assign(labels=photos["image_id"].map(plan.groupby("image_id").size()))
     return [

@@ -84,3 +84,14 @@ def plural(number: float, word: str) -> str:
 def listing(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def never_seen(unseen: Mapping[str, Mapping[str, int]]) -> str:
+    """Drugs and photographs that the model never sees, by half, in words; empty where there are none."""
+    drugs, photos = (sum(half[name] for half in unseen.values()) for name in ("drugs", "photos"))
+    if not drugs:
+        return ""
+    return (
+        f"Never seen: {plural(drugs, 'drug')}, {plural(photos, 'photograph')}, half of the drugs for choosing "
+        "thresholds, half for measuring. They are in no class, no training, no validation and no test part."
+    )

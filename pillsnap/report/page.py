@@ -28,6 +28,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         tables=_tables(inputs, found),
         checks=checklists(inputs),
         top1_interval=facts.top1_interval(inputs.accuracy),
+        never_seen=formats.never_seen(inputs.manifest["unseen"]),
         quarantine_share=facts.quarantined_share(inputs.manifest),
         estimated_seconds=trainings.estimated_seconds(inputs),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),

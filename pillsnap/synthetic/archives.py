@@ -76,6 +76,7 @@ def make_synthetic_archive(
     photos_per_drug: int,
     validation_photos_per_drug: int,
     combos: int,
+    combo_drugs: int | None = None,
     validation_combos: int,
     single_archives: int,
     combo_archives: int,
@@ -93,6 +94,7 @@ def make_synthetic_archive(
         photos_per_drug, validation_photos_per_drug: single-pill photographs of each drug in the two parts.
         combos, validation_combos: combinations in the two parts, divided over the combo archives; each has 3
             photographs and an `_index.png`.
+        combo_drugs: combinations are of the first so many drugs of the catalogue; `None`: of all.
         single_archives, combo_archives: training archives of each domain.
         defects: planted defects of each kind, in training archives; and, in the validation part, a drug that is
             nowhere else and so many views of capture groups of the training part.
@@ -117,7 +119,7 @@ def make_synthetic_archive(
             photos += alone + shared
             planted = {photo.stem: TEST_ONLY for photo in alone} | {photo.stem: SHARED_GROUP for photo in shared}
     else:
-        drawn = draw_combinations(catalogue, combos, validation_combos, seed)[archive.part]
+        drawn = draw_combinations(catalogue[:combo_drugs], combos, validation_combos, seed)[archive.part]
         own = drawn[archive.number - 1 :: combo_archives] if training else drawn
         photos = [photo for combination in own for photo in combo_photos(combination)]
     rng = key_rng(seed, "defects", archive.stem)

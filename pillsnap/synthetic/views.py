@@ -118,7 +118,7 @@ def draw_combinations(
         else:
             raise ValueError(
                 f"source.synthetic: {len(catalogue)} drugs do not make {combos} training and {validation_combos} "
-                "validation combinations. Raise drugs, or lower combos."
+                "validation combinations. Raise drugs or combo_drugs, or lower combos."
             )
         names.add(name)
         shown = [tuple((drug, int(rng.integers(0, 2))) for drug in drugs) for _ in COMBO_LATITUDES]

@@ -1,0 +1,115 @@
+"""What a picture's file says beside its pixels: how it is held, and which colours its numbers mean."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+_ORIENTATION = 0x0112
+_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda picture: cv2.flip(picture, 1),
+    3: lambda picture: cv2.rotate(picture, cv2.ROTATE_180),
+    4: lambda picture: cv2.flip(picture, 0),
+    5: cv2.transpose,
+    6: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda picture: cv2.rotate(cv2.transpose(picture), cv2.ROTATE_180),
+    8: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+"""How stored pixels become upright ones, by EXIF orientation; from 5 on, width and height change places."""
+
+_PNG_CHUNK = struct.Struct(">I4s")
+_LARGEST_PROFILE = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """EXIF orientation (1 to 8; 1 where none is told or it cannot be read) and ICC profile (empty where there is none).
+
+    Damaged EXIF data or profiles cost no photograph: its pixels are taken as they are.
+    """
+
+    orientation: int = 1
+    profile: bytes = b""
+
+    @property
+    def sideways(self) -> bool:
+        """Whether the upright picture is as wide as the stored one is high."""
+        return self.orientation >= 5
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """The stored picture, uint8 (H, W, 3), upright and in sRGB; itself where nothing is to be done."""
+        turn = _TURNS.get(self.orientation)
+        return _in_srgb(turn(picture) if turn else picture, self.profile)
+
+
+def metadata_of(image: Image.Image, file: BinaryIO) -> Metadata:
+    """What an opened picture says of itself.
+
+    Args:
+        image: opened; of JPEG, WebP and AVIF only the header is read.
+        file: the bytes behind it, read again for a PNG, whose EXIF data may stand behind the pixels.
+    """
+    if image.format == "PNG":
+        return png_metadata(file)
+    profile = image.info.get("icc_profile") or b""
+    # Pillow turns a TIFF by itself, and tells its size as turned
+    return Metadata(1 if image.format == "TIFF" else _orientation(image.getexif), profile)
+
+
+def png_metadata(file: BinaryIO) -> Metadata:
+    """The chunks `eXIf` and `iCCP` of a PNG, wherever they stand; reads the lengths of all others only."""
+    orientation, profile = 1, b""
+    file.seek(8)
+    while len(head := file.read(_PNG_CHUNK.size)) == _PNG_CHUNK.size:
+        length, kind = _PNG_CHUNK.unpack(head)
+        if kind in (b"eXIf", b"iCCP"):
+            body, length = file.read(length), 0
+            if kind == b"eXIf":
+                orientation = _orientation(partial(_parsed, body))
+            else:
+                profile = _unpacked(body)
+        file.seek(length + 4, io.SEEK_CUR)
+    return Metadata(orientation, profile)
+
+
+def _orientation(read: Callable[[], Image.Exif]) -> int:
+    try:
+        told = read().get(_ORIENTATION)
+    except Exception:  # the parser raises nothing narrower on damaged data
+        return 1
+    return int(told) if told in _TURNS else 1
+
+
+def _parsed(body: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(body)
+    return exif
+
+
+def _unpacked(body: bytes) -> bytes:
+    """The profile in an `iCCP` chunk: a name, a zero, the method's byte, a zlib stream."""
+    try:
+        return zlib.decompressobj().decompress(body[body.index(b"\0") + 2 :], _LARGEST_PROFILE)
+    except (ValueError, zlib.error):
+        return b""
+
+
+def _in_srgb(picture: np.ndarray, profile: bytes) -> np.ndarray:
+    """The colours that the profile means, in sRGB, which is what a picture without profile is taken for."""
+    if not profile:
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != "RGB" or "srgb" in ImageCms.getProfileDescription(source).lower():
+            return picture
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+        return np.asarray(ImageCms.applyTransform(Image.fromarray(picture), transform))
+    except (ImageCms.PyCMSError, OSError, TypeError):
+        return picture

@@ -1,0 +1,30 @@
+# What makes answers trustworthy.
+# Needs: the classifier, the crops of training, validation and never-seen drugs.
+# Makes: results/{stage}/answers/{calibration.json, drug_space.safetensors}.
+
+
+rule calibrate_answers:
+    """Choose temperature and thresholds on validation, so that answers keep what they promise."""
+    input:
+        classifier="<results>/{stage}/classifier/best.safetensors",
+        classes="<results>/{stage}/manifest/classes.json",
+        crops="<results>/{stage}/crops",
+        code=code_of("calibrate_answers"),
+    output:
+        calibration="<results>/{stage}/answers/calibration.json",
+        drug_space="<results>/{stage}/answers/drug_space.safetensors",
+    log:
+        "<logs>/{stage}/calibrate_answers.log",
+    benchmark:
+        "<logs>/{stage}/calibrate_answers.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+    params:
+        settings=CONFIG.answers.model_dump(),
+        device=CONFIG.device,
+        threads=CONFIG.threads,
+    script:
+        "../scripts/calibrate_answers.py"

@@ -1,0 +1,132 @@
+"""Promises: thresholds that are chosen on some pills and hold on others drawn alike."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from pillsnap.calibrate_answers import best_temperature, choose, fit_drug_space
+from pillsnap.calibration import Calibration
+from pillsnap.config import Answers
+from pillsnap.trust import (
+    Named,
+    expected_calibration_error,
+    lower_bound,
+    nobody,
+    reliability,
+    selective_accuracy,
+    trust_figures,
+    verdicts,
+)
+
+DRUGS = 12
+
+
+def drawn(count: int, seed: int, *, temperature: float = 1.0, far: float = 0.0) -> Named:
+    """Pills whose targets are drawn by their own probabilities: perfectly calibrated at that temperature."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 8, (count, DRUGS))
+    targets = np.array([random.choice(DRUGS, p=row) for row in softmax(logits, axis=1)])
+    return Named(logits * temperature, np.abs(random.normal(5, 1, count)) + far, targets)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_temperature_is_found_and_calibrates(temperature: float) -> None:
+    pills = drawn(4000, 0, temperature=temperature)
+    found = best_temperature(pills.logits, pills.targets)
+    assert found == pytest.approx(temperature, rel=0.06)
+    figures = trust_figures(pills, nobody(DRUGS), choose(pills, nobody(DRUGS), Answers()))
+    assert figures["ece"]["after"] < 0.02
+    assert temperature == 1.0 or figures["ece"]["before"] > 2 * figures["ece"]["after"]
+    assert figures["unseen"] is None
+
+
+def test_promises_hold_on_pills_that_were_not_used_to_choose() -> None:
+    chosen = choose(drawn(6000, 1), drawn(300, 2, far=4), Answers())
+    others, strangers = drawn(6000, 3), drawn(3000, 4, far=4)
+    figures = trust_figures(others, strangers, chosen)
+    assert figures["verdicts"]["known"]["right"] >= 0.985
+    assert figures["verdicts"]["known"]["share"] > 0.1
+    assert figures["verdicts"]["unknown"]["share"] == pytest.approx(0.05, abs=0.01)
+    for coverage in ("0.9", "0.95", "0.99"):
+        assert figures["sets"][coverage]["covered"] == pytest.approx(float(coverage), abs=0.012)
+    assert figures["unseen"]["not_known"] >= 0.95
+    assert figures["unseen"]["auroc"] > 0.95
+    assert 0.4 < figures["unseen"]["auroc_of_probability"] < 0.6, "their logits look like any others"
+
+
+def test_drugs_never_seen_tighten_what_is_known() -> None:
+    pills = drawn(6000, 5)
+    free, tight = (choose(pills, strangers, Answers()) for strangers in (nobody(DRUGS), drawn(900, 6, far=0.5)))
+    words = [verdicts(drawn(2000, 7, far=0.5), chosen) for chosen in (free, tight)]
+    assert (words[1] == "known").mean() <= 0.035 < (words[0] == "known").mean()
+
+
+def test_too_few_pills_promise_nothing() -> None:
+    chosen = choose(drawn(100, 8), nobody(DRUGS), Answers())
+    assert chosen.known_from is None
+    assert set(verdicts(drawn(50, 9), chosen)) <= {"uncertain", "unknown"}
+    few = choose(drawn(5, 10), nobody(DRUGS), Answers())
+    assert few.set_from == {"0.9": 0.0, "0.95": 0.0, "0.99": 0.0}
+    assert len(few.prediction_set(softmax(np.arange(DRUGS, dtype=float)))) == DRUGS, "all drugs are possible"
+
+
+def test_a_calibration_survives_json() -> None:
+    chosen = choose(drawn(500, 11), nobody(DRUGS), Answers())
+    assert Calibration.from_json(chosen.to_json()) == chosen
+
+
+@pytest.mark.parametrize(
+    ("confidence", "distance", "word"),
+    [
+        (0.99, 1.0, "known"),
+        (0.9, 1.0, "known"),
+        (0.89, 1.0, "uncertain"),
+        (0.99, 2.0, "uncertain"),
+        (1.0, 3.0, "unknown"),
+    ],
+)
+def test_verdict(confidence: float, distance: float, word: str) -> None:
+    chosen = Calibration(1.0, 0.9, 2.0, 3.0, {"0.95": 0.1}, 0.99, 0.95, 0.95)
+    assert chosen.verdict(confidence, distance) == word
+
+
+def test_prediction_set_is_ordered_and_never_empty() -> None:
+    chosen = Calibration(1.0, None, 0.0, 3.0, {"0.9": 0.5, "0.95": 0.2}, 0.99, 0.95, 0.95)
+    assert chosen.prediction_set(np.array([0.2, 0.5, 0.3])).tolist() == [1, 2, 0]
+    assert chosen.prediction_set(np.array([0.2, 0.49, 0.31]), 0.9).tolist() == [1]
+
+
+def test_ece_by_hand() -> None:
+    """Two bins: 0.95 sure and half right, 0.5 sure and all right."""
+    confidence, right = np.array([0.95, 0.95, 0.5, 0.5]), np.array([True, False, True, True])
+    assert expected_calibration_error(confidence, right) == pytest.approx(0.5 * 0.45 + 0.5 * 0.5)
+    assert [row["pills"] for row in reliability(confidence, right)] == [2, 2]
+    assert reliability(np.array([1.0]), np.array([True]))[0]["to"] == 1
+
+
+def test_selective_accuracy_takes_the_surest_first() -> None:
+    curve = selective_accuracy(np.array([0.9, 0.2, 0.8, 0.4]), np.array([True, False, True, False]), points=4)
+    assert [(row["coverage"], row["accuracy"]) for row in curve] == [
+        (0.25, 1.0), (0.5, 1.0), (0.75, pytest.approx(2 / 3)), (1.0, 0.5),
+    ]  # fmt: skip
+
+
+def test_lower_bound_by_formula() -> None:
+    """With no mistake in n, the bound is (1 - confidence) to the power of 1 / n."""
+    assert lower_bound(299, 299, 0.95) == pytest.approx(0.05 ** (1 / 299))
+    assert lower_bound(0, 10, 0.95) == 0
+    assert lower_bound(990, 1000, 0.9) < 0.99
+
+
+def test_drug_space_measures_from_the_nearest_drug() -> None:
+    random = np.random.default_rng(12)
+    targets = np.repeat(np.arange(3), 200)
+    centres = np.array([[0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0]])
+    features = centres[targets] + random.normal(0, [1, 1, 3, 0.5], (600, 4))
+    space = fit_drug_space(features.astype(np.float32), targets, 3)
+    own = space.distances(features)
+    assert np.median(own) == pytest.approx(math.sqrt(3.36), rel=0.1), "the median of chi with 4 degrees of freedom"
+    assert space.distances(np.array([[0, 0, 0, 4.0]]))[0] > 3 * np.median(own), "far where drugs hardly vary"
+    assert space.distances(np.array([[0, 0, 4.0, 0]]))[0] < np.median(own), "near where they vary much"

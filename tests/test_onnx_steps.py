@@ -1,0 +1,102 @@
+"""The steps of the fused graph against their twins in numpy, on photographs of every shape."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from pillsnap.boxes import cut_crop
+from pillsnap.calibration import probabilities
+from pillsnap.detections import from_detector
+from pillsnap.drug_space import DrugSpace
+from pillsnap.letterbox import letterbox
+from pillsnap.onnx_graphs import steps
+
+SIZES = [(1280, 976), (976, 1280), (300, 223), (64, 64), (50, 70), (1, 1), (1, 3000), (700, 2)]
+
+
+def runner(model: onnx.ModelProto) -> Callable[..., list[np.ndarray]]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda **inputs: session.run(None, inputs)
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """A picture with structure at several scales, as photographs have it."""
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 60 * np.sin(x / 37 + c) + 50 * np.cos(y / 23 - c) + 15 * np.sin((x + y) / 5) for c in range(3)]
+    return np.stack(waves, axis=-1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [64, 224])
+def test_letterbox(size: int) -> None:
+    run = runner(steps.letterbox_step(size))
+    for height, width in SIZES:
+        photo = smooth(height, width)
+        square, scale, left, top = letterbox(photo, size)
+        pictures, scales, bars = run(photo=photo)
+        difference = np.abs(pictures[0].astype(int) - square)
+        # Pillow's filter in fixed point and ONNX Runtime's differ by a level or two where pixels are dropped
+        assert difference.max() <= 6 and difference.mean() < 0.3, (height, width)
+        assert (scales[0], *bars) == (pytest.approx(scale, rel=1e-6), left, top)
+
+
+@pytest.mark.parametrize(("size", "margin"), [(48, 0.15), (144, 0.0), (144, 0.6)])
+def test_crops_are_those_of_the_one_crop_function(size: int, margin: float) -> None:
+    """Windows larger and smaller than the crop, inside the photograph and across its edges: equal up to one level."""
+    run = runner(steps.crops_step(size, margin))
+    random = np.random.default_rng(0)
+    for height, width in SIZES:
+        photo = random.integers(0, 256, (height, width, 3), np.uint8)
+        w, h = (random.uniform(1, min(side, 500) + 0.01, 25) for side in (width, height))
+        x, y = random.uniform(0, np.maximum(width - w, 0) + 1e-3), random.uniform(0, np.maximum(height - h, 0) + 1e-3)
+        boxes = np.stack([x, y, w, h], axis=1).astype(np.float32)
+        (crops,) = run(photo=photo, boxes=boxes)
+        ours = np.stack([cut_crop(photo, box, size=size, margin=margin) for box in boxes])
+        assert crops.shape == ours.shape
+        assert np.abs(crops.astype(int) - ours).max() <= 1, (height, width)
+
+
+def test_no_box_gives_one_crop_that_nobody_reads() -> None:
+    (crops,) = runner(steps.crops_step(32, 0.15))(photo=smooth(9, 9), boxes=np.zeros((0, 4), np.float32))
+    assert crops.shape == (1, 32, 32, 3)
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_boxes(most: int) -> None:
+    random = np.random.default_rng(1)
+    photo = smooth(200, 300)
+    found = np.concatenate(
+        [random.uniform(0, 64, (60, 2)), random.uniform(4, 20, (60, 2)), random.uniform(0, 1, (60, 1))], 1
+    )
+    found = found.astype(np.float32)
+    _, scale, left, top = letterbox(photo, 64)
+    boxes, scores = runner(steps.boxes_step(0.5))(
+        found=found[None], photo=photo, scale=np.array([scale], np.float32), bars=np.array([left, top], np.float32),
+        min_score=np.array([0.3], np.float32), max_pills=np.array([most]),
+    )  # fmt: skip
+    ours = from_detector(found, photo, scale, left, top, nms_iou=0.5)
+    count = min(most, int((ours.scores >= 0.3).sum()))
+    assert count > 0 and len(boxes) == len(scores) == count
+    assert scores == pytest.approx(ours.scores[:count])
+    assert boxes == pytest.approx(ours.boxes[:count], abs=1e-3)
+
+
+def test_distances_and_names() -> None:
+    random = np.random.default_rng(2)
+    space = DrugSpace(random.normal(size=(8, 8)).astype(np.float32), random.normal(size=(7, 8)).astype(np.float32))
+    features, logits = random.normal(size=(5, 8)).astype(np.float32), random.normal(size=(5, 7)).astype(np.float32)
+    (distances,) = runner(steps.distances_step(space.whitening, space.centroids))(features=features)
+    direct = np.linalg.norm((features @ space.whitening)[:, None] - space.centroids, axis=2).min(axis=1)
+    assert distances == pytest.approx(direct, rel=1e-3)
+    assert space.distances(features) == pytest.approx(direct, rel=1e-3)
+    boxes = np.zeros((4, 4), np.float32)
+    classes, best, every, away = runner(steps.names_step(0.7, 7))(logits=logits, nearest=distances, boxes=boxes)
+    ours = probabilities(logits[:4], 0.7)
+    assert every == pytest.approx(ours, abs=1e-6)
+    assert np.array_equal(classes, np.argsort(-ours, axis=1)[:, :5])
+    assert best == pytest.approx(np.take_along_axis(ours, classes, axis=1), abs=1e-6)
+    assert away == pytest.approx(distances[:4])

@@ -1,0 +1,118 @@
+"""Which photographs the words of `pillsnap predict` mean."""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pillsnap import photo_paths
+from pillsnap.photo_paths import PHOTO_ENDINGS, Photo, find_photos, names_one, read_photo
+from pillsnap.pictures import PHOTO_FORMATS, PictureError
+
+FILES = (
+    "b.jpg", "a.PNG", "sub/c.webp", "sub/deep/d.tif", "a/z.jpeg", "notes.txt", "._b.jpg", ".hidden/e.jpg", "[1].jpg"
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in FILES:
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    (tmp_path / "photos" / "empty").mkdir()
+    (tmp_path / "photos" / "folder.jpg").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["photos/b.jpg", "photos/a.PNG"], ["photos/b.jpg", "photos/a.PNG"]),
+        (["photos/notes.txt"], ["photos/notes.txt"]),
+        (
+            ["photos"],
+            ["photos/[1].jpg", "photos/a/z.jpeg", "photos/a.PNG", "photos/b.jpg", "photos/sub/c.webp",
+             "photos/sub/deep/d.tif"],
+        ),
+        (["photos/*"], ["photos/[1].jpg", "photos/a.PNG", "photos/b.jpg"]),
+        (["photos/sub/**"], ["photos/sub/c.webp", "photos/sub/deep/d.tif"]),
+        (["photos/**/*.jp*g"], ["photos/[1].jpg", "photos/a/z.jpeg", "photos/b.jpg"]),
+        (["photos/[1].jpg"], ["photos/[1].jpg"]),
+        (["photos/b.jpg", "./photos/b.jpg", "photos/b*"], ["photos/b.jpg"]),
+        (["-", "photos/b.jpg", "-"], ["-", "photos/b.jpg"]),
+        (["missing.jpg"], ["missing.jpg"]),
+        (["x" * 300], ["x" * 300]),
+    ],
+)  # fmt: skip
+def test_photographs_found(folder: Path, words: list[str], names: list[str]) -> None:
+    found = find_photos(words)
+    assert sorted(photo.name for photo in found) == sorted(names)
+    assert [photo.name for photo in found] == (sorted(names, key=Path) if words == ["photos"] else names)
+    assert not any(photo.problem for photo in found)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("photos/empty", "no picture lies below"), ("photos/*.gif", "no picture matches")]
+)
+def test_nothing_found_is_a_problem(folder: Path, word: str, said: str) -> None:
+    (photo,) = find_photos([word])
+    assert (photo.name, photo.problem.reason) == (word, "photo_missing")
+    assert said in photo.problem.message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every folder")
+def test_a_closed_folder_is_a_problem(folder: Path) -> None:
+    (folder / "photos/sub").chmod(0)
+    found = find_photos(["photos"])
+    (folder / "photos/sub").chmod(0o700)
+    assert [photo.name for photo in found if photo.problem] == ["photos/sub"]
+
+
+def test_links_are_photographs_but_no_way_round(folder: Path) -> None:
+    (folder / "photos/empty/link.jpg").symlink_to(folder / "photos/b.jpg")
+    (folder / "photos/empty/up").symlink_to(folder / "photos")
+    (folder / "photos/empty/broken.jpg").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "photos/empty/pipe.jpg")
+    assert [photo.name for photo in find_photos(["photos/empty"])] == ["photos/empty/link.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("words", "one"),
+    [
+        (["photos/b.jpg"], True),
+        (["-"], True),
+        (["missing.jpg"], True),
+        (["photos/[1].jpg"], True),
+        (["photos"], False),
+        (["photos/b*"], False),
+        (["photos/b.jpg", "photos/b.jpg"], False),
+    ],
+)
+def test_words_that_mean_one_photograph(folder: Path, words: list[str], one: bool) -> None:
+    assert names_one(words) == one
+
+
+def test_names_can_be_shown() -> None:
+    assert Photo(os.fsdecode("약\udcff.jpg".encode(errors="surrogateescape"))).shown == "약�.jpg"
+
+
+def test_endings_are_those_of_the_formats_that_are_opened() -> None:
+    Image.init()
+    theirs = {ending for ending, kind in Image.registered_extensions().items() if kind in (*PHOTO_FORMATS, "MPO")}
+    assert set(PHOTO_ENDINGS) == theirs
+
+
+def test_reading_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_paths, "MAX_BYTES", 1000)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(bytes(1001))))
+    for name in ("/dev/zero", "-"):
+        with pytest.raises(PictureError, match="file_too_large"):
+            read_photo(Photo(name))
+    with pytest.raises(PictureError, match="photo_missing: File name too long"):
+        read_photo(Photo("x" * 300))
+    with pytest.raises(PictureError, match="photo_missing: Is a directory"):
+        read_photo(Photo("photos"))
