@@ -42,11 +42,12 @@ localrules:
 
 
 rule all:
-    """The report of the production stage, and the page that shows its data."""
+    """The report of the production stage, the page that shows its data, and the model card."""
     default_target: True
     input:
         "<results>/stage4/report.html",
         "<results>/stage4/dataset.html",
+        "<results>/stage4/model_card.md",
 
 
 rule archives:

@@ -130,7 +130,7 @@ def index_all(archives: list[Archive], results: Path, processes: int) -> None:
 
 
 def _index(archive: Archive, results: Path) -> None:
-    paths = {"pills": "parquet", "issues": "issues.parquet", "counts": "counts.json"}
+    paths = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
     outputs = {name: results / f"{archive.name}.{ending}" for name, ending in paths.items()}
     index_archive(kind="aihub", archive=archive, **outputs)
 
@@ -189,12 +189,14 @@ def manifest_all(archives: list[Archive], results: Path) -> None:
         plan_summary=results / "plan.json",
         counts=[results / f"{archive.name}.counts.json" for archive in archives],
         issues=[results / f"{archive.name}.issues.parquet" for archive in archives],
+        looks=[results / f"{archive.name}.looks.parquet" for archive in archives],
         prepared=[results / "prepared" / archive.name for archive in archives],
         manifest={split: results / "manifest" / f"{split}.csv" for split in ("train", "val", "test")},
         unseen=results / "manifest/unseen.csv",
         quarantine=results / "manifest/quarantine.csv",
         near_duplicates=results / "manifest/near_duplicates.csv",
         classes=results / "manifest/classes.json",
+        drugs=results / "manifest/drugs.csv",
         summary=results / "manifest/summary.json",
         settings=Manifest(),
         shared_groups="hold_out",

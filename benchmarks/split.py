@@ -140,6 +140,7 @@ def _train(seen: Indexed, folder: Path, config: Config, seed: int, device: str) 
     train_classifier(
         crops=crops,
         classes=folder / "manifest/classes.json",
+        drugs=folder / "manifest/drugs.csv",
         best=folder / "best.safetensors",
         history=history,
         events=folder / "events.json",
@@ -173,6 +174,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         plan_summary=folder / "plan.json",
         counts=seen.tables("counts.json"),
         issues=seen.tables("issues.parquet"),
+        looks=seen.tables("looks.parquet"),
         prepared=seen.prepared(folder),
         manifest=manifest,
         unseen=folder / "manifest/unseen.csv",

@@ -121,7 +121,7 @@ def index_photos(root: Path, folder: Path) -> Indexed:
     """Run `index_archive` on every archive below `root`."""
     indexed = Indexed(folder, list_archives(Source(kind="aihub", root=str(root))))
     for name, archive in indexed.archives.items():
-        endings = {"pills": "parquet", "issues": "issues.parquet", "counts": "counts.json"}
+        endings = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in endings.items()}
         index_archive(kind="aihub", archive=archive, **paths)
     return indexed

@@ -167,7 +167,7 @@ def named_pills(results: Sequence[PhotoResult], min_iou: float) -> Named:
     return Named(*(np.concatenate(each) for each in (logits, distances, targets)))
 
 
-def confused_pairs(results: Sequence[PhotoResult], at_most: int = 8) -> list[tuple[int, int, int]]:
+def confused_pairs(results: Sequence[PhotoResult], at_most: int | None = None) -> list[tuple[int, int, int]]:
     """(true class, named class, how often) of wrong top-1 answers on labelled boxes, most frequent first."""
     counts: Counter[tuple[int, int]] = Counter()
     for result in results:

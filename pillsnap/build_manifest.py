@@ -12,12 +12,14 @@ import pandas as pd
 from pillsnap.audit_split import audit_split
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config_data import Manifest
+from pillsnap.drug_table import drug_table, most_frequent, write_drugs
 from pillsnap.files import read_json, replacing, write_json
 from pillsnap.identical_photos import set_aside_identical
 from pillsnap.reasons import CORRUPT
 from pillsnap.tables import (
     CONTEXTS,
     ISSUES,
+    LOOKS,
     MANIFEST,
     NEAR_DUPLICATES,
     PHOTOS,
@@ -43,12 +45,14 @@ def build_manifest(
     plan_summary: Path,
     counts: Sequence[Path],
     issues: Sequence[Path],
+    looks: Sequence[Path],
     prepared: Sequence[Path],
     manifest: dict[str, Path],
     unseen: Path,
     quarantine: Path,
     near_duplicates: Path,
     classes: Path,
+    drugs: Path,
     summary: Path,
     settings: Manifest,
     shared_groups: str,
@@ -57,13 +61,14 @@ def build_manifest(
 
     Args:
         plan, plan_issues, plan_summary: made by `plan_stage`.
-        counts, issues: made by `index_archive`, one of each for an archive.
+        counts, issues, looks: made by `index_archive`, one of each for an archive.
         prepared: folders made by `prepare_archive`.
         manifest: written, CSV by split (`train`, `val`, `test`), schema `MANIFEST`.
         unseen: written, CSV, schema `MANIFEST`: drugs that the model never sees, splits `UNSEEN`.
         quarantine: written, CSV: archive, member, label_member, reason, detail.
         near_duplicates: written, CSV, schema `NEAR_DUPLICATES`: the closest across the sides of the split.
         classes: written, JSON: the ordered class list.
+        drugs: written, CSV, schema `DRUGS`: what tells the drugs of the class list apart.
         summary: written, JSON: read = kept + quarantined + skipped for archives, photos and labels, counts by split,
             and the audit of the split.
         settings: limits.
@@ -97,6 +102,7 @@ def build_manifest(
     rows = noted[noted["outcome"] == "quarantined"].sort_values(["archive", "member", "label_member", "reason"])
     _write_quarantine(rows, quarantine)
     write_classes(listed, classes)
+    write_drugs(drug_table(listed, kept[~never], read_tables(looks, LOOKS)), drugs)
     write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, noted) | {"audit": audit})
     log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(listed))
 
@@ -135,18 +141,13 @@ def drug_classes(kept: pd.DataFrame) -> list[DrugClass]:
     Where a drug's labels differ in name or EDI codes, the value of most of them holds; one that is missing does not
     count. Codes are never joined or made up.
     """
-    names, codes = (_most_frequent(kept, column) for column in ("drug_name", "edi_codes"))
+    rows = kept.assign(labels=1)
+    names, codes = (most_frequent(rows, column) for column in ("drug_name", "edi_codes"))
     return [
         DrugClass(index, k_code, tuple(dict.fromkeys(code for code in codes.get(k_code, "").split(",") if code)), name)
         for index, k_code in enumerate(sorted(set(kept["k_code"])))
         for name in [names.get(k_code, "")]
     ]
-
-
-def _most_frequent(kept: pd.DataFrame, column: str) -> dict[str, str]:
-    counted = kept[kept[column] != ""].groupby(["k_code", column]).size().reset_index(name="count")
-    counted = counted.sort_values(["k_code", "count", column], ascending=[True, False, True])
-    return dict(counted.drop_duplicates("k_code")[["k_code", column]].itertuples(index=False, name=None))
 
 
 def _accounts(

@@ -65,6 +65,11 @@ class Targets(Section):
     map50: Fraction | None = Field(None, description="Detector mAP@0.5")
     map50_95: Fraction | None = Field(None, description="Detector mAP@0.5:0.95")
     p95_ms: float | None = Field(None, gt=0, description="Whole answer, 95th percentile, milliseconds")
+    ece: Fraction | None = Field(None, description="Calibration error of answers (ECE, 15 bins), at most")
+    known_right: Fraction | None = Field(None, description="Share of `known` answers that name the right drug")
+    unseen_not_known: Fraction | None = Field(
+        None, description="Share of pills of never-seen drugs (`plan.unseen_drugs`) that are not `known`"
+    )
 
 
 class Stage(Section):

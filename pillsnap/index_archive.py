@@ -6,25 +6,28 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from pillsnap.files import write_json
 from pillsnap.labels import LabelReading
 from pillsnap.sources import Archive
 from pillsnap.sources.aihub import read_aihub_labels
 from pillsnap.sources.yolo import read_yolo_labels
-from pillsnap.tables import ISSUES, PILLS, make_table, write_table
+from pillsnap.tables import ISSUES, LOOKS, PILLS, make_table, write_table
 
 log = logging.getLogger(__name__)
 
 _READERS = {"synthetic": read_aihub_labels, "aihub": read_aihub_labels, "yolo": read_yolo_labels}
 
 
-def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, counts: Path) -> None:
+def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issues: Path, counts: Path) -> None:
     """Index one archive.
 
     Args:
         kind: the source's kind: `synthetic`, `aihub` or `yolo`.
         archive: where the photographs and labels lie.
         pills: written, schema `PILLS`: one row a usable label.
+        looks: written, schema `LOOKS`: what the labels say of their drugs.
         issues: written, schema `ISSUES`: what is quarantined, skipped or repaired, with reasons.
         counts: written, JSON: how many `archives` (zips or folders), `photos` and `labels` were read, and how many
             `other_files` there are.
@@ -38,6 +41,8 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, issues: Path, cou
         reading: LabelReading = _READERS[kind](archive)
     reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
+    described = [(*look, labels) for look, labels in sorted(reading.looks.items())]
+    write_table(pd.DataFrame(described, columns=list(LOOKS.columns)), looks, LOOKS)
     write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
     read = {"archives": reading.archives_read, "photos": reading.photos_read, "labels": reading.labels_read}
     write_json(counts, read | {"other_files": reading.other_files})

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +28,14 @@ class LabelError(ValueError):
 
 @dataclass
 class LabelReading:
-    """Rows of the pill and issue tables of one archive, and how much was read: containers, photos, labels, others."""
+    """Rows of the pill and issue tables of one archive, and how much was read: containers, photos, labels, others.
+
+    `looks` counts the labels by K-code and what they say of the drug's form, shape, colours and imprints.
+    """
 
     archive: str
     pills: list[Row] = field(default_factory=list)
+    looks: Counter[tuple[str, ...]] = field(default_factory=Counter)
     issues: list[Row] = field(default_factory=list)
     archives_read: int = 0
     photos_read: int = 0

@@ -35,6 +35,9 @@ from pillsnap.trust import nobody, trust_figures
 
 log = logging.getLogger(__name__)
 
+SHOWN_PAIRS = 8
+"""Confused pairs that have pictures."""
+
 
 def run_benchmark(
     *,
@@ -98,7 +101,7 @@ def run_benchmark(
     write_json(accuracy, figures | named)
     write_json(latency, times)
     write_json(resources, used)
-    write_examples(examples, steps, results, pairs, pills, prepared, min_iou)
+    write_examples(examples, steps, results, pairs[:SHOWN_PAIRS], pills, prepared, min_iou)
     write_json(metrics, _metrics(figures, times, used, read_json(summary), len(snap.classes)))
     map50 = figures["detector"]["map50"]
     found = "not measured" if map50 is None else f"{map50:.4f}"

@@ -108,6 +108,30 @@ CONTEXTS = _schema(
 )
 """Context crops at native resolution: the pill's box, the window's corner in the photograph, place in `crops.bin`."""
 
+_LOOK = {
+    "form": _text(),
+    "shape": _text(),
+    "colours": _text(),
+    "imprint_front": _text(),
+    "imprint_back": _text(),
+}
+
+LOOKS = _schema(k_code=_text(), **_LOOK, labels=_whole(checks=pa.Check.ge(1)))
+"""How an archive's labels describe their drugs: one description a row, with the number of labels that say so."""
+
+DRUGS = _schema(
+    class_index=_whole(checks=pa.Check.ge(0), unique=True),
+    k_code=_text(unique=True),
+    edi_codes=_text(),
+    drug_name=_text(),
+    **_LOOK,
+    train_pills=_whole(checks=pa.Check.ge(1)),
+    val_pills=_whole(checks=pa.Check.ge(0)),
+    test_pills=_whole(checks=pa.Check.ge(0)),
+)
+"""What people open to tell drugs apart: one class a row in class order, in the words of the source; empty where it
+says nothing. Colours are separated by commas."""
+
 MANIFEST = _schema(
     _NO_CLASS_UNSEEN,
     image_id=_text(),

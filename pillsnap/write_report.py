@@ -25,6 +25,7 @@ def write_report(
     quarantine: Path,
     label_audit: Path,
     classes: Path,
+    drugs: Path,
     detector_history: Path,
     classifier_history: Path,
     detector_events: Path,
@@ -34,6 +35,7 @@ def write_report(
     detector_record: Path,
     classifier_record: Path,
     crops_summary: Path,
+    calibration: Path,
     parity: Path,
     preflight: Path,
     durations: Path,
@@ -49,11 +51,12 @@ def write_report(
         stage: its name.
         metrics, accuracy, latency, resources, examples: of `run_benchmark`; `examples` is a folder.
         plan_summary: of `plan_stage`.
-        manifest_summary, quarantine, classes: of `build_manifest`.
+        manifest_summary, quarantine, classes, drugs: of `build_manifest`.
         label_audit: folder of `audit_labels`.
         detector_history, detector_events, detector_resources, detector_record: of `train_detector`.
         classifier_history, classifier_events, classifier_resources, classifier_record: of `train_classifier`.
         crops_summary: of `cut_crops`.
+        calibration: of `calibrate_answers`.
         parity: of `export_onnx`.
         preflight: of `check_machine`; may be missing.
         durations: folder of Snakemake's benchmark files; may be missing.
@@ -83,9 +86,11 @@ def write_report(
             "detector_record": detector_record,
             "classifier_record": classifier_record,
             "crops": crops_summary,
+            "calibration": calibration,
             "parity": parity,
         },
         histories={"detector_history": detector_history, "classifier_history": classifier_history},
+        drugs=drugs,
         quarantine=quarantine,
         label_audit=label_audit,
         preflight=preflight,

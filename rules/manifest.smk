@@ -11,6 +11,7 @@ rule index_archive:
         code=code_of("index_archive"),
     output:
         pills="<results>/index/{archive}.parquet",
+        looks="<results>/index/{archive}.looks.parquet",
         issues="<results>/index/{archive}.issues.parquet",
         counts="<results>/index/{archive}.counts.json",
     log:
@@ -103,6 +104,7 @@ rule build_manifest:
         plan_summary="<results>/{stage}/plan.json",
         counts=expand("<results>/index/{archive}.counts.json", archive=ARCHIVES),
         issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
+        looks=expand("<results>/index/{archive}.looks.parquet", archive=ARCHIVES),
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         code=code_of("build_manifest"),
     output:
@@ -113,6 +115,7 @@ rule build_manifest:
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         near_duplicates="<results>/{stage}/manifest/near_duplicates.csv",
         classes="<results>/{stage}/manifest/classes.json",
+        drugs="<results>/{stage}/manifest/drugs.csv",
         summary="<results>/{stage}/manifest/summary.json",
     log:
         "<logs>/{stage}/build_manifest.log",

@@ -1,6 +1,7 @@
 # What people read.
-# Needs: the manifest for the dataset page, everything that was measured for the report.
-# Makes: results/{stage}/dataset.html and results/{stage}/report.html, each one file that opens offline; the figures.
+# Needs: the manifest for the dataset page, everything that was measured for the model card and the report.
+# Makes: results/{stage}/dataset.html and results/{stage}/report.html, each one file that opens offline; the figures;
+# results/{stage}/model_card.md.
 
 TEMPLATES = ["pillsnap/report/style.css", "pillsnap/report/frame.html.jinja", "pillsnap/report/macros.html.jinja"]
 
@@ -34,6 +35,35 @@ rule write_dataset_page:
         "../scripts/write_dataset_page.py"
 
 
+rule write_model_card:
+    """Write what goes with the models when they are handed on."""
+    input:
+        metrics="<results>/{stage}/metrics.json",
+        accuracy="<results>/{stage}/benchmark/accuracy.json",
+        latency="<results>/{stage}/benchmark/latency.json",
+        resources="<results>/{stage}/benchmark/resources.json",
+        calibration="<results>/{stage}/answers/calibration.json",
+        onnx_folder="<results>/{stage}/onnx",
+        manifest_summary="<results>/{stage}/manifest/summary.json",
+        drugs="<results>/{stage}/manifest/drugs.csv",
+        code=code_of("write_model_card"),
+    output:
+        model_card="<results>/{stage}/model_card.md",
+    log:
+        "<logs>/{stage}/write_model_card.log",
+    benchmark:
+        "<logs>/{stage}/write_model_card.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    params:
+        stage=lambda wildcards: wildcards.stage,
+        config=CONFIG.model_dump(mode="json"),
+        targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
+        source_kind=CONFIG.source.kind,
+    script:
+        "../scripts/write_model_card.py"
+
+
 rule write_report:
     """Write the stage's report."""
     input:
@@ -46,6 +76,7 @@ rule write_report:
         manifest_summary="<results>/{stage}/manifest/summary.json",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         classes="<results>/{stage}/manifest/classes.json",
+        drugs="<results>/{stage}/manifest/drugs.csv",
         label_audit="<results>/{stage}/label_audit",
         detector_history="<results>/{stage}/detector/history.csv",
         classifier_history="<results>/{stage}/classifier/history.csv",
@@ -56,8 +87,10 @@ rule write_report:
         detector_record="<results>/{stage}/detector/detector.json",
         classifier_record="<results>/{stage}/classifier/classifier.json",
         crops="<results>/{stage}/crops",
+        calibration="<results>/{stage}/answers/calibration.json",
         onnx_folder="<results>/{stage}/onnx",
         dataset="<results>/{stage}/dataset.html",
+        model_card="<results>/{stage}/model_card.md",
         code=code_of("write_report", *TEMPLATES, "pillsnap/report/template.html.jinja"),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),

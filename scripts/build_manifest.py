@@ -10,12 +10,13 @@ with job_log(snakemake.log[0]):
 
     build_manifest(
         **{name: Path(snakemake.input[name]) for name in ("plan", "plan_issues", "plan_summary")},
-        **{name: [Path(path) for path in snakemake.input[name]] for name in ("counts", "issues", "prepared")},
+        **{name: [Path(path) for path in snakemake.input[name]] for name in ("counts", "issues", "looks", "prepared")},
         manifest={split: Path(snakemake.output[split]) for split in ("train", "val", "test")},
         unseen=Path(snakemake.output.unseen),
         quarantine=Path(snakemake.output.quarantine),
         near_duplicates=Path(snakemake.output.near_duplicates),
         classes=Path(snakemake.output.classes),
+        drugs=Path(snakemake.output.drugs),
         summary=Path(snakemake.output.summary),
         settings=Manifest(**snakemake.params.settings),
         shared_groups=snakemake.params.shared_groups,

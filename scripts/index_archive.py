@@ -11,7 +11,5 @@ with job_log(snakemake.log[0]):
     index_archive(
         kind=snakemake.params.kind,
         archive=Archive(**snakemake.params.archive),
-        pills=Path(snakemake.output.pills),
-        issues=Path(snakemake.output.issues),
-        counts=Path(snakemake.output.counts),
+        **{name: Path(path) for name, path in snakemake.output.items()},
     )

@@ -7,7 +7,7 @@ with job_log(snakemake.log[0]):
 
     from pillsnap.write_report import write_report
 
-    unread = ("code", "crops", "onnx_folder", "dataset")  # the dataset page is linked
+    unread = ("code", "crops", "onnx_folder", "dataset", "model_card")  # the last two lie beside the report
     files = {name: Path(path) for name, path in snakemake.input.items() if name not in unread}
     write_report(
         **files,

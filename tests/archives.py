@@ -175,12 +175,14 @@ class DataRun:
             plan_summary=self.folder / "plan.json",
             counts=[self.folder / f"{name}.counts.json" for name in self.archives],
             issues=self.issues,
+            looks=[self.folder / f"{name}.looks.parquet" for name in self.archives],
             prepared=self.prepared,
             manifest=self.manifest(),
             unseen=self.folder / "manifest/unseen.csv",
             quarantine=self.folder / "manifest/quarantine.csv",
             near_duplicates=self.folder / "manifest/near_duplicates.csv",
             classes=self.folder / "manifest/classes.json",
+            drugs=self.folder / "manifest/drugs.csv",
             summary=self.folder / "manifest/summary.json",
             settings=settings,
             shared_groups=self.shared_groups,
@@ -191,7 +193,7 @@ def index_source(source: Source, folder: Path, shared_groups: str = "hold_out") 
     """Run `index_archive` for every archive of a source."""
     run = DataRun(folder, list_archives(source), shared_groups)
     for name, archive in run.archives.items():
-        outputs = {"pills": "parquet", "issues": "issues.parquet", "counts": "counts.json"}
+        outputs = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in outputs.items()}
         index_archive(kind=source.kind, archive=archive, **paths)
     return run

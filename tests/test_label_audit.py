@@ -379,7 +379,8 @@ def all_pills(folder: Path) -> pd.DataFrame:
     """Every label of the synthetic training combos, drawn once more without defects."""
     source = draw_source(folder / "clean", TINY.model_copy(update={"defects": 0}))
     archive = list_archives(source)["TS_1_combo"]
-    paths = {"pills": folder / "clean.parquet", "issues": folder / "i.parquet", "counts": folder / "c.json"}
+    names = {"pills": "clean.parquet", "looks": "l.parquet", "issues": "i.parquet", "counts": "c.json"}
+    paths = {kind: folder / name for kind, name in names.items()}
     index_archive(kind=source.kind, archive=archive, **paths)
     return read_table(paths["pills"], PILLS)
 

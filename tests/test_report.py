@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from measured import calibration, drugs, latency, model_bytes, parity, percentiles, same_answers, trust
 from trainings import STEERING, classifier_rows, detector_rows, events_of
 
 from pillsnap.classes import DrugClass, write_classes
+from pillsnap.config import Answers, Onnx
 from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.drug_table import write_drugs
 from pillsnap.files import sha256_of, write_json, write_text
 from pillsnap.history import write_history
 from pillsnap.pictures import encode_jpeg
@@ -46,6 +49,7 @@ NAMES = (
     "삐콤씨정",
     "무코스타정",
 )
+CONFUSED = ((0, 1), (2, 3), (1, 0))
 COMMIT = {"hash": "3a48ba7c0ffee3a48ba7c0ffee3a48ba7c0ffee0", "dirty": False}
 DEVICE = "CPU: AMD EPYC, 2 cores"
 VERSIONS = {"python": "3.11.7", "pillsnap": "0.1.0", "torch": "2.14.1", "onnxruntime-gpu": "1.31.1"}
@@ -59,22 +63,13 @@ CONFIG = {
     "classifier": {"model": "resnet10t", "image_size": 112, "epochs": 20, "patience": 10, "validate_every": 1},
     "steering": STEERING,
     "training": {"cycles": 0, "detector_epochs_per_cycle": 2, "classifier_epochs_per_cycle": 1},
-    "onnx": {"max_box_error": 0.5, "max_logit_error": 1e-3},
+    "plan": {"unseen_drugs": 4, "unseen_photos": 240},
+    "answers": Answers().model_dump(),
+    "onnx": Onnx().model_dump(),
 }
 STAGE4 = {"top1": 0.92, "top5": 0.99, "macro_f1": 0.88, "map50": 0.85, "map50_95": 0.65, "p95_ms": 50.0}
+STAGE4 |= {"ece": 0.02, "known_right": 0.99, "unseen_not_known": 0.95}
 NO_TARGETS = dict.fromkeys(STAGE4)
-
-
-def percentiles(p50: float) -> dict[str, float]:
-    return {"p50_ms": p50, "p95_ms": round(p50 * 1.4, 3), "p99_ms": round(p50 * 1.7, 3)}
-
-
-def timed(*steps: float) -> dict[str, Any]:
-    names = ("decode", "detector", "crop", "classifier", "total")
-    return {name: percentiles(p50) for name, p50 in zip(names, (*steps, sum(steps)), strict=True)} | {
-        "n": 100,
-        "mean_pills": 1.0,
-    }
 
 
 def figures() -> dict[str, Any]:
@@ -92,6 +87,13 @@ def figures() -> dict[str, Any]:
             "combo_found": 0.9731,
             "combo_extra_per_photo": None,
         },
+        "trust": {
+            "ece": 0.0134,
+            "known": 0.8125,
+            "known_right": 0.9969,
+            "unseen_not_known": 0.9833,
+            "unseen_auroc": 0.9712,
+        },
         "latency": {"single": percentiles(28.1), "combo": percentiles(41.2)},
         "environment": {"device": DEVICE, "threads": 2},
     }
@@ -108,6 +110,8 @@ def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         "detector": metrics["detector"] | {"photos": 450, "pills": 640, "pr_curve": curve},
         "classifier": classifier | {"pills": 646},
         "pipeline": metrics["pipeline"],
+        "trust": trust(),
+        "fused": same_answers(456),
         "by_drug": [
             {
                 "k_code": f"K-{index:06d}",
@@ -117,9 +121,23 @@ def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
             }
             for index, name in enumerate(names)
         ],
-        "confused": [],
+        "confused": confused_pairs(names),
         "min_iou": 0.5,
     }
+
+
+def confused_pairs(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Those with pictures, and one without."""
+    return [
+        {
+            "true": f"K-{true:06d}",
+            "true_name": names[true],
+            "named": f"K-{named:06d}",
+            "named_name": names[named],
+            "count": 5 - true,
+        }
+        for true, named in (*CONFUSED, (4, 5))
+    ]
 
 
 def manifest_summary() -> dict[str, Any]:
@@ -201,18 +219,11 @@ def write_examples(folder: Path, names: tuple[str, ...], width: int) -> None:
         samples.append({"file": f"samples/{number:02d}.jpg", **facts})
     for number in range(4):
         (folder / f"confused/{number}.jpg").write_bytes(encode_jpeg(pill_picture(20 + number, 96, 96, 1)[0], 90))
-    pairs = [
-        {
-            "true": f"K-{true:06d}",
-            "true_name": names[true],
-            "named": f"K-{named:06d}",
-            "named_name": names[named],
-            "count": 5 - true,
-            "true_file": f"confused/{true}.jpg",
-            "named_file": f"confused/{named}.jpg" if true else None,
-        }
-        for true, named in ((0, 1), (2, 3), (1, 0))
+    files = [
+        {"true_file": f"confused/{true}.jpg", "named_file": f"confused/{named}.jpg" if true else None}
+        for true, named in CONFUSED
     ]
+    pairs = [pair | file for pair, file in zip(confused_pairs(names), files, strict=False)]
     write_json(folder / "index.json", {"samples": samples, "confused": pairs})
 
 
@@ -284,7 +295,9 @@ def write_durations(folder: Path) -> None:
         job(f"make_synthetic_archive/1.Training/raw/TS_{number}_single", 55.0)
         job(f"index_archive/TS_{number}", 1.5, rss="NA")
         job(f"stage4/prepare_archive/TS_{number}", 31.0)
-    for rule, seconds in zip(RULES[5:], (2.2, 3.6, 4.1, 498.0, 21.0, 2.5, 9.0, 761.0, 22.0, 64.0), strict=True):
+    for rule, seconds in zip(
+        RULES[5:], (2.2, 3.6, 4.1, 498.0, 21.0, 2.5, 9.0, 761.0, 14.0, 22.0, 64.0, 1.2), strict=True
+    ):
         job(f"stage4/{rule}", seconds)
     job("stage4/plan_stage", 1.1)
     job("stage4/check_machine", 3.3)
@@ -299,18 +312,12 @@ def write_inputs(
     metrics = metrics or figures()
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "accuracy.json", accuracy(metrics, names))
-    modes = {
-        mode: steps
-        for mode, steps in {"single": timed(4, 17, 0.6, 6.5), "combo": timed(4, 17, 2.2, 18)}.items()
-        if mode in metrics["latency"]
-    }
-    write_json(
-        folder / "latency.json",
-        {"device": "cpu", "threads": 2, "warmup": 10, "photos": "test photographs, as JPEG", **modes},
-    )
+    write_json(folder / "calibration.json", calibration())
+    write_json(folder / "latency.json", latency(tuple(metrics["latency"])))
     used = {"device": DEVICE, "threads": 2, "memory_total_bytes": 25276063744, "peak_memory_bytes": 432386048}
     used |= {
-        "model_bytes": {"classifier.onnx": 19739920, "detector.onnx": 10465264},
+        "model_bytes": model_bytes(),
+        "model": "5e" * 32,
         "versions": VERSIONS,
         "commit": COMMIT,
     }
@@ -331,6 +338,7 @@ def write_inputs(
     write_classes(
         [DrugClass(index, f"K-{index:06d}", ("643303740",), name) for index, name in enumerate(names)], classes
     )
+    write_drugs(drugs(names), folder / "drugs.csv")
     for model, history in (("detector", detector_rows(12)), ("classifier", classifier_rows(20))):
         write_history(history, folder / f"{model}.csv")
         write_json(folder / f"{model}_events.json", events_to_json(events_of(model, history)))
@@ -343,11 +351,7 @@ def write_inputs(
         "val": {"pills": 479, "found_by_detector": 0, "mean_iou": None},
     }
     write_json(folder / "crops.json", parts)
-    compared = {"photos": 64, "max_box_error_px": 1.2e-4, "max_score_error": 8.3e-8}
-    write_json(
-        folder / "parity.json",
-        {"opset": 18, "detector": compared, "classifier": {"crops": 64, "max_logit_error": 3.8e-6, "same_top1": 1.0}},
-    )
+    write_json(folder / "parity.json", parity())
     found = [
         {"verdict": "ok", "what": "memory", "found": "20.8 GiB of 23.5 GiB free", "cure": ""},
         {"verdict": "warning", "what": "disk", "found": "7 GiB free", "cure": "Free some space"},
@@ -365,12 +369,14 @@ def write_inputs(
         "quarantine": "quarantine.csv",
         "label_audit": "label_audit",
         "classes": "classes.json",
+        "drugs": "drugs.csv",
         "detector_history": "detector.csv",
         "classifier_history": "classifier.csv",
         **{f"{model}_{what}": f"{model}_{what}.json" for model in MODELS for what in ("events", "resources")},
         "detector_record": "detector.json",
         "classifier_record": "classifier.json",
         "crops_summary": "crops.json",
+        "calibration": "calibration.json",
         "parity": "parity.json",
         "preflight": "preflight.json",
         "durations": "logs",
@@ -423,6 +429,12 @@ def test_unseen_drugs_are_called_what_they_are(written: dict[str, Any], page: st
         ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 49.9}}}, MET),
         ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 50.0}}}, MISSED),
         ({"p95_ms": 50}, {"latency": {"single": {"p95_ms": 20}, "combo": {"p95_ms": 51}}}, MISSED),
+        ({"ece": 0.02}, {"trust": {"ece": 0.02}}, MET),
+        ({"ece": 0.02}, {"trust": {"ece": 0.0201}}, MISSED),
+        ({"known_right": 0.99}, {"trust": {"known_right": 0.99}}, MET),
+        ({"known_right": 0.99}, {"trust": {"known_right": None}}, UNMEASURED),
+        ({"unseen_not_known": 0.95}, {"trust": {"unseen_not_known": 0.94}}, MISSED),
+        ({"unseen_not_known": 0.95}, {"trust": {"unseen_not_known": None}}, UNMEASURED),
     ],
 )
 def test_verdict(asked: dict, measured: dict, state: str) -> None:
@@ -437,7 +449,7 @@ def test_verdict(asked: dict, measured: dict, state: str) -> None:
         (NO_TARGETS, "Stage 4 has no targets"),
         (NO_TARGETS | {"top1": 0.9}, "Stage 4 meets its one target: classifier top-1"),
         (NO_TARGETS | {"top1": 0.9, "map50": 0.3}, "Stage 4 meets both its targets"),
-        (STAGE4, "Stage 4 does not meet 2 of 6 targets: detector mAP@0.5:0.95"),
+        (STAGE4, "Stage 4 does not meet 2 of 9 targets: detector mAP@0.5:0.95"),
     ],
 )
 def test_headline_counts_targets(targets: dict, begins: str) -> None:
@@ -611,6 +623,10 @@ def test_figures_are_files_of_their_own(written: dict[str, Any]) -> None:
         "classifier_training",
         "precision_recall",
         "latency",
+        "side_by_side",
+        "reliability_before",
+        "reliability_after",
+        "selective",
         "accuracy_by_drug",
         "quarantine",
         "durations",

@@ -7,25 +7,23 @@ import altair as alt
 
 from pillsnap.report.drawing import (
     BLUE,
-    GREEN,
     INK,
-    MUTED,
     ORANGE,
     PERCENT,
-    PURPLE,
     SHARE,
     SQUARES,
     Figure,
-    Row,
     bars,
     chart,
     draw,
     told,
 )
-from pillsnap.report.facts import STEPS, reasons
-from pillsnap.report.formats import asked, count, duration, figure, milliseconds, percent, plural
+from pillsnap.report.facts import reasons
+from pillsnap.report.formats import count, duration, figure, percent, plural
 from pillsnap.report.inputs import Inputs
+from pillsnap.report.speed_charts import latency_chart, side_by_side_chart
 from pillsnap.report.training_charts import training_figures
+from pillsnap.report.trust_charts import trust_figures
 
 
 def all_figures(inputs: Inputs) -> list[Figure]:
@@ -34,7 +32,9 @@ def all_figures(inputs: Inputs) -> list[Figure]:
         *training_figures(inputs),
         _precision_recall(inputs.accuracy["detector"]["pr_curve"], figure(inputs.metrics, "detector.map50")),
         _accuracy_by_drug(inputs.accuracy["by_drug"]),
-        _latency(inputs.latency, inputs.targets.get("p95_ms")),
+        *trust_figures(inputs.accuracy["trust"], inputs.calibration["calibration"]["precision"]),
+        latency_chart(inputs.latency, inputs.targets.get("p95_ms")),
+        side_by_side_chart(inputs.latency["side_by_side"]),
         quarantine_chart(inputs.manifest),
         _durations(inputs),
     ]
@@ -87,37 +87,6 @@ def _accuracy_by_drug(by_drug: Sequence[Mapping[str, Any]]) -> Figure | None:
     right = sum(drug["top1"] == 1 for drug in by_drug)
     words = f"Histogram of each drug's top-1; {count(right)} of {plural(len(by_drug), 'drug')} are always named right."
     return draw("accuracy_by_drug", "Drugs by their accuracy", words, [columns, numbers])
-
-
-def _latency(latency: Mapping[str, Any], target: float | None) -> Figure | None:
-    modes = [mode for mode in ("single", "combo") if mode in latency]
-    if not modes:
-        return None
-    medians = [_step(latency, mode, step, place) for mode in modes for place, step in enumerate(STEPS[:-1])]
-    totals = [{"mode": mode.capitalize(), "ms": figure(latency, f"{mode}.total.p95_ms")} for mode in modes]
-    totals = [{**row, "told": f"{row['mode']}, whole answer: p95 {milliseconds(row['ms'])}"} for row in totals]
-    steps = alt.Scale(domain=[step.capitalize() for step in STEPS[:-1]], range=[PURPLE, BLUE, GREEN, ORANGE])
-    names = alt.Axis(domain=False, ticks=False, labelColor=INK)
-    mode = alt.Y("mode:N", title=None, sort=[mode.capitalize() for mode in modes], axis=names)
-    stacked = alt.X("ms:Q", title="Milliseconds", stack="zero", axis=alt.Axis(tickCount=6))
-    colour = alt.Color("step:N", scale=steps, legend=SQUARES)
-    layers = [
-        chart(medians).mark_bar(size=26).encode(x=stacked, y=mode, color=colour, order="order:Q", description="told:N"),
-        chart(totals).mark_tick(color=INK, thickness=3, size=40).encode(x="ms:Q", y=mode, description="told:N"),
-    ]
-    words = f"Bars: median of each step. Upright marks: 95th percentile of the whole answer. {told(totals)}."
-    if target is not None:
-        rule = chart([{"ms": target, "told": f"Target: below {asked(target, 'ms')}"}])
-        rule = rule.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2)
-        layers.append(rule.encode(x="ms:Q", description="told:N"))
-        words += f" Dashed line: the target, below {asked(target, 'ms')}."
-    return draw("latency", "How long an answer takes", words, layers, height=54 * len(modes) + 10)
-
-
-def _step(latency: Mapping[str, Any], mode: str, step: str, place: int) -> Row:
-    median = figure(latency, f"{mode}.{step}.p50_ms") or 0
-    words = f"{mode.capitalize()}, {step}: median {milliseconds(median)}"
-    return {"mode": mode.capitalize(), "step": step.capitalize(), "order": place, "ms": median, "told": words}
 
 
 def quarantine_chart(manifest: Mapping[str, Any]) -> Figure | None:

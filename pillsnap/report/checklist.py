@@ -5,10 +5,12 @@ from typing import Any
 
 from pillsnap.report import trainings
 from pillsnap.report.facts import account, quarantined_share
-from pillsnap.report.formats import count, figure, listing, percent, plural, tiny
+from pillsnap.report.formats import count, decimal, figure, listing, percent, plural, tiny
 from pillsnap.report.inputs import Inputs
+from pillsnap.report.models import map50_difference, top1_difference
 from pillsnap.report.timing import RULES
 from pillsnap.report.trainings import Training, training
+from pillsnap.report.trust import tested
 from pillsnap.report.verdict import MET, NO_TARGET, UNMEASURED, WARNED, Statement, improving, state_of, verdicts
 
 VALIDATED = {"precision", "recall", "map50", "map50_95", "val_top1", "val_top5"}
@@ -149,7 +151,7 @@ def _one_commit(inputs: Inputs) -> Statement:
 
 
 def _after(inputs: Inputs) -> list[Statement]:
-    onnx, tested = inputs.config["onnx"], len(inputs.accuracy["by_drug"])
+    tested = len(inputs.accuracy["by_drug"])
     same_list = inputs.classifier_record["inputs"]["classes"] == inputs.hashes["classes"]
     return [
         Statement(
@@ -157,10 +159,8 @@ def _after(inputs: Inputs) -> list[Statement]:
             "same SHA-256" if same_list else "another SHA-256",
             state_of(same_list),
         ),
-        _parity("Detector", figure(inputs.parity, "detector.max_box_error_px"), onnx["max_box_error"], "px"),
-        _parity(
-            "Classifier", figure(inputs.parity, "classifier.max_logit_error"), onnx["max_logit_error"], "in a logit"
-        ),
+        *_parities(inputs),
+        _same_answers(inputs),
         Statement(
             "Every drug has a test pill",
             f"{count(tested)} of {plural(len(inputs.classes), 'drug')}",
@@ -168,15 +168,58 @@ def _after(inputs: Inputs) -> list[Statement]:
         ),
         _both_domains(inputs.metrics),
         _all_timed(inputs),
+        _calibrated(inputs),
+        _promises_something(inputs),
+        _unseen_measured(inputs),
         *_targets(inputs),
     ]
 
 
-def _parity(name: str, error: float | None, allowed: float, unit: str) -> Statement:
-    fact = f"at most {tiny(error)} {unit}, allowed {tiny(allowed)}"
+def _parities(inputs: Inputs) -> list[Statement]:
+    allowed, parity = inputs.config["onnx"], inputs.parity
+    compared = [
+        ("Detector", figure(parity, "detector.max_box_error_px"), "max_box_error", " px"),
+        ("Detector", map50_difference(parity), "max_map50_difference", " mAP@0.5"),
+        ("Classifier", figure(parity, "classifier.max_logit_error"), "max_logit_error", " in a logit"),
+        ("Classifier", top1_difference(parity), "max_top1_difference", " top-1"),
+    ]
+    return [
+        Statement(
+            f"{name}: ONNX Runtime answers like PyTorch",
+            f"at most {tiny(error)}{unit}, allowed {tiny(allowed[key])}",
+            state_of(None if error is None else error <= allowed[key]),
+        )
+        for name, error, key, unit in compared
+    ]
+
+
+def _same_answers(inputs: Inputs) -> Statement:
+    same, least = inputs.parity["fused"]["same_top1"], inputs.config["onnx"]["min_same_answers"]
+    fact = f"{percent(same, 2)} of the validation photographs, at least {percent(least, 0)}"
+    return Statement("The fused graph answers like the single steps", fact, state_of(same >= least))
+
+
+def _calibrated(inputs: Inputs) -> Statement:
+    error = tested(inputs)["ece"]
     return Statement(
-        f"{name}: ONNX Runtime answers like PyTorch", fact, state_of(None if error is None else error <= allowed)
+        "The temperature made probabilities truer on the test part",
+        f"ECE {decimal(error['before'], 4)} → {decimal(error['after'], 4)}",
+        state_of(None if error["after"] is None else error["after"] <= error["before"]),
     )
+
+
+def _promises_something(inputs: Inputs) -> Statement:
+    chosen, known = inputs.calibration["calibration"], tested(inputs)["verdicts"]["known"]
+    promised = chosen["known_from"] is not None
+    fact = f"{percent(known['share'])} of the test pills are known" if promised else "no answer is known"
+    return Statement("Validation had enough pills to promise known answers", fact, state_of(promised))
+
+
+def _unseen_measured(inputs: Inputs) -> Statement:
+    unseen = tested(inputs)["unseen"]
+    fact = plural(unseen["pills"], "pill") if unseen else "no drug was held out (plan.unseen_drugs)"
+    text = "Answers were asked about drugs that the model never saw"
+    return Statement(text, fact, state_of(True if unseen else None))
 
 
 def _both_domains(metrics: Mapping[str, Any]) -> Statement:

@@ -12,10 +12,13 @@ from typing import Any
 
 import altair as alt
 
-WIDTH, HEIGHT = 330, 190
+WIDTH, HEIGHT, LOW = 330, 190, 48
 INK, MUTED, GRID = "#1c2733", "#5c6975", "#dde3e9"
-BLUE, ORANGE, GREEN, PURPLE = "#1f6fb2", "#c2570c", "#12806a", "#7a4fb5"
-COLOURS = {INK: "ink", MUTED: "muted", GRID: "grid", BLUE: "blue", ORANGE: "orange", GREEN: "green", PURPLE: "purple"}
+BLUE, ORANGE, GREEN, PURPLE, ROSE = "#1f6fb2", "#c2570c", "#12806a", "#7a4fb5", "#b03a6b"
+COLOURS = {
+    **{INK: "ink", MUTED: "muted", GRID: "grid"},
+    **{BLUE: "blue", ORANGE: "orange", GREEN: "green", PURPLE: "purple", ROSE: "rose"},
+}
 """Colours of the drawings and the names under which the page's style sheet can change them."""
 
 SQUARES = alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0)
@@ -55,13 +58,23 @@ class Figure:
 
 
 def draw(
-    name: str, title: str, words: str, layers: Sequence[alt.Chart], *, width: int = WIDTH, height: int = HEIGHT
+    name: str,
+    title: str,
+    words: str,
+    layers: Sequence[alt.Chart],
+    *,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    below: alt.Chart | None = None,
 ) -> Figure:
-    """Lay `layers` over each other in the report's style; width and height in pixels, without axes."""
+    """Lay `layers` over each other in the report's style; width and height in pixels, without axes.
+
+    `below` is a second, low panel under them.
+    """
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+    panel = alt.layer(*layers).properties(width=width, height=height)
     styled = (
-        alt.layer(*layers)
-        .properties(width=width, height=height)
+        (panel if below is None else alt.vconcat(panel, below.properties(width=width, height=LOW), spacing=4))
         .configure(background="transparent", font=font, padding=6, autosize=alt.AutoSizeParams(type="pad"))
         .configure_view(stroke=None)
         .configure_axis(

@@ -7,11 +7,9 @@ from typing import Any
 from scipy.stats import binomtest
 
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
-from pillsnap.report.formats import count, decimal, duration, figure, milliseconds, percent, size, tiny
+from pillsnap.report.formats import MISSING, SPACE, count, decimal, duration, figure, percent, size
 from pillsnap.report.inputs import Inputs
 
-STEPS = ("decode", "detector", "crop", "classifier", "total")
-PERCENTILES = ("p50", "p95", "p99")
 WORST_DRUGS = 15
 
 Rows = list[list[str]]
@@ -47,10 +45,24 @@ def quarantined_share(manifest: Mapping[str, Any]) -> float:
 def top1_interval(accuracy: Mapping[str, Any]) -> tuple[float, float] | None:
     """95 % Wilson score interval of the classifier's top-1, pills taken as independent; `None` without pills."""
     pills, top1 = (figure(accuracy, f"classifier.{name}") for name in ("pills", "top1"))
-    if not pills or top1 is None:
+    return wilson(top1, pills)
+
+
+def wilson(share: float | None, pills: float | None) -> tuple[float, float] | None:
+    """95 % Wilson score interval of a share of so many pills; `None` where there is none."""
+    if not pills or share is None:
         return None
-    interval = binomtest(round(top1 * pills), int(pills)).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    found = binomtest(round(share * pills), int(pills)).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def interval(share: float | None, pills: float | None, digits: int = 1) -> str:
+    """The 95 % Wilson interval in words, such as `98.2 – 99.7 %`."""
+    found = wilson(share, pills)
+    if found is None:
+        return MISSING
+    low, high = (percent(value, digits) for value in found)
+    return f"{low.split(SPACE)[0]}\u2009–\u2009{high}"
 
 
 @dataclass(frozen=True)
@@ -145,47 +157,19 @@ def pipeline_rows(metrics: Mapping[str, Any]) -> Rows:
 
 
 def worst_drugs(by_drug: Sequence[Mapping[str, Any]]) -> Rows:
-    """The drugs with the lowest top-1, of those that are not always right."""
+    """The drugs with the lowest top-1, with its interval, of those that are not always right."""
     wrong = sorted(
         (drug for drug in by_drug if drug["top1"] < 1), key=lambda drug: (drug["top1"], -drug["pills"], drug["k_code"])
     )
-    return [[drug["k_code"], drug["name"], count(drug["pills"]), percent(drug["top1"])] for drug in wrong[:WORST_DRUGS]]
-
-
-def latency_rows(latency: Mapping[str, Any]) -> Rows:
-    """Milliseconds by step: the three percentiles of single, then of combo."""
     return [
         [
-            "Whole answer" if step == "total" else step.capitalize(),
-            *(
-                milliseconds(figure(latency, f"{mode}.{step}.{p}_ms"))
-                for mode in ("single", "combo")
-                for p in PERCENTILES
-            ),
+            drug["k_code"],
+            drug["name"],
+            count(drug["pills"]),
+            percent(drug["top1"]),
+            interval(drug["top1"], drug["pills"], 0),
         ]
-        for step in STEPS
-    ]
-
-
-def parity_rows(inputs: Inputs) -> Rows:
-    """ONNX Runtime against PyTorch: what was compared, largest differences, what is allowed."""
-    parity, allowed = inputs.parity, inputs.config["onnx"]
-    detector, classifier = parity["detector"], parity["classifier"]
-    return [
-        [
-            "Box coordinates",
-            f"{count(detector['photos'])} photos",
-            f"{tiny(detector['max_box_error_px'])} px",
-            f"{tiny(allowed['max_box_error'])} px",
-        ],
-        ["Detection scores", f"{count(detector['photos'])} photos", tiny(detector["max_score_error"]), ""],
-        [
-            "Logits",
-            f"{count(classifier['crops'])} crops",
-            tiny(classifier["max_logit_error"]),
-            tiny(allowed["max_logit_error"]),
-        ],
-        ["Same drug named", f"{count(classifier['crops'])} crops", percent(classifier["same_top1"], 2), ""],
+        for drug in wrong[:WORST_DRUGS]
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MISSING = "–"
-_SPACE = "\u202f"  # narrow and unbreakable: a number stays with its unit
+SPACE = "\u202f"  # narrow and unbreakable: a number stays with its unit
 
 
 def figure(values: Mapping[str, Any], path: str) -> float | None:
@@ -21,12 +21,12 @@ def figure(values: Mapping[str, Any], path: str) -> float | None:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as percent; `digits` after the point."""
-    return MISSING if value is None else f"{value * 100:.{digits}f}{_SPACE}%"
+    return MISSING if value is None else f"{value * 100:.{digits}f}{SPACE}%"
 
 
 def asked(value: float, unit: str) -> str:
-    """A target as it was written, such as `92 %` (of 0.92) or `50 ms`: no digits that nobody asked for."""
-    return f"{value * 100 if unit == '%' else value:.6g}{_SPACE}{unit}"
+    """A target as it was written, such as `92 %` (of 0.92), `50 ms` or `0.02`: no digits that nobody asked for."""
+    return f"{value * 100 if unit == '%' else value:.6g}{SPACE}{unit}".rstrip(SPACE)
 
 
 def count(value: float | None) -> str:
@@ -43,7 +43,7 @@ def milliseconds(value: float | None) -> str:
     """Milliseconds: two digits after the point below 10, one below 100, none above."""
     if value is None:
         return MISSING
-    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}{_SPACE}ms"
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}{SPACE}ms"
 
 
 def size(value: float | None) -> str:
@@ -54,7 +54,7 @@ def size(value: float | None) -> str:
     while value >= 1000 and power < 3:
         value, power = value / 1000, power + 1
     digits = 0 if power == 0 or value >= 100 else 1
-    return f"{value:,.{digits}f}{_SPACE}{('B', 'kB', 'MB', 'GB')[power]}"
+    return f"{value:,.{digits}f}{SPACE}{('B', 'kB', 'MB', 'GB')[power]}"
 
 
 def duration(seconds: float | None) -> str:
@@ -62,13 +62,13 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     if seconds < 10:
-        return f"{seconds:.1f}{_SPACE}s"
+        return f"{seconds:.1f}{SPACE}s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole}{_SPACE}s"
+        return f"{whole}{SPACE}s"
     if whole < 3600:
-        return f"{whole // 60}{_SPACE}min {whole % 60:02d}{_SPACE}s"
-    return f"{whole // 3600:,}{_SPACE}h {whole % 3600 // 60:02d}{_SPACE}min"
+        return f"{whole // 60}{SPACE}min {whole % 60:02d}{SPACE}s"
+    return f"{whole // 3600:,}{SPACE}h {whole % 3600 // 60:02d}{SPACE}min"
 
 
 def tiny(value: float | None) -> str:

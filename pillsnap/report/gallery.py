@@ -8,13 +8,15 @@ from typing import Any
 from pillsnap.report import audit, formats
 from pillsnap.report.html import Picture, data_uri
 from pillsnap.report.inputs import Inputs
+from pillsnap.report.look_alikes import difference
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two drugs that were confused: pictures may be missing."""
+    """Two drugs that were confused, and how they differ in words: pictures may be missing."""
 
     facts: dict[str, Any]
+    difference: str
     true: Picture | None
     named: Picture | None
 
@@ -44,6 +46,7 @@ def pairs(inputs: Inputs) -> list[Pair]:
     return [
         Pair(
             pair,
+            difference(inputs.drugs[pair["true"]], inputs.drugs[pair["named"]]).words,
             _crop(folder, pair["true_file"], f"A pill of {pair['true_name']} that was taken for another drug"),
             _crop(folder, pair["named_file"], f"A pill of {pair['named_name']}, for comparison"),
         )

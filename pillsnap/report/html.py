@@ -13,6 +13,9 @@ from markupsafe import Markup, escape
 from pillsnap.report.drawing import Figure
 from pillsnap.report.formats import count, duration, percent, plural
 
+ICONS = {"met": "✓", "missed": "✗", "not measured": "?", "no target": "–", "warning": "!"}
+"""A sign for each state of a verdict or statement, beside its word."""
+
 _SOURCES = {
     "synthetic": (
         "All photographs of this {page} are synthetic.",
@@ -82,7 +85,9 @@ def render(template: str, *, source_kind: str, page: str, figures: Sequence[Figu
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["icons"] = ICONS
     environment.filters |= {
+        "marked_up": marked_up,
         "drug": drug_name,
         "whole_codes": whole_codes,
         "count": count,
@@ -108,6 +113,12 @@ def drug_name(name: str) -> Markup:
 def whole_codes(text: str) -> Markup:
     """A sentence whose K-codes are not broken at their hyphen."""
     return Markup(re.sub(r"K-\d+", r'<span class="whole">\g<0></span>', str(escape(text))))
+
+
+def marked_up(text: str) -> Markup:
+    """A sentence with `code` and **bold** as HTML."""
+    escaped = str(escape(text))
+    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)))
 
 
 def data_uri(jpeg: bytes) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pillsnap.drug_table import read_drugs
 from pillsnap.files import read_json, sha256_of
 from pillsnap.history import read_history
 from pillsnap.report.timing import RuleTime, rule_times
@@ -17,14 +18,36 @@ History = list[dict[str, float | None]]
 Events = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """A stage's measured facts, as the rules wrote them.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was asked of a stage, what its models reached, and how: all that the model card tells.
 
     Attributes:
         stage, source_kind, config, targets: what was asked.
-        metrics, accuracy, latency, resources, plan, manifest, classes, detector_record, classifier_record, crops,
-            parity: content of the JSON files of those names.
+        metrics, accuracy, latency, resources, calibration, parity, manifest: content of the JSON files of those names.
+        drugs: what the source says of each class, in class order by K-code, as `pillsnap.tables.DRUGS`.
+    """
+
+    stage: str
+    source_kind: str
+    config: dict[str, Any]
+    targets: dict[str, float | None]
+    metrics: dict[str, Any]
+    accuracy: dict[str, Any]
+    latency: dict[str, Any]
+    resources: dict[str, Any]
+    calibration: dict[str, Any]
+    parity: dict[str, Any]
+    manifest: dict[str, Any]
+    drugs: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Measured):
+    """A stage's measured facts, as the rules wrote them.
+
+    Attributes:
+        plan, classes, detector_record, classifier_record, crops: content of the JSON files of those names.
         detector_events, classifier_events: what steering said and did, as `pillsnap.training.steering` writes events.
         detector_resources, classifier_resources: what the trainings took, as `pillsnap.training.resources` sums it up.
         detector_history, classifier_history: one mapping an epoch.
@@ -38,16 +61,7 @@ class Inputs:
         hashes: SHA-256 of every file read, by role.
     """
 
-    stage: str
-    source_kind: str
-    config: dict[str, Any]
-    targets: dict[str, float | None]
-    metrics: dict[str, Any]
-    accuracy: dict[str, Any]
-    latency: dict[str, Any]
-    resources: dict[str, Any]
     plan: dict[str, Any]
-    manifest: dict[str, Any]
     classes: list[dict[str, Any]]
     detector_record: dict[str, Any]
     classifier_record: dict[str, Any]
@@ -56,7 +70,6 @@ class Inputs:
     detector_resources: dict[str, Any]
     classifier_resources: dict[str, Any]
     crops: dict[str, Any]
-    parity: dict[str, Any]
     preflight: list[dict[str, str]]
     detector_history: History
     classifier_history: History
@@ -72,6 +85,26 @@ class Inputs:
     hashes: dict[str, str]
 
 
+def read_measured(
+    *,
+    stage: str,
+    source_kind: str,
+    config: dict[str, Any],
+    targets: dict[str, float | None],
+    json_files: dict[str, Path],
+    drugs: Path,
+) -> Measured:
+    """Read what the model card tells; `json_files` by the names of `Measured`, `drugs` is CSV of `build_manifest`."""
+    return Measured(
+        stage=stage,
+        source_kind=source_kind,
+        config=config,
+        targets=targets,
+        **{name: read_json(path) for name, path in json_files.items()},
+        drugs=_drugs_by_code(drugs),
+    )
+
+
 def read_inputs(
     *,
     stage: str,
@@ -80,6 +113,7 @@ def read_inputs(
     targets: dict[str, float | None],
     json_files: dict[str, Path],
     histories: dict[str, Path],
+    drugs: Path,
     quarantine: Path,
     label_audit: Path,
     preflight: Path,
@@ -92,7 +126,7 @@ def read_inputs(
         stage, source_kind, config, targets: passed on.
         json_files: by the names of `Inputs`.
         histories: `detector_history` and `classifier_history`.
-        quarantine: CSV of `build_manifest`.
+        drugs, quarantine: CSV of `build_manifest`.
         label_audit: folder of `audit_labels`.
         preflight: JSON of `check_machine`; may be missing.
         examples: folder with `index.json`.
@@ -100,7 +134,14 @@ def read_inputs(
     """
     total, first = _read_quarantine(quarantine)
     first_findings, drawn = _read_findings(label_audit / "findings.csv")
-    files = {**json_files, **histories, "quarantine": quarantine, "label_audit": label_audit, "examples": examples}
+    files = {
+        **json_files,
+        **histories,
+        "drugs": drugs,
+        "quarantine": quarantine,
+        "label_audit": label_audit,
+        "examples": examples,
+    }
     return Inputs(
         stage=stage,
         source_kind=source_kind,
@@ -109,6 +150,7 @@ def read_inputs(
         **{name: read_json(path) for name, path in json_files.items()},
         **{name: read_history(path) for name, path in histories.items()},
         preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
+        drugs=_drugs_by_code(drugs),
         quarantined=total,
         first_quarantined=first,
         audit=read_json(label_audit / "summary.json"),
@@ -120,6 +162,10 @@ def read_inputs(
         times=rule_times(durations, stage),
         hashes={name: sha256_of(path) for name, path in files.items()},
     )
+
+
+def _drugs_by_code(path: Path) -> dict[str, dict[str, Any]]:
+    return read_drugs(path).set_index("k_code").to_dict("index")
 
 
 def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:

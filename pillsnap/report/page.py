@@ -4,11 +4,17 @@ from collections.abc import Sequence
 
 import yaml
 
-from pillsnap.report import audit, facts, formats, gallery, trainings, verdict
+from pillsnap.report import audit, facts, formats, gallery, look_alikes, trainings, trust, verdict
+from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
+from pillsnap.report.blocks import kind_of
+from pillsnap.report.card import card_sections
 from pillsnap.report.checklist import checklists, leaks
 from pillsnap.report.drawing import Figure
 from pillsnap.report.html import Table, render
 from pillsnap.report.inputs import Inputs
+
+LISTED_DRUGS = 200
+"""Drugs that the page lists, worst first."""
 
 
 def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
@@ -27,6 +33,7 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         verdicts={one.key: one for one in found},
         tables=_tables(inputs, found),
         checks=checklists(inputs),
+        tested=trust.tested(inputs),
         top1_interval=facts.top1_interval(inputs.accuracy),
         never_seen=formats.never_seen(inputs.manifest["unseen"]),
         quarantine_share=facts.quarantined_share(inputs.manifest),
@@ -34,6 +41,8 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         samples=gallery.samples(inputs),
         pairs=gallery.pairs(inputs),
+        card=[(one.title, [(kind_of(block), block) for block in one.blocks]) for one in card_sections(inputs)],
+        mistakes=look_alikes.mistakes_in_words(inputs.accuracy["confused"], inputs.drugs),
         findings=gallery.findings(inputs),
         config=yaml.safe_dump(inputs.config, allow_unicode=True, sort_keys=False),
     )
@@ -74,6 +83,9 @@ def _tables(inputs: Inputs, found: Sequence[verdict.Verdict]) -> dict[str, Table
         | _data_tables(inputs)
         | _training_tables(inputs)
         | _model_tables(inputs)
+        | trust_tables(inputs)
+        | speed_tables(inputs)
+        | export_tables(inputs)
         | _provenance_tables(inputs)
     )
 
@@ -161,7 +173,6 @@ def _training_tables(inputs: Inputs) -> dict[str, Table]:
 
 
 def _model_tables(inputs: Inputs) -> dict[str, Table]:
-    percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in facts.PERCENTILES]
     return {
         "found": Table(
             "What the detector finds",
@@ -185,23 +196,26 @@ def _model_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "worst": Table(
             "Drugs that are named wrong most often",
-            ("@K-code", "*Drug", "#Test pills", "#Top-1"),
+            ("@K-code", "*Drug", "#Test pills", "#Top-1", "#95 % interval"),
             facts.worst_drugs(inputs.accuracy["by_drug"]),
+        ),
+        "by_drug": Table(
+            _first("drug", LISTED_DRUGS, len(inputs.accuracy["by_drug"])) + ", worst first",
+            ("@K-code", "*Drug", "#Test pills", "#Top-1", "#95 % interval", "Shape", "Colour", "Imprint"),
+            look_alikes.drug_rows(inputs.accuracy["by_drug"], inputs.drugs, LISTED_DRUGS),
         ),
         "pipeline": Table(
             "Whole answers, pill by pill",
             ("Photographs", "#Found", "#Found and named right", "#Extra boxes per photo"),
             facts.pipeline_rows(inputs.metrics),
         ),
-        "latency": Table(
-            "Milliseconds by step", ("Step", *percentiles), facts.latency_rows(inputs.latency), summed=True
-        ),
-        "parity": Table(
-            "ONNX Runtime against PyTorch",
-            ("", "#Compared", "#Largest difference", "#Allowed"),
-            facts.parity_rows(inputs),
-        ),
     }
+
+
+def _first(word: str, shown: int, number: int) -> str:
+    return (
+        f"All {formats.plural(number, word)}" if number <= shown else f"First {shown} of {formats.plural(number, word)}"
+    )
 
 
 def _provenance_tables(inputs: Inputs) -> dict[str, Table]:

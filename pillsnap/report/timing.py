@@ -20,8 +20,10 @@ RULES = (
     "audit_labels",
     "cut_crops",
     "train_classifier",
+    "calibrate_answers",
     "export_onnx",
     "run_benchmark",
+    "write_model_card",
 )
 """Rules in the order of the pipeline; the report's own rule has no duration yet while it runs."""
 

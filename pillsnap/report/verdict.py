@@ -10,14 +10,6 @@ from pillsnap.report.formats import figure, listing, milliseconds, percent
 MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
 WARNED = "warning"
 
-_FIGURES = (
-    ("top1", "Classifier top-1", "classifier top-1", "classifier.top1"),
-    ("top5", "Classifier top-5", "classifier top-5", "classifier.top5"),
-    ("macro_f1", "Classifier macro-F1", "classifier macro-F1", "classifier.macro_f1"),
-    ("map50", "Detector mAP@0.5", "detector mAP@0.5", "detector.map50"),
-    ("map50_95", "Detector mAP@0.5:0.95", "detector mAP@0.5:0.95", "detector.map50_95"),
-    ("p95_ms", "Whole answer, p95 (slower of single and combo)", "whole answer p95", ""),
-)
 
 _FORECASTS = (
     ("Classifier top-1", "classifier.top1", (0.88, 0.92, 0.95)),
@@ -59,26 +51,65 @@ def slowest_p95(metrics: Mapping[str, Any]) -> float | None:
     return max((value for value in found if value is not None), default=None)
 
 
+@dataclass(frozen=True)
+class _Figure:
+    """A figure that can have a target.
+
+    Attributes:
+        key: of the targets.
+        label, short: its name in a table and in a sentence.
+        path: where it stands in the metrics; empty: the slower p95 of single and combo.
+        unit: `%`, `ms` or none.
+        sign: how the measured value must stand to the target.
+    """
+
+    key: str
+    label: str
+    short: str
+    path: str
+    unit: str = "%"
+    sign: str = "≥"
+
+    def measured(self, metrics: Mapping[str, Any]) -> float | None:
+        return figure(metrics, self.path) if self.path else slowest_p95(metrics)
+
+    def text(self, value: float | None) -> str:
+        if self.unit == "ms":
+            return milliseconds(value)
+        return percent(value, 2) if self.unit == "%" else formats.decimal(value, 4)
+
+    def state(self, asked: float, measured: float | None) -> str:
+        if measured is None:
+            return UNMEASURED
+        return state_of({"≥": measured >= asked, "≤": measured <= asked, "<": measured < asked}[self.sign])
+
+
+_FIGURES = (
+    _Figure("top1", "Classifier top-1", "classifier top-1", "classifier.top1"),
+    _Figure("top5", "Classifier top-5", "classifier top-5", "classifier.top5"),
+    _Figure("macro_f1", "Classifier macro-F1", "classifier macro-F1", "classifier.macro_f1"),
+    _Figure("map50", "Detector mAP@0.5", "detector mAP@0.5", "detector.map50"),
+    _Figure("map50_95", "Detector mAP@0.5:0.95", "detector mAP@0.5:0.95", "detector.map50_95"),
+    _Figure("p95_ms", "Whole answer, p95 (slower of single and combo)", "whole answer p95", "", "ms", "<"),
+    _Figure("ece", "Calibration error of answers (ECE)", "calibration error", "trust.ece", "", "≤"),
+    _Figure("known_right", "Right among answers that are known", "right among known", "trust.known_right"),
+    _Figure(
+        "unseen_not_known", "Never-seen drugs that are not known", "never-seen not known", "trust.unseen_not_known"
+    ),
+)
+
+
 def verdicts(targets: Mapping[str, float | None], metrics: Mapping[str, Any]) -> list[Verdict]:
     """Every figure that can have a target, with the target or without."""
-    return [
-        _verdict(key, label, short, targets.get(key), _measured(key, path, metrics))
-        for key, label, short, path in _FIGURES
-    ]
+    return [_verdict(one, targets.get(one.key), one.measured(metrics)) for one in _FIGURES]
 
 
-def _measured(key: str, path: str, metrics: Mapping[str, Any]) -> float | None:
-    return slowest_p95(metrics) if key == "p95_ms" else figure(metrics, path)
-
-
-def _verdict(key: str, label: str, short: str, asked: float | None, measured: float | None) -> Verdict:
-    fast = key == "p95_ms"
+def _verdict(one: _Figure, asked: float | None, measured: float | None) -> Verdict:
     if asked is None:
         wanted, state = "", NO_TARGET
     else:
-        wanted = f"<\u00a0{formats.asked(asked, 'ms')}" if fast else f"≥\u00a0{formats.asked(asked, '%')}"
-        state = state_of(None if measured is None else measured < asked if fast else measured >= asked)
-    return Verdict(key, label, short, wanted, milliseconds(measured) if fast else percent(measured, 2), state)
+        wanted, state = f"{one.sign}\u00a0{formats.asked(asked, one.unit)}", one.state(asked, measured)
+    return Verdict(one.key, one.label, one.short, wanted, one.text(measured), state)
 
 
 def headline(stage: str, found: Sequence[Verdict]) -> str:

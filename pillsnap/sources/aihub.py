@@ -120,7 +120,9 @@ def _read_label(
     try:
         label = parse_label(labels.read(name, limit=MAX_LABEL_BYTES))
         photo = _photo_of(label, own, listed, refused)
-        reading.pills.append(_pill(archive, photo, name, label))
+        pill = _pill(archive, photo, name, label)
+        reading.pills.append(pill)
+        reading.looks[pill["k_code"], *label.look()] += 1
     except (LabelError, OSError) as error:
         known = isinstance(error, LabelError | MemberError)
         reason, detail = (error.reason, error.detail) if known else ("label_unparsable", str(error)[:200])

@@ -16,6 +16,7 @@ _K_CODE = re.compile(r"K-\d{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")
 _NO_CODE = {"none", "null", "nan", "na"}
 _LARGEST_SIDE = 10**6
+_LONGEST_LOOK = 80
 
 
 @dataclass(slots=True)
@@ -74,6 +75,13 @@ class AihubLabel:
             self.repairs.append(("text_cleaned", ascii(given)[:200]))
         return name
 
+    def look(self) -> tuple[str, str, str, str, str]:
+        """Form, shape, colours (separated by commas), imprint on the front and on the back; empty where not told."""
+        form, shape, front, back = (
+            _told(self.image.get(name)) for name in ("form_code_name", "drug_shape", "print_front", "print_back")
+        )
+        return form, shape, _colours(*(_told(self.image.get(f"color_class{n}")) for n in (1, 2))), front, back
+
 
 def parse_label(data: bytes) -> AihubLabel:
     """Parse a label file.
@@ -124,6 +132,17 @@ def _edi_codes(given: str) -> tuple[str, list[str]]:
     parts = [part.strip() for part in given.split(",") if part.strip()]
     good = [part for part in parts if _EDI_CODE.fullmatch(part) and part.lower() not in _NO_CODE]
     return ",".join(good), [part for part in parts if part not in good]
+
+
+def _told(value: Any) -> str:
+    text = _clean(value)[:_LONGEST_LOOK] if isinstance(value, str) else ""
+    return "" if text.lower() in _NO_CODE else text
+
+
+@lru_cache(4096)
+def _colours(first: str, second: str) -> str:
+    named = [colour.strip() for colour in f"{first},{second}".split(",")]
+    return ",".join(dict.fromkeys(colour for colour in named if colour))
 
 
 @lru_cache(4096)

@@ -1,0 +1,282 @@
+"""The model card's contents, out of measured figures only; `pillsnap.report.markdown` and the report write them."""
+
+from typing import Any
+
+from pillsnap.report import facts
+from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
+from pillsnap.report.blocks import Code, Section
+from pillsnap.report.formats import MISSING, count, figure, percent, plural, size
+from pillsnap.report.html import Table
+from pillsnap.report.inputs import Measured
+from pillsnap.report.look_alikes import colours, difference, imprint, mistakes_in_words, shape
+from pillsnap.report.verdict import NO_TARGET, stage_name, verdicts
+
+LISTED_DRUGS = 200
+"""Drugs that the card lists; all are in `drugs.csv` and in the model's metadata."""
+LISTED_PAIRS = 15
+
+SOURCES = {
+    "synthetic": (
+        "**SYNTHETIC.** Every photograph that this model was trained and measured on was drawn by PillSnap, and every "
+        "drug in it is invented. It can name no real drug, and its figures say nothing about real ones."
+    ),
+    "aihub": (
+        "Trained and measured on real photographs of AIHub data set 576. AIHub's terms forbid handing on the "
+        "photographs. Ask there before you hand on what was trained on them."
+    ),
+    "yolo": (
+        "Trained and measured on the real photographs of a YOLO data set. The figures hold for its products, cameras "
+        "and backgrounds. Respect its licence."
+    ),
+}
+
+
+def card_title(measured: Measured) -> str:
+    """The card's heading."""
+    return f"Model card: PillSnap, {stage_name(measured.stage)}"
+
+
+def card_sections(measured: Measured) -> list[Section]:
+    """Everything that the card says."""
+    return [
+        _what_it_is(measured),
+        _purpose(),
+        _training_data(measured),
+        _how_right(measured),
+        _trust(measured),
+        _unseen(measured),
+        _failures(measured),
+        _speed(measured),
+        _files(measured),
+        _use(measured),
+        _drugs(measured),
+    ]
+
+
+def _what_it_is(measured: Measured) -> Section:
+    config, used = measured.config, measured.resources
+    commit = used["commit"]
+    rows = [
+        ["Names", f"{plural(len(measured.drugs), 'drug')}, each by its K-code with its EDI codes"],
+        ["Takes", "one RGB photograph of any size, of one pill (single) or of several (combo)"],
+        ["Gives", "a box, a word (known, uncertain, unknown) and up to five drugs with probabilities for each pill"],
+        ["Detector", f"{config['detector']['model']}, {config['detector']['image_size']} px"],
+        ["Classifier", f"{config['classifier']['model']}, {config['classifier']['image_size']} px"],
+        ["Format", f"ONNX, opset {measured.parity['opset']}, one graph from photograph to answer"],
+        ["Licence", "AGPL-3.0-only"],
+        ["Version", used["versions"].get("pillsnap", MISSING)],
+        ["Commit", (commit["hash"] or "outside a repository") + (" with local changes" if commit["dirty"] else "")],
+        ["SHA-256 of pipeline.onnx", used["model"]],
+    ]
+    return Section("What it is", (SOURCES[measured.source_kind], Table("Facts", ("", "Value"), rows)))
+
+
+def _purpose() -> Section:
+    return Section(
+        "What it is for, and what it is not for",
+        (
+            "It is for finding out which drug a loose tablet or capsule may be, as a first hint that a person checks, "
+            "and for studying how far such hints can be trusted.",
+            (
+                "It is no medical device and gives no medical advice.",
+                "It is not for deciding what to take, to give or to throw away; ask a pharmacist.",
+                "It is not for drugs that it was not trained on, for broken pills, powders, liquids, or for pills in "
+                "blisters.",
+                "It guesses neither doses nor whether a drug is genuine or fit for use.",
+                "It is told whether a photograph shows one pill or several; it does not find that out.",
+            ),
+        ),
+    )
+
+
+def _training_data(measured: Measured) -> Section:
+    kinds = {"synthetic": "synthetic", "aihub": "AIHub data set 576", "yolo": "a YOLO data set"}
+    return Section(
+        "Training data",
+        (
+            f"Source: {kinds[measured.source_kind]}. The test part was seen by no training and by no choice of a "
+            "threshold; views of one capture stand on one side of the split only.",
+            Table(
+                "Photographs and pills",
+                ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),
+                facts.splits(measured.manifest),
+                summed=True,
+            ),
+        ),
+    )
+
+
+def _how_right(measured: Measured) -> Section:
+    shares = [
+        ("Classifier top-1", "classifier.top1", "classifier.pills", True),
+        ("Classifier top-1, single", "classifier.single.top1", "classifier.single.pills", True),
+        ("Classifier top-1, combo", "classifier.combo.top1", "classifier.combo.pills", True),
+        ("Classifier top-5", "classifier.top5", "classifier.pills", True),
+        ("Classifier macro-F1", "classifier.macro_f1", "classifier.pills", False),
+        ("Detector mAP@0.5", "detector.map50", "detector.pills", False),
+        ("Detector mAP@0.5:0.95", "detector.map50_95", "detector.pills", False),
+        ("Whole answer, single: found and named right", "pipeline.single_correct", "classifier.single.pills", True),
+        ("Whole answer, combo: found and named right", "pipeline.combo_correct", "classifier.combo.pills", True),
+    ]
+    rows = [_share(measured.accuracy, *share) for share in shares]
+    aims = [one for one in verdicts(measured.targets, measured.metrics) if one.state != NO_TARGET]
+    return Section(
+        "How right it is",
+        (
+            f"Measured on {plural(measured.accuracy['photos'], 'test photograph')} with the delivered ONNX models. The "
+            "interval is what the number of pills leaves open (Wilson, 95 %); mAP and F1 are no shares and have none.",
+            Table("Test part", ("", "#Pills", "#Measured", "#95 % interval"), rows),
+            Table(
+                "Targets of the stage",
+                ("Figure", "#Asked", "#Measured", "Verdict"),
+                [(one.label, one.asked, one.measured, one) for one in aims],
+            ),
+        ),
+    )
+
+
+def _share(accuracy: dict[str, Any], label: str, path: str, pills: str, is_share: bool) -> list[str]:
+    value, number = figure(accuracy, path), figure(accuracy, pills)
+    return [label, count(number), percent(value, 2), facts.interval(value, number) if is_share else ""]
+
+
+def _trust(measured: Measured) -> Section:
+    tables = trust_tables(measured)
+    return Section(
+        "How far its answers can be trusted",
+        (
+            "Temperature and thresholds were chosen on validation and travel with the model. They hold for pills that "
+            "are photographed like those of the data; another camera, light or background may break every promise.",
+            *(tables[name] for name in ("words", "sets", "ece", "thresholds")),
+        ),
+    )
+
+
+def _unseen(measured: Measured) -> Section:
+    table = trust_tables(measured)["unseen"]
+    title = "Drugs that it never saw"
+    if not table.rows:
+        return Section(
+            title, ("Not measured: no drug was held out, so nothing is known of how it treats strange drugs.",)
+        )
+    return Section(
+        title,
+        (
+            "Some drugs were held out of both trainings. One half of them helped to choose the thresholds, the other "
+            "half measures.",
+            table,
+        ),
+    )
+
+
+def _failures(measured: Measured) -> Section:
+    confused = measured.accuracy["confused"]
+    pairs = [
+        [
+            one["true"],
+            one["true_name"],
+            one["named"],
+            one["named_name"],
+            count(one["count"]),
+            difference(measured.drugs[one["true"]], measured.drugs[one["named"]]).words,
+        ]
+        for one in confused[:LISTED_PAIRS]
+    ]
+    said = mistakes_in_words(confused, measured.drugs)
+    return Section(
+        "Where it fails",
+        (
+            said or "The classifier made no mistake on the labelled boxes of the test part.",
+            Table(
+                "Drugs that are named wrong most often",
+                ("@K-code", "*Drug", "#Test pills", "#Top-1", "#95 % interval"),
+                facts.worst_drugs(measured.accuracy["by_drug"]),
+            ),
+            Table(
+                "Drugs that are confused most",
+                ("@K-code", "*Drug", "@Named as", "*Drug", "#Times", "What tells them apart"),
+                pairs,
+            ),
+        ),
+    )
+
+
+def _speed(measured: Measured) -> Section:
+    tables, used = speed_tables(measured), measured.resources
+    machine = [
+        ["Device", used["device"]],
+        ["Threads", count(used["threads"])],
+        ["Peak memory of the measurement", size(used["peak_memory_bytes"])],
+    ]
+    return Section(
+        "How fast it is",
+        (
+            "One photograph at a time, from the bytes of a file to the answer.",
+            Table("Measured on", ("", "Value"), machine),
+            tables["latency"],
+            tables["devices"],
+            tables["throughput"],
+        ),
+    )
+
+
+def _files(measured: Measured) -> Section:
+    files = [[name, size(value)] for name, value in measured.resources["model_bytes"].items()]
+    return Section(
+        "Files",
+        (
+            "`pipeline.onnx` is all that an answer needs. The smaller networks are measured on validation only; all "
+            "other figures of this card are those of FP32.",
+            Table("Delivered", ("@File", "#Size"), files),
+            export_tables(measured)["precisions"],
+        ),
+    )
+
+
+def _use(measured: Measured) -> Section:
+    folder = f"results/{measured.stage}/onnx"
+    return Section(
+        "How to use it",
+        (
+            Code("bash", f"pillsnap predict --models {folder} --mode combo photo.jpg"),
+            Code(
+                "python",
+                "from pillsnap import PillSnap\n\n"
+                f'snap = PillSnap.load("{folder}")\n'
+                'answer = snap.identify("photo.jpg", "combo")',
+            ),
+            Code(
+                "bash",
+                f"pillsnap serve --models {folder}\n"
+                "curl -s -F photo=@photo.jpg -F mode=combo http://127.0.0.1:8000/v1/identify",
+            ),
+        ),
+    )
+
+
+def _drugs(measured: Measured) -> Section:
+    rows = [
+        [
+            code,
+            drug["drug_name"],
+            drug["edi_codes"].replace(",", ", "),
+            shape(drug),
+            colours(drug),
+            imprint(drug),
+            count(drug["train_pills"]),
+        ]
+        for code, drug in list(measured.drugs.items())[:LISTED_DRUGS]
+    ]
+    listed = len(measured.drugs) > LISTED_DRUGS
+    said = f"The first {LISTED_DRUGS} of {count(len(measured.drugs))}; all" if listed else "All of them"
+    return Section(
+        "Drugs that it can name",
+        (
+            f"{said} are in `manifest/drugs.csv` and in the metadata of each ONNX file.",
+            Table(
+                "Drugs",
+                ("@K-code", "*Drug", "@EDI codes", "Shape", "Colour", "Imprint", "#Training pills"),
+                rows,
+            ),
+        ),
+    )
