@@ -56,7 +56,7 @@ class PillSnap:
         promised = self.calibration
         return ModelInfo(
             stage=self._facts["stage"],
-            commit=self._facts["commit"],
+            commit=self._facts["commit"]["hash"],
             licence=self._facts["licence"],
             drugs=len(self.classes),
             opset=self._facts["opset"],

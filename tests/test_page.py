@@ -57,10 +57,10 @@ def test_known_pill(chromium: Chromium, photo: Path) -> None:
         assert boxes_of(tab) == [pytest.approx(BOXES[0], abs=0.5)]
         assert texts(tab, ".tag") == ["1\nKnown"]
         assert texts(tab, ".pill h3") == [DRUGS[0].name]
+        assert tab.run("document.querySelector('.pill h3').lang") == "ko", "a Korean name on an English page"
         card = texts(tab, ".pill")[0]
         for words in ("Known", "K-000001", "643303740", "99.8%", "right in at least 99% of such answers."):
             assert words in card
-        tab.run("document.querySelector('.pill summary').click()")
         assert [text.splitlines()[0] for text in texts(tab, ".bars li")] == [drug.name for drug in DRUGS]
         assert texts(tab, ".advice")[0].startswith("No medical advice.")
     assert snap.asked == [(photo.read_bytes(), "single")]
@@ -83,7 +83,7 @@ def test_uncertain_pill_with_one_drug_in_its_set(chromium: Chromium, photo: Path
     with opened(chromium, FixedSnap(single("uncertain", possible=1))) as tab:
         ask(tab, photo)
         assert texts(tab, ".pill h3") == [f"Perhaps {DRUGS[0].name}"]
-        assert "not sure enough to call it known" in texts(tab, ".pill .says")[0]
+        assert "not good enough to call it known" in texts(tab, ".pill .says")[0]
 
 
 def test_large_set_is_counted_and_folded(chromium: Chromium, photo: Path) -> None:

@@ -87,10 +87,12 @@ def test_no_pill_is_an_answer(snap: HeldUp) -> None:
         (picture(100, 100, "GIF"), 200, ""),
         (picture(100, 100, "WEBP"), 200, ""),
         (picture(100, 100, "MPO"), 200, ""),
+        (picture(100, 100, "AVIF"), 200, ""),
+        (picture(101, 100, "JPEG2000"), 413, "photo_too_large"),
         (bytes(20_001), 413, "too_many_bytes"),
         (bytes(20_000 + AROUND_THE_PHOTO), 413, "too_many_bytes"),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_picture_that_cannot_be_used(snap: HeldUp, photo: bytes, status: int, reason: str) -> None:
     asked = client(snap, max_pixels=100 * 100, max_bytes=20_000)

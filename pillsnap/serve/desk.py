@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import struct
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,14 +10,11 @@ from PIL import Image, UnidentifiedImageError
 
 from pillsnap.answers import Answer
 from pillsnap.identify import PillSnap
-from pillsnap.pictures import PictureError
+from pillsnap.pictures import PHOTO_FORMATS, PictureError
 from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error
 from pillsnap.serve.form import Form
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Picture formats that are opened. Pillow knows others, some of which start programs or write files (EPS)."""
 
 _RETRY = {"Retry-After": str(RETRY_SECONDS)}
 
@@ -107,19 +103,21 @@ def check_pixels(data: bytes, max_pixels: int) -> None:
     """Look at a picture's header, before anything is decoded.
 
     Raises:
-        PictureError: `photo_empty`, `photo_unreadable` (none of `FORMATS`), `photo_truncated` (no whole header) or
-            `photo_too_large`.
+        PictureError: `photo_empty`, `photo_unreadable` (in none of `PHOTO_FORMATS`), `photo_truncated` (no whole
+            header) or `photo_too_large`.
     """
     if not data:
         raise PictureError("photo_empty", "0 bytes")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=PHOTO_FORMATS) as image:
             width, height = image.size
     except Image.DecompressionBombError as error:
         raise PictureError("photo_too_large", str(error)) from error
     except (UnidentifiedImageError, ModuleNotFoundError) as error:  # the second: see pillsnap.pictures
-        raise PictureError("photo_unreadable", f"none of the formats {', '.join(FORMATS)}") from error
-    except (OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error) as error:
+        raise PictureError("photo_unreadable", f"none of the formats {', '.join(PHOTO_FORMATS)}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
         raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
     if width * height > max_pixels:
         raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {max_pixels}")

@@ -31,7 +31,7 @@ _PICTURE_CURES = {
     "photo_truncated": "Send the whole file: its end is missing, or it is damaged.",
     "photo_too_large": "Send a smaller picture.",
 }
-_OTHER_CURE = "Send a JPEG, PNG, WebP, GIF, BMP or TIFF picture."
+_OTHER_CURE = "Send a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM picture."
 
 
 class ServiceError(Exception):

@@ -29,7 +29,7 @@ FORM_IN_OPENAPI: dict[str, Any] = {
                         "photo": {
                             "type": "string",
                             "format": "binary",
-                            "description": "The picture's file: JPEG, PNG, WebP, GIF, BMP or TIFF",
+                            "description": "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM",
                         },
                         "mode": {
                             "type": "string",

@@ -77,7 +77,7 @@ function identify() {
   const focused = document.activeElement;
   show({ name: "loading", sent: 0 });
   announce(say("looking"));
-  if (focused === document.body || !focused.getClientRects().length) $("outcome-title").focus();
+  if (focused === document.body || !focused.getClientRects().length) $("outcome-title").focus({ preventScroll: true });
   request.send(form);
 }
 
@@ -135,7 +135,7 @@ function fail(view) {
 function conclude(view) {
   const waited = $("outcome").contains(document.activeElement);
   show(view);
-  if (waited) $("outcome-title").focus();
+  if (waited) $("outcome-title").focus({ preventScroll: true });
 }
 
 // ---- what the person does

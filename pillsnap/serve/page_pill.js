@@ -7,6 +7,11 @@ function heading({ verdict, candidates, prediction_set: possible }) {
   return say("uncertainTitle", { count: number(possible.length) });
 }
 
+/** For those who hear the page: Korean names are read as Korean whatever the page's language. */
+function languageOf(name) {
+  return /\p{Script=Hangul}/u.test(name) ? "ko" : state.language;
+}
+
 function sentence({ verdict, prediction_set: possible }) {
   const { precision, coverage } = state.model ?? {};
   if (verdict === "unknown") return say("unknownSays");
@@ -21,18 +26,20 @@ function card(pill, place, total) {
   picture.dataset.box = pill.box.join(" ");
   const one = pill.verdict === "known" || pill.prediction_set.length === 1;
   const best = pill.candidates[0];
+  const title = heading(pill);
+  const language = pill.verdict === "known" ? languageOf(title) : state.language;
   const words = make(
     "div",
     { className: "words" },
     make("p", { className: "kicker" }, total > 1 && placeOf(place), badge(pill.verdict)),
-    make("h3", { text: heading(pill) }),
+    make("h3", { text: title, lang: language }),
     one && codes(best),
     make("p", { className: "says", text: sentence(pill) }),
   );
   const share = make("b", { text: percent(best.confidence) });
   const sure = one && make("p", { className: "sure" }, share, make("span", { text: say("confidence") }));
   const item = make("li", { id: `pill-${place}`, tabIndex: -1, className: `pill ${pill.verdict}` });
-  item.append(make("div", { className: "head" }, drawing.shown && picture, words, sure || ""), ...alternatives(pill, one));
+  item.append(make("div", { className: "head" }, drawing.shown && picture, words, sure || ""), ...alternatives(pill, one, total));
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false], ["focus", true], ["blur", false]])
     item.addEventListener(event, () => $("boxes").children[place - 1]?.classList.toggle("marked", on));
   return item;
@@ -49,20 +56,20 @@ function hidden(text) {
   return make("span", { className: "sr", text });
 }
 
-function alternatives({ verdict, candidates, prediction_set: possible }, one) {
+function alternatives({ verdict, candidates, prediction_set: possible }, one, total) {
   if (verdict === "unknown") {
     const note = make("p", { className: "note", text: say("looksLikeNote") });
     return [make("div", { className: "list" }, make("h4", { text: say("looksLike") }), note, bars(candidates))];
   }
-  if (one) return [folded(say("others"), candidates)];
+  if (one) return [folded(say("candidates"), candidates, total === 1)];
   const first = bars(possible.slice(0, 5));
   const rest = possible.length > 5 && folded(say("allOfSet", { count: number(possible.length) }), possible);
   const outside = candidates.filter((drug) => !possible.some(({ k_code }) => k_code === drug.k_code));
-  return [make("div", { className: "list" }, first), rest || (outside.length && folded(say("others"), outside))].filter(Boolean);
+  return [make("div", { className: "list" }, first), rest || (outside.length && folded(say("lessLikely"), outside))].filter(Boolean);
 }
 
-function folded(words, drugs) {
-  return make("details", {}, make("summary", { text: words }), bars(drugs));
+function folded(words, drugs, open = false) {
+  return make("details", { open }, make("summary", { text: words }), bars(drugs));
 }
 
 function bars(drugs) {
@@ -73,7 +80,8 @@ function bar(drug) {
   const length = make("i");
   length.style.width = `${100 * drug.confidence}%`;
   const share = make("span", { className: "share", text: percent(drug.confidence) }, hidden(` ${say("confidence")}`));
-  return make("li", {}, make("b", { text: drug.name }), share, make("span", { className: "bar" }, length), codes(drug));
+  const name = make("b", { text: drug.name, lang: languageOf(drug.name) });
+  return make("li", {}, name, share, make("span", { className: "bar" }, length), codes(drug));
 }
 
 function codes({ k_code, edi_codes }) {

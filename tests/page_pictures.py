@@ -1,0 +1,36 @@
+"""Takes docs/images/page.png and page-phone.png: a combo photograph, answered by real models.
+
+PYTHONPATH=. python tests/page_pictures.py results/stage4/onnx PHOTO
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from chromium import Chromium, find_browser
+from pages import ask
+from PIL import Image
+from services import running
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZES = {"page.png": {"width": 1280, "height": 880}, "page-phone.png": {"width": 390, "height": 844, "phone": True}}
+
+
+def take_pictures(models: Path, photo: Path) -> None:
+    """Ask the service about a combo photograph at desktop and at phone width, and keep what is to be seen."""
+    profile = Path(tempfile.mkdtemp())
+    with Chromium(find_browser(), profile) as browser, running(models) as (_, host, port):
+        for name, size in SIZES.items():
+            with browser.tab(**size) as tab:
+                tab.open(f"http://{host}:{port}/")
+                tab.wait("document.querySelector('main').dataset.view === 'empty'")
+                ask(tab, photo, mode="combo")
+                seen = Image.open(io.BytesIO(tab.picture())).convert("RGB")
+                if size.get("phone"):
+                    seen = seen.reduce(2)
+                seen.quantize(192, kmeans=2, dither=Image.Dither.NONE).save(IMAGES / name, optimize=True)
+
+
+if __name__ == "__main__":
+    take_pictures(Path(sys.argv[1]), Path(sys.argv[2]))
