@@ -66,12 +66,19 @@ def _collect(path: Path, found: set[Path]) -> None:
             _collect(target, found)
 
 
+def _is_module(name: str) -> bool:
+    place = PACKAGE.parent.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
 def _imports(path: Path) -> Iterator[str]:
     """Names of the package's modules that a module imports at its top; what a function imports is another rule's."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name:
             yield from (f"{PACKAGE.name}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name + "."):
-            yield node.module
+            # a name may be a module of a package, or something in a module
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from [name for name in names if _is_module(name)] or [node.module]
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith(PACKAGE.name + "."))

@@ -16,6 +16,11 @@ def test_imports_are_followed_through_modules_and_packages() -> None:
     assert {"pillsnap/sources/__init__.py", "pillsnap/labels.py"} <= set(code_of("index_archive"))
 
 
+def test_modules_that_are_imported_out_of_a_package_are_found() -> None:
+    assert {"pillsnap/onnx_graphs/fused.py", "pillsnap/onnx_graphs/parity.py"} <= set(code_of("export_onnx"))
+    assert {"pillsnap/report/trust.py", "pillsnap/report/models.py"} <= set(code_of("write_model_card"))
+
+
 def test_drawing_code_is_no_part_of_reading_real_archives() -> None:
     assert not [path for path in code_of("prepare_archive") + code_of("index_archive") if "synthetic" in path]
 

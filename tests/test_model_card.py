@@ -16,12 +16,16 @@ from pillsnap.write_model_card import write_model_card
 from pillsnap.write_report import write_report
 
 READ = ("stage", "metrics", "accuracy", "latency", "resources", "calibration", "parity", "manifest_summary", "drugs")
+SECTIONS = ("detector", "classifier", "answers")
+"""What the rule gives of the configuration."""
 ASKED = ("config", "targets", "source_kind")
 
 
 def card_of(arguments: dict[str, Any], folder: Path, **changed: Any) -> str:
     card = folder / "model_card.md"
-    write_model_card(**{name: arguments[name] for name in (*READ, *ASKED)} | changed, model_card=card)
+    given = {name: arguments[name] for name in (*READ, *ASKED)} | changed
+    given["config"] = {name: given["config"][name] for name in SECTIONS}
+    write_model_card(**given, model_card=card)
     return card.read_text(encoding="utf-8")
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pillsnap.report import facts
-from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
+from pillsnap.report.answer_tables import precision_table, speed_tables, trust_tables
 from pillsnap.report.blocks import Code, Section
 from pillsnap.report.formats import MISSING, count, figure, percent, plural, size
 from pillsnap.report.html import Table
@@ -232,7 +232,7 @@ def _files(measured: Measured) -> Section:
             "`pipeline.onnx` is all that an answer needs. The smaller networks are measured on validation only; all "
             "other figures of this card are those of FP32.",
             Table("Delivered", ("@File", "#Size"), files),
-            export_tables(measured)["precisions"],
+            precision_table(measured),
         ),
     )
 
