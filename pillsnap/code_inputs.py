@@ -79,6 +79,6 @@ def _imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name + "."):
             # a name may be a module of a package, or something in a module
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from [name for name in names if _is_module(name)] or [node.module]
+            yield from (node.module, *filter(_is_module, names))
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith(PACKAGE.name + "."))
