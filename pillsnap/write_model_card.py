@@ -37,7 +37,7 @@ def write_model_card(
         parity: of `export_onnx`.
         manifest_summary, drugs: of `build_manifest`.
         model_card: written, Markdown.
-        config: the whole resolved configuration, JSON values.
+        config: the sections `detector`, `classifier` and `answers` of the configuration, JSON values.
         targets: of the stage; `None` where there is no target.
         source_kind: `synthetic`, `aihub` or `yolo`.
     """

@@ -57,7 +57,12 @@ rule write_model_card:
         "../envs/pillsnap.yaml"
     params:
         stage=lambda wildcards: wildcards.stage,
-        config=CONFIG.model_dump(mode="json"),
+        # only what the card tells, so that other settings leave it alone
+        config={
+            "detector": CONFIG.detector.model_dump(mode="json"),
+            "classifier": CONFIG.classifier.model_dump(mode="json"),
+            "answers": CONFIG.answers.model_dump(mode="json"),
+        },
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
         source_kind=CONFIG.source.kind,
     script:

@@ -20,13 +20,16 @@ AFTER_YOLO = {
     "audit_labels",
     "cut_crops",
     "train_classifier",
+    "calibrate_answers",
     "export_onnx",
     "run_benchmark",
+    "write_model_card",
     "write_report",
 }
 AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
 AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
-AFTER_CROPS = {"train_classifier", "export_onnx", "run_benchmark", "write_report"}
+AFTER_BENCHMARK = {"write_model_card", "write_report"}
+AFTER_CROPS = {"train_classifier", "calibrate_answers", "export_onnx", "run_benchmark"} | AFTER_BENCHMARK
 DATA_RULES = {"index_archive", "plan_stage", "check_machine", "prepare_archive", "build_manifest"}
 
 
@@ -45,14 +48,14 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
         "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
         "manifest/val.csv", "manifest/test.csv", "manifest/unseen.csv", "manifest/quarantine.csv",
         "manifest/near_duplicates.csv",
-        "manifest/classes.json", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
+        "manifest/classes.json", "manifest/drugs.csv", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
         "detector/best.safetensors", "detector/history.csv", "detector/events.json", "detector/resources.json",
         "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
         "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
         "crops/unseen_val.bin",
         "classifier/best.safetensors", "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx",
         "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
-        "benchmark/resources.json", "metrics.json", "report.html", "dataset.html",
+        "benchmark/resources.json", "metrics.json", "report.html", "dataset.html", "model_card.md",
     }  # fmt: skip
     assert expected <= made
     assert not list(finished.folder.rglob("*.part"))
@@ -120,9 +123,9 @@ def test_nothing_is_done_twice(finished) -> None:
 @pytest.mark.parametrize(
     ("change", "rules"),
     [
-        ("stages.stage4.targets.top1=0.5", {"write_report"}),
-        ("benchmark.warmup=2", {"export_onnx", "run_benchmark", "write_report"}),
-        ("onnx.parity_photos=5", {"export_onnx", "run_benchmark", "write_report"}),
+        ("stages.stage4.targets.top1=0.5", AFTER_BENCHMARK),
+        ("benchmark.warmup=2", {"export_onnx", "run_benchmark"} | AFTER_BENCHMARK),
+        ("onnx.parity_photos=5", {"export_onnx", "run_benchmark"} | AFTER_BENCHMARK),
         ("classifier.epochs=3", AFTER_CROPS),
         ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
         ("audit.pictures=1", {"audit_labels", "write_report"}),
@@ -186,7 +189,7 @@ def test_a_lost_check_of_the_machine_is_made_again_with_the_next_decode_only(fin
     (finished.folder / "change.json").write_text('{"stages": {"stage4": {"targets": {"top1": 0.4}}}}')
     try:
         assert finished.planned() == set()
-        assert finished.planned("--configfile", "config.yaml", "change.json") == {"write_report"}
+        assert finished.planned("--configfile", "config.yaml", "change.json") == AFTER_BENCHMARK
         (finished.folder / "change.json").write_text('{"prepare": {"photo_quality": 70}}')
         planned = finished.planned("--configfile", "config.yaml", "change.json")
         assert planned == {"check_machine", "prepare_archive", "build_manifest"} | AFTER_MANIFEST
@@ -252,7 +255,7 @@ def test_an_edited_module_reruns_its_rules(finished) -> None:
     text = module.read_text()
     module.write_text(text + "\n# edited\n")
     try:
-        assert finished.planned() == {"run_benchmark", "write_report"}
+        assert finished.planned() == {"run_benchmark"} | AFTER_BENCHMARK
     finally:
         module.write_text(text)
     assert finished.planned() == set()
