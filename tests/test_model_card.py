@@ -104,7 +104,7 @@ def test_without_targets_and_held_out_drugs_nothing_is_claimed(arguments: dict[s
     write_json(tmp_path / "calibration.json", chosen)
     files = {name: tmp_path / f"{name}.json" for name in ("accuracy", "calibration")}
     text = card_of(arguments, tmp_path, targets=NO_TARGETS, **files)
-    assert "Not measured: no drug was held out" in text
+    assert "Not measured: there is no pill of a drug that was held out" in text
     assert "Targets of the stage" not in text
     assert "AUROC" not in text and "held-out" not in text
     assert "The classifier made no mistake on the labelled boxes of the test part." in text

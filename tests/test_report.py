@@ -533,7 +533,8 @@ def test_slowest_p95_of_what_there_is() -> None:
 
 def test_page_is_self_contained(page: str) -> None:
     assert not re.findall(r"""(?:src|href|action)\s*=\s*["'](?!data:|#|dataset\.html")[^"']*""", page)
-    assert not re.findall(r"url\((?!#)|@import|<link|<script src|https?://", page)
+    told = page.replace("http://127.0.0.1:8000/v1/identify", "")  # a line of the model card that people type
+    assert not re.findall(r"url\((?!#)|@import|<link|<script src|https?://", told)
     assert "default-src 'none'" in page
 
 

@@ -86,7 +86,7 @@ def test_without_held_out_drugs_nothing_is_claimed_of_them(written: dict[str, An
     measured, chosen = read_json(written["accuracy"]), read_json(written["calibration"])
     measured["trust"]["unseen"] = chosen["validation"]["unseen"] = None
     page = changed_page(written, tmp_path, accuracy=measured, calibration=chosen)
-    assert "Not measured: no drug was held out" in section(page, "trust")
+    assert "Not measured: there is no pill of a drug that was held out" in section(page, "trust")
     assert "AUROC" not in section(page, "trust")
     assert "? not measured Answers were asked about drugs that the model never saw" in section(page, "checklists")
 

@@ -157,7 +157,11 @@ def _unseen(measured: Measured) -> Section:
     title = "Drugs that it never saw"
     if not table.rows:
         return Section(
-            title, ("Not measured: no drug was held out, so nothing is known of how it treats strange drugs.",)
+            title,
+            (
+                "Not measured: there is no pill of a drug that was held out, so nothing is known of how it treats "
+                "strange drugs.",
+            ),
         )
     return Section(
         title,

@@ -217,7 +217,7 @@ def _promises_something(inputs: Inputs) -> Statement:
 
 def _unseen_measured(inputs: Inputs) -> Statement:
     unseen = tested(inputs)["unseen"]
-    fact = plural(unseen["pills"], "pill") if unseen else "no drug was held out (plan.unseen_drugs)"
+    fact = plural(unseen["pills"], "pill") if unseen else "no pill of a drug that was held out (plan.unseen_drugs)"
     text = "Answers were asked about drugs that the model never saw"
     return Statement(text, fact, state_of(True if unseen else None))
 
