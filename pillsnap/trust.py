@@ -41,6 +41,16 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> flo
     return float(sum(row["share"] * abs(row["right"] - row["confidence"]) for row in reliability(confidence, right)))
 
 
+def error_by_chance(confidence: np.ndarray, draws: int = 200) -> float:
+    """The ECE that perfectly calibrated answers of these confidences would show: few pills in a bin miss its mean."""
+    random = np.random.default_rng(0)
+    return float(
+        np.mean(
+            [expected_calibration_error(confidence, random.random(len(confidence)) < confidence) for _ in range(draws)]
+        )
+    )
+
+
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     """Share of pills, mean confidence and share named right in each of 15 bins of confidence that has any."""
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
@@ -81,7 +91,8 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
         calibration: temperature and thresholds.
 
     Returns:
-        `ece` and `reliability` before and after the temperature, `selective`, `sets` by promised coverage, `verdicts`,
+        `ece` before and after the temperature, and that of perfectly calibrated answers (`by_chance`); `reliability`
+        before and after, `selective`, `sets` by promised coverage, `verdicts`,
         and `unseen`, `None` where there is no such pill. `None` where no pill was seen at all.
     """
     if not len(seen):
@@ -95,6 +106,7 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
         "ece": {
             "before": expected_calibration_error(before, right),
             "after": expected_calibration_error(confidence, right),
+            "by_chance": error_by_chance(confidence),
         },
         "reliability": {"before": reliability(before, right), "after": reliability(confidence, right)},
         "selective": selective_accuracy(confidence, right),

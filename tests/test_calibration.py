@@ -38,6 +38,7 @@ def test_temperature_is_found_and_calibrates(temperature: float) -> None:
     assert found == pytest.approx(temperature, rel=0.06)
     figures = trust_figures(pills, nobody(DRUGS), choose(pills, nobody(DRUGS), Answers()))
     assert figures["ece"]["after"] < 0.02
+    assert figures["ece"]["by_chance"] == pytest.approx(figures["ece"]["after"], abs=0.008), "it is calibrated"
     assert temperature == 1.0 or figures["ece"]["before"] > 2 * figures["ece"]["after"]
     assert figures["unseen"] is None
 

@@ -18,7 +18,11 @@ def trust_tables(inputs: Measured) -> dict[str, Table]:
             ("Figure", "#Asked", "#Measured", "Verdict"),
             [(one.label, one.asked, one.measured, one) for one in aims],
         ),
-        "ece": Table("Calibration error (ECE)", ("Part", "#Pills", "#Before", "#After"), trust.ece_rows(inputs)),
+        "ece": Table(
+            "Calibration error (ECE)",
+            ("Part", "#Pills", "#Before", "#After", "#If perfectly calibrated"),
+            trust.ece_rows(inputs),
+        ),
         "sets": Table(
             "Prediction sets on the test part",
             ("Promised", "#Held the right drug", "#95 % interval", "#Mean size", "#Sets of one drug", "#Largest"),

@@ -10,7 +10,7 @@ from pillsnap.report.inputs import Measured
 VERDICTS = ("known", "uncertain", "unknown")
 NOTHING: dict[str, Any] = {
     "pills": 0,
-    "ece": {"before": None, "after": None},
+    "ece": {"before": None, "after": None, "by_chance": None},
     "sets": {},
     "verdicts": {word: {"pills": 0, "share": None, "right": None} for word in VERDICTS},
     "unseen": None,
@@ -27,7 +27,7 @@ def ece_rows(inputs: Measured) -> Rows:
     """Calibration error before and after the temperature, on validation and test."""
     parts = (("Validation", inputs.calibration["validation"] or NOTHING), ("Test", tested(inputs)))
     return [
-        [word, count(part["pills"]), decimal(part["ece"]["before"], 4), decimal(part["ece"]["after"], 4)]
+        [word, count(part["pills"]), *(decimal(part["ece"][name], 4) for name in ("before", "after", "by_chance"))]
         for word, part in parts
     ]
 
