@@ -1,7 +1,7 @@
 """Fit a photograph into the detector's square, the same in every answer."""
 
+import cv2
 import numpy as np
-from PIL import Image
 
 LETTERBOX_GREY = 114
 """Value of the letterbox's bars, the one ultralytics trains with."""
@@ -10,9 +10,8 @@ LETTERBOX_GREY = 114
 def letterbox(picture: np.ndarray, size: int) -> tuple[np.ndarray, float, int, int]:
     """Fit a photograph into a grey square.
 
-    A large photograph is thinned first, to every second pixel or so in both directions, so that at least four of them
-    are still averaged for one of the square: the answer takes as long for a photograph of 12 megapixels as for a
-    small one.
+    Each pixel inside is the mean of the photograph's pixels at 2 x 2 points of it: as many as ultralytics' bilinear
+    resize looks at, and quick for a photograph of any size.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -21,14 +20,16 @@ def letterbox(picture: np.ndarray, size: int) -> tuple[np.ndarray, float, int, i
     Returns:
         uint8 (size, size, 3), the scale that was applied, and the left and top bar in pixels.
     """
-    height, width = picture.shape[:2]
-    step = max(1, max(height, width) // (2 * size))
-    top, left = (min((step - 1) // 2, side - 1) for side in (height, width))
-    thin = np.ascontiguousarray(picture[top::step, left::step])
-    scale = size / max(height, width)
-    new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
-    small = Image.fromarray(thin).resize((new_width, new_height), Image.Resampling.BILINEAR)
-    left, top = (size - new_width) // 2, (size - new_height) // 2
+    sides = picture.shape[:2]
+    scale = size / max(sides)
+    height, width = (max(1, round(side * scale)) for side in sides)
+    rows, columns = (
+        ((2 * np.arange(2 * fitted) + 1) * side // (4 * fitted))
+        for side, fitted in zip(sides, (height, width), strict=True)
+    )
+    points = picture.take(rows, axis=0).take(columns, axis=1)
+    left, top = (size - width) // 2, (size - height) // 2
     square = np.full((size, size, 3), LETTERBOX_GREY, np.uint8)
-    square[top : top + new_height, left : left + new_width] = small
+    small = cv2.resize(points, (width, height), interpolation=cv2.INTER_AREA)  # at half the size: the mean, halves up
+    square[top : top + height, left : left + width] = small
     return square, scale, left, top

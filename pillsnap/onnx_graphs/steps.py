@@ -7,7 +7,6 @@ Each does what its twin in numpy does (`pillsnap.letterbox`, `pillsnap.boxes.cut
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
-from onnx.inliner import inline_local_functions
 from onnxscript import FLOAT, INT64, UINT8, script
 from onnxscript import opset18 as op
 
@@ -22,34 +21,26 @@ _DOUBLE, _FLOAT, _INT, _BYTE = TensorProto.DOUBLE, TensorProto.FLOAT, TensorProt
 def letterbox_step(size: int) -> onnx.ModelProto:
     """uint8 (H, W, 3) photo -> uint8 (1, size, size, 3) pictures; float (1,) scale and (2,) bars, left and top."""
 
-    double = 2 * size
+    float_grey = float(LETTERBOX_GREY)
 
     @script(default_opset=op)
     def letterbox(photo: UINT8["H", "W", 3]):
         sides = op.Shape(photo, start=0, end=2)
         longest = op.ReduceMax(sides, keepdims=1)
-        step = op.Max(longest / double, 1)
-        thin = op.Slice(photo, op.Min((step - 1) / 2, sides - 1), sides, [0, 1], op.Concat(step, step, axis=0))
         ratio = op.Cast(size, to=_DOUBLE) / op.Cast(longest, to=_DOUBLE)
         fitted = op.Max(op.Cast(op.Round(op.Cast(sides, to=_DOUBLE) * ratio), to=_INT), 1)
-        planes = op.Unsqueeze(op.Transpose(thin, perm=[2, 0, 1]), [0])
-        small = op.Resize(
-            planes,
-            None,
-            None,
-            op.Concat(op.Constant(value_ints=[1, 3]), fitted, axis=0),
-            mode="linear",
-            antialias=1,
-            coordinate_transformation_mode="half_pixel",
-        )
+        height, width = op.Split(sides, num_outputs=2)
+        rows, columns = op.Split(fitted, num_outputs=2)
+        down = (op.Range(0, op.Squeeze(rows * 2), 1) * 2 + 1) * height / (rows * 4)
+        across = (op.Range(0, op.Squeeze(columns * 2), 1) * 2 + 1) * width / (columns * 4)
+        points = op.Gather(op.Gather(photo, down, axis=0), across, axis=1)
+        planes = op.Cast(op.Unsqueeze(op.Transpose(points, perm=[2, 0, 1]), [0]), to=_FLOAT)
+        # halves are rounded up, as whole numbers do it
+        means = op.Floor(op.AveragePool(planes, kernel_shape=[2, 2], strides=[2, 2]) + 0.5)
         before = (size - fitted) / 2
         after = size - fitted - before
-        square = op.Pad(
-            small,
-            op.Concat(op.Constant(value_ints=[0, 0]), before, op.Constant(value_ints=[0, 0]), after, axis=0),
-            op.Cast(LETTERBOX_GREY, to=_BYTE),
-        )
-        pictures = op.Transpose(square, perm=[0, 2, 3, 1])
+        square = op.Pad(means, op.Concat(before, after, axis=0), float_grey, [2, 3])
+        pictures = op.Cast(op.Transpose(square, perm=[0, 2, 3, 1]), to=_BYTE)
         scale = op.Cast(ratio, to=_FLOAT)
         bars = op.Cast(op.Gather(before, [1, 0]), to=_FLOAT)
         return pictures, scale, bars
@@ -94,56 +85,51 @@ def crops_step(size: int, margin: float) -> onnx.ModelProto:
 
     A photo without a pill gives one crop of its corner, since not every operator takes an empty batch.
     """
-    places = numpy_helper.from_array(np.arange(size, dtype=np.float32)[:, None])
     none = numpy_helper.from_array(np.zeros((0, size, size, 3), np.uint8))
     corner = numpy_helper.from_array(np.array([[0, 0, 1, 1]], np.float32))
-    pixels, grown = float(size), 1 + margin
-
-    @script(default_opset=op)
-    def weights(start: FLOAT[1], inside: INT64[1], window: FLOAT[1]):
-        """How much each of the `inside` pixels counts in each place of a crop: float (size, inside).
-
-        The window begins `start` pixels from the first of them; what it has beyond them repeats the outermost one.
-        """
-        numbers = op.Cast(op.Range(0, op.Squeeze(inside), 1), to=_FLOAT)
-        last = op.Cast(inside, to=_FLOAT) - 1.0
-        place = op.Constant(value=places)
-        ratio = window / pixels
-        shrinks = window >= pixels
-        if shrinks:  # INTER_AREA: the share of the place before the pixel's end, less the share before its begin
-            begins = op.Where(numbers == 0.0, -1e9, numbers) - (place * ratio + start)
-            ends = op.Where(numbers == last, 1e9, numbers + 1.0) - (place * ratio + start)
-            result = op.Clip(ends / ratio, 0.0, 1.0) - op.Clip(begins / ratio, 0.0, 1.0)
-        else:  # INTER_LINEAR: how near the pixel is to the place's centre
-            centre = op.Clip((place + 0.5) * ratio - 0.5, 0.0, op.Squeeze(window) - 1.0) + start
-            result = op.Relu(1.0 - op.Abs(op.Clip(centre, 0.0, op.Squeeze(last)) - numbers))
-        return result
+    grown, half_as_large, four_times = 1 + margin, 2 * size, 4 * size
+    points = numpy_helper.from_array(np.array([1, 3, 2 * size, 2 * size]))
 
     @script(default_opset=op)
     def cut_crops(photo: UINT8["H", "W", 3], boxes: FLOAT["N", 4]):
-        sides = op.Cast(op.Shape(photo, start=0, end=2), to=_DOUBLE)
+        edges = op.Shape(photo, start=0, end=2) - 1
         padded = op.Concat(boxes, op.Constant(value=corner), axis=0)
         count = op.Squeeze(op.Max(op.Shape(boxes, start=0, end=1), [1]))
         crops = op.Constant(value=none)
         for i in range(count):
             x, y, w, h = op.Split(op.Cast(op.Gather(padded, i), to=_DOUBLE), num_outputs=4)
-            side = op.Max(op.Round(op.Max(w, h) * grown), 1.0)
-            start = op.Floor(op.Concat(y + (h - side) / 2.0, x + (w - side) / 2.0, axis=0) + 0.5)
-            first = op.Min(op.Max(start, 0.0), sides - 1.0)
-            end = op.Max(op.Min(start + side, sides), first + 1.0)
-            inside = op.Slice(photo, op.Cast(first, to=_INT), op.Cast(end, to=_INT), [0, 1])
-            top, left = op.Split(op.Cast(start - first, to=_FLOAT), num_outputs=2)
-            height, width = op.Split(op.Cast(end - first, to=_INT), num_outputs=2)
-            window = op.Cast(side, to=_FLOAT)
-            rows = op.MatMul(weights(top, height, window), op.Cast(op.Transpose(inside, perm=[2, 0, 1]), to=_FLOAT))
-            columns = op.Transpose(weights(left, width, window), perm=[1, 0])
-            small = op.MatMul(op.Reshape(rows, op.Concat(op.Constant(value_ints=[3 * size]), width, axis=0)), columns)
-            planes = op.Cast(op.Reshape(op.Round(small), op.Constant(value_ints=[1, 3, size, size])), to=_BYTE)
-            crops = op.Concat(crops, op.Transpose(planes, perm=[0, 2, 3, 1]), axis=0)
+            longest = op.Max(op.Round(op.Max(w, h) * grown), 1.0)
+            start = op.Floor(op.Concat(y + (h - longest) / 2.0, x + (w - longest) / 2.0, axis=0) + 0.5)
+            origin, side = op.Cast(start, to=_INT), op.Cast(longest, to=_INT)
+            step = op.Max((side + half_as_large) / four_times, 1)
+            if_whole = op.Squeeze(step == 1)
+            if if_whole:
+                first = op.Max(op.Min(origin, edges), 0)
+                end = op.Max(op.Min(origin + side, edges + 1), first + 1)
+                inside = op.Slice(photo, first, end, [0, 1])
+                before, after = op.Max(first - origin, 0), op.Max(origin + side - end, 0)
+                window = op.Pad(inside, op.Concat(before, after, axis=0), None, [0, 1], mode="edge")
+            else:
+                places = (step - 1) / 2 + step * op.Range(0, op.Squeeze(side / step), 1)
+                top, left = op.Split(origin, num_outputs=2)
+                bottom, right = op.Split(edges, num_outputs=2)
+                rows = op.Gather(photo, op.Max(op.Min(top + places, bottom), 0), axis=0)
+                window = op.Gather(rows, op.Max(op.Min(left + places, right), 0), axis=1)
+            planes = op.Cast(op.Unsqueeze(op.Transpose(window, perm=[2, 0, 1]), [0]), to=_FLOAT)
+            fine = op.Resize(
+                planes,
+                None,
+                None,
+                op.Constant(value=points),
+                mode="linear",
+                coordinate_transformation_mode="half_pixel",
+            )
+            means = op.Round(op.AveragePool(fine, kernel_shape=[2, 2], strides=[2, 2]))
+            crops = op.Concat(crops, op.Transpose(op.Cast(means, to=_BYTE), perm=[0, 2, 3, 1]), axis=0)
         pictures = op.Identity(crops)
         return pictures
 
-    return inline_local_functions(cut_crops.to_model_proto(output_types=[UINT8["crops", size, size, 3]]))
+    return cut_crops.to_model_proto(output_types=[UINT8["crops", size, size, 3]])
 
 
 def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelProto:
