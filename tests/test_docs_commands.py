@@ -203,7 +203,10 @@ def test_python_example_runs(tmp_path, tmp_path_factory, monkeypatch, capsys) ->
     monkeypatch.chdir(tmp_path)
     for example in examples:
         exec(example, {})
-    assert examples and "K-" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    # models of six training pills may know none of what they see
+    assert examples and ("K-" in told or "unlike every drug" in told)
+    assert "photo.jpg" in told
 
 
 PREDICTS = [
