@@ -52,9 +52,9 @@ def test_table_names_drug_codes_and_confidence(photo: Path, models: Path) -> Non
     pill = PillSnap.load(models).identify(photo, "single").pills[0]
     best = pill.candidates[0]
     assert done.exit_code == 0
-    told = [pill.verdict, best.k_code, best.name, f"{best.confidence:.1%}"]
-    # codes to look up are only given of a drug that is an answer
-    told += [", ".join(best.edi_codes) or "-"] if pill.verdict != "unknown" else []
+    told = [pill.verdict, best.k_code, best.name]
+    # what a pill only looks like is no answer: it has no codes to look up and no confidence
+    told += [", ".join(best.edi_codes) or "-", f"{best.confidence:.1%}"] if pill.verdict != "unknown" else []
     for words in told:
         assert words in done.stdout
 
