@@ -30,6 +30,11 @@ class Named:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def of_its_drugs(self) -> "Named":
+        """Those that are pills of the classifier's drugs: what sets and distances make promises about."""
+        real = self.targets >= 0
+        return Named(self.logits[real], self.distances[real], self.targets[real])
+
 
 def nobody(drugs: int) -> Named:
     """No pill at all, of a classifier that knows so many drugs."""
@@ -86,7 +91,8 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
     """What was promised, measured.
 
     Args:
-        seen: pills of drugs that the classifier was trained on.
+        seen: pills of drugs that the classifier was trained on, and boxes that are no pill (-1). These count as named
+            wrong, but prediction sets and distances are measured on pills alone.
         unseen: pills of drugs that it never saw; may be none.
         calibration: temperature and thresholds.
 
@@ -97,6 +103,7 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
     """
     if not len(seen):
         return None
+    real = seen.of_its_drugs()
     probabilities = calibration.probabilities(seen.logits)
     right = probabilities.argmax(axis=1) == seen.targets
     confidence = probabilities.max(axis=1)
@@ -110,9 +117,9 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
         },
         "reliability": {"before": reliability(before, right), "after": reliability(confidence, right)},
         "selective": selective_accuracy(confidence, right),
-        "sets": {name: _sets(probabilities, seen.targets, calibration, float(name)) for name in calibration.set_from},
+        "sets": {name: _sets(real, calibration, float(name)) for name in calibration.set_from} if len(real) else {},
         "verdicts": verdict_figures(seen, calibration),
-        "unseen": _unseen(seen, unseen, calibration) if len(unseen) else None,
+        "unseen": _unseen(real, unseen, calibration) if len(real) and len(unseen) else None,
     }
 
 
@@ -141,11 +148,10 @@ def _softmax_confidence(logits: np.ndarray) -> np.ndarray:
     return 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
 
 
-def _sets(
-    probabilities: np.ndarray, targets: np.ndarray, calibration: Calibration, coverage: float
-) -> dict[str, float]:
+def _sets(pills: Named, calibration: Calibration, coverage: float) -> dict[str, float]:
+    probabilities = calibration.probabilities(pills.logits)
     sets: Sequence[np.ndarray] = [calibration.prediction_set(row, coverage) for row in probabilities]
-    held = [target in found for target, found in zip(targets, sets, strict=True)]
+    held = [target in found for target, found in zip(pills.targets, sets, strict=True)]
     sizes = np.array([len(found) for found in sets])
     return {
         "covered": float(np.mean(held)),

@@ -131,3 +131,17 @@ def test_drug_space_measures_from_the_nearest_drug() -> None:
     assert np.median(own) == pytest.approx(math.sqrt(3.36), rel=0.1), "the median of chi with 4 degrees of freedom"
     assert space.distances(np.array([[0, 0, 0, 4.0]]))[0] > 3 * np.median(own), "far where drugs hardly vary"
     assert space.distances(np.array([[0, 0, 4.0, 0]]))[0] < np.median(own), "near where they vary much"
+
+
+def test_boxes_that_are_no_pill_are_wrong_but_break_no_promise_of_sets() -> None:
+    """Every tenth answer is no pill: calibration and verdicts suffer, coverage and AUROC are those of the pills."""
+    pills, strangers = drawn(3000, 13), drawn(500, 14, far=4)
+    chosen = choose(pills, strangers, Answers())
+    others = drawn(3000, 15)
+    targets = others.targets.copy()
+    targets[::10] = -1
+    with_boxes = Named(others.logits, others.distances, targets)
+    figures, clean = (trust_figures(seen, strangers, chosen) for seen in (with_boxes, with_boxes.of_its_drugs()))
+    assert figures["sets"] == clean["sets"] and figures["unseen"] == clean["unseen"]
+    assert figures["pills"] == 3000 > clean["pills"] == 2700
+    assert figures["verdicts"]["known"]["right"] < 0.92 < clean["verdicts"]["known"]["right"]
