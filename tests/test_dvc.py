@@ -46,7 +46,9 @@ def test_pull_into_a_fresh_clone_leaves_nothing_to_do(recorded, tmp_path) -> Non
     clone.run("make", "--old-file=.venv/installed", "--old-file=env", "pull", "STAGE=stage4")
     assert clone.planned() == set()
     config = clone.folder / "config.yaml"
-    config.write_text(config.read_text().replace("label_smoothing: 0.05", "label_smoothing: 0.06"))
+    before = config.read_text()
+    config.write_text(before.replace("label_smoothing: 0.0 ", "label_smoothing: 0.06 "))
+    assert config.read_text() != before
     assert clone.planned() == {
         "train_classifier", "calibrate_answers", "export_onnx", "run_benchmark", "write_model_card", "write_report",
     }  # fmt: skip
