@@ -25,7 +25,7 @@ from pillsnap.files import write_json, write_text
 from pillsnap.hardware import HardwareError
 from pillsnap.identify import PillSnap
 from pillsnap.latency import PERCENTILES
-from pillsnap.measure_speed import measure_speed
+from pillsnap.measure_speed import MadeStage, measure_speed
 from pillsnap.provenance import describe_device, git_commit, package_versions
 from pillsnap.separate_steps import SeparateSteps
 from pillsnap.tables import MANIFEST, read_table
@@ -60,17 +60,16 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
     models, settings = words.stage / "onnx", {"threads": words.threads, "device": words.device}
     snap, steps = PillSnap.load(models, **settings), SeparateSteps.load(models, **settings)
     with tempfile.TemporaryDirectory() as work:
-        speed = measure_speed(
-            snap,
-            steps,
+        stage = MadeStage(
             models,
             words.stage / "detector/best.pt",
             words.stage / "classifier/best.safetensors",
             read_table(words.stage / "manifest/test.csv", MANIFEST),
             sorted((words.stage / "prepared").iterdir()),
             Path(work),
-            Benchmark(latency_photos=words.count, warmup=words.warmup, threads=words.threads),
         )
+        counts = {"latency_photos": words.count, "warmup": words.warmup}
+        speed = measure_speed(snap, steps, stage, Benchmark(**counts, threads=words.threads))
     return speed | {
         "command": shlex.join(["python", "benchmarks/answers.py", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),

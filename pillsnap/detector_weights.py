@@ -16,7 +16,7 @@ from pillsnap.hardware import use_threads
 
 NAMES = {0: "pill"}
 PREPROCESSING = {"letterbox": {"fill": 114, "centred": True}, "channels": "RGB", "divided_by": 255}
-"""What a photograph goes through before the network: `pillsnap.identify.letterbox`, then 0 to 1."""
+"""What a photograph goes through before the network: `pillsnap.letterbox`, then 0 to 1."""
 
 KNOWN_PREFIXES = ("ultralytics.", "torch.nn.", "numpy.", "pathlib.")
 """Where the classes of an ultralytics checkpoint live."""

@@ -1,6 +1,7 @@
 """The speed of answers on a stage's test photographs: step by step, side by side, and in batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,39 @@ PILLS = (1, 4, 8)
 """Pills in the photographs that the ways to an answer are compared on."""
 
 
-def measure_speed(
-    snap: PillSnap,
-    steps: SeparateSteps,
-    models: Path,
-    detector: Path,
-    classifier: Path,
-    pills: pd.DataFrame,
-    prepared: Sequence[Path],
-    work: Path,
-    settings: Benchmark,
-) -> dict[str, Any]:
-    """Every figure of `latency.json`.
+@dataclass(frozen=True)
+class MadeStage:
+    """What of a stage is needed to time its answers.
 
-    Args:
-        snap, steps: the same models, fused and apart, on the device that is measured.
-        models: their folder.
+    Attributes:
+        models: folder of `export_onnx`.
         detector, classifier: `best.pt` and safetensors of the trainings, for the comparison with PyTorch.
         pills: test manifest.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
         work: folder for ultralytics' own settings.
+    """
+
+    models: Path
+    detector: Path
+    classifier: Path
+    pills: pd.DataFrame
+    prepared: Sequence[Path]
+    work: Path
+
+    def photos(self, which: pd.Series, count: int) -> list[bytes]:
+        """Files' bytes of at most about `count` photographs of these pills, evenly chosen."""
+        pills = self.pills[which]
+        images = list(dict.fromkeys(pills["image_id"]))
+        chosen = pills[pills["image_id"].isin(set(images[:: max(1, len(images) // count)]))]
+        return [data for data, _ in stored_photos(chosen, self.prepared)]
+
+
+def measure_speed(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settings: Benchmark) -> dict[str, Any]:
+    """Every figure of `latency.json`.
+
+    Args:
+        snap, steps: the stage's models, fused and apart, on the device that is measured.
+        stage: its models and test photographs.
         settings: counts and threads.
     """
     counts = {"count": settings.latency_photos, "warmup": settings.warmup}
@@ -51,33 +65,34 @@ def measure_speed(
         "steps": {},
         "throughput": {},
     }
-    for mode in ("single", "combo"):
-        photos = _photos(pills[pills["domain"] == mode], prepared, settings.latency_photos)
-        if photos:
-            times[mode] = measure_answers(snap, photos, mode, **counts)
-            times["steps"][mode] = measure_steps(steps, photos, mode, **counts)
-            times["throughput"][mode] = _throughput(models, photos, mode, snap.device)
-    times["devices"] = _devices(models, pills, prepared, settings)
-    times["side_by_side"] = _side_by_side(snap, steps, detector, classifier, pills, prepared, work, settings)
+    photos = {
+        mode: stage.photos(stage.pills["domain"] == mode, settings.latency_photos) for mode in ("single", "combo")
+    }
+    photos = {mode: some for mode, some in photos.items() if some}
+    for mode, some in photos.items():
+        times[mode] = measure_answers(snap, some, mode, **counts)
+        times["steps"][mode] = measure_steps(steps, some, mode, **counts)
+        times["throughput"][mode] = _throughput(stage.models, some, mode, snap.device)
+    own = {snap.device: {mode: times[mode]["total"] for mode in photos}}
+    times["devices"] = own | _other_devices(snap.device, stage.models, photos, settings)
+    times["side_by_side"] = _side_by_side(snap, steps, stage, settings)
     return times
 
 
-def _devices(
-    models: Path, pills: pd.DataFrame, prepared: Sequence[Path], settings: Benchmark
+def _other_devices(
+    measured: str, models: Path, photos: Mapping[str, Sequence[bytes]], settings: Benchmark
 ) -> dict[str, dict[str, Any]]:
-    """Whole answers in `single` and `combo` on the CPU always, by CUDA and by TensorRT where they work."""
+    """Whole answers by mode on the CPU, by CUDA and by TensorRT, where they work and are not `measured` already."""
     counts = {"count": settings.latency_photos, "warmup": settings.warmup}
     found: dict[str, dict[str, Any]] = {}
     for device in PROVIDERS if gpus() else ("cpu",):
+        if device == measured:
+            continue
         try:
             snap = PillSnap.load(models, threads=settings.threads, device=device)
         except HardwareError:
             continue
-        found[device] = {
-            mode: measure_answers(snap, photos, mode, **counts)["total"]
-            for mode in ("single", "combo")
-            if (photos := _photos(pills[pills["domain"] == mode], prepared, settings.latency_photos))
-        }
+        found[device] = {mode: measure_answers(snap, some, mode, **counts)["total"] for mode, some in photos.items()}
     return found
 
 
@@ -88,22 +103,13 @@ def _throughput(models: Path, photos: Sequence[bytes], mode: str, device: str) -
     return {"workers": cores(), "photos_per_second": photos_per_second(lone, photos, mode, workers=cores())}
 
 
-def _side_by_side(
-    snap: PillSnap,
-    steps: SeparateSteps,
-    detector: Path,
-    classifier: Path,
-    pills: pd.DataFrame,
-    prepared: Sequence[Path],
-    work: Path,
-    settings: Benchmark,
-) -> dict[str, Any]:
+def _side_by_side(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settings: Benchmark) -> dict[str, Any]:
     from pillsnap.pytorch_answer import PyTorchAnswer
 
     pytorch = PyTorchAnswer(
-        detector,
-        classifier,
-        work=work,
+        stage.detector,
+        stage.classifier,
+        work=stage.work,
         drugs=len(steps.classes),
         min_score=settings.min_score,
         image_size=steps.detector_facts["image_size"],
@@ -111,7 +117,7 @@ def _side_by_side(
         device=snap.device,
     )
     found = {}
-    for count, photos in _by_number_of_pills(pills, prepared, settings.latency_photos).items():
+    for count, photos in _by_number_of_pills(stage, settings.latency_photos).items():
         mode = "single" if count == 1 else "combo"
         ways = {name: _asking(way, mode) for name, way in (("fused", snap), ("steps", steps), ("pytorch", pytorch))}
         found[str(count)] = side_by_side(ways, photos, count=settings.latency_photos, warmup=settings.warmup)
@@ -122,12 +128,12 @@ def _asking(way: Any, mode: str) -> Any:
     return lambda photo: way.identify(photo, mode)
 
 
-def _by_number_of_pills(pills: pd.DataFrame, prepared: Sequence[Path], count: int) -> dict[int, list[bytes]]:
+def _by_number_of_pills(stage: MadeStage, count: int) -> dict[int, list[bytes]]:
     """Photographs with 1, 4 and 8 pills; those of 8 are two of 4 side by side."""
-    images = pills.groupby("image_id")["image_id"].transform("size")
+    shown = stage.pills.groupby("image_id")["image_id"].transform("size")
     found = {}
     for number in PILLS[:2]:
-        photos = _photos(pills[(images == number) & pills["fully_labelled"]], prepared, count)
+        photos = stage.photos((shown == number) & stage.pills["fully_labelled"], count)
         if photos:
             found[number] = photos
     if 4 in found:
@@ -140,10 +146,3 @@ def _beside(left: bytes, right: bytes) -> bytes:
     pictures = [decode_photo(data) for data in (left, right)]
     height = min(len(picture) for picture in pictures)
     return encode_jpeg(np.concatenate([picture[:height] for picture in pictures], axis=1), 90)
-
-
-def _photos(pills: pd.DataFrame, prepared: Sequence[Path], count: int) -> list[bytes]:
-    """Files' bytes of at most about `count` photographs, evenly chosen."""
-    images = list(dict.fromkeys(pills["image_id"]))
-    chosen = pills[pills["image_id"].isin(set(images[:: max(1, len(images) // count)]))]
-    return [data for data, _ in stored_photos(chosen, prepared)]

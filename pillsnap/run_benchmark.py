@@ -23,7 +23,7 @@ from pillsnap.examples import named_pairs, write_examples
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import memory
 from pillsnap.identify import PillSnap
-from pillsnap.measure_speed import measure_speed
+from pillsnap.measure_speed import MadeStage, measure_speed
 from pillsnap.onnx_graphs.agreement import agreement
 from pillsnap.pictures import decode_photo
 from pillsnap.progress import progress
@@ -95,7 +95,7 @@ def run_benchmark(
     )
     figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(same)}
     pairs = confused_pairs(results)
-    times = measure_speed(snap, steps, models, detector, classifier, pills, prepared, work, settings)
+    times = measure_speed(snap, steps, MadeStage(models, detector, classifier, pills, prepared, work), settings)
     used = _resources(snap, models, settings)
     named = {"by_drug": _by_drug(results, steps), "confused": named_pairs(pairs, steps), "min_iou": min_iou}
     write_json(accuracy, figures | named)

@@ -119,7 +119,7 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
         "selective": selective_accuracy(confidence, right),
         "sets": {name: _sets(real, calibration, float(name)) for name in calibration.set_from} if len(real) else {},
         "verdicts": verdict_figures(seen, calibration),
-        "unseen": _unseen(real, unseen, calibration) if len(real) and len(unseen) else None,
+        "unseen": _unseen(real, unseen, calibration) if len(unseen) else None,
     }
 
 
@@ -161,16 +161,25 @@ def _sets(pills: Named, calibration: Calibration, coverage: float) -> dict[str, 
     }
 
 
-def _unseen(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, Any]:
+def _told_apart(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, float | None]:
+    """How well distance, and probability alone, tell unseen pills from seen ones; `None` where none was seen."""
+    if not len(seen):
+        return dict.fromkeys(("auroc", "auroc_of_probability", "caught_at_95_kept"))
     strange = np.r_[np.zeros(len(seen)), np.ones(len(unseen))]
     limit = np.quantile(seen.distances, 0.95)
     probabilities = calibration.probabilities(np.concatenate([seen.logits, unseen.logits])).max(axis=1)
-    found = verdict_figures(unseen, calibration)
     return {
-        "pills": len(unseen),
         "auroc": float(roc_auc_score(strange, np.r_[seen.distances, unseen.distances])),
         "auroc_of_probability": float(roc_auc_score(strange, 1 - probabilities)),
         "caught_at_95_kept": float((unseen.distances > limit).mean()),
+    }
+
+
+def _unseen(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, Any]:
+    found = verdict_figures(unseen, calibration)
+    return {
+        "pills": len(unseen),
+        **_told_apart(seen, unseen, calibration),
         "verdicts": {word: {key: found[word][key] for key in ("pills", "share")} for word in found},
         "not_known": 1 - float(found["known"]["share"] or 0),
     }

@@ -87,7 +87,7 @@ def crops_step(size: int, margin: float) -> onnx.ModelProto:
     """
     none = numpy_helper.from_array(np.zeros((0, size, size, 3), np.uint8))
     corner = numpy_helper.from_array(np.array([[0, 0, 1, 1]], np.float32))
-    grown, half_as_large, four_times = 1 + margin, 2 * size, 4 * size
+    grown, twice, four_times = 1 + margin, 2 * size, 4 * size
     points = numpy_helper.from_array(np.array([1, 3, 2 * size, 2 * size]))
 
     @script(default_opset=op)
@@ -101,7 +101,7 @@ def crops_step(size: int, margin: float) -> onnx.ModelProto:
             longest = op.Max(op.Round(op.Max(w, h) * grown), 1.0)
             start = op.Floor(op.Concat(y + (h - longest) / 2.0, x + (w - longest) / 2.0, axis=0) + 0.5)
             origin, side = op.Cast(start, to=_INT), op.Cast(longest, to=_INT)
-            step = op.Max((side + half_as_large) / four_times, 1)
+            step = op.Max((side + twice) / four_times, 1)
             if_whole = op.Squeeze(step == 1)
             if if_whole:
                 first = op.Max(op.Min(origin, edges), 0)
