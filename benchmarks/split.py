@@ -181,6 +181,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         quarantine=folder / "manifest/quarantine.csv",
         near_duplicates=folder / "manifest/near_duplicates.csv",
         classes=folder / "manifest/classes.json",
+        drugs=folder / "manifest/drugs.csv",
         summary=folder / "manifest/summary.json",
         settings=config.manifest,
         shared_groups="keep",  # a random split's leaks are counted, not refused

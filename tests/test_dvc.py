@@ -47,7 +47,7 @@ def test_pull_into_a_fresh_clone_leaves_nothing_to_do(recorded, tmp_path) -> Non
     assert clone.planned() == set()
     config = clone.folder / "config.yaml"
     before = config.read_text()
-    config.write_text(before.replace("label_smoothing: 0.0 ", "label_smoothing: 0.06 "))
+    config.write_text(before.replace("label_smoothing: 0.0\n", "label_smoothing: 0.06\n"))
     assert config.read_text() != before
     assert clone.planned() == {
         "train_classifier", "calibrate_answers", "export_onnx", "run_benchmark", "write_model_card", "write_report",

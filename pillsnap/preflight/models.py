@@ -41,9 +41,9 @@ OVERHEAD = 1.1
 """What allocators lose between blocks: a rule of thumb."""
 CUDA_BYTES = GIB // 2
 """A process's CUDA context and libraries: a rule of thumb."""
-DELIVERED_BYTES = 11
-"""Bytes a parameter of what is delivered: weights and ONNX graphs in FP32 (4 and 4), and the detector's weights in FP16
-for ultralytics (2); rounded up."""
+DELIVERED_BYTES = 21
+"""Bytes a parameter of what is delivered: weights in FP32 (4), the detector's in FP16 for ultralytics (2), and ONNX
+graphs in FP32, FP16 and INT8 (4, 2 and 1), each once alone and once in the fused graph; rounded up."""
 CHECKPOINT_BYTES = 21
 """Bytes a parameter of a saved training: weights, moving average, best weights and AdamW's two moments, FP32."""
 
