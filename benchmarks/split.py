@@ -140,12 +140,10 @@ def _train(seen: Indexed, folder: Path, config: Config, seed: int, device: str) 
     train_classifier(
         crops=crops,
         classes=folder / "manifest/classes.json",
-        drugs=folder / "manifest/drugs.csv",
         best=folder / "best.safetensors",
         history=history,
         events=folder / "events.json",
         resources=folder / "resources.json",
-        record=folder / "classifier.json",
         work=folder / "work",
         settings=config.classifier,
         steering=Steering(),

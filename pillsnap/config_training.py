@@ -65,6 +65,11 @@ class Detector(Recipe):
     )
     image_size: int = Field(256, ge=64, le=1280, multiple_of=32, description="Side of the letterboxed input in pixels")
 
+    @property
+    def starting_files(self) -> list[str]:
+        """The file of weights that the training begins with, if any."""
+        return [self.model] if self.model.endswith((".pt", ".safetensors")) else []
+
 
 class Classifier(Recipe):
     """Training of the drug classifier (timm)."""
@@ -122,6 +127,11 @@ class Classifier(Recipe):
     cache_gb: float = Field(
         2.0, ge=0, description="Memory for decoded crops in GB; crops that fit are decoded once instead of every epoch"
     )
+
+    @property
+    def starting_files(self) -> list[str]:
+        """The file of weights that the training begins with, if any."""
+        return [self.weights] if self.weights and self.weights != "pretrained" else []
 
 
 class Trainings(Section):

@@ -12,9 +12,8 @@ import torch
 
 from pillsnap.classifier_run import DELIVERED, Crops, Job, Run
 from pillsnap.config_training import Classifier, Steering, Trainings
-from pillsnap.files import read_json, replacing, sha256_of, write_json
+from pillsnap.files import read_json, replacing, sha256_of
 from pillsnap.hardware import torch_device, use_threads
-from pillsnap.provenance import provenance
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.processes import Processes, joined_processes
 from pillsnap.training.recovery import recovering
@@ -31,7 +30,6 @@ def train_classifier(
     history: Path,
     events: Path,
     resources: Path,
-    record: Path,
     work: Path,
     settings: Classifier,
     steering: Steering,
@@ -50,7 +48,6 @@ def train_classifier(
         history: written, CSV: epoch, seconds, loss, learning rate, input size, train and validation top-1, top-5.
         events: written, JSON: what steering and recovery said and did.
         resources: written, JSON: peaks and rates.
-        record: written, JSON: provenance.
         work: folder of the training's state.
         settings: recipe.
         steering: phases, interventions, milestones.
@@ -84,8 +81,6 @@ def train_classifier(
         for name, path in zip(DELIVERED, (best, history, events, resources), strict=True):
             with replacing(path) as temporary:
                 shutil.copyfile(state.folder / "delivered" / name, temporary)
-    facts = provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=kind)
-    write_json(record, facts | {"steering": steered, "processes": training.processes})
 
 
 @contextlib.contextmanager

@@ -20,7 +20,6 @@ from pillsnap.detector_weights import (
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.history import write_history
-from pillsnap.provenance import provenance
 from pillsnap.training.recovery import Recovery, recovering
 from pillsnap.training.state import TrainingState, training_signature
 from pillsnap.training.steering import Event, events_to_json, steering_of
@@ -35,7 +34,6 @@ def train_detector(
     history: Path,
     events: Path,
     resources: Path,
-    record: Path,
     work: Path,
     settings: Detector,
     steering: Steering,
@@ -56,7 +54,6 @@ def train_detector(
         history: written, CSV: one row an epoch, `DETECTOR_COLUMNS`; empty where an epoch has no validation.
         events: written, JSON: what `Event` says.
         resources: written, JSON: what the training took.
-        record: written, JSON: provenance.
         work: folder of the training's state.
         settings, steering, training: sections of the configuration.
         seed: seed of weights, data order and augmentation.
@@ -85,7 +82,6 @@ def train_detector(
             if number == 0:
                 _publish(job, best=best, weights=weights, history=history, events=events)
                 write_json(resources, watch.resources())
-                write_json(record, provenance(inputs=inputs, settings=settings.model_dump(), seed=seed, device=chosen))
 
 
 def _starting_weights(model: str) -> dict[str, Path]:

@@ -13,6 +13,7 @@ rule calibrate_answers:
     output:
         calibration="<results>/{stage}/answers/calibration.json",
         drug_space="<results>/{stage}/answers/drug_space.safetensors",
+        record="<results>/{stage}/provenance/calibrate_answers.json",
     log:
         "<logs>/{stage}/calibrate_answers.log",
     benchmark:

@@ -14,6 +14,7 @@ rule audit_labels:
         code=code_of("audit_labels"),
     output:
         label_audit=directory("<results>/{stage}/label_audit"),
+        record="<results>/{stage}/provenance/audit_labels.json",
     log:
         "<logs>/{stage}/audit_labels.log",
     benchmark:

@@ -20,6 +20,7 @@ rule run_benchmark:
         resources="<results>/{stage}/benchmark/resources.json",
         examples=directory("<results>/{stage}/benchmark/examples"),
         metrics="<results>/{stage}/metrics.json",
+        record="<results>/{stage}/provenance/run_benchmark.json",
     log:
         "<logs>/{stage}/run_benchmark.log",
     benchmark:

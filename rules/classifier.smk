@@ -1,6 +1,7 @@
 # The classifier: which drug a crop shows.
 # Needs: results/{stage}/crops, the class list.
-# Makes: results/{stage}/classifier/{best.safetensors, history.csv, events.json, resources.json, classifier.json}; state in work/{stage}/train_classifier.
+# Makes: results/{stage}/classifier/{best.safetensors, history.csv, events.json, resources.json}; state in
+# work/{stage}/train_classifier.
 
 
 rule train_classifier:
@@ -8,13 +9,14 @@ rule train_classifier:
     input:
         crops="<results>/{stage}/crops",
         classes="<results>/{stage}/manifest/classes.json",
+        starts_from=CONFIG.classifier.starting_files,
         code=code_of("train_classifier", "scripts/train_classifier.py"),
     output:
         best="<results>/{stage}/classifier/best.safetensors",
         history="<results>/{stage}/classifier/history.csv",
         events="<results>/{stage}/classifier/events.json",
         resources="<results>/{stage}/classifier/resources.json",
-        record="<results>/{stage}/classifier/classifier.json",
+        record="<results>/{stage}/provenance/train_classifier.json",
     log:
         "<logs>/{stage}/train_classifier.log",
     benchmark:
@@ -36,5 +38,5 @@ rule train_classifier:
     shell:
         "{params.launch} scripts/train_classifier.py --crops {input.crops} --classes {input.classes} --best {output.best} "
         "--history {output.history} --events {output.events} --resources {output.resources} --record {output.record} "
-        "--work {params.work} --settings {params.settings:q} --steering {params.steering:q} "
+        "--starts_from {input.starts_from:q} --work {params.work} --settings {params.settings:q} --steering {params.steering:q} "
         "--training {params.training:q} --seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"

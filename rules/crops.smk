@@ -14,6 +14,7 @@ rule cut_crops:
         code=code_of("cut_crops"),
     output:
         crops=directory("<results>/{stage}/crops"),
+        record="<results>/{stage}/provenance/cut_crops.json",
     log:
         "<logs>/{stage}/cut_crops.log",
     benchmark:

@@ -1,6 +1,6 @@
 # The detector: one class, `pill`.
 # Needs: results/{stage}/yolo; the manifest and the prepared archives.
-# Makes: results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json, detector.json},
+# Makes: results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json},
 # results/{stage}/detections.parquet; state in work/{stage}/train_detector.
 
 
@@ -8,6 +8,7 @@ rule train_detector:
     """Train the detector; a killed training goes on after its last finished epoch, a finished one is taken over."""
     input:
         dataset="<results>/{stage}/yolo",
+        starts_from=CONFIG.detector.starting_files,
         code=code_of("train_detector", "scripts/train_detector.py"),
     output:
         best="<results>/{stage}/detector/best.pt",
@@ -15,7 +16,7 @@ rule train_detector:
         history="<results>/{stage}/detector/history.csv",
         events="<results>/{stage}/detector/events.json",
         resources="<results>/{stage}/detector/resources.json",
-        record="<results>/{stage}/detector/detector.json",
+        record="<results>/{stage}/provenance/train_detector.json",
     log:
         "<logs>/{stage}/train_detector.log",
     benchmark:
@@ -37,7 +38,7 @@ rule train_detector:
     shell:
         "{params.launch} scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
         "--weights {output.weights} --history {output.history} --events {output.events} "
-        "--resources {output.resources} --record {output.record} --work {params.work} "
+        "--resources {output.resources} --record {output.record} --work {params.work} --starts_from {input.starts_from:q} "
         "--settings {params.settings:q} --steering {params.steering:q} --training {params.training:q} "
         "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"
 
@@ -53,6 +54,7 @@ rule detect_pills:
         code=code_of("detect_pills"),
     output:
         detections="<results>/{stage}/detections.parquet",
+        record="<results>/{stage}/provenance/detect_pills.json",
     log:
         "<logs>/{stage}/detect_pills.log",
     benchmark:

@@ -14,6 +14,7 @@ rule index_archive:
         looks="<results>/index/{archive}.looks.parquet",
         issues="<results>/index/{archive}.issues.parquet",
         counts="<results>/index/{archive}.counts.json",
+        record="<results>/provenance/index_archive/{archive}.json",
     log:
         "<logs>/index_archive/{archive}.log",
     benchmark:
@@ -36,6 +37,7 @@ rule plan_stage:
         plan="<results>/{stage}/plan.parquet",
         issues="<results>/{stage}/plan.issues.parquet",
         summary="<results>/{stage}/plan.json",
+        record="<results>/{stage}/provenance/plan_stage.json",
     log:
         "<logs>/{stage}/plan_stage.log",
     benchmark:
@@ -57,6 +59,7 @@ rule check_machine:
         plan_summary="<results>/{stage}/plan.json",
     output:
         preflight="<results>/{stage}/preflight.json",
+        record="<results>/{stage}/provenance/check_machine.json",
     log:
         "<logs>/{stage}/check_machine.log",
     benchmark:
@@ -68,7 +71,7 @@ rule check_machine:
         config=Unwatched(CONFIG.model_dump_json(exclude={"manifest", "onnx", "benchmark"}, exclude_defaults=True)),
     shell:
         "python scripts/check_machine.py --plan {input.plan} --plan_summary {input.plan_summary} "
-        "--preflight {output.preflight} --settings {params.config:q} --threads {threads} --log {log}"
+        "--preflight {output.preflight} --record {output.record} --settings {params.config:q} --threads {threads} --log {log}"
 
 
 rule prepare_archive:
@@ -82,6 +85,7 @@ rule prepare_archive:
         code=code_of("prepare_archive"),
     output:
         prepared=directory("<results>/{stage}/prepared/{archive}"),
+        record="<results>/{stage}/provenance/prepare_archive/{archive}.json",
     log:
         "<logs>/{stage}/prepare_archive/{archive}.log",
     benchmark:
@@ -117,6 +121,7 @@ rule build_manifest:
         classes="<results>/{stage}/manifest/classes.json",
         drugs="<results>/{stage}/manifest/drugs.csv",
         summary="<results>/{stage}/manifest/summary.json",
+        record="<results>/{stage}/provenance/build_manifest.json",
     log:
         "<logs>/{stage}/build_manifest.log",
     benchmark:
@@ -139,6 +144,7 @@ rule build_yolo_dataset:
         code=code_of("build_yolo_dataset"),
     output:
         dataset=directory("<results>/{stage}/yolo"),
+        record="<results>/{stage}/provenance/build_yolo_dataset.json",
     log:
         "<logs>/{stage}/build_yolo_dataset.log",
     benchmark:

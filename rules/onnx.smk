@@ -17,6 +17,7 @@ rule export_onnx:
         code=code_of("export_onnx"),
     output:
         onnx_folder=directory("<results>/{stage}/onnx"),
+        record="<results>/{stage}/provenance/export_onnx.json",
     log:
         "<logs>/{stage}/export_onnx.log",
     benchmark:

@@ -20,6 +20,7 @@ rule write_dataset_page:
         code=code_of("write_dataset_page", *TEMPLATES, "pillsnap/dataset/page.html.jinja"),
     output:
         page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),
+        record="<results>/{stage}/provenance/write_dataset_page.json",
     log:
         "<logs>/{stage}/write_dataset_page.log",
     benchmark:
@@ -49,6 +50,7 @@ rule write_model_card:
         code=code_of("write_model_card"),
     output:
         model_card="<results>/{stage}/model_card.md",
+        record="<results>/{stage}/provenance/write_model_card.json",
     log:
         "<logs>/{stage}/write_model_card.log",
     benchmark:
@@ -89,8 +91,8 @@ rule write_report:
         classifier_events="<results>/{stage}/classifier/events.json",
         detector_resources="<results>/{stage}/detector/resources.json",
         classifier_resources="<results>/{stage}/classifier/resources.json",
-        detector_record="<results>/{stage}/detector/detector.json",
-        classifier_record="<results>/{stage}/classifier/classifier.json",
+        detector_record="<results>/{stage}/provenance/train_detector.json",
+        classifier_record="<results>/{stage}/provenance/train_classifier.json",
         crops="<results>/{stage}/crops",
         calibration="<results>/{stage}/answers/calibration.json",
         onnx_folder="<results>/{stage}/onnx",
@@ -105,6 +107,7 @@ rule write_report:
             category="{stage}",
             labels={"what": "{figure}"},
         ),
+        record="<results>/{stage}/provenance/write_report.json",
     log:
         "<logs>/{stage}/write_report.log",
     benchmark:

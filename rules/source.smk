@@ -12,6 +12,7 @@ if CONFIG.source.kind == "synthetic":
             photos="<data>/{part}/원천데이터/{kind}/{letter}S_{number}_{domain}.zip",
             labels="<data>/{part}/라벨링데이터/{kind}/{letter}L_{number}_{domain}.zip",
             planted="<data>/{part}/{kind}/{letter}S_{number}_{domain}.planted.csv",
+            record="<results>/provenance/make_synthetic_archive/{part}/{kind}/{letter}S_{number}_{domain}.json",
         log:
             "<logs>/make_synthetic_archive/{part}/{kind}/{letter}S_{number}_{domain}.log",
         benchmark:

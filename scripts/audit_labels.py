@@ -1,8 +1,8 @@
 """Rule audit_labels: where detector and labels disagree."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.audit_labels import audit_labels

@@ -1,8 +1,8 @@
 """Rule build_manifest: manifest, quarantine and class list of a stage."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.build_manifest import build_manifest

@@ -1,8 +1,8 @@
 """Rule build_yolo_dataset: the detector's images and labels."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.build_yolo_dataset import build_yolo_dataset

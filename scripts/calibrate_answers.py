@@ -1,8 +1,8 @@
 """Rule calibrate_answers: temperature and thresholds, chosen on validation."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.calibrate_answers import calibrate_answers
@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
 
     calibrate_answers(
         **{name: Path(snakemake.input[name]) for name in ("classifier", "classes", "crops")},
-        **{name: Path(path) for name, path in snakemake.output.items()},
+        **{name: Path(path) for name, path in snakemake.output.items() if name != "record"},
         settings=Answers(**snakemake.params.settings),
         device=snakemake.params.device,
         threads=snakemake.params.threads,

@@ -1,8 +1,8 @@
 """Rule cut_crops: crops of training and validation for the classifier."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.config import Crops

@@ -1,8 +1,8 @@
 """Rule detect_pills: what the detector sees in training and validation."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.detect_pills import detect_pills

@@ -1,8 +1,8 @@
 """Rule export_onnx: both models, and one graph of both, as ONNX, checked against PyTorch."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.config import Benchmark, Crops, Onnx

@@ -1,8 +1,8 @@
 """Rule index_archive: read one archive's labels into tables."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.index_archive import index_archive
@@ -11,5 +11,5 @@ with job_log(snakemake.log[0]):
     index_archive(
         kind=snakemake.params.kind,
         archive=Archive(**snakemake.params.archive),
-        **{name: Path(path) for name, path in snakemake.output.items()},
+        **{name: Path(path) for name, path in snakemake.output.items() if name != "record"},
     )

@@ -1,8 +1,8 @@
 """Rule make_synthetic_archive: draw one archive of synthetic photographs."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.synthetic.archives import SyntheticArchive, make_synthetic_archive

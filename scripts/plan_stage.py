@@ -1,8 +1,8 @@
 """Rule plan_stage: choose a stage's photographs and split them."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.config_data import Plan, Stage

@@ -1,8 +1,8 @@
 """Rule prepare_archive: decode the planned photographs of one archive, once."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.config_data import Prepare

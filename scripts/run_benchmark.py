@@ -1,8 +1,8 @@
 """Rule run_benchmark: accuracy, latency and resources on the test part."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.config import Benchmark
@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
 
     run_benchmark(
         **{name: Path(path) for name, path in snakemake.input.items() if name not in ("prepared", "code")},
-        **{name: Path(path) for name, path in snakemake.output.items()},
+        **{name: Path(path) for name, path in snakemake.output.items() if name != "record"},
         prepared=[Path(path) for path in snakemake.input.prepared],
         work=Path(snakemake.params.work),
         settings=Benchmark(**snakemake.params.settings),

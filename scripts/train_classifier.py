@@ -2,18 +2,19 @@
 
 python scripts/train_classifier.py --crops results/stage1/crops --classes results/stage1/manifest/classes.json \
     --best /tmp/c/best.safetensors --history /tmp/c/history.csv --events /tmp/c/events.json \
-    --resources /tmp/c/resources.json --record /tmp/c/classifier.json --work /tmp/c/work \
+    --resources /tmp/c/resources.json --record /tmp/c/record.json --work /tmp/c/work \
     --settings '{"epochs": 1, "image_size": 64}'
 """
 
-from pillsnap.job_log import job_log
-from pillsnap.job_words import job_words
+from pillsnap.job_words import job_words, worded_job
 
-paths = ["crops", "classes", "best", "history", "events", "resources", "record", "work"]
-words = job_words(__doc__, paths=paths, sections=["settings", "steering", "training"])
-with job_log(words.pop("log")):
+inputs, outputs = ["crops", "classes"], ["best", "history", "events", "resources"]
+paths, sections = [*inputs, *outputs, "record", "work"], ["settings", "steering", "training"]
+words = job_words(__doc__, paths=paths, files=["starts_from"], sections=sections)
+with worded_job("train_classifier", words, inputs=[*inputs, "starts_from"], outputs=outputs) as given:
     from pillsnap.config_training import Classifier, Steering, Trainings
     from pillsnap.train_classifier import train_classifier
 
-    sections = {"settings": Classifier, "steering": Steering, "training": Trainings}
-    train_classifier(**words | {name: model.model_validate_json(words[name]) for name, model in sections.items()})
+    given.pop("starts_from")  # named in the settings too
+    models = {"settings": Classifier, "steering": Steering, "training": Trainings}
+    train_classifier(**given | {name: model.model_validate_json(given[name]) for name, model in models.items()})

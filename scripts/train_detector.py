@@ -2,17 +2,18 @@
 
 python scripts/train_detector.py --dataset results/stage1/yolo --best /tmp/d/best.pt --weights /tmp/d/best.safetensors \
     --history /tmp/d/history.csv --events /tmp/d/events.json --resources /tmp/d/resources.json \
-    --record /tmp/d/detector.json --work /tmp/d/work --settings '{"epochs": 1, "image_size": 128}'
+    --record /tmp/d/record.json --work /tmp/d/work --settings '{"epochs": 1, "image_size": 128}'
 """
 
-from pillsnap.job_log import job_log
-from pillsnap.job_words import job_words
+from pillsnap.job_words import job_words, worded_job
 
-paths = ["dataset", "best", "weights", "history", "events", "resources", "record", "work"]
-words = job_words(__doc__, paths=paths, sections=["settings", "steering", "training"])
-with job_log(words.pop("log")):
+inputs, outputs = ["dataset"], ["best", "weights", "history", "events", "resources"]
+paths, sections = [*inputs, *outputs, "record", "work"], ["settings", "steering", "training"]
+words = job_words(__doc__, paths=paths, files=["starts_from"], sections=sections)
+with worded_job("train_detector", words, inputs=[*inputs, "starts_from"], outputs=outputs) as given:
     from pillsnap.config_training import Detector, Steering, Trainings
     from pillsnap.train_detector import train_detector
 
-    sections = {"settings": Detector, "steering": Steering, "training": Trainings}
-    train_detector(**words | {name: model.model_validate_json(words[name]) for name, model in sections.items()})
+    given.pop("starts_from")  # named in the settings too
+    models = {"settings": Detector, "steering": Steering, "training": Trainings}
+    train_detector(**given | {name: model.model_validate_json(given[name]) for name, model in models.items()})

@@ -1,8 +1,8 @@
 """Rule write_dataset_page: a page that shows a stage's data."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.write_dataset_page import write_dataset_page

@@ -1,8 +1,8 @@
 """Rule write_model_card: what the models of a stage are and reached, as Markdown."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.write_model_card import write_model_card

@@ -1,8 +1,8 @@
 """Rule write_report: the report of a stage, one HTML file."""
 
-from pillsnap.job_log import job_log
+from pillsnap.job import job
 
-with job_log(snakemake.log[0]):
+with job(snakemake):
     from pathlib import Path
 
     from pillsnap.write_report import write_report
@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
     files = {name: Path(path) for name, path in snakemake.input.items() if name not in unread}
     write_report(
         **files,
-        **{name: Path(path) for name, path in snakemake.output.items()},
+        **{name: Path(path) for name, path in snakemake.output.items() if name != "record"},
         crops_summary=Path(snakemake.input.crops) / "summary.json",
         parity=Path(snakemake.input.onnx_folder) / "parity.json",
         **{name: Path(snakemake.params[name]) for name in ("durations", "preflight")},

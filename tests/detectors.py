@@ -37,7 +37,6 @@ def detector_job(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         "history": folder / "history.csv",
         "events": folder / "events.json",
         "resources": folder / "resources.json",
-        "record": folder / "detector.json",
         "work": folder / "work",
         "settings": SETTINGS.model_copy(update=recipe),
         "steering": Steering(),

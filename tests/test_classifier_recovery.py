@@ -27,7 +27,7 @@ def job(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 
 def another(job: dict[str, Any], **changes: Any) -> dict[str, Any]:
     folder = job["work"].parent.with_name("b")
-    outputs = ("best", "history", "events", "resources", "record", "work")
+    outputs = ("best", "history", "events", "resources", "work")
     return job | {output: folder / job[output].name for output in outputs} | changes
 
 

@@ -63,7 +63,7 @@ def job(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 def another(job: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
     """The same training in another folder."""
     folder = job["work"].parent.with_name(name)
-    outputs = ("best", "history", "events", "resources", "record", "work")
+    outputs = ("best", "history", "events", "resources", "work")
     return job | {output: folder / job[output].name for output in outputs} | changes
 
 
@@ -164,7 +164,7 @@ def test_each_step_can_be_the_last_one_before_a_kill(
 
 def _whole(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The unbroken training, made once."""
-    outputs = ("best", "history", "events", "resources", "record", "work")
+    outputs = ("best", "history", "events", "resources", "work")
     whole = job | {output: folder / job[output].name for output in outputs} | {"training": Trainings()}
     if not folder.exists():
         train_classifier(**whole)

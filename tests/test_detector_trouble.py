@@ -165,7 +165,7 @@ def test_our_own_files_start_a_training(base: Path, tmp_path: Path) -> None:
         delivered = load_detector(unbroken(base, 2)["weights"]).state_dict()
         assert all(torch.allclose(started[key], delivered[key], atol=1e-3) for key in delivered)
     first = detector_run(base, tmp_path, epochs=1, model=str(unbroken(base, 2)["weights"]))
-    assert set(read_json(first["record"])["inputs"]) == {"dataset", "weights"}
+    assert set(read_json(first["work"] / "signature.json")["inputs"]) == {"dataset", "weights"}
     assert not same_weights(first, unbroken(base, 2))
 
 

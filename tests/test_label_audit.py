@@ -363,7 +363,7 @@ def detections_of_a_brief_training(run: DataRun, folder: Path) -> pd.DataFrame:
     train_detector(
         dataset=folder / "yolo", best=folder / "best.pt", weights=folder / "best.safetensors",
         history=folder / "history.csv", events=folder / "events.json", resources=folder / "resources.json",
-        record=folder / "detector.json", work=folder / "work",
+        work=folder / "work",
         settings=Detector(image_size=160, epochs=12, batch=4, learning_rate=2e-3, warmup_epochs=0.5, patience=12),
         steering=Steering(), training=Trainings(), seed=576, device="cpu", threads=1,
     )  # fmt: skip

@@ -57,7 +57,7 @@ def stage_job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def launch(job: dict[str, Any], folder: Path, script: Path) -> subprocess.CompletedProcess:
     """The training by two processes of `script`."""
-    outputs = ("best", "history", "events", "resources", "record", "work")
+    outputs = ("best", "history", "events", "resources", "work")
     paths = {name: str(job[name]) for name in ("crops", "classes")} | {n: str(folder / job[n].name) for n in outputs}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     sections = [f"--{n}={job[n].model_dump_json()}" for n in ("settings", "steering", "training")]

@@ -55,7 +55,7 @@ def test_final_push_has_its_learning_rate(results: Path) -> None:
 
 def test_recipe_was_the_production_one(results: Path) -> None:
     for model in ("detector", "classifier"):
-        settings = read_json(results / model / f"{model}.json")["settings"]
+        settings = read_json(results / "provenance" / f"train_{model}.json")["settings"]["settings"]
         asked = {"batch": 8, "precision": "bf16", "validate_every": 5, "checkpoint_every": 5, "weight_decay": 5e-4}
         assert {key: settings[key] for key in asked} == asked
     assert settings["layer_decay"] == 0.9 and settings["balance"] == 0.5

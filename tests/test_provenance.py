@@ -1,31 +1,106 @@
 """Where an artifact comes from."""
 
+import datetime
 import hashlib
 import json
+import os
 import platform
 import re
+import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, write_zip
 
-from pillsnap.provenance import PACKAGES, describe_device, git_commit, package_versions, provenance
+from pillsnap.files import read_json, sha256_of
+from pillsnap.provenance import PACKAGES, describe_device, git_commit, identities, package_versions, write_record
+from pillsnap.sources.fingerprint import fingerprint_of
 
 
-def test_record_tells_inputs_settings_and_machine(tmp_path: Path) -> None:
-    (tmp_path / "data.bin").write_bytes(b"pills")
-    record = provenance(inputs={"data": tmp_path / "data.bin"}, settings={"epochs": 3}, seed=7, device="cpu")
-    assert record["inputs"] == {"data": hashlib.sha256(b"pills").hexdigest()}
-    assert (record["settings"], record["seed"]) == ({"epochs": 3}, 7)
+def record_of(folder: Path, **changes: Any) -> dict[str, Any]:
+    """A record of a job that read `data.bin` and wrote `out.bin`."""
+    (folder / "data.bin").write_bytes(b"pills")
+    (folder / "out.bin").write_bytes(b"crops")
+    (folder / "module.py").write_bytes(b"code")
+    facts: dict[str, Any] = {
+        "rule": "cut_crops",
+        "inputs": {"data": folder / "data.bin"},
+        "outputs": {"crops": folder / "out.bin", "record": folder / "record.json"},
+        "code": [str(folder / "module.py")],
+        "settings": {"seed": 7, "device": "cpu", "margin": 0.1, "steering": '{"mode": "advise"}'},
+        "seconds": 1.23456,
+    }
+    write_record(folder / "record.json", **facts | changes)
+    return read_json(folder / "record.json")
+
+
+def test_record_tells_files_settings_code_and_machine(tmp_path: Path) -> None:
+    record = record_of(tmp_path)
+    assert record["rule"] == "cut_crops"
+    assert record["inputs"] == {(tmp_path / "data.bin").as_posix(): hashlib.sha256(b"pills").hexdigest()}
+    assert record["outputs"] == {(tmp_path / "out.bin").as_posix(): hashlib.sha256(b"crops").hexdigest()}
+    assert record["code"] == {str(tmp_path / "module.py"): hashlib.sha256(b"code").hexdigest()}
+    assert record["settings"]["steering"] == {"mode": "advise"}
+    assert (record["settings"]["margin"], record["seed"], record["seconds"]) == (0.1, 7, 1.235)
     assert record["device"] == describe_device("cpu")
-    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["commit"] == git_commit() and record["versions"] == package_versions()
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(record["ended"])
+    assert datetime.timedelta(0) <= age < datetime.timedelta(minutes=5)
 
 
-def test_missing_input_is_an_error(tmp_path: Path) -> None:
+def test_missing_input_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        provenance(inputs={"data": tmp_path / "none.bin"}, settings={}, seed=0, device="cpu")
+        record_of(tmp_path, inputs={"data": [tmp_path / "none.bin"]})
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_raw_archives_are_known_by_their_directory(tmp_path: Path) -> None:
+    first = fingerprint_of(write_zip(tmp_path / "a.zip", {"K-1/a.png": b"one", "K-1/b.png": b"two"}))
+    assert first.startswith("zip-directory:")
+    assert fingerprint_of(write_zip(tmp_path / "b.zip", {"K-1/a.png": b"one", "K-1/b.png": b"two"})) == first
+    assert fingerprint_of(write_zip(tmp_path / "c.zip", {"K-1/a.png": b"one", "K-1/b.png": b"twO"})) != first
+    (tmp_path / "d.zip").write_bytes(b"no zip")
+    assert fingerprint_of(tmp_path / "d.zip") == hashlib.sha256(b"no zip").hexdigest()
+    (tmp_path / "folder").mkdir()
+    empty = fingerprint_of(tmp_path / "folder")
+    (tmp_path / "folder" / "정.png").write_bytes(b"1")
+    assert empty != fingerprint_of(tmp_path / "folder") and empty.startswith("listing:")
+
+
+def test_only_raw_roles_are_known_by_their_directory(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"K-1/a.png": b"one"})
+    found = identities({"photos": path})[path.as_posix()]
+    assert found == fingerprint_of(path) != identities({"other": [path]})[path.as_posix()] == sha256_of(path)
+
+
+def test_a_commit_of_documents_is_not_the_results_commit(tmp_path: Path) -> None:
+    """What a copy of the package in a repository of its own says, after commits of code and of a document."""
+    shutil.copytree(PROJECT / "pillsnap", tmp_path / "pillsnap", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True, env=environment)
+        return done.stdout.strip()
+
+    def commit() -> str:
+        run("git", "add", "--all")
+        run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "x")
+        return run("git", "rev-parse", "HEAD")
+
+    ask = "import json; from pillsnap.provenance import git_commit; print(json.dumps(git_commit()))"
+    run("git", "init", "--quiet")
+    (tmp_path / ".gitignore").write_text("__pycache__\n")
+    first = commit()
+    (tmp_path / "dvc.lock").write_text("stages: {}\n")
+    assert commit() != first
+    assert json.loads(run(sys.executable, "-c", ask)) == {"hash": first, "dirty": False}
+    with (tmp_path / "pillsnap" / "boxes.py").open("a") as stream:
+        stream.write("\n# edited\n")
+    assert json.loads(run(sys.executable, "-c", ask)) == {"hash": first, "dirty": True}
 
 
 def test_versions_are_the_installed_ones() -> None:
@@ -33,15 +108,6 @@ def test_versions_are_the_installed_ones() -> None:
     assert found.pop("python") == platform.python_version()
     assert set(found) == set(PACKAGES)
     assert all(found[package] == version(package) for package in PACKAGES), "the lock file has them all"
-
-
-def test_commit_is_gits() -> None:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
-    commit = git_commit()
-    assert commit["hash"] == done.stdout.strip()
-    assert isinstance(commit["dirty"], bool)
-    if not commit["hash"]:
-        assert not commit["dirty"]
 
 
 def test_device_names_processor_and_cores() -> None:

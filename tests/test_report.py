@@ -344,8 +344,11 @@ def write_inputs(
         write_json(folder / f"{model}_events.json", events_to_json(events_of(model, history)))
         write_json(folder / f"{model}_resources.json", taken(history))
     record = {"commit": COMMIT, "settings": {}, "seed": 576, "device": DEVICE, "versions": VERSIONS}
-    write_json(folder / "detector.json", {"inputs": {"dataset": "ad" * 32}, **record})
-    write_json(folder / "classifier.json", {"inputs": {"crops": "ce" * 32, "classes": sha256_of(classes)}, **record})
+    write_json(folder / "detector.json", {"inputs": {"results/stage4/yolo": "ad" * 32}, **record})
+    write_json(
+        folder / "classifier.json",
+        {"inputs": {"results/stage4/crops": "ce" * 32, "classes.json": sha256_of(classes)}, **record},
+    )
     parts = {
         "train": {"pills": 1912, "found_by_detector": 1893, "mean_iou": 0.9123},
         "val": {"pills": 479, "found_by_detector": 0, "mean_iou": None},

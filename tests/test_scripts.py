@@ -40,7 +40,7 @@ def test_rule_runs_the_script_of_its_name(name: str) -> None:
 def test_rule_has_docstring_log_and_duration(name: str) -> None:
     text = rules()[name]
     assert text.lstrip().startswith('"""')
-    for key in ("log:", "benchmark:", "conda:", *(["code="] if name != "check_machine" else [])):
+    for key in ("log:", "benchmark:", "conda:", "record=", *(["code="] if name != "check_machine" else [])):
         assert key in text, f"rule {name} has no {key}"
 
 
@@ -58,10 +58,10 @@ def test_script_opens_its_log_first_and_is_short(script: Path) -> None:
     assert isinstance(docstring.value, ast.Constant)
     assert docstring.value.value.startswith(f"Rule {script.stem}: ")
     imported = {node.module for node in before if isinstance(node, ast.ImportFrom)}
-    assert "pillsnap.job_log" in imported <= {"pillsnap.job_log", "pillsnap.job_words"}
+    assert imported in ({"pillsnap.job"}, {"pillsnap.job_words"})
     assert not any(isinstance(node, ast.Import) for node in before)
     assert isinstance(body, ast.With)
-    assert body.items[0].context_expr.func.id == "job_log"
+    assert body.items[0].context_expr.func.id in ("job", "worded_job")
     assert len(text.splitlines()) <= 25
 
 
@@ -130,7 +130,8 @@ with job_log({json.dumps(str(tmp_path / "logs" / "job.log"))}):
 
 def test_log_needs_the_standard_library_alone() -> None:
     names = set(sys.stdlib_module_names)
-    tree = ast.parse(inspect.getsource(sys.modules[job_log.__module__]))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in imported} <= names
+    for module in ("job_log", "job", "job_words"):
+        body = ast.parse((PROJECT / "pillsnap" / f"{module}.py").read_text(encoding="utf-8")).body
+        imported = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {node.module for node in body if isinstance(node, ast.ImportFrom)} - {job_log.__module__}
+        assert {name.split(".")[0] for name in imported} <= names

@@ -50,10 +50,10 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
         "manifest/near_duplicates.csv",
         "manifest/classes.json", "manifest/drugs.csv", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
         "detector/best.safetensors", "detector/history.csv", "detector/events.json", "detector/resources.json",
-        "detector/detector.json", "detections.parquet", "label_audit/findings.csv",
+        "provenance/train_detector.json", "detections.parquet", "label_audit/findings.csv",
         "label_audit/coco.json", "label_audit/summary.json", "crops/index.parquet", "crops/train.bin",
         "crops/unseen_val.bin",
-        "classifier/best.safetensors", "classifier/history.csv", "classifier/classifier.json", "onnx/detector.onnx",
+        "classifier/best.safetensors", "classifier/history.csv", "provenance/write_report.json", "onnx/detector.onnx",
         "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
         "benchmark/resources.json", "metrics.json", "report.html", "dataset.html", "model_card.md",
     }  # fmt: skip
@@ -228,7 +228,7 @@ def test_a_small_disk_is_refused_before_the_first_decode(finished) -> None:
         assert "or move pathvars.results to a larger disk" in said
         assert "rule prepare_archive" not in said
         made = {path.name for path in (small / "results" / "stage4").iterdir()}
-        assert made == {"plan.parquet", "plan.issues.parquet", "plan.json"}
+        assert made == {"plan.parquet", "plan.issues.parquet", "plan.json", "provenance"}
     finally:
         subprocess.run(["umount", small], check=True)
 

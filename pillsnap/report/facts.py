@@ -222,8 +222,8 @@ def machine_rows(inputs: Inputs) -> Rows:
 def input_hashes(inputs: Inputs) -> Rows:
     """SHA-256 of what the trainings and this report were made from."""
     rows = [
-        [f"{word}: {role}", digest]
+        [f"{word}: {path}", digest]
         for word, record in (("Detector", inputs.detector_record), ("Classifier", inputs.classifier_record))
-        for role, digest in record["inputs"].items()
+        for path, digest in record["inputs"].items()
     ]
     return rows + [[f"Report: {role}", digest] for role, digest in inputs.hashes.items()]
