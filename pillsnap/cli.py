@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from pillsnap import data_commands, predict_command, serve_command
+from pillsnap import data_commands, predict_command, reproduce_commands, serve_command
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 app.add_typer(data_commands.app, name="data")
@@ -21,6 +21,8 @@ def main() -> None:
 
 app.command()(predict_command.predict)
 app.command()(serve_command.serve)
+app.command()(reproduce_commands.trace)
+app.command()(reproduce_commands.diff)
 
 
 def _stop(message: str) -> NoReturn:

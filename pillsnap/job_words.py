@@ -46,7 +46,7 @@ def job_words(
 
 @contextlib.contextmanager
 def worded_job(
-    rule: str, words: dict[str, Any], *, inputs: Sequence[str], outputs: Sequence[str]
+    rule: str, words: dict[str, Any], *, inputs: Sequence[str], outputs: Sequence[str], settings: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Log the block, and write `record` when it ended well; of several processes, the first one writes it.
 
@@ -55,6 +55,7 @@ def worded_job(
         words: of `job_words`.
         inputs: names of the words that are inputs.
         outputs: names of the words that are outputs.
+        settings: names of the words that decide the outputs.
 
     Yields:
         the words that are the function's: all but `log` and `record`.
@@ -75,6 +76,6 @@ def worded_job(
             inputs={name: words[name] for name in inputs},
             outputs={name: words[name] for name in outputs},
             code=code_of(rule, f"scripts/{rule}.py"),
-            settings={name: value for name, value in given.items() if not isinstance(value, Path)},
+            settings={name: words[name] for name in settings},
             seconds=time.monotonic() - started,
         )

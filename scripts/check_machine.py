@@ -9,7 +9,7 @@ from pillsnap.job_words import job_words, worded_job
 
 inputs = ["plan", "plan_summary"]
 words = job_words(__doc__, paths=[*inputs, "preflight", "record"])
-with worded_job("check_machine", words, inputs=inputs, outputs=["preflight"]) as given:
+with worded_job("check_machine", words, inputs=inputs, outputs=["preflight"], settings=["settings"]) as given:
     from pillsnap.check_machine import check_machine
     from pillsnap.config import Config
 

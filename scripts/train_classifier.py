@@ -10,8 +10,11 @@ from pillsnap.job_words import job_words, worded_job
 
 inputs, outputs = ["crops", "classes"], ["best", "history", "events", "resources"]
 paths, sections = [*inputs, *outputs, "record", "work"], ["settings", "steering", "training"]
+read, settings = [*inputs, "starts_from"], [*sections, "seed", "device", "threads"]
 words = job_words(__doc__, paths=paths, files=["starts_from"], sections=sections)
-with worded_job("train_classifier", words, inputs=[*inputs, "starts_from"], outputs=outputs) as given:
+with worded_job(
+    "train_classifier", words, inputs=[*inputs, "starts_from"], outputs=outputs, settings=settings
+) as given:
     from pillsnap.config_training import Classifier, Steering, Trainings
     from pillsnap.train_classifier import train_classifier
 

@@ -9,8 +9,9 @@ from pillsnap.job_words import job_words, worded_job
 
 inputs, outputs = ["dataset"], ["best", "weights", "history", "events", "resources"]
 paths, sections = [*inputs, *outputs, "record", "work"], ["settings", "steering", "training"]
+read, settings = [*inputs, "starts_from"], [*sections, "seed", "device", "threads"]
 words = job_words(__doc__, paths=paths, files=["starts_from"], sections=sections)
-with worded_job("train_detector", words, inputs=[*inputs, "starts_from"], outputs=outputs) as given:
+with worded_job("train_detector", words, inputs=read, outputs=outputs, settings=settings) as given:
     from pillsnap.config_training import Detector, Steering, Trainings
     from pillsnap.train_detector import train_detector
 

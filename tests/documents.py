@@ -59,4 +59,5 @@ def outputs(rule: str) -> list[str]:
     """A rule's outputs as the documents write them: `results/<stage>/…`."""
     block = re.search(r"^ +output:\n(.*?)^ +log:", rules()[rule], re.MULTILINE | re.DOTALL)[1]
     paths = re.findall(r'"(<results>/[^"]+)"', block)
+    paths = [path for path in paths if "/provenance/" not in path]  # told once, for all rules
     return [path.replace("<results>", "results").replace("{", "<").replace("}", ">") for path in paths]

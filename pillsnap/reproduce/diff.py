@@ -1,0 +1,168 @@
+"""Why two runs of a stage came out differently: data, configuration, code, environment or seed."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pillsnap.files import read_json
+from pillsnap.report.timing import RULES
+from pillsnap.reproduce.records import Record, RecordError, commit_files, read_records, records_of_commit
+
+CAUSES = ("data", "config", "code", "environment", "seed")
+WORKSPACE = "workspace"
+"""Instead of a commit: what lies in the working folder."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of one run of a stage."""
+
+    records: Mapping[str, Record]
+    metrics: Mapping[str, Any]
+    pins: Mapping[str, str]
+    """Versions by package, of the lock file."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs, and the rules that it concerns."""
+
+    what: str
+    before: str
+    after: str
+    rules: tuple[str, ...] = ()
+
+
+@dataclass
+class Comparison:
+    """What differs between two runs."""
+
+    causes: dict[str, list[Difference]] = field(default_factory=lambda: {cause: [] for cause in CAUSES})
+    outputs: list[str] = field(default_factory=list)
+    """Rules, in the order of the pipeline, whose outputs differ."""
+    metrics: list[tuple[str, Any, Any]] = field(default_factory=list)
+    """Figures of `metrics.json` that differ, by dotted name."""
+
+
+def run_of(commit: str, stage: str) -> Run:
+    """A stage as a commit records it, or as it lies in the `workspace`.
+
+    Raises:
+        RecordError: it is not recorded, or not to be had.
+    """
+    metrics = f"results/{stage}/metrics.json"
+    if commit == WORKSPACE:
+        records = read_records(Path("results"), stage)
+        found = read_json(metrics) if Path(metrics).is_file() else {}
+        pins = Path("requirements.lock").read_text(encoding="utf-8")
+    else:
+        records = records_of_commit(commit, stage)
+        found = json.loads(commit_files(commit, metrics)[metrics])
+        pins = _git_file(commit, "requirements.lock")
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", pins, re.MULTILINE))
+    return Run({record.name: record for record in records}, found, locked)
+
+
+def _git_file(commit: str, path: str) -> str:
+    done = subprocess.run(["git", "show", f"{commit}:{path}"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RecordError(f"{commit}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def compare(before: Run, after: Run) -> Comparison:
+    """Everything that two runs were given otherwise, and what came out otherwise."""
+    found = Comparison()
+    both = [name for name in _in_order(before.records) if name in after.records]
+    pairs = [(before.records[name], after.records[name]) for name in both]
+    found.causes["data"] = [*_jobs(before, after), *_raw(before, after, pairs)]
+    found.causes["config"] = _settings(pairs)
+    found.causes["code"] = _by_key(pairs, lambda record: record.code, short=True)
+    found.causes["environment"] = _environment(before, after, pairs)
+    seeds = {(str(a.seed), str(b.seed)) for a, b in pairs if a.seed != b.seed}
+    found.causes["seed"] = [Difference("seed", old, new) for old, new in sorted(seeds)]
+    found.outputs = list(dict.fromkeys(a.rule for a, b in pairs if a.outputs != b.outputs))
+    old, new = dict(_flat(before.metrics)), dict(_flat(after.metrics))
+    found.metrics = [(key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
+    return found
+
+
+def _in_order(records: Mapping[str, Record]) -> list[str]:
+    """Names of jobs, in the order of the pipeline."""
+    place = {rule: number for number, rule in enumerate(RULES)}
+    return sorted(records, key=lambda name: (place.get(records[name].rule, len(place)), name))
+
+
+def _jobs(before: Run, after: Run) -> Iterator[Difference]:
+    for name in _in_order(dict(before.records) | dict(after.records)):
+        if name not in after.records:
+            yield Difference(name, "there", "not there")
+        elif name not in before.records:
+            yield Difference(name, "not there", "there")
+
+
+def _raw(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Difference]:
+    """Inputs that no job made."""
+    made = {path for run in (before, after) for record in run.records.values() for path in record.outputs}
+
+    def raw(record: Record) -> dict[str, str]:
+        return {path: digest for path, digest in record.inputs.items() if path not in made}
+
+    return _by_key(pairs, raw, short=True)
+
+
+def _settings(pairs: list[tuple[Record, Record]]) -> list[Difference]:
+    """Changed values, each told once: by its name in the whole configuration, which the report is given."""
+    told: dict[tuple[str, str, str], tuple[str, list[str]]] = {}
+    for old, new in sorted(pairs, key=lambda pair: pair[0].rule != "write_report"):
+        a, b = dict(_flat(old.settings)), dict(_flat(new.settings))
+        for key in a | b:
+            if not key.endswith("seed") and a.get(key) != b.get(key):
+                change = (key.rpartition(".")[2], _text(a.get(key)), _text(b.get(key)))
+                _, rules = told.setdefault(change, (key.removeprefix("config.").removeprefix("settings."), []))
+                rules.extend([old.rule] if old.rule not in rules else [])
+    return [
+        Difference(name, *change[1:], tuple(sorted(rules, key=lambda rule: rule == "write_report")))
+        for change, (name, rules) in told.items()
+    ]
+
+
+def _environment(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Difference]:
+    pins = [
+        Difference(f"{name} (requirements.lock)", before.pins.get(name, "none"), after.pins.get(name, "none"))
+        for name in sorted(before.pins | after.pins)
+        if before.pins.get(name) != after.pins.get(name)
+    ]
+    devices = _by_key(pairs, lambda record: {"device": record.device})
+    return [*devices, *_by_key(pairs, lambda record: record.versions), *pins]
+
+
+def _by_key(pairs: list[tuple[Record, Record]], part: Any, *, short: bool = False) -> list[Difference]:
+    """What differs in a part of the records, by key and change, with the rules that it concerns."""
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for old, new in pairs:
+        a, b = part(old), part(new)
+        for key in a | b:
+            if a.get(key) != b.get(key):
+                values = [str(side.get(key, "none")) for side in (a, b)]
+                values = [value.rpartition(":")[2][:12] for value in values] if short else values
+                rules = told.setdefault((key, *values), [])
+                rules.extend([old.rule] if old.rule not in rules else [])
+    return [Difference(*change, tuple(rules)) for change, rules in told.items()]
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings by dotted name; lists are leaves."""
+    if isinstance(value, Mapping) and value:
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,130 @@
+"""The way from a file back to the raw archives, as the jobs on that way recorded it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.tree import Tree
+
+from pillsnap.provenance import identity_of
+from pillsnap.reproduce.records import Record, RecordError, read_records
+
+SHOWN = 3
+"""Jobs of one rule, and files of one job, that a line of the tree names."""
+
+
+@dataclass
+class Trace:
+    """A file's way back: a tree to print, and what on it does not fit."""
+
+    tree: Tree
+    troubles: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Walk:
+    """What is known while a tree is built."""
+
+    makers: Mapping[str, Record]
+    check: bool
+    trace: Trace
+    shown: set[str] = field(default_factory=set)
+
+
+def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
+    """Follow a file's records back to what no job made.
+
+    The file itself is compared with its record; every other one is compared by what its reader recorded of it with what
+    its maker did.
+
+    Args:
+        file: an output, or a file within an output folder.
+        results: folder of results whose records are read.
+        check: compare all files on the way with their records too, which reads them.
+
+    Raises:
+        RecordError: no job recorded the file.
+    """
+    records = read_records(results)
+    makers = {path: record for record in records for path in record.outputs}
+    path = _output_of(file, makers)
+    if path is None:
+        raise RecordError(f"{file}: no job below {results} recorded that it made this. Trace an output of a rule.")
+    maker = makers[path]
+    traced = Trace(Tree(f"[bold]{file}[/bold]"))
+    walk = _Walk(makers, check, traced)
+    _compare(path, maker, walk)
+    _add(traced.tree, [maker], {path}, walk)
+    return traced
+
+
+def _output_of(file: Path, makers: Mapping[str, Record]) -> str | None:
+    """The recorded path of a file, or of the output folder that it lies in."""
+    here = file.absolute()
+    for candidate in (here, *here.parents):
+        for path in {candidate.as_posix(), _relative(candidate)}:
+            if path in makers:
+                return path
+    return None
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_posix()
+
+
+def _add(branch: Tree, records: list[Record], used: set[str], walk: _Walk) -> None:
+    """A line for the jobs of one rule, and below it what they read."""
+    first, more = records[0], records[1:]
+    paths = sorted(path for record in records for path in record.outputs if path in used)
+    line = f"[cyan]{first.name if not more else first.rule}[/cyan]"
+    line += f" ({len(records)} jobs)" if more else ""
+    node = branch.add(f"{line} → {_few(paths)}  [dim]{_when(first)}[/dim]")
+    if first.rule in walk.shown:
+        node.label = f"{line} → {_few(paths)}  [dim]see above[/dim]"
+        return
+    walk.shown.add(first.rule)
+    if walk.check:
+        for record in records:
+            for path in record.outputs:
+                _compare(path, record, walk)
+    read = {path: digest for record in records for path, digest in record.inputs.items()}
+    makers: dict[str, list[Record]] = {}
+    raw = []
+    for path, digest in read.items():
+        maker = walk.makers.get(path)
+        if maker is None:
+            raw.append(path)
+            continue
+        if maker.outputs[path] != digest:
+            walk.trace.troubles.append(f"{first.rule} read another {path} than {maker.name} has recorded since")
+        if maker not in makers.setdefault(maker.rule, []):
+            makers[maker.rule].append(maker)
+    for group in makers.values():
+        _add(node, group, set(read), walk)
+    if raw:
+        node.add(f"[green]raw[/green] {_few(sorted(raw))}")
+
+
+def _compare(path: str, record: Record, walk: _Walk) -> None:
+    """Note where a file is no longer what its job recorded."""
+    if not Path(path).exists():
+        walk.trace.troubles.append(f"{path} is not here")
+        return
+    raw = record.rule == "make_synthetic_archive" and path.endswith(".zip")
+    if identity_of(path, raw=raw) != record.outputs[path]:
+        walk.trace.troubles.append(f"{path} is not what {record.name} made: changed since")
+
+
+def _few(paths: Iterable[str]) -> str:
+    """One path, or names of several."""
+    listed = list(paths)
+    more = len(listed) - SHOWN
+    listed = listed if len(listed) == 1 else [Path(path).name for path in listed]
+    return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _when(record: Record) -> str:
+    commit = record.commit["hash"][:12] or "no commit"
+    changed = " + local changes" if record.commit["dirty"] else ""
+    seed = "" if record.seed is None else f", seed {record.seed}"
+    return f"{commit}{changed}, {record.ended[:16].replace('T', ' ')} UTC, {record.seconds:.1f} s{seed}"
