@@ -5,7 +5,7 @@ STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: report test env pull docs lock
+.PHONY: report test env pull rebuild-check docs lock
 
 report: env
 	snakemake --cores all -- results/$(STAGE)/report.html
@@ -27,6 +27,10 @@ pull: env
 	dvc pull stage@$(STAGE) index raw
 	dvc status --quiet stage@$(STAGE) index raw || { dvc status stage@$(STAGE) index raw; echo "The files differ from what this commit recorded: nothing is marked as done."; exit 1; }
 	snakemake --touch --forceall --cores 1 --quiet all -- results/$(STAGE)/report.html
+
+# make a stage of this commit again in a clean folder, and compare it with what DVC holds
+rebuild-check: env
+	pillsnap verify --stage $(STAGE)
 
 # write docs/configuration.md and docs/config.schema.json again
 docs: env

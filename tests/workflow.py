@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,8 @@ class Workflow:
     """A project folder that is its own git repository."""
 
     folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment; a `PYTHONPATH` comes after this copy's."""
 
     @classmethod
     def copy_to(cls, folder: Path) -> "Workflow":
@@ -46,7 +49,8 @@ class Workflow:
     def environment(self) -> dict[str, str]:
         """The test's environment, with this copy's package and this environment's commands first."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return os.environ | {"PYTHONPATH": str(self.folder), "PATH": path}
+        packages = os.pathsep.join([str(self.folder), *filter(None, [self.variables.get("PYTHONPATH")])])
+        return {**os.environ, **self.variables, "PYTHONPATH": packages, "PATH": path}
 
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command in the folder; returns what it wrote, both streams together."""

@@ -37,7 +37,9 @@ def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) 
             (folder / root).parent.mkdir(parents=True, exist_ok=True)
             (folder / root).symlink_to(Path(root).resolve())
     words = ["--cores", str(cores or "all"), "--rerun-incomplete", "--", f"results/{stage}/report.html"]
-    _run(sys.executable, "-m", "snakemake", *words, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder.resolve())})
+    packages = [str(folder.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
+    _run(sys.executable, "-m", "snakemake", *words, cwd=folder, env=environment)
 
 
 def _show_raw_data(folder: Path) -> None:
