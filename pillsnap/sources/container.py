@@ -1,16 +1,18 @@
 """A zip or a folder, read the same way. Nothing that an archive says of itself is trusted: names, sizes, links."""
 
+import bz2
+import itertools
 import logging
 import os
 import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from lzma import LZMAError
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from isal import isal_zlib
 
@@ -28,6 +30,13 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA_ROOM = 64
 """Bytes read beyond a member for a local header that is longer than the directory says."""
+_STEP = 1024
+"""Bytes given to a decompressor that cannot be told when to stop: bzip2 makes at most 20 MB of them."""
+_DAMAGE = (
+    OSError, zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, IndexError, EOFError, struct.error,
+    isal_zlib.error, LZMAError,
+)  # fmt: skip
+"""What `zipfile` and the decompressors raise on bytes that are no zip's."""
 
 
 class ContainerError(ValueError):
@@ -58,6 +67,7 @@ class Container:
         """Open `path`; raises `ContainerError` where it is neither a readable zip nor a folder."""
         self.path = Path(path)
         self._infos: dict[str, zipfile.ZipInfo] = {}
+        self._overlapping: set[str] = set()
         self._zip: zipfile.ZipFile | None = None
         self._entries: dict[str, Entry] | None = None
         if not self.path.is_dir():
@@ -103,6 +113,7 @@ class Container:
                 yield Entry(name, "encrypted", "the file is encrypted")
             else:
                 yield Entry(name)
+        self._overlapping = _overlapping(self._infos)
 
     def _list_folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
@@ -121,14 +132,12 @@ class Container:
 
     def _read_zipped(self, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         info = self._infos[name]
-        _check_size(info.file_size, limit)
+        _check_size(max(info.file_size, info.compress_size), limit)
+        if name in self._overlapping:
+            raise OSError(f"{name}: the archive gives bytes of it to another file, too")
         try:
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                with archive.open(info) as member:
-                    return member.read(info.file_size)
-            stored = _stored_bytes(archive, info)
-            data = stored if info.compress_type == zipfile.ZIP_STORED else _inflated(stored, info.file_size)
-        except (zipfile.BadZipFile, isal_zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+            data = _unpacked(_stored_bytes(archive, info), info)
+        except _DAMAGE as error:
             raise OSError(f"{name}: {error}") from error
         if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
             raise OSError(f"{name}: its bytes are not those that the archive's directory tells of")
@@ -145,7 +154,7 @@ class Container:
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, IndexError) as error:
+    except _DAMAGE as error:
         raise ContainerError(
             f"{path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
         ) from error
@@ -159,6 +168,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _unsafe(name: str) -> bool:
     """Whether a name leaves its folder, or cannot name a file on every system."""
+    if not name:  # of a zip's name that begins with a NUL, this is left
+        return True
     if name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME:  # nearly all: quick to see
         plain = name[0] != "/" and ".." not in name and ":" not in name and "\\" not in name
         return not plain and _UNSAFE.search(name) is not None
@@ -202,6 +213,39 @@ def _stored_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return block[start : start + info.compress_size]
 
 
-def _inflated(stored: bytes, size: int) -> bytes:
-    # one byte more than promised shows a member that goes on beyond it
-    return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS).decompress(stored, size + 1)
+def _overlapping(infos: Mapping[str, zipfile.ZipInfo]) -> set[str]:
+    """Files that reach beyond the place where the next one begins; a zip whose files share their bytes could unpack to
+    more than any file of its size."""
+    placed = sorted(infos.items(), key=lambda item: item[1].header_offset)
+    return {
+        name
+        for (name, info), (_, following) in itertools.pairwise(placed)
+        if info.header_offset + _LOCAL_HEADER.size + info.compress_size > following.header_offset
+    }
+
+
+def _unpacked(stored: bytes, info: zipfile.ZipInfo) -> bytes:
+    """At most a little more than the member's size that the directory promises."""
+    if info.compress_type == zipfile.ZIP_STORED:
+        return stored
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        # one byte more than promised shows a member that goes on beyond it
+        return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS).decompress(stored, info.file_size + 1)
+    if info.compress_type == zipfile.ZIP_BZIP2:
+        return _in_steps(stored, bz2.BZ2Decompressor(), info.file_size)
+    if info.compress_type == zipfile.ZIP_LZMA:
+        # after versions and length of the properties (4 bytes) and the first of them comes how much it remembers
+        if int.from_bytes(stored[5:9], "little") > MAX_PHOTO_BYTES:
+            raise NotImplementedError("it asks for too much memory to unpack")
+        return _in_steps(stored, zipfile.LZMADecompressor(), info.file_size)
+    raise NotImplementedError(f"way of packing {info.compress_type} is not read")
+
+
+def _in_steps(stored: bytes, decompressor: Any, size: int) -> bytes:
+    parts, length = [], 0
+    for start in range(0, len(stored), _STEP):
+        if decompressor.eof or length > size:
+            break
+        parts.append(decompressor.decompress(stored[start : start + _STEP]))
+        length += len(parts[-1])
+    return b"".join(parts)
