@@ -3,16 +3,16 @@
 import bz2
 import itertools
 import logging
+import lzma
 import os
 import re
 import stat
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
-from lzma import LZMAError
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from isal import isal_zlib
 
@@ -30,11 +30,9 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA_ROOM = 64
 """Bytes read beyond a member for a local header that is longer than the directory says."""
-_STEP = 1024
-"""Bytes given to a decompressor that cannot be told when to stop: bzip2 makes at most 20 MB of them."""
 _DAMAGE = (
     OSError, zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, IndexError, EOFError, struct.error,
-    isal_zlib.error, LZMAError,
+    isal_zlib.error, lzma.LZMAError,
 )  # fmt: skip
 """What `zipfile` and the decompressors raise on bytes that are no zip's."""
 
@@ -225,27 +223,15 @@ def _overlapping(infos: Mapping[str, zipfile.ZipInfo]) -> set[str]:
 
 
 def _unpacked(stored: bytes, info: zipfile.ZipInfo) -> bytes:
-    """At most a little more than the member's size that the directory promises."""
+    """A member's content; of one that goes on beyond the size that the directory promises, one byte more."""
     if info.compress_type == zipfile.ZIP_STORED:
         return stored
     if info.compress_type == zipfile.ZIP_DEFLATED:
-        # one byte more than promised shows a member that goes on beyond it
         return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS).decompress(stored, info.file_size + 1)
     if info.compress_type == zipfile.ZIP_BZIP2:
-        return _in_steps(stored, bz2.BZ2Decompressor(), info.file_size)
+        return bz2.BZ2Decompressor().decompress(stored, info.file_size + 1)
     if info.compress_type == zipfile.ZIP_LZMA:
-        # after versions and length of the properties (4 bytes) and the first of them comes how much it remembers
-        if int.from_bytes(stored[5:9], "little") > MAX_PHOTO_BYTES:
-            raise NotImplementedError("it asks for too much memory to unpack")
-        return _in_steps(stored, zipfile.LZMADecompressor(), info.file_size)
+        # a zip has versions before the coder's properties, a file of this kind has a size (unknown here) after them
+        whole = stored[4:9] + b"\xff" * 8 + stored[9:]
+        return lzma.LZMADecompressor(lzma.FORMAT_ALONE, MAX_PHOTO_BYTES).decompress(whole, info.file_size + 1)
     raise NotImplementedError(f"way of packing {info.compress_type} is not read")
-
-
-def _in_steps(stored: bytes, decompressor: Any, size: int) -> bytes:
-    parts, length = [], 0
-    for start in range(0, len(stored), _STEP):
-        if decompressor.eof or length > size:
-            break
-        parts.append(decompressor.decompress(stored[start : start + _STEP]))
-        length += len(parts[-1])
-    return b"".join(parts)
