@@ -85,9 +85,7 @@ def _in_safetensors(before: bytes, after: bytes, without: Collection[str]) -> st
         raise ValueError(error) from error
     for name in sorted(old.keys() | new.keys()):
         if name not in old or name not in new:
-            return (
-                f"tensor {name}: {'there' if name in old else 'not there'} / {'there' if name in new else 'not there'}"
-            )
+            return f"tensor {name}: only in the {'first' if name in old else 'second'}"
         if old[name].shape != new[name].shape:
             return f"tensor {name}: {old[name].shape} / {new[name].shape}"
         if not np.array_equal(old[name], new[name]):
