@@ -17,7 +17,7 @@ from pillsnap.files import sha256_of
 from pillsnap.history import read_history
 
 TARGET = "results/stage4/report.html"
-PATIENCE = 420
+PATIENCE = 1500
 _JOB = re.compile(r"^(?:scripts/|.*/\.snakemake/scripts/tmp\w+\.)(\w+)\.py$")
 _STARTED = re.compile(r"^(?:local)?rule (\w+):\n(.*?)^ +jobid: (\d+)$", re.MULTILINE | re.DOTALL)
 _OUTPUTS = re.compile(r"^    output: (.*)$", re.MULTILINE)
@@ -86,7 +86,7 @@ class Run:
         (os.killpg if whole_group else os.kill)(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def watch(self, seconds: float = 0.01) -> Iterator[list[Job]]:
+    def watch(self, seconds: float = 0.03) -> Iterator[list[Job]]:
         """The jobs at work, again and again until Snakemake ends."""
         while self.process.poll() is None:
             assert time.monotonic() < self.deadline, f"Snakemake hangs:\n{self.output[-3000:]}"
