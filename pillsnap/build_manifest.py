@@ -158,7 +158,7 @@ def _accounts(
     """read = kept + quarantined + skipped, for archives, photos and labels; raises `ManifestError` if it is not."""
     read = Counter()
     for path in counts:
-        read.update(read_json(path))
+        read.update({kind: number for kind, number in read_json(path).items() if kind != "photos_directory"})
     kinds = np.select([noted["label_member"] != "", noted["member"] != ""], ["labels", "photos"], "archives")
     numbers = {"photos": kept["image_id"].nunique(), "labels": len(kept)}
     numbers["archives"] = read["archives"] - int((kinds == "archives").sum())

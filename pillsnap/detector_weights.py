@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,9 +115,24 @@ def pickled_detector(path: Path, model: nn.Module, *, image_size: int, facts: Ma
         parameter.requires_grad = False
     unknown = dict.fromkeys(("ema", "updates", "optimizer", "train_results", "date", "git"))
     content = {"epoch": -1, "model": model.half().eval(), "version": ultralytics.__version__, **unknown}
-    content["train_args"] = {**facts, "task": "detect", "imgsz": image_size, "single_cls": True}
+    content["train_args"] = _interned({**facts, "task": "detect", "imgsz": image_size, "single_cls": True})
+    for module in model.modules():
+        vars(module).update({name: _interned(value) for name, value in vars(module).items() if name in _WORDS})
     with replacing(path) as temporary, temporary.open("wb") as stream:
         torch.save(content, stream)
+
+
+_WORDS = ("yaml", "args", "names", "type", "mode")
+"""Attributes of a detector's modules that hold texts."""
+
+
+def _interned(value: Any) -> Any:
+    """The value with one object for equal texts: otherwise its pickle tells which process made it, and how."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, Mapping):
+        return {_interned(key): _interned(one) for key, one in value.items()}
+    return [_interned(one) for one in value] if isinstance(value, list) else value
 
 
 def start_model(model: str) -> nn.Module:

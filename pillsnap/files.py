@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and shards: many small pictures in one file."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -12,24 +13,53 @@ from typing import Any, BinaryIO
 
 import psutil
 
+_FULL = 2**20
+"""A disk with fewer bytes free counts as full, where a library does not say why it could not write."""
+_CURE = "{}, or move pathvars.results and pathvars.work elsewhere, and give the same command again."
+
+
+class DiskError(OSError):
+    """Results that cannot be written: their disk is full, or may not be written."""
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; it becomes `path` when the block ends well, and vanishes otherwise.
 
-    What a killed process left under its temporary name is removed first.
+    What a killed process left under its temporary name is removed first. Raises `DiskError` where the block fails for
+    want of space, or of the right to write.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        if not psutil.pid_exists(int(left.suffixes[-2][1:])):
-            _remove(left)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            if not psutil.pid_exists(int(left.suffixes[-2][1:])):
+                _remove(left)
         yield temporary
         temporary.replace(path)
+    except Exception as error:
+        if message := _unwritable(error, path):
+            raise DiskError(message) from error
+        raise
     finally:
-        _remove(temporary)
+        with contextlib.suppress(OSError):  # what cannot be removed now is by the next one
+            _remove(temporary)
+
+
+def _unwritable(error: Exception, path: Path) -> str:
+    """What to say of an error that the disk is to blame for; empty where it is not, or was said already."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, DiskError):
+        return ""
+    blamed = Path(getattr(error, "filename", None) or path)
+    refused = number in (errno.EACCES, errno.EPERM) and blamed.absolute().is_relative_to(path.absolute().parent)
+    if number == errno.EROFS or refused:
+        return f"{path}: cannot be written ({error}). {_CURE.format('Allow writing there')}"
+    free = shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.exists())).free
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and free < _FULL):
+        return f"{path}: cannot be written, the disk is full ({free} bytes free). {_CURE.format('Make room')}"
+    return ""
 
 
 def _remove(path: Path) -> None:

@@ -30,7 +30,8 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
         looks: written, schema `LOOKS`: what the labels say of their drugs.
         issues: written, schema `ISSUES`: what is quarantined, skipped or repaired, with reasons.
         counts: written, JSON: how many `archives` (zips or folders), `photos` and `labels` were read, and how many
-            `other_files` there are.
+            `other_files` there are; and
+            `photos_directory`, the hash of the photographs' zip (`Container.directory_hash`).
 
     An archive that cannot be opened is an issue of its own, so that the others go on.
 
@@ -45,7 +46,8 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
     write_table(pd.DataFrame(described, columns=list(LOOKS.columns)), looks, LOOKS)
     write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
     read = {"archives": reading.archives_read, "photos": reading.photos_read, "labels": reading.labels_read}
-    write_json(counts, read | {"other_files": reading.other_files})
+    directory = reading.directories.get(archive.photos, "")
+    write_json(counts, read | {"other_files": reading.other_files, "photos_directory": directory})
     for issue in reading.issues:
         if issue["reason"] == "archive_unreadable":
             log.warning("%s: %s", archive.name, issue["detail"])

@@ -31,7 +31,9 @@ def job_log(path: str | Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        handlers[0].stream.write(traceback.format_exc())
+        with contextlib.suppress(OSError):  # a full disk: what the job said is told on the console
+            handlers[0].stream.write(traceback.format_exc())
         raise
     finally:
-        handlers[0].close()
+        with contextlib.suppress(OSError):
+            handlers[0].close()

@@ -31,13 +31,15 @@ class LabelError(ValueError):
 class LabelReading:
     """Rows of the pill and issue tables of one archive, and how much was read: containers, photos, labels, others.
 
-    `looks` counts the labels by K-code and what they say of the drug's form, shape, colours and imprints.
+    `looks` counts the labels by K-code and what they say of the drug's form, shape, colours and imprints;
+    `directories` holds `Container.directory_hash` by path.
     """
 
     archive: str
     pills: list[Row] = field(default_factory=list)
     looks: Counter[tuple[str, ...]] = field(default_factory=Counter)
     issues: list[Row] = field(default_factory=list)
+    directories: dict[str, str] = field(default_factory=dict)
     archives_read: int = 0
     photos_read: int = 0
     labels_read: int = 0
@@ -65,10 +67,12 @@ class LabelReading:
         """Open a zip or folder of the archive; one that cannot be opened is noted, and `None`."""
         self.archives_read += 1
         try:
-            return Container(path)
+            container = Container(path)
         except ContainerError as error:
             self.note("quarantined", "archive_unreadable", detail=str(error))
             return None
+        self.directories[path] = container.directory_hash()
+        return container
 
 
 def clean_text(text: str) -> str:

@@ -16,12 +16,12 @@ import pandas as pd
 
 from pillsnap.boxes import context_window
 from pillsnap.config_data import Prepare
-from pillsnap.files import ShardWriter, replacing_folder
+from pillsnap.files import ShardWriter, read_json, replacing_folder
 from pillsnap.labels import LabelError, LabelReading, fit_box
 from pillsnap.pictures import PictureError, decode_photo, encode_jpeg, perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
 from pillsnap.sources import Archive
-from pillsnap.sources.container import Container, MemberError
+from pillsnap.sources.container import Container, ContainerError, MemberError
 from pillsnap.tables import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,9 @@ class PreparedPhoto:
     issues: list[tuple[str, str, str, str]] = field(default_factory=list)
 
 
-def prepare_archive(*, archive: Archive, plan: Path, prepared: Path, settings: Prepare, threads: int) -> None:
+def prepare_archive(
+    *, archive: Archive, plan: Path, prepared: Path, settings: Prepare, threads: int, counts: Path | None = None
+) -> None:
     """Decode the planned photographs of one archive.
 
     Args:
@@ -56,9 +58,10 @@ def prepare_archive(*, archive: Archive, plan: Path, prepared: Path, settings: P
         threads: decoding threads beside the one that reads and writes. Memory holds three raw photographs and one
             decoded a thread, whatever the archive's size. The PNG decoder holds Python's lock, so that cores are used
             by jobs side by side, not by threads.
+        counts: of `index_archive`: the zip must be the one that was indexed. `None` where there was no index.
 
     Raises:
-        ContainerError: the archive cannot be opened.
+        ContainerError: the archive cannot be opened, or is another one by now.
     """
     cv2.setNumThreads(1)
     planned = read_table(plan, PLAN, filters=[("archive", "==", archive.name)])
@@ -70,7 +73,7 @@ def prepare_archive(*, archive: Archive, plan: Path, prepared: Path, settings: P
         ShardWriter(folder / "photos.bin") as photo_shard,
         ShardWriter(folder / "crops.bin") as crop_shard,
     ):
-        results = _results(archive, planned, settings, threads) if total else iter(())
+        results = _results(archive, planned, settings, threads, counts) if total else iter(())
         for pills, result in progress(results, total=total, title=archive.name):
             _store(pills, result, photo_shard, crop_shard, rows, notes)
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
@@ -80,10 +83,11 @@ def prepare_archive(*, archive: Archive, plan: Path, prepared: Path, settings: P
 
 
 def _results(
-    archive: Archive, planned: pd.DataFrame, settings: Prepare, threads: int
+    archive: Archive, planned: pd.DataFrame, settings: Prepare, threads: int, counts: Path | None
 ) -> Iterator[tuple[Pills, PreparedPhoto | PictureError]]:
     """Photographs in the order of their image_id; the next are read while the threads are at work."""
     with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
+        _check_same(container, counts)
         running: deque = deque()
         for pills in _by_photo(planned):
             raw = _read(container, pills[0].member)
@@ -93,6 +97,15 @@ def _results(
                 yield done, future.result()
         for done, future in running:
             yield done, future.result()
+
+
+def _check_same(container: Container, counts: Path | None) -> None:
+    """The plan holds boxes of the zip that was indexed: those of another one are not to be mixed with it."""
+    if counts and read_json(counts)["photos_directory"] != container.directory_hash():
+        raise ContainerError(
+            f"{container.path}: is not the zip that was indexed; its list of files is another one. None of it is used. "
+            f"Delete {counts} and give the same command again, which reads its labels anew."
+        )
 
 
 def _by_photo(planned: pd.DataFrame) -> Iterator[Pills]:

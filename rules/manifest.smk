@@ -79,6 +79,7 @@ rule prepare_archive:
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         plan="<results>/{stage}/plan.parquet",
+        counts="<results>/index/{archive}.counts.json",
         preflight=lambda wildcards: (ancient if is_checked(CONFIG.pathvars.results, wildcards.stage) else str)(
             f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json"
         ),

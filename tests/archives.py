@@ -212,9 +212,9 @@ def prepare_planned(
         settings=Plan(shared_groups=run.shared_groups, unseen_drugs=unseen_drugs),
         seed=1,
     )
-    for archive, path in zip(run.archives.values(), run.prepared, strict=True):
-        settings = prepare or Prepare(photo_size=64)
-        prepare_archive(archive=archive, plan=run.plan, prepared=path, settings=settings, threads=threads)
+    for (name, archive), path in zip(run.archives.items(), run.prepared, strict=True):
+        words = {"settings": prepare or Prepare(photo_size=64), "counts": run.folder / f"{name}.counts.json"}
+        prepare_archive(archive=archive, plan=run.plan, prepared=path, threads=threads, **words)
 
 
 def prepare_source(source: Source, folder: Path, *, shared_groups: str = "hold_out", **options: Any) -> DataRun:

@@ -12,7 +12,7 @@ from models import DETECTOR_SIZE, draw_photo
 from safetensors import safe_open
 
 from pillsnap.config_training import Change, Phase, Steering, Trainings
-from pillsnap.detector_weights import load_detector
+from pillsnap.detector_weights import build_detector, load_detector, pickled_detector
 from pillsnap.files import read_json, sha256_of
 from pillsnap.history import DETECTOR_COLUMNS, read_history
 from pillsnap.train_detector import train_detector
@@ -73,6 +73,21 @@ def test_published_checkpoint_tells_nothing_of_machine_and_day(trained: dict[str
         for path in (trained["work"], Path(__file__).parents[1], Path.home()):
             assert str(path).encode() not in content
         assert not re.search(rb"20[2-9]\d-[01]\d-[0-3]\d", content)
+
+
+def test_published_checkpoint_does_not_tell_which_process_wrote_it(tmp_path: Path) -> None:
+    """A text may be one object in two places or two objects, as a training went on or was taken over."""
+    written = []
+    for one_object in (True, False):
+        model = build_detector("yolo11n.yaml")
+        for value in model.state_dict().values():
+            value.zero_()
+        name = model.yaml["yaml_file"] = "".join(["yolo11n", ".yaml"])
+        file = tmp_path / str(one_object) / "best.pt"
+        facts = {"model": name if one_object else "".join(["yolo11n.", "yaml"])}
+        pickled_detector(file, model, image_size=64, facts=facts)
+        written.append(file.read_bytes())
+    assert written[0] == written[1]
 
 
 def test_state_is_read_without_pickle(trained: dict[str, Any]) -> None:

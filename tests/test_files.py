@@ -1,10 +1,13 @@
 """Files appear whole or not at all; training state belongs to one run and one signature."""
 
+import errno
+import shutil
 import subprocess
+from collections import namedtuple
 
 import pytest
 
-from pillsnap.files import ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
+from pillsnap.files import DiskError, ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
 
 
 def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path) -> None:
@@ -65,3 +68,30 @@ def test_what_a_killed_process_left_is_removed(tmp_path) -> None:
     with replacing_folder(tmp_path / "crops") as folder:
         (folder / "train.bin").write_bytes(b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [alive.name, "crops"]
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            10,
+            r"a\.txt: .* is full \(10 bytes free\)\. Make room",
+        ),
+        (RuntimeError("unexpected pos 64 vs 0"), 10, "the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system"), 10**9, r"a\.txt: cannot be written .*Read-only.*Allow writing"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_told_with_a_cure(tmp_path, monkeypatch, error, free, said) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(free))
+    with pytest.raises(DiskError, match=said) as told, replacing(tmp_path / "a.txt"):
+        raise error
+    assert told.value.__cause__ is error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes"), PermissionError(errno.EACCES, "no", "/elsewhere/raw.zip")])
+def test_errors_that_the_disk_is_not_to_blame_for_pass(tmp_path, error) -> None:
+    with pytest.raises(type(error)) as told, replacing(tmp_path / "a.txt"):
+        raise error
+    assert told.value is error

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ def test_killed_while_preparing(workflow) -> None:
     workflow.snakemake(target=target)
     assert {name: sha256_of(results / name) for name in made} == made
     assert not list(workflow.folder.rglob("*.part"))
+    workflow.snakemake(target="results/stage4/yolo")
+
+
+def test_killed_while_checking_the_machine(workflow) -> None:
+    """Snakemake's note that the check has begun hides no other job: one run makes everything that is missing."""
+    target = "results/stage4/manifest/train.csv"
+    shutil.rmtree(workflow.folder / "results/stage4/manifest")
+    shutil.rmtree(workflow.folder / "results/stage4/prepared")
+    note = workflow.folder / ".snakemake/incomplete" / urlsafe_b64encode(b"results/stage4/preflight.json").decode()
+    note.write_text("{}")
+    assert workflow.planned(target=target) == {"check_machine", "prepare_archive", "build_manifest"}
+    workflow.snakemake(target=target)
+    assert (workflow.folder / target).is_file()
+    assert workflow.planned(target=target) == set()
     workflow.snakemake(target="results/stage4/yolo")
 
 

@@ -135,6 +135,26 @@ def test_an_archive_that_changed_after_it_was_indexed(raw, run, tmp_path, change
     assert set(issues["member"]) == {MEMBER}
 
 
+def test_a_zip_that_is_not_the_indexed_one_is_refused(run, tmp_path) -> None:
+    """One that differs in a single byte of a photograph is another zip; the same bytes under another name are not."""
+    indexed = run.archives["TS_1_single"]
+    counts = run.folder / "TS_1_single.counts.json"
+    words = {"plan": run.plan, "settings": SETTINGS, "threads": 1, "counts": counts}
+    other, copy = tmp_path / "other.zip", tmp_path / "copy.zip"
+    with zipfile.ZipFile(indexed.photos) as old, zipfile.ZipFile(other, "w") as new:
+        for info in old.infolist():
+            data = old.read(info.filename)
+            new.writestr(info, data[:-1] + b"?" if info.filename == MEMBER else data)
+    shutil.copy(indexed.photos, copy)
+    changed = type(indexed)(**vars(indexed) | {"photos": str(other)})
+    with pytest.raises(ContainerError, match=r"other\.zip: is not the zip that was indexed.*Delete .*counts\.json"):
+        prepare_archive(archive=changed, prepared=tmp_path / "out", **words)
+    assert not (tmp_path / "out").exists()
+    same = type(indexed)(**vars(indexed) | {"photos": str(copy)})
+    prepare_archive(archive=same, prepared=tmp_path / "out", **words)
+    assert (tmp_path / "out/photos.bin").stat().st_size > 0
+
+
 def test_an_archive_that_is_gone_leaves_nothing_behind(run, tmp_path) -> None:
     gone = type(run.archives["TS_1_single"])(**vars(run.archives["TS_1_single"]) | {"photos": str(tmp_path / "no.zip")})
     with pytest.raises(ContainerError, match=r"no\.zip"):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_zip
+from onnx import TensorProto, helper
 from rich.console import Console
 from safetensors.numpy import save
 
@@ -60,9 +61,25 @@ def test_what_is_measured_does_not_count() -> None:
     assert first_difference("metrics.json", *metrics, without=measured_parts("metrics.json")) is None
 
 
+def model(commit: str, **metadata: str) -> bytes:
+    node = helper.make_node("Identity", ["x"], ["y"], name="copy")
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    made = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:]))
+    helper.set_model_props(made, {"commit": commit, **metadata})
+    return made.SerializeToString()
+
+
+def test_an_onnx_file_of_another_commit_is_the_same_model() -> None:
+    without = measured_parts("onnx/pipeline.onnx")
+    assert first_difference("pipeline.onnx", model("a"), model("b"), without=without) is None
+    assert first_difference("pipeline.onnx", model("a"), model("b")) == "metadata.commit: a / b"
+    other = first_difference("pipeline.onnx", model("a", stage="stage4"), model("b", stage="stage3"), without=without)
+    assert other == "metadata.stage: stage4 / stage3"
+
+
 def test_only_the_documented_files_are_measured() -> None:
     assert is_measured("preflight.json") and is_measured("detector/resources.json") and is_measured("report.html")
-    exact = ("manifest/train.csv", "plan.parquet", "crops/train.bin", "onnx/pipeline.onnx", "benchmark/accuracy.json")
+    exact = ("manifest/train.csv", "plan.parquet", "crops/train.bin", "onnx/parity.json", "benchmark/accuracy.json")
     assert not any(is_measured(path) or measured_parts(path) for path in exact)
     assert is_trained("onnx/pipeline.onnx") and not is_trained("manifest/train.csv")
 

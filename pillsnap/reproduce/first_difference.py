@@ -99,9 +99,13 @@ def _in_onnx(before: bytes, after: bytes, without: Collection[str]) -> str | Non
 
     old, new = (onnx.load_from_string(data) for data in (before, after))
     told = ({entry.key: entry.value for entry in model.metadata_props} for model in (old, new))
-    metadata = _in_values(*told, "metadata")
+    metadata = _in_values(*({k: v for k, v in side.items() if k not in without} for side in told), "metadata")
     if metadata:
         return metadata
+    for model in (old, new):
+        del model.metadata_props[:]
+    if old.SerializeToString(deterministic=True) == new.SerializeToString(deterministic=True):
+        return None
     for kind in ("initializer", "node"):
         for a, b in zip_longest(getattr(old.graph, kind), getattr(new.graph, kind)):
             if a != b:

@@ -16,9 +16,11 @@ WHOLE = (
 PARTS = {
     "*/history.csv": {"seconds"},
     "metrics.json": {"latency", "environment"},
-    "provenance/*": {"ended", "seconds", "inputs", "outputs"},
+    "provenance/*": {"ended", "seconds", "commit", "inputs", "outputs"},
+    "onnx/*.onnx": {"commit"},
 }
-"""Columns, or keys at the top, that do so in an otherwise equal file; hashes in records follow the files."""
+"""Columns, keys at the top, or entries of an ONNX file's metadata that do so in an otherwise equal file. Hashes in
+records follow the files; a commit is that of the day on which a job ran, and a run over several commits has several."""
 TRAINED = (
     "detector/*",
     "detections.parquet",

@@ -101,7 +101,7 @@ def _held(commit: str, stage: str) -> _Held:
 
 
 def _compare(path: str, held: _Held, folder: Path, stage: str, same_device: bool) -> Finding:
-    inner = path.removeprefix(f"results/{stage}/")
+    inner = path.removeprefix(f"results/{stage}/").removeprefix("results/")
     file = folder / path
     if not file.is_file():
         return Finding(path, Outcome.DIFFERS, "not made again")

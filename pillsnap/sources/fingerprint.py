@@ -1,18 +1,18 @@
 """What tells a raw archive from any other without reading its pictures."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 from pillsnap.files import sha256_of
+from pillsnap.sources.container import Container, ContainerError
 
 
 def fingerprint_of(path: str | Path) -> str:
     """Identity of a zip or a folder of raw data, in the time that its directory takes.
 
-    Of a zip: SHA-256 over name, CRC-32, sizes and place of every member, as its central directory has them, behind
-    `zip-directory:`. Of a folder: SHA-256 over relative names and sizes, behind `listing:`, which does not see an edit
-    that keeps a file's size. Of another file, and of a zip whose directory cannot be read: SHA-256 of its bytes.
+    Of a zip: `Container.directory_hash`, behind `zip-directory:`. Of a folder: SHA-256 over relative names and sizes,
+    behind `listing:`, which does not see an edit that keeps a file's size. Of another file, and of a zip that cannot be
+    opened: SHA-256 of its bytes.
 
     Raises:
         FileNotFoundError: there is neither file nor folder.
@@ -21,15 +21,9 @@ def fingerprint_of(path: str | Path) -> str:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         lines = [f"{file.relative_to(path).as_posix()} {file.stat().st_size}" for file in files]
-        return f"listing:{_hash(lines)}"
+        return f"listing:{hashlib.sha256(chr(10).join(lines).encode(errors='surrogateescape')).hexdigest()}"
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        with Container(path) as archive:
+            return f"zip-directory:{archive.directory_hash()}"
+    except ContainerError:
         return sha256_of(path)
-    lines = [f"{one.filename} {one.CRC} {one.file_size} {one.compress_size} {one.header_offset}" for one in members]
-    return f"zip-directory:{_hash(lines)}"
-
-
-def _hash(lines: list[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()

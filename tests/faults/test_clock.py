@@ -1,0 +1,89 @@
+"""Clocks that jump. The system's own is not touched: time stamps of files and Python's `time.time` are moved."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from models import classifier_job, recipe, tiny_stage, without_seconds
+from workflow import Workflow
+
+from faults.ledger import Ledger
+from faults.runs import Unbroken
+from pillsnap.files import sha256_of
+from pillsnap.history import read_history
+from pillsnap.train_classifier import train_classifier
+
+pytestmark = pytest.mark.slow
+
+DAY = 86400.0
+TARGET = "results/stage4/plan.json"
+
+
+def shift(folder: Path, seconds: float) -> None:
+    """Move the time stamps of everything below a folder."""
+    for path in [folder, *folder.rglob("*")]:
+        stat = path.lstat()
+        os.utime(path, (stat.st_atime + seconds, stat.st_mtime + seconds), follow_symlinks=False)
+
+
+@pytest.fixture
+def made(unbroken: Unbroken, tmp_path: Path) -> Workflow:
+    return unbroken.copy(tmp_path / "project")
+
+
+def test_what_was_made_lies_in_the_future(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
+    """The clock was a day ahead while everything was made, and was put right then."""
+    for part in ("data", "results"):
+        shift(made.folder / part, DAY)
+    (made.folder / TARGET).unlink()
+    said = made.snakemake(target=TARGET, check=False)
+    ledger.fault("clock", "results in the future")
+    print(said[-3000:])
+    made.snakemake(target=TARGET)
+    ledger.losses(unbroken.differences(made.folder, whole=True))
+    assert made.planned(target=TARGET) == set()
+
+
+def test_raw_data_lie_in_the_future(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
+    shift(made.folder / "data", DAY)
+    said = made.snakemake(target=TARGET, check=False)
+    ledger.fault("clock", "raw data in the future")
+    print(said[-3000:])
+    ledger.losses(unbroken.differences(made.folder, whole=False))
+    assert made.planned(target=TARGET) == set()
+
+
+def test_what_was_made_lies_in_the_past(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
+    """The clock was ten years behind while all was made but the archives."""
+    shift(made.folder / "results", -3650 * DAY)
+    made.snakemake(target=TARGET)
+    ledger.fault("clock", "results in the past")
+    ledger.losses(unbroken.differences(made.folder, whole=True))
+    assert made.planned(target=TARGET) == set()
+
+
+@pytest.mark.parametrize("jump", [-3600.0, DAY])
+def test_a_clock_that_jumps_while_a_training_runs(
+    tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, jump: float
+) -> None:
+    """Durations follow the clock that cannot be set, and the weights follow none."""
+    settings = recipe(model="test_vit", image_size=64, epochs=3, horizon=3, patience=9)
+    whole, jumped = (
+        classifier_job(tiny_stage(tmp_path_factory.getbasetemp()), tmp_path / name, settings=settings) for name in "ab"
+    )
+    train_classifier(**whole)
+    real, calls = time.time, []
+
+    def clock() -> float:
+        calls.append(None)
+        return real() + jump * (len(calls) > 3)
+
+    monkeypatch.setattr(time, "time", clock)
+    train_classifier(**jumped)
+    ledger.fault("clock", "training")
+    assert len(calls) > 3, "the clock was read before and after it jumped"
+    differ = sha256_of(whole["best"]) != sha256_of(jumped["best"])
+    differ |= without_seconds(whole["history"]) != without_seconds(jumped["history"])
+    ledger.losses(["weights differ after a jump of the clock"] if differ else [])
+    assert all(0 <= row["seconds"] < 60 for row in read_history(jumped["history"]))
