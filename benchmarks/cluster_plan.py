@@ -1,6 +1,6 @@
 """How long stage4 takes on a cluster, and how much disk: computed from what was measured, and from named assumptions.
 
-    python benchmarks/cluster_plan.py   # writes the tables of docs/cluster.md again
+    python benchmarks/cluster_page.py   # writes the tables of docs/cluster.md again
 
 Claim: none beyond its sources. Rates are those of full_size.json (index, plan, manifest), prepare.json (the decode),
 rule_costs.json (everything else, at the demo's size) and slurm_jobs.json (what Slurm and Snakemake add to a job).

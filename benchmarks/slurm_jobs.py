@@ -121,17 +121,23 @@ def describe_jobs(jobs: list[SlurmJob], run: Path, stage: str) -> dict[str, Any]
     }
 
 
+COLUMNS = (
+    "job", "rule", "of", "node", "cores", "GPUs", "memory asked", "state", "seconds", "seconds of the rule",
+    "peak of the rule",
+)  # fmt: skip
+
+
 def job_table(result: dict[str, Any]) -> str:
     """The jobs as a Markdown table."""
-    head = "| job | rule | of | node | cores | GPUs | memory asked | state | seconds | seconds of the rule | peak of the rule |"
-    rows = [head, "|" + "---|" * head.count(" | ") + "---|"]
-    for job in map(lambda facts: SlurmJob(**facts), result["jobs"]):
-        cost = result["rules"].get(job.rule, {"longest_seconds": "–", "peak_mb": "–"})
-        rows.append(
-            f"| {job.number} | {job.rule} | {job.wildcards} | {job.node} | {job.cores} | {job.gpus or '–'} "
-            f"| {job.memory_mb:,} MB | {job.state} | {job.seconds:.0f} | {cost['longest_seconds']} | {cost['peak_mb']} MB |"
-        )
-    return "\n".join(rows)
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(SlurmJob(**facts), result) for facts in result["jobs"])]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+
+
+def _row(job: SlurmJob, result: dict[str, Any]) -> tuple[object, ...]:
+    cost = result["rules"].get(job.rule)
+    measured = (cost["longest_seconds"], f"{cost['peak_mb']:,} MB") if cost else ("–", "–")
+    asked = (job.cores, job.gpus or "–", f"{job.memory_mb:,} MB")
+    return (job.number, job.rule, job.wildcards, job.node, *asked, job.state, round(job.seconds), *measured)
 
 
 def main() -> None:

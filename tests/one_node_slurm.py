@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 SETTINGS, SAVED = Path("/etc/slurm"), Path("/etc/slurm.saved-by-pillsnap")
 DAEMONS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "munged": "munge", "srun": "slurm-client"}
 _TOGETHER = ["setpriv", "--pdeathsig", "TERM"]
@@ -73,8 +75,14 @@ def missing() -> str:
     absent = [package for program, package in DAEMONS.items() if not shutil.which(program, path=_path())]
     if absent:
         return f"Debian's packages {', '.join(absent)} are not installed"
-    busy = [name for name in ("slurmctld", "slurmd") if subprocess.run(["pgrep", "-x", name], capture_output=True).stdout]
+    busy = sorted(living() & {"slurmctld", "slurmd"})
     return f"{' and '.join(busy)} of another cluster run here" if busy else ""
+
+
+def living() -> set[str]:
+    """Names of the processes that run here; one that has ended and was not waited for is none."""
+    found = psutil.process_iter(["name", "status"])
+    return {process.info["name"] for process in found if process.info["status"] != psutil.STATUS_ZOMBIE}
 
 
 def _path() -> str:
@@ -149,7 +157,11 @@ def _start_munge(stack: ExitStack, folder: Path) -> None:
 def _daemon(stack: ExitStack, folder: Path, program: str, *words: str) -> None:
     with (folder / f"{program}.out").open("w") as out:
         process = subprocess.Popen(
-            [*_TOGETHER, program, *words], env=os.environ | {"PATH": _path()}, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            [*_TOGETHER, program, *words],
+            env=os.environ | {"PATH": _path()},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     stack.callback(_stop, process)
 
@@ -182,7 +194,9 @@ def _wait(ready: Callable[[], bool], what: str, folder: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not ready():
         if time.monotonic() > deadline:
-            ends = [f"{log.name}: {log.read_text(errors='replace')[-500:]}" for log in sorted(folder.glob("*.[lo][ou][gt]"))]
+            ends = [
+                f"{log.name}: {log.read_text(errors='replace')[-500:]}" for log in sorted(folder.glob("*.[lo][ou][gt]"))
+            ]
             raise ClusterError(f"{what} does not come up\n" + "\n".join(ends))
         time.sleep(0.1)
 
