@@ -196,10 +196,9 @@ def _wait(ready: Callable[[], bool], what: str, folder: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not ready():
         if time.monotonic() > deadline:
-            ends = [
-                f"{log.name}: {log.read_text(errors='replace')[-500:]}" for log in sorted(folder.glob("*.[lo][ou][gt]"))
-            ]
-            raise ClusterError(f"{what} does not come up\n" + "\n".join(ends))
+            logs = [path for path in sorted(folder.iterdir()) if path.suffix in (".log", ".out")]
+            ends = [f"{path.name}: {path.read_text(errors='replace')[-500:]}" for path in logs]
+            raise ClusterError("\n".join([f"{what} does not come up", *ends]))
         time.sleep(0.1)
 
 
