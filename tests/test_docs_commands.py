@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -113,6 +114,14 @@ def _check_curl(words: list[str]) -> None:
     assert urlsplit(address).path in ("/v1/identify", "/v1/model", "/v1/health", "/metrics", "/openapi.json")
 
 
+def _check_python(words: list[str], complete: bool) -> None:
+    """It runs a script of this project; what stands after the script may be a command of its own."""
+    script, *command = words
+    assert (PROJECT / script).is_file()
+    if command:
+        check_command(shlex.join(command), complete=complete)
+
+
 def _check_search(program: str, words: list[str]) -> None:
     """Run it on a log with the lines of both trainings; the log that it names is a rule's, and it finds something."""
     log = words[-1]
@@ -146,6 +155,8 @@ def check_command(command: str, *, complete: bool) -> None:
         _check_curl(words)
     elif program in ("grep", "tail"):
         _check_search(program, words)
+    elif program == "python":
+        _check_python(words, complete)
     else:
         assert not complete, f"no check covers the command: {command}"
 
@@ -185,6 +196,8 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("grep mAP logs/stage4/train_classifier.log", "AssertionError"),
         ("tail -F logs/stage4/no_such_rule.log", "KeyError"),
         ("pillsnap serve --prot 8000", "AssertionError"),
+        ("python tests/no_such_script.py", "AssertionError"),
+        ("python tests/one_node_slurm.py snakemake --no-such-option", "SystemExit"),
         ("curl -s http://127.0.0.1:8000/v2/identify", "AssertionError"),
         ("wget file", "AssertionError"),
     ],
