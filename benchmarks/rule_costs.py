@@ -62,8 +62,9 @@ def _by_rule(logs: Path, stage: str) -> dict[str, list[Path]]:
     """Files that Snakemake wrote of a stage's jobs, by rule; what all stages share counts too."""
     found = {path.stem: [path] for path in (logs / stage).glob("*.tsv")}
     for rule in BY_ARCHIVE:
-        folder = next(folder for folder in (logs / stage / rule, logs / rule) if folder.is_dir())
-        found[rule] = sorted(folder.rglob("*.tsv"))
+        # raw archives that were there already have none
+        paths = [path for folder in (logs / stage / rule, logs / rule) for path in sorted(folder.rglob("*.tsv"))]
+        found |= {rule: paths} if paths else {}
     return found
 
 
