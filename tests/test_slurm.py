@@ -25,7 +25,7 @@ sys.path.remove(str(PROJECT / "benchmarks"))
 
 GPU_RULES = {"train_detector", "detect_pills", "train_classifier", "calibrate_answers", "run_benchmark"}
 DATA_RULES = {"index_archive", "prepare_archive"}
-LOCAL = (".snakemake_timestamp", ".provenance.json", ".cache")
+LOCAL = (".snakemake_timestamp", ".cache")
 """Ends of names of what tells of time and place: ultralytics' list of its labels has whole paths."""
 LONGEST = 1500.0
 TRAINED = "results/stage4/classifier/best.safetensors"
