@@ -5,7 +5,7 @@ STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: report test env pull docs lock
+.PHONY: report test env pull rebuild-check docs lock
 
 report: env
 	snakemake --cores all -- results/$(STAGE)/report.html
@@ -25,6 +25,10 @@ env: .venv/installed
 # bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
 pull: env
 	python -m pillsnap.reproduce.pull $(STAGE)
+
+# make a stage of this commit again in a clean folder, and compare it with what DVC holds
+rebuild-check: env
+	pillsnap verify --stage $(STAGE)
 
 # write docs/configuration.md and docs/config.schema.json again
 docs: env

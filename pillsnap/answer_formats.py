@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pillsnap.answers import Candidate, Pill
+from pillsnap.formulas import defused
 from pillsnap.predict import Outcome
 
 CSV_COLUMNS = (
@@ -19,8 +20,6 @@ CSV_COLUMNS = (
 )  # fmt: skip
 SHOWN_CANDIDATES = 5
 """Rows that the table gives one uncertain pill; the other formats give its whole prediction set."""
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Writer(Protocol):
@@ -118,8 +117,8 @@ def _csv_drug(pill: Pill) -> dict[str, Any]:
 
 
 def no_formula(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+    """A cell that no spreadsheet takes for a formula."""
+    return defused(value) if isinstance(value, str) else value
 
 
 class TableWriter:

@@ -12,12 +12,13 @@ import pandas as pd
 from pillsnap.audit_split import audit_split
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config_data import Manifest
-from pillsnap.drug_table import drug_table, most_frequent, write_drugs
-from pillsnap.files import read_json, replacing, write_json
+from pillsnap.drug_table import drug_table, most_frequent
+from pillsnap.files import read_json, write_json
 from pillsnap.identical_photos import set_aside_identical
 from pillsnap.reasons import CORRUPT
 from pillsnap.tables import (
     CONTEXTS,
+    DRUGS,
     ISSUES,
     LOOKS,
     MANIFEST,
@@ -28,6 +29,7 @@ from pillsnap.tables import (
     check_table,
     read_table,
     read_tables,
+    write_csv,
     write_table,
 )
 
@@ -100,9 +102,9 @@ def build_manifest(
         write_table(kept.loc[of_it, list(MANIFEST.columns)].reset_index(drop=True), path, MANIFEST)
     write_table(alike, near_duplicates, NEAR_DUPLICATES)
     rows = noted[noted["outcome"] == "quarantined"].sort_values(["archive", "member", "label_member", "reason"])
-    _write_quarantine(rows, quarantine)
+    write_csv(rows[["archive", "member", "label_member", "reason", "detail"]], quarantine)
     write_classes(listed, classes)
-    write_drugs(drug_table(listed, kept[~never], read_tables(looks, LOOKS)), drugs)
+    write_table(drug_table(listed, kept[~never], read_tables(looks, LOOKS)), drugs, DRUGS)
     write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, noted) | {"audit": audit})
     log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(listed))
 
@@ -214,12 +216,6 @@ def _quarantined_share(noted: pd.DataFrame, looked_at: int, settings: Manifest) 
             "Look at the raw data, or raise the limit."
         )
     return round(count / max(1, looked_at), 6)
-
-
-def _write_quarantine(rows: pd.DataFrame, path: Path) -> None:
-    columns = ["archive", "member", "label_member", "reason", "detail"]
-    with replacing(path) as temporary:
-        rows[columns].to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
 def _composition(kept: pd.DataFrame, noted: pd.DataFrame) -> dict[str, Any]:

@@ -23,6 +23,7 @@ app.command()(predict_command.predict)
 app.command()(serve_command.serve)
 app.command()(reproduce_commands.trace)
 app.command()(reproduce_commands.diff)
+app.command()(reproduce_commands.verify)
 
 
 def _stop(message: str) -> NoReturn:

@@ -1,17 +1,13 @@
 """The table of drugs that people open: what the source says of each class, so that look-alikes can be told apart."""
 
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pandas as pd
 
 from pillsnap.classes import DrugClass
-from pillsnap.tables import DRUGS, check_table, read_table, write_table
+from pillsnap.tables import DRUGS, check_table
 
 LOOK = ("form", "shape", "colours", "imprint_front", "imprint_back")
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_DEFUSED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def drug_table(classes: Sequence[DrugClass], kept: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
@@ -46,18 +42,3 @@ def most_frequent(rows: pd.DataFrame, column: str) -> dict[str, str]:
     counted = rows[rows[column] != ""].groupby(["k_code", column])["labels"].sum().reset_index()
     counted = counted.sort_values(["k_code", "labels", column], ascending=[True, False, True])
     return dict(counted.drop_duplicates("k_code")[["k_code", column]].itertuples(index=False, name=None))
-
-
-def write_drugs(drugs: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    write_table(_texts(drugs, lambda text: f"'{text}" if _FORMULA.match(text) else text), path, DRUGS)
-
-
-def read_drugs(path: Path) -> pd.DataFrame:
-    """Read what `write_drugs` wrote, schema `DRUGS`."""
-    return _texts(read_table(path, DRUGS), lambda text: text[1:] if _DEFUSED.match(text) else text)
-
-
-def _texts(drugs: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    columns = [name for name, column in DRUGS.columns.items() if str(column.dtype).startswith("str")]
-    return drugs.assign(**{name: drugs[name].map(change) for name in columns})

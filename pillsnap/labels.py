@@ -15,6 +15,7 @@ SMALLEST_SIDE = 4
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS = re.compile(f"{_CONTROL.pattern}+")
 
 
 class LabelError(ValueError):
@@ -68,6 +69,11 @@ class LabelReading:
         except ContainerError as error:
             self.note("quarantined", "archive_unreadable", detail=str(error))
             return None
+
+
+def clean_text(text: str) -> str:
+    """Text without control characters and blanks around it: tables and pages take it as one line."""
+    return _CONTROLS.sub(" ", text).strip() if _CONTROLS.search(text) else text
 
 
 def parse_box(values: object) -> tuple[float, float, float, float]:

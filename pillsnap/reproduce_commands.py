@@ -65,6 +65,47 @@ def diff(
         raise typer.Exit(1)
 
 
+def verify(
+    commit: Annotated[str, typer.Argument(help="A commit that records the stage in dvc.lock")] = "HEAD",
+    stage: StageName = "stage4",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the stage is made; below work/verify by default; removed if all fits")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Given to Snakemake; all by default")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="How far accuracies may differ where the device is another one")
+    ] = 0.02,
+) -> None:
+    """Make a stage of a commit again in a clean folder, and compare every file with what DVC holds of it.
+
+    Killed, it goes on where it was. Exits with status 1 where a file differs, and with 2 where nothing is recorded or
+    the stage cannot be made.
+    """
+    import shutil
+
+    from pillsnap.reproduce.rebuild import hash_of, rebuild
+    from pillsnap.reproduce.records import RecordError
+    from pillsnap.reproduce.verify import Outcome, check_recorded, compare_with_held
+
+    try:
+        check_recorded(commit, stage)
+        place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
+        rebuild(commit, stage, place, cores=cores)
+        found = compare_with_held(commit, stage, place, tolerance=tolerance)
+    except (RecordError, OSError) as error:
+        _stop(error)
+    for outcome in Outcome:
+        group = [finding for finding in found if finding.outcome is outcome]
+        typer.echo(f"{len(group):5}  {outcome.value}")
+        if outcome in (Outcome.DIFFERS, Outcome.OTHER_DEVICE):
+            _print_list([f"{finding.path}: {finding.detail}" for finding in group])
+    if any(finding.outcome is Outcome.DIFFERS for finding in found):
+        typer.echo(f"Not the same. What was made again lies in {place}.", err=True)
+        raise typer.Exit(1)
+    shutil.rmtree(place)
+    typer.echo(f"{stage} of {commit} was made again: everything that can be the same is.")
+
+
 def _print_comparison(found: "Comparison") -> None:
     same = [cause for cause, differences in found.causes.items() if not differences]
     differing = [cause for cause in found.causes if cause not in same]

@@ -1,6 +1,6 @@
 """The tables between the rules: one pandera schema each, checked when written and when read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow as arrow
 from pyarrow import parquet
 
 from pillsnap.files import replacing
+from pillsnap.formulas import as_given, defused
 from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
 
 ROW_GROUP = 10_000
@@ -233,11 +234,11 @@ def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str | Pa
 
 
 def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema) -> None:
-    """Check and write Parquet or CSV (UTF-8 with byte-order mark, so that Excel shows Korean), by the ending."""
+    """Check and write Parquet or CSV (as `write_csv` has it), by the ending."""
     checked = check_table(table, schema, path)
     with replacing(path) as temporary:
         if Path(path).suffix == ".csv":
-            checked.to_csv(temporary, index=False, encoding="utf-8-sig", lineterminator="\n")
+            _put_csv(checked, temporary)
         else:
             checked.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
 
@@ -247,10 +248,32 @@ def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tu
     if Path(path).suffix == ".csv":
         # texts stay as they are: an EDI code of digits is no number
         texts = {name: "str" for name, column in schema.columns.items() if str(column.dtype).startswith("str")}
-        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts)
+        table = _each_text(pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts), as_given)
     else:
         table = pd.read_parquet(path, filters=filters)
     return check_table(table, schema, path)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write what people open: UTF-8 with byte-order mark, so that Excel shows Korean, and no cell that is a formula."""
+    with replacing(path) as temporary:
+        _put_csv(table, temporary)
+
+
+def read_texts(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All columns, or some, of a CSV file that `write_csv` wrote, as texts."""
+    return _each_text(
+        pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=str, usecols=columns), as_given
+    )
+
+
+def _put_csv(table: pd.DataFrame, path: Path) -> None:
+    _each_text(table, defused).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+
+
+def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    columns = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
+    return table.assign(**{name: table[name].map(change) for name in columns})
 
 
 def read_split(path: str | Path, split: str) -> pd.DataFrame:

@@ -36,7 +36,7 @@ rule train_classifier:
         device=CONFIG.device,
         threads=CONFIG.threads,
     shell:
-        "{params.launch} scripts/train_classifier.py --crops {input.crops} --classes {input.classes} --best {output.best} "
-        "--history {output.history} --events {output.events} --resources {output.resources} --record {output.record} "
-        "--starts_from {input.starts_from:q} --work {params.work} --settings {params.settings:q} --steering {params.steering:q} "
-        "--training {params.training:q} --seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"
+        "{params.launch} scripts/train_classifier.py --crops {input.crops:q} --classes {input.classes:q} --best {output.best:q} "
+        "--history {output.history:q} --events {output.events:q} --resources {output.resources:q} --record {output.record:q} "
+        "--starts_from {input.starts_from:q} --work {params.work:q} --settings {params.settings:q} --steering {params.steering:q} "
+        "--training {params.training:q} --seed {params.seed} --device {params.device} --threads {params.threads} --log {log:q}"

@@ -36,11 +36,11 @@ rule train_detector:
         device=CONFIG.device,
         threads=CONFIG.threads,
     shell:
-        "{params.launch} scripts/train_detector.py --dataset {input.dataset} --best {output.best} "
-        "--weights {output.weights} --history {output.history} --events {output.events} "
-        "--resources {output.resources} --record {output.record} --work {params.work} --starts_from {input.starts_from:q} "
+        "{params.launch} scripts/train_detector.py --dataset {input.dataset:q} --best {output.best:q} "
+        "--weights {output.weights:q} --history {output.history:q} --events {output.events:q} "
+        "--resources {output.resources:q} --record {output.record:q} --work {params.work:q} --starts_from {input.starts_from:q} "
         "--settings {params.settings:q} --steering {params.steering:q} --training {params.training:q} "
-        "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log}"
+        "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log:q}"
 
 
 rule detect_pills:

@@ -70,8 +70,8 @@ rule check_machine:
     params:
         config=Unwatched(CONFIG.model_dump_json(exclude={"manifest", "onnx", "benchmark"}, exclude_defaults=True)),
     shell:
-        "python scripts/check_machine.py --plan {input.plan} --plan_summary {input.plan_summary} "
-        "--preflight {output.preflight} --record {output.record} --settings {params.config:q} --threads {threads} --log {log}"
+        "python scripts/check_machine.py --plan {input.plan:q} --plan_summary {input.plan_summary:q} "
+        "--preflight {output.preflight:q} --record {output.record:q} --settings {params.config:q} --threads {threads} --log {log:q}"
 
 
 rule prepare_archive:

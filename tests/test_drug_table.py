@@ -4,18 +4,19 @@ import csv
 import json
 from pathlib import Path
 
+import archives
 import pandas as pd
 import pytest
-from archives import DRUGS, hand_made, prepare_source
+from archives import hand_made, prepare_source
 from dataset_runs import yolo_run
 
 from pillsnap.classes import DrugClass
-from pillsnap.drug_table import drug_table, read_drugs, write_drugs
+from pillsnap.drug_table import drug_table
 from pillsnap.sources.aihub_label import parse_label
 from pillsnap.synthetic.archives import label_json
 from pillsnap.synthetic.catalogue import make_catalogue
 from pillsnap.synthetic.scene import HEIGHT, WIDTH, Shot
-from pillsnap.tables import LOOKS
+from pillsnap.tables import DRUGS, LOOKS, read_table, write_table
 
 LOOK = {
     "form_code_name": "필름코팅정",
@@ -67,20 +68,20 @@ def test_a_table_of_hand_made_archives(tmp_path: Path) -> None:
             raw.labels[archive][name] = json.dumps(value).encode()
     run = prepare_source(raw.write(tmp_path / "raw"), tmp_path / "results")
     run.build_manifest()
-    drugs, kept = read_drugs(run.folder / "manifest/drugs.csv"), run.pills()
-    assert list(drugs["k_code"]) == list(DRUGS)
+    drugs, kept = read_table(run.folder / "manifest/drugs.csv", DRUGS), run.pills()
+    assert list(drugs["k_code"]) == list(archives.DRUGS)
     assert list(drugs["class_index"]) == [0, 1, 2]
     assert list(drugs["imprint_front"]) == ["AB12", "CD34", ""]
     assert list(drugs["shape"]) == ["원형", "원형", ""]
     for split in ("train", "val", "test"):
         counted = kept[kept["split"] == split].groupby("k_code").size()
-        assert list(drugs[f"{split}_pills"]) == [counted.get(code, 0) for code in DRUGS]
+        assert list(drugs[f"{split}_pills"]) == [counted.get(code, 0) for code in archives.DRUGS]
 
 
 def test_a_yolo_set_says_nothing_of_its_drugs(tmp_path: Path) -> None:
     run = yolo_run(tmp_path)
     run.build_manifest()
-    drugs = read_drugs(run.folder / "manifest/drugs.csv")
+    drugs = read_table(run.folder / "manifest/drugs.csv", DRUGS)
     assert list(drugs["drug_name"]) == ["blue", "red"]
     assert set(drugs[["form", "shape", "colours", "imprint_front", "imprint_back"]].to_numpy().ravel()) == {""}
 
@@ -112,12 +113,12 @@ def test_each_value_is_that_of_most_labels_and_missing_ones_do_not_count() -> No
 @pytest.mark.parametrize("text", ["=1+1", "+A", "-", "@x", "'=A", "''-", "A=1", "'A", "분할선", '"=1",2', "a,b\u2028c"])
 def test_no_cell_is_a_formula_and_every_text_comes_back(tmp_path: Path, text: str) -> None:
     table = drug_table([DrugClass(0, "K-1", (), text)], KEPT[:1], looks(("K-1", "", "", "", text, "", 1)))
-    write_drugs(table, tmp_path / "drugs.csv")
+    write_table(table, tmp_path / "drugs.csv", DRUGS)
     with (tmp_path / "drugs.csv").open(encoding="utf-8-sig", newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert not row["imprint_front"].startswith(("=", "+", "-", "@"))
     assert not row["drug_name"].startswith(("=", "+", "-", "@"))
-    back = read_drugs(tmp_path / "drugs.csv")
+    back = read_table(tmp_path / "drugs.csv", DRUGS)
     assert (back.loc[0, "imprint_front"], back.loc[0, "drug_name"]) == (text, text)
 
 

@@ -117,7 +117,7 @@ def test_raw_archives_are_linked_and_results_are_not(clone) -> None:
 def test_after_a_pull_a_changed_value_reruns_just_what_depends_on_it(clone, change, rules) -> None:
     config = clone.folder / "config.yaml"
     before = config.read_bytes()
-    clone.set(change)
+    clone.change(change)
     try:
         assert clone.planned() == rules
     finally:
@@ -126,7 +126,7 @@ def test_after_a_pull_a_changed_value_reruns_just_what_depends_on_it(clone, chan
 
 def test_an_unrecorded_configuration_is_refused(recorded, tmp_path) -> None:
     other = clone_of(recorded, tmp_path / "project")
-    other.set("classifier.label_smoothing=0.06")
+    other.change("classifier.label_smoothing=0.06")
     said = make_pull(other, check=False)
     assert "Nothing is marked as done." in said
     assert "stage@stage4: changed deps: config.yaml: classifier: modified" in said
@@ -184,7 +184,7 @@ def test_pull_over_ssh(recorded, tmp_path, monkeypatch) -> None:
 
 def test_other_branch_made_by_snakemake_is_recorded_only_and_switched_to_and_back(recorded, clone) -> None:
     recorded.run("git", "switch", "--quiet", "--create", "second")
-    recorded.set("audit.pictures=1")
+    recorded.change("audit.pictures=1")
     recorded.snakemake()
     said = recorded.run("dvc", "repro", "stage@stage4")
     assert "Nothing to be done" in said and "Updating lock file" in said

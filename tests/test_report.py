@@ -14,7 +14,6 @@ from trainings import STEERING, classifier_rows, detector_rows, events_of
 from pillsnap.classes import DrugClass, write_classes
 from pillsnap.config import Answers, Onnx
 from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
-from pillsnap.drug_table import write_drugs
 from pillsnap.files import sha256_of, write_json, write_text
 from pillsnap.history import write_history
 from pillsnap.pictures import encode_jpeg
@@ -34,7 +33,7 @@ from pillsnap.report.verdict import (
     success,
     verdicts,
 )
-from pillsnap.tables import FINDINGS
+from pillsnap.tables import DRUGS, FINDINGS, write_table
 from pillsnap.training.steering import events_to_json
 from pillsnap.write_report import write_report
 
@@ -338,7 +337,7 @@ def write_inputs(
     write_classes(
         [DrugClass(index, f"K-{index:06d}", ("643303740",), name) for index, name in enumerate(names)], classes
     )
-    write_drugs(drugs(names), folder / "drugs.csv")
+    write_table(drugs(names), folder / "drugs.csv", DRUGS)
     for model, history in (("detector", detector_rows(12)), ("classifier", classifier_rows(20))):
         write_history(history, folder / f"{model}.csv")
         write_json(folder / f"{model}_events.json", events_to_json(events_of(model, history)))

@@ -7,6 +7,7 @@ import subprocess
 
 import pandas as pd
 import pytest
+from surroundings import other_surroundings
 from workflow import (
     AFTER_BENCHMARK,
     AFTER_CROPS,
@@ -17,7 +18,7 @@ from workflow import (
     Workflow,
 )
 
-from pillsnap.files import sha256_of
+from pillsnap.reproduce.verify import Outcome, compare_with_held
 
 pytestmark = pytest.mark.slow
 
@@ -250,17 +251,89 @@ def test_an_edited_module_reruns_its_rules(finished) -> None:
     assert finished.planned() == set()
 
 
-def test_one_core_makes_the_same_bytes(finished, tmp_path) -> None:
-    other = Workflow.copy_to(tmp_path / "project")
-    for target in ("classifier/best.safetensors", "label_audit"):
-        other.snakemake(cores=1, target=f"results/stage4/{target}")
-    same = ["index", *(f"stage4/{name}" for name in (
-        "plan.parquet", "plan.issues.parquet", "prepared", "manifest", "yolo", "detector/best.pt",
-        "detector/best.safetensors", "detections.parquet", "label_audit", "crops", "classifier/best.safetensors",
-    ))]  # fmt: skip
-    differing = [
-        name
-        for name in same
-        if sha256_of(other.folder / "results" / name) != sha256_of(finished.folder / "results" / name)
-    ]
-    assert not differing
+@pytest.fixture(scope="module")
+def recorded(finished) -> Workflow:
+    """The same copy, with a commit that records what was made."""
+    finished.run("dvc", "repro", "stage@stage4")
+    finished.run("git", "add", "--all")
+    finished.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "Stage 4")
+    return finished
+
+
+def test_a_file_is_traced_back_to_the_raw_archives(finished) -> None:
+    said = finished.run("pillsnap", "trace", "results/stage4/onnx/pipeline.onnx", "--check")
+    on_the_way = set(DATA_RULES | AFTER_YOLO) - {"audit_labels", "run_benchmark", "write_model_card", "write_report"}
+    assert not [rule for rule in on_the_way | {"make_synthetic_archive"} if rule not in said]
+    assert "TS_1_단일.zip" in said and "Every file on the way is as recorded." in said
+
+
+def test_a_file_that_was_edited_is_found_on_the_way(finished) -> None:
+    file = finished.folder / "results/stage4/manifest/train.csv"
+    content, times = file.read_bytes(), file.stat()
+    file.write_bytes(content + b"\n")
+    try:
+        said = finished.run("pillsnap", "trace", "results/stage4/crops/index.parquet", "--check", check=False)
+        assert "results/stage4/manifest/train.csv is not what build_manifest made: changed since" in said
+        assert "no job below results recorded" in finished.run("pillsnap", "trace", "README.md", check=False)
+    finally:
+        file.write_bytes(content)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_runs_that_were_given_the_same_do_not_differ(recorded) -> None:
+    said = recorded.run("pillsnap", "diff", "HEAD")
+    assert said.splitlines()[-1] == "Different: nothing. The same: data, config, code, environment, seed."
+
+
+def test_a_run_of_another_report_target_differs_in_that_alone(recorded) -> None:
+    page = recorded.folder / "results/stage4/provenance/write_report.json"
+    content, times = page.read_bytes(), page.stat()
+    try:
+        value = json.loads(page.read_text())
+        value["settings"]["config"]["stages"]["stage4"]["targets"]["top1"] = 0.5
+        value["code"]["pillsnap/write_report.py"] = "0" * 64
+        page.write_text(json.dumps(value))
+        said = recorded.run("pillsnap", "diff", "HEAD", "workspace", check=False)
+        assert "Different: config, code. The same: data, environment, seed." in said
+        assert re.search(r"stages.stage4.targets.top1: 0\.\d+ -> 0\.5  \(write_report\)", said)
+        assert re.search(r"pillsnap/write_report.py: \w{12} -> 000000000000  \(write_report\)", said)
+    finally:
+        page.write_bytes(content)
+        os.utime(page, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_made_again_in_other_surroundings_it_is_the_same(recorded, tmp_path) -> None:
+    """One core for eight, a folder with another name, Seoul's time, a Korean locale, folders listed backwards."""
+    seoul = Workflow(recorded.folder, other_surroundings(tmp_path))
+    said = seoul.run("pillsnap", "verify", "--cores", "1", "--folder", str(tmp_path / "다시 만든 것"))
+    counts = {words: int(number) for number, words in re.findall(r"^ +(\d+)  (.+)$", said, re.MULTILINE)}
+    assert counts["differs"] == counts["made on another device"] == 0
+    assert counts["identical"] > 80
+    assert not (tmp_path / "다시 만든 것").exists()
+
+
+def test_what_is_not_the_same_is_named_to_the_row(recorded, monkeypatch) -> None:
+    monkeypatch.chdir(recorded.folder)
+    results = recorded.folder / "results/stage4"
+    table, weights = results / "manifest/train.csv", results / "classifier/best.safetensors"
+    kept = {path: (path.read_bytes(), path.stat()) for path in (table, weights)}
+    try:
+        rows = table.read_text(encoding="utf-8-sig").splitlines()
+        rows[3] = rows[3].replace(",train,", ",val,")
+        table.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+        changed = bytearray(weights.read_bytes())
+        changed[-1] ^= 1
+        weights.write_bytes(changed)
+        (results / "manifest/more.csv").write_text("1\n")
+        found = compare_with_held("HEAD", "stage4", recorded.folder, tolerance=0.0)
+        differing = {finding.path: finding.detail for finding in found if finding.outcome is Outcome.DIFFERS}
+        assert differing.pop("results/stage4/manifest/train.csv") == "row 3, split: train / val"
+        assert differing.pop("results/stage4/manifest/more.csv") == "not held"
+        told = differing.pop("results/stage4/classifier/best.safetensors")
+        assert re.fullmatch(r"tensor [\w.]+: 1 of \d+ values, by .+ at most", told)
+        assert not differing
+    finally:
+        (results / "manifest/more.csv").unlink(missing_ok=True)
+        for path, (content, times) in kept.items():
+            path.write_bytes(content)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

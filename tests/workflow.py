@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -40,6 +41,8 @@ class Workflow:
     """A project folder that is its own git repository."""
 
     folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment; a `PYTHONPATH` comes after this copy's."""
 
     @classmethod
     def copy_to(cls, folder: Path) -> "Workflow":
@@ -65,7 +68,8 @@ class Workflow:
     def environment(self) -> dict[str, str]:
         """The test's environment, with this copy's package and this environment's commands first."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return os.environ | {"PYTHONPATH": str(self.folder), "PATH": path}
+        packages = os.pathsep.join([str(self.folder), *filter(None, [self.variables.get("PYTHONPATH")])])
+        return {**os.environ, **self.variables, "PYTHONPATH": packages, "PATH": path}
 
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command in the folder; returns what it wrote, both streams together."""
@@ -80,9 +84,9 @@ class Workflow:
         self.run("git", "add", "--all")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", subject)
 
-    def set(self, change: str) -> None:
+    def change(self, setting: str) -> None:
         """Change a value in config.yaml, such as `classifier.epochs=3`."""
-        dotted, value = change.split("=")
+        dotted, value = setting.split("=")
         path = self.folder / "config.yaml"
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         *above, last = dotted.split(".")

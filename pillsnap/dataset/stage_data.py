@@ -12,7 +12,7 @@ from pillsnap.classes import DrugClass, read_classes
 from pillsnap.config_data import Stages
 from pillsnap.files import read_json
 from pillsnap.sources.photo_name import PATTERN, PhotoName
-from pillsnap.tables import MANIFEST, read_table
+from pillsnap.tables import MANIFEST, read_table, read_texts
 
 STAGES = tuple(Stages.model_fields)
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
@@ -60,7 +60,7 @@ def read_stage_data(
         pills=pills,
         photos=photo_table(pills),
         classes=read_classes(classes),
-        quarantine=pd.read_csv(quarantine, encoding="utf-8-sig", keep_default_na=False, dtype=str),
+        quarantine=read_texts(quarantine),
         summary=read_json(summary),
         plan=read_json(plan_summary),
     )

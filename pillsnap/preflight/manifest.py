@@ -7,6 +7,7 @@ import pandas as pd
 from pillsnap.classes import read_classes
 from pillsnap.files import read_json
 from pillsnap.preflight.findings import Finding, finding
+from pillsnap.tables import read_texts
 
 SPLITS = ("train", "val", "test")
 
@@ -28,16 +29,17 @@ def _problems(folder: Path) -> list[str]:
         summary = read_json(folder / "summary.json")
         listed = {drug.k_code: drug.index for drug in read_classes(folder / "classes.json")}
         columns = ["image_id", "k_code", "class_index"]
-        tables = {split: pd.read_csv(folder / f"{split}.csv", usecols=columns) for split in SPLITS}
+        tables = {split: read_texts(folder / f"{split}.csv", columns) for split in SPLITS}
         problems = [f"the account of {kind} does not balance" for kind in ("photos", "labels") if _off(summary[kind])]
         for split, table in tables.items():
             if len(table) != summary["splits"][split]["pills"]:
                 problems.append(f"{split}.csv has {len(table)} rows, {summary['splits'][split]['pills']} were written")
-        never = pd.read_csv(folder / "unseen.csv", usecols=["k_code"])
+        never = read_texts(folder / "unseen.csv", ["k_code"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"cannot be read ({type(error).__name__}: {error})"]
     pills = pd.concat(tables.values())
-    if not (pills["k_code"].map(listed) == pills["class_index"]).all() or set(pills["k_code"]) != set(listed):
+    agree = pills["k_code"].map(listed) == pills["class_index"].astype(int)
+    if not agree.all() or set(pills["k_code"]) != set(listed):
         problems.append("classes.json is another list than the tables'")
     if set(never["k_code"]) & set(listed):
         problems.append("unseen.csv has drugs of classes.json")

@@ -19,7 +19,7 @@ PREPARE_ROW, MANIFEST_ROW, CUT_ROW = 2_423, 2_024, 9_319
 20,000 and 100,000 made-up rows with AIHub's names."""
 PHOTO_BYTES = 24
 """Bytes a pixel of the photographs that one decoding job holds: eight raw ones, and a few decoded copies of one."""
-SHARED = Path("/dev/shm")
+SHARED = Path("/dev/shm")  # noqa: S108 (measured, never written to)
 PREFETCHED = {"detector": 4, "classifier": 2}
 """Batches that a reading process has ready: ultralytics' and torch's choice."""
 

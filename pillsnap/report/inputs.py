@@ -2,14 +2,16 @@
 
 import csv
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from pillsnap.drug_table import read_drugs
 from pillsnap.files import read_json, sha256_of
+from pillsnap.formulas import as_given
 from pillsnap.history import read_history
 from pillsnap.report.timing import RuleTime, rule_times
+from pillsnap.tables import DRUGS, read_table
 
 FIRST_ROWS = 25
 """Rows of the quarantine list, and of the label audit, that the page shows."""
@@ -165,12 +167,17 @@ def read_inputs(
 
 
 def _drugs_by_code(path: Path) -> dict[str, dict[str, Any]]:
-    return read_drugs(path).set_index("k_code").to_dict("index")
+    return read_table(path, DRUGS).set_index("k_code").to_dict("index")
+
+
+def _rows(stream: TextIO) -> Iterator[dict[str, str]]:
+    for row in csv.DictReader(stream):
+        yield {name: as_given(cell) for name, cell in row.items()}
 
 
 def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
+        rows = _rows(stream)
         first = list(itertools.islice(rows, FIRST_ROWS))
         return len(first) + sum(1 for _ in rows), first
 
@@ -178,7 +185,7 @@ def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:
 def _read_findings(path: Path) -> tuple[list[dict[str, str]], dict[str, list[dict[str, str]]]]:
     first, drawn = [], {}
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        for number, row in enumerate(csv.DictReader(stream)):
+        for number, row in enumerate(_rows(stream)):
             if number < FIRST_ROWS:
                 first.append(row)
             if row["picture"]:

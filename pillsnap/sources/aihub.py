@@ -54,6 +54,7 @@ def read_aihub_labels(archive: Archive) -> LabelReading:
 def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _Photo], set[str]]:
     """Photographs by the key under which labels find them, and keys of those that are refused."""
     listed: dict[str, _Photo] = {}
+    spelled: dict[str, str] = {}
     refused: set[str] = set()
     for entry in photos.entries():
         if not _is_photo(entry.name, reading):
@@ -62,8 +63,8 @@ def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _P
         if entry.reason:
             reading.note_entry(entry, "member")
             refused |= {key} if entry.reason != "name_repeated" else set()
-        elif key in listed:
-            reading.note("skipped", "photo_duplicated", member=entry.name, detail=listed[key].member)
+        elif (same := spelled.setdefault(key.casefold(), key)) in listed:
+            reading.note("skipped", "photo_duplicated", member=entry.name, detail=listed[same].member)
         else:
             listed[key] = _photo(entry.name, key)
     return listed, refused - listed.keys()

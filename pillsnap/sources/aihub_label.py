@@ -9,14 +9,15 @@ from typing import Any
 
 import orjson
 
-from pillsnap.labels import LabelError
+from pillsnap.labels import LabelError, clean_text
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _K_CODE = re.compile(r"K-\d{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")
 _NO_CODE = {"none", "null", "nan", "na"}
 _LARGEST_SIDE = 10**6
 _LONGEST_LOOK = 80
+_LONGEST_NAME, _LONGEST_CODES = 300, 2000
+"""Characters: tables hold every label's, and a label may be of 1 MiB."""
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class AihubLabel:
         """EDI codes separated by commas; empty where the label has none."""
         value = self.image.get("di_edi_code")
         given = ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
-        codes, dropped = _edi_codes(given)
+        # what is cut short could end in a code that is none
+        codes, dropped = _edi_codes(given) if len(given) <= _LONGEST_CODES else ("", [given])
         if dropped:
             self.repairs.append(("edi_code_dropped", ascii(dropped)[:200]))
         return codes
@@ -70,7 +72,7 @@ class AihubLabel:
         """The drug's name; empty where the label has none."""
         given = self.image.get("dl_name")
         given = "" if given is None else str(given)
-        name = _clean(given)
+        name = _clean(given[:_LONGEST_NAME])
         if name != given:
             self.repairs.append(("text_cleaned", ascii(given)[:200]))
         return name
@@ -145,6 +147,4 @@ def _colours(first: str, second: str) -> str:
     return ",".join(dict.fromkeys(colour for colour in named if colour))
 
 
-@lru_cache(4096)
-def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text).strip() if _CONTROL.search(text) else text
+_clean = lru_cache(4096)(clean_text)

@@ -1,13 +1,15 @@
 """A zip or a folder, read the same way. Nothing that an archive says of itself is trusted: names, sizes, links."""
 
+import bz2
+import itertools
 import logging
+import lzma
 import os
 import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
-from lzma import LZMAError
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -28,6 +30,11 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA_ROOM = 64
 """Bytes read beyond a member for a local header that is longer than the directory says."""
+_DAMAGE = (
+    OSError, zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, IndexError, EOFError, struct.error,
+    isal_zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What `zipfile` and the decompressors raise on bytes that are no zip's."""
 
 
 class ContainerError(ValueError):
@@ -58,6 +65,7 @@ class Container:
         """Open `path`; raises `ContainerError` where it is neither a readable zip nor a folder."""
         self.path = Path(path)
         self._infos: dict[str, zipfile.ZipInfo] = {}
+        self._overlapping: set[str] = set()
         self._zip: zipfile.ZipFile | None = None
         self._entries: dict[str, Entry] | None = None
         if not self.path.is_dir():
@@ -103,6 +111,7 @@ class Container:
                 yield Entry(name, "encrypted", "the file is encrypted")
             else:
                 yield Entry(name)
+        self._overlapping = _overlapping(self._infos)
 
     def _list_folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
@@ -121,14 +130,12 @@ class Container:
 
     def _read_zipped(self, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         info = self._infos[name]
-        _check_size(info.file_size, limit)
+        _check_size(max(info.file_size, info.compress_size), limit)
+        if name in self._overlapping:
+            raise OSError(f"{name}: the archive gives bytes of it to another file, too")
         try:
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                with archive.open(info) as member:
-                    return member.read(info.file_size)
-            stored = _stored_bytes(archive, info)
-            data = stored if info.compress_type == zipfile.ZIP_STORED else _inflated(stored, info.file_size)
-        except (zipfile.BadZipFile, isal_zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+            data = _unpacked(_stored_bytes(archive, info), info)
+        except _DAMAGE as error:
             raise OSError(f"{name}: {error}") from error
         if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
             raise OSError(f"{name}: its bytes are not those that the archive's directory tells of")
@@ -145,7 +152,7 @@ class Container:
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, IndexError) as error:
+    except _DAMAGE as error:
         raise ContainerError(
             f"{path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
         ) from error
@@ -159,6 +166,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _unsafe(name: str) -> bool:
     """Whether a name leaves its folder, or cannot name a file on every system."""
+    if not name:  # of a zip's name that begins with a NUL, this is left
+        return True
     if name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME:  # nearly all: quick to see
         plain = name[0] != "/" and ".." not in name and ":" not in name and "\\" not in name
         return not plain and _UNSAFE.search(name) is not None
@@ -202,6 +211,27 @@ def _stored_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return block[start : start + info.compress_size]
 
 
-def _inflated(stored: bytes, size: int) -> bytes:
-    # one byte more than promised shows a member that goes on beyond it
-    return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS).decompress(stored, size + 1)
+def _overlapping(infos: Mapping[str, zipfile.ZipInfo]) -> set[str]:
+    """Files that reach beyond the place where the next one begins; a zip whose files share their bytes could unpack to
+    more than any file of its size."""
+    placed = sorted(infos.items(), key=lambda item: item[1].header_offset)
+    return {
+        name
+        for (name, info), (_, following) in itertools.pairwise(placed)
+        if info.header_offset + _LOCAL_HEADER.size + info.compress_size > following.header_offset
+    }
+
+
+def _unpacked(stored: bytes, info: zipfile.ZipInfo) -> bytes:
+    """A member's content; of one that goes on beyond the size that the directory promises, one byte more."""
+    if info.compress_type == zipfile.ZIP_STORED:
+        return stored
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS).decompress(stored, info.file_size + 1)
+    if info.compress_type == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(stored, info.file_size + 1)
+    if info.compress_type == zipfile.ZIP_LZMA:
+        # a zip has versions before the coder's properties, a file of this kind has a size (unknown here) after them
+        whole = stored[4:9] + b"\xff" * 8 + stored[9:]
+        return lzma.LZMADecompressor(lzma.FORMAT_ALONE, MAX_PHOTO_BYTES).decompress(whole, info.file_size + 1)
+    raise NotImplementedError(f"way of packing {info.compress_type} is not read")

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from pillsnap.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.labels import LabelError, LabelReading, Row, clean_text, parse_box
 from pillsnap.pictures import PictureError, photo_size
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive, SourceError
@@ -31,7 +31,7 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
         files = labels.entries()
         label_of = {_place(entry.name): entry for entry in files if entry.name.endswith(".txt")}
         reading.other_files = len(files) - len(label_of)
-        entries = photos.entries()
+        entries, used = photos.entries(), {}
         for entry in progress(entries, total=len(entries), title=archive.name):
             if PurePosixPath(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
                 reading.other_files += 1
@@ -44,6 +44,8 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
                 reading.note_entry(entry, "member")
             elif place not in label_of:
                 reading.note("quarantined", "photo_without_label", member=entry.name)
+            elif (same := used.setdefault(_image_id(archive, entry.name).casefold(), entry.name)) != entry.name:
+                reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
             else:
                 _read_photo(archive, entry.name, label_of.pop(place).name, labels, names, reading)
         for label in label_of.values():
@@ -66,9 +68,20 @@ def class_names(data_yaml: Path) -> list[str]:
             mark = error.context_mark or error.problem_mark
             log.warning("%s: no YAML from line %d on; the lines before it are used", data_yaml, mark.line + 1)
             names = yaml.safe_load("\n".join(text.splitlines()[: mark.line]))["names"]
-        return [str(names[index]) for index in range(len(names))]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        return [_class_name(names[index]) for index in range(len(names))]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise SourceError(f"{data_yaml}: has no usable `names` ({error}). It must list the classes.") from error
+
+
+def _class_name(value: object) -> str:
+    """A name as it stands in every table; lists are none: YAML's aliases make endless ones of a few bytes."""
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"a {type(value).__name__} is no name of a class")
+    return clean_text(str(value))
+
+
+def _image_id(archive: Archive, member: str) -> str:
+    return f"{archive.name}.{_place(member).replace('/', '.')}"
 
 
 def _place(member: str) -> str:
@@ -135,7 +148,7 @@ def _pill(
     size: tuple[int, int],
     pills: int,
 ) -> Row:
-    image_id = f"{archive.name}.{_place(member).replace('/', '.')}"
+    image_id = _image_id(archive, member)
     original, copied, _ = PurePosixPath(member).stem.partition(".rf.")
     return {
         "image_id": image_id,
