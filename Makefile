@@ -24,9 +24,7 @@ env: .venv/installed
 
 # bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
 pull: env
-	dvc pull stage@$(STAGE) index raw
-	dvc status --quiet stage@$(STAGE) index raw || { dvc status stage@$(STAGE) index raw; echo "The files differ from what this commit recorded: nothing is marked as done."; exit 1; }
-	snakemake --touch --forceall --cores 1 --quiet all -- results/$(STAGE)/report.html
+	python -m pillsnap.reproduce.pull $(STAGE)
 
 # make a stage of this commit again in a clean folder, and compare it with what DVC holds
 rebuild-check: env

@@ -8,30 +8,19 @@ import subprocess
 import pandas as pd
 import pytest
 from surroundings import other_surroundings
-from workflow import Workflow
+from workflow import (
+    AFTER_BENCHMARK,
+    AFTER_CROPS,
+    AFTER_DETECTOR,
+    AFTER_MANIFEST,
+    AFTER_YOLO,
+    DATA_RULES,
+    Workflow,
+)
 
 from pillsnap.reproduce.verify import Outcome, compare_with_held
 
 pytestmark = pytest.mark.slow
-
-AFTER_YOLO = {
-    "build_yolo_dataset",
-    "train_detector",
-    "detect_pills",
-    "audit_labels",
-    "cut_crops",
-    "train_classifier",
-    "calibrate_answers",
-    "export_onnx",
-    "run_benchmark",
-    "write_model_card",
-    "write_report",
-}
-AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
-AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
-AFTER_BENCHMARK = {"write_model_card", "write_report"}
-AFTER_CROPS = {"train_classifier", "calibrate_answers", "export_onnx", "run_benchmark"} | AFTER_BENCHMARK
-DATA_RULES = {"index_archive", "plan_stage", "check_machine", "prepare_archive", "build_manifest"}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,26 @@ from pillsnap.load_config import merge_into
 
 PROJECT = Path(__file__).parents[1]
 
+# rules that follow a part of the pipeline, by the name of what comes last before them
+AFTER_YOLO = {
+    "build_yolo_dataset",
+    "train_detector",
+    "detect_pills",
+    "audit_labels",
+    "cut_crops",
+    "train_classifier",
+    "calibrate_answers",
+    "export_onnx",
+    "run_benchmark",
+    "write_model_card",
+    "write_report",
+}
+AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
+AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
+AFTER_BENCHMARK = {"write_model_card", "write_report"}
+AFTER_CROPS = {"train_classifier", "calibrate_answers", "export_onnx", "run_benchmark"} | AFTER_BENCHMARK
+DATA_RULES = {"index_archive", "plan_stage", "check_machine", "prepare_archive", "build_manifest"}
+
 
 @dataclass(frozen=True)
 class Workflow:
@@ -41,8 +61,7 @@ class Workflow:
         (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
         workflow = cls(folder)
         workflow.run("git", "init", "--quiet")
-        workflow.run("git", "add", "--all")
-        workflow.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "Start")
+        workflow.commit("Start")
         return workflow
 
     @property
@@ -59,6 +78,24 @@ class Workflow:
         )
         assert done.returncode == 0 or not check, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
+
+    def commit(self, subject: str) -> None:
+        """Commit everything that git does not ignore."""
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", subject)
+
+    def change(self, setting: str) -> None:
+        """Change a value in config.yaml, such as `classifier.epochs=3`."""
+        dotted, value = setting.split("=")
+        path = self.folder / "config.yaml"
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        *above, last = dotted.split(".")
+        section = config
+        for key in above:
+            section = section.setdefault(key, {})
+        assert section.get(last) != yaml.safe_load(value), f"{dotted} is {value} already"
+        section[last] = yaml.safe_load(value)
+        path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
     def snakemake(
         self, *options: str, target: str = "results/stage4/report.html", cores: int = 2, check: bool = True

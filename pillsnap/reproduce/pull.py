@@ -1,0 +1,78 @@
+"""Bring a stage of this commit from the DVC remote: `python -m pillsnap.reproduce.pull stage4`, or `make pull`.
+
+Files are marked as done for Snakemake only after DVC has found that files, code and configuration are those of the
+commit's record. Otherwise the command says what differs, marks nothing and ends with 1.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+# nobody edits the raw archives by hand, and most bytes are theirs: a link in place of a second copy
+_LINKS = {"cache": {"type": ["reflink", "hardlink", "copy"]}}
+_CURES = {
+    "new": "this commit has no record of it: `dvc repro`, push and commit dvc.lock where the results are",
+    "deleted": "the remote may lack it: `dvc push` where the results are",
+    "not in cache": "the remote may lack it: `dvc push` where the results are",
+    "modified": "take the change back, or make the stage again and record it: `dvc repro`",
+}
+
+
+def pull(stage: str) -> None:
+    """Fetch a stage with the index and the raw archives, and lay them into the project's folder.
+
+    Raises:
+        DvcException: where there is no remote, it lacks something, or a changed file would be overwritten.
+    """
+    with Repo(config=_LINKS) as repo:
+        repo.pull(targets=["raw"])
+    with Repo() as repo:
+        repo.pull(targets=["index", f"stage@{stage}"])
+
+
+def differences(stage: str) -> list[str]:
+    """What differs from the commit's record: `stage: kind: file or setting: how`, nothing where all is as recorded."""
+    with Repo() as repo:
+        status = repo.status(targets=["raw", "index", f"stage@{stage}"])
+    return list(_lines(status))
+
+
+def _lines(status: Any, *above: str) -> Iterator[str]:
+    if isinstance(status, str):
+        yield ": ".join([*above, status])
+    elif isinstance(status, list):
+        for entry in status:
+            yield from _lines(entry, *above)
+    else:
+        for key, value in status.items():
+            yield from _lines(value, *above, key)
+
+
+def _refuse(*why: str) -> int:
+    print("\n  ".join(["Nothing is marked as done.", *why]), file=sys.stderr)
+    return 1
+
+
+def main(stage: str) -> int:
+    """Pull, compare, mark as done; returns the exit status."""
+    failed = []
+    try:
+        pull(stage)
+    except DvcException as error:
+        failed = [f"dvc pull: {error}"]
+    if found := differences(stage):
+        found += [f"Where it says {how!r}: {cure}." for how, cure in _CURES.items() if any(how in one for one in found)]
+        return _refuse(*failed, "The files differ from what this commit recorded:", *found)
+    if failed:
+        return _refuse(*failed)
+    target = f"results/{stage}/report.html"
+    command = ["snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all", "--", target]
+    return subprocess.run(command).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
