@@ -171,7 +171,7 @@ def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -
     (store / "files/md5" / page[:2] / page[2:]).unlink()
     said = make_pull(other, check=False)
     assert "Nothing is marked as done." in said
-    assert "stage@stage4: changed outs: results/stage4/report.html: deleted" in said
+    assert "stage@stage4: changed outs: results/stage4/report.html: not in cache" in said
     assert "the remote may lack it: `dvc push` where the results are" in said
     assert not (other.folder / ".snakemake/metadata").exists()
 
