@@ -30,6 +30,11 @@ def clone_of(workflow: Workflow, folder: Path) -> Workflow:
     return Workflow(folder)
 
 
+def first_json(said: str) -> dict:
+    """DVC warns beside its JSON that the other stages are not made."""
+    return json.JSONDecoder().raw_decode(said[said.index('{"') :])[0]
+
+
 def assert_nothing_to_do(workflow: Workflow) -> None:
     assert "Data and pipelines are up to date" in workflow.run("dvc", "status", *PULLED)
     assert workflow.planned() == set()
@@ -82,9 +87,7 @@ def test_the_record_holds_checkpoints(recorded) -> None:
 
 
 def test_metrics_are_shown(recorded) -> None:
-    said = recorded.run("dvc", "metrics", "show", "--json")
-    # beside the JSON it warns that the other stages are not made
-    shown, _ = json.JSONDecoder().raw_decode(said[said.index('{"') :])
+    shown = first_json(recorded.run("dvc", "metrics", "show", "--json"))
     metrics = shown[""]["data"]["results/stage4/metrics.json"]["data"]
     assert 0 <= metrics["classifier"]["top1"] <= 1
 
@@ -158,9 +161,9 @@ def test_a_hand_edited_output_is_refused_and_kept(clone) -> None:
 
 def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -> None:
     other = clone_of(recorded, tmp_path / "project")
-    other.run("dvc", "remote", "default", "--unset")
+    other.run("dvc", "remote", "remove", "store")
     said = make_pull(other, check=False)
-    assert "Nothing is marked as done.\n  dvc pull: no remote specified" in said
+    assert "Nothing is marked as done.\n  There is no remote: dvc remote add --default NAME PLACE" in said
     store = shutil.copytree(recorded.folder.parent / "store", tmp_path / "store")
     other.run("dvc", "remote", "add", "--default", "--force", "store", str(store))
     lock = yaml.safe_load((recorded.folder / "dvc.lock").read_text())["stages"]["stage@stage4"]
@@ -168,7 +171,7 @@ def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -
     (store / "files/md5" / page[:2] / page[2:]).unlink()
     said = make_pull(other, check=False)
     assert "Nothing is marked as done." in said
-    assert "stage@stage4: changed outs: results/stage4/report.html: deleted" in said
+    assert "stage@stage4: changed outs: results/stage4/report.html: not in cache" in said
     assert "the remote may lack it: `dvc push` where the results are" in said
     assert not (other.folder / ".snakemake/metadata").exists()
 
@@ -197,7 +200,7 @@ def test_other_branch_made_by_snakemake_is_recorded_only_and_switched_to_and_bac
     recorded.run("dvc", "push", *PULLED)
     recorded.commit("Fewer pictures")
     clone.run("git", "fetch", "--quiet")
-    for branch in ("second", "first", "second", "first"):
+    for branch in ("second", "first"):
         clone.run("git", "switch", "--quiet", branch)
         make_pull(clone)
         assert_nothing_to_do(clone)
@@ -207,7 +210,7 @@ def test_experiment_makes_what_a_changed_value_needs_and_is_compared(clone) -> N
     said = clone.run("dvc", "exp", "run", "--set-param", "config.yaml:classifier.epochs=3", "stage@stage4")
     assert "rule train_classifier:" in said and "rule train_detector:" not in said
     assert_nothing_to_do(clone)
-    rows = json.loads(clone.run("dvc", "metrics", "diff", "--all", "--json"))["diff"]["results/stage4/metrics.json"]
+    rows = first_json(clone.run("dvc", "metrics", "diff", "--all", "--json"))["results/stage4/metrics.json"]
     assert rows["detector.map50"]["old"] == rows["detector.map50"]["new"]
     assert rows["classifier.top1"].keys() >= {"old", "new"}
     clone.run("dvc", "plots", "diff")

@@ -52,6 +52,12 @@ def _lines(status: Any, *above: str) -> Iterator[str]:
             yield from _lines(value, *above, key)
 
 
+def _without_remote() -> list[str]:
+    with Repo() as repo:
+        remotes = repo.config["remote"]
+    return [] if remotes else ["There is no remote: dvc remote add --default NAME PLACE"]
+
+
 def _refuse(*why: str) -> int:
     print("\n  ".join(["Nothing is marked as done.", *why]), file=sys.stderr)
     return 1
@@ -63,7 +69,7 @@ def main(stage: str) -> int:
     try:
         pull(stage)
     except DvcException as error:
-        failed = [f"dvc pull: {error}"]
+        failed = [*_without_remote(), f"dvc pull: {error}"]
     if found := differences(stage):
         found += [f"Where it says {how!r}: {cure}." for how, cure in _CURES.items() if any(how in one for one in found)]
         return _refuse(*failed, "The files differ from what this commit recorded:", *found)

@@ -119,10 +119,11 @@ def _compare(path: str, held: _Held, folder: Path, stage: str, same_device: bool
 
 
 def _not_held(held: _Held, folder: Path, stage: str) -> Iterator[Finding]:
-    """What is there besides, and outputs of which DVC holds only what both runs recorded, the detector's data set."""
+    """What is there besides, and outputs of which DVC holds only the hash that both runs recorded."""
     for out in held.outs:
-        made = (file for file in (folder / out).rglob("*") if file.is_file() and file.name != ".snakemake_timestamp")
-        names = {file.relative_to(folder).as_posix() for file in made}
+        made = [file for file in (folder / out).rglob("*") if file.is_file()]
+        kept = [file for file in made if file.name != ".snakemake_timestamp" and file.suffix != ".cache"]
+        names = {file.relative_to(folder).as_posix() for file in kept}
         yield from (Finding(name, Outcome.DIFFERS, "not held") for name in sorted(names - held.md5.keys()))
     start = f"results/{stage}/provenance/"
     for path in sorted(path for path in held.md5 if path.startswith(start) and (folder / path).is_file()):
