@@ -221,7 +221,10 @@ def test_a_pipe_that_closes_ends_it_quietly(folder: Path, models: Path) -> None:
 def test_ctrl_c_ends_it_with_130(folder: Path, models: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     words = [*COMMAND, *names_in(folder / "b"), str(tmp_path / "pipe"), "--models", str(models), "--format", "jsonl"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # what a shell starts in the background ignores SIGINT, and so would its children
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(words, env=environment(), **pipes, **heed) as process:
         assert process.stdout.readline()
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
