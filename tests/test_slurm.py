@@ -137,7 +137,8 @@ def ran(local: Workflow, tmp_path_factory) -> Run:
     """The workflow through Slurm, from the raw archives on. The node has cores to spare, so that only the GPU can make
     a GPU job wait."""
     workflow = Workflow.copy_to(tmp_path_factory.mktemp("slurm") / "project")
-    shutil.copytree(local.folder / "data", workflow.folder / "data")
+    for drawn in ("data", "results/provenance/make_synthetic_archive"):
+        shutil.copytree(local.folder / drawn, workflow.folder / drawn)
     _starve(workflow, "calibrate_answers")
     with slurm(cpus=6, memory_mb=100_000) as cluster:
         run = _run_through_slurm(workflow, cluster)
