@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from pillsnap.code_inputs import hash_of_code
 from pillsnap.config_training import Recipe
-from pillsnap.files import read_json, sha256_of, write_json
+from pillsnap.files import read_json, sha256_of, write_json, write_text
 from pillsnap.provenance import package_versions
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def training_state(
         except Timeout:
             log.info("%s is held by process %s; waiting for it to end", work, _content(holder))
     try:
-        holder.write_text(str(os.getpid()))
+        write_text(holder, str(os.getpid()))
         new_inputs = _keep_only_matching(work, dict(signature), go_on)
         yield TrainingState(work, new_inputs)
     finally:
