@@ -28,7 +28,10 @@ class Disk:
         """Leave only so many bytes free."""
         self.empty()
         with (self.place / "fill").open("wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, max(1, self.free - leave))
+            while True:
+                with contextlib.suppress(OSError):  # a job that writes meanwhile takes some of the room
+                    os.posix_fallocate(stream.fileno(), 0, max(1, self.free - leave))
+                    return
 
     def empty(self) -> None:
         """Take away what fills it."""

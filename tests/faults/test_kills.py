@@ -49,6 +49,7 @@ class Campaign:
     hits: Counter[str] = field(default_factory=Counter)
     shrink: dict[str, float] = field(default_factory=dict)
     done: set[tuple[str, ...]] = field(default_factory=set)
+    taken: set[tuple[str, ...]] = field(default_factory=set)
     known: dict[str, tuple] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     orphans: list[psutil.Process] = field(default_factory=list)
@@ -72,7 +73,8 @@ class Campaign:
         with Run(self.workflow, ("--retries", "20")) as run:
             ended = self._attend(run)
         again = [f"{made[0]} was made again" for _, made in started(run.output).values() if made in self.done]
-        self.done |= finished(run.output)
+        self.done |= finished(run.output) - self.taken
+        self.taken.clear()
         if not ended:
             self.workflow.snakemake("--unlock")
         else:
@@ -135,6 +137,7 @@ class Campaign:
         for name in made:
             remove(self.workflow.folder / name)
         self.done.discard(made)
+        self.taken.add(made)
         self.shrink[rule] = 0.6 * self.shrink.get(rule, 1)
         self.left[rule] = [self._drawn("job")]
         self.ledger.fault("kill of group between jobs", rule)

@@ -18,8 +18,10 @@ def test_the_second_is_refused(unbroken: Unbroken, ledger: Ledger, tmp_path) -> 
     with Run(workflow, target=TARGET) as first:
         for jobs in first.watch():
             if jobs and not refused:
+                jobs[0].process.suspend()  # so that the first is still at work, however fast it is
                 refused.append(workflow.snakemake(target=TARGET, check=False))
-                assert first.process.poll() is None, "the first is still at work"
+                assert first.process.poll() is None
+                jobs[0].process.resume()
     assert first.process.returncode == 0, first.output[-3000:]
     assert "Directory cannot be locked" in refused[0]
     assert "--unlock" in refused[0]

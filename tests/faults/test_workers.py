@@ -26,7 +26,7 @@ from pillsnap.files import sha256_of
 pytestmark = pytest.mark.slow
 
 SETTINGS = {"model": "test_vit", "image_size": 64, "epochs": 3, "horizon": 3, "patience": 9}
-OUTPUTS = ("best", "history", "events", "resources", "record", "work")
+OUTPUTS = ("best", "history", "events", "resources", "work")
 
 
 def start(job: dict[str, Any], folder: Path) -> subprocess.Popen:
@@ -34,7 +34,7 @@ def start(job: dict[str, Any], folder: Path) -> subprocess.Popen:
     paths = {name: str(job[name]) for name in ("crops", "classes")} | {n: str(folder / job[n].name) for n in OUTPUTS}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     words += [f"--{n}={job[n].model_dump_json()}" for n in ("settings", "steering", "training")]
-    words += ["--device", "cpu", "--threads", "1", "--log", f"{folder}/job.log"]
+    words += ["--record", f"{folder}/record.json", "--device", "cpu", "--threads", "1", "--log", f"{folder}/job.log"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *job["training"].launcher.split()[1:]]
     command = [*torchrun, str(PROJECT / "scripts/train_classifier.py"), *words]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
