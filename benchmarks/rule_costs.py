@@ -45,7 +45,7 @@ def rule_costs(run: Path, stage: str) -> dict[str, Any]:
     """
     results = run / "results" / stage
     plan = read_table(results / "plan.parquet", PLAN)
-    record = read_json(results / "detector" / "detector.json")
+    record = read_json(results / "provenance" / "train_detector.json")
     made = datetime.datetime.fromtimestamp((results / "report.html").stat().st_mtime)
     return {
         "date": made.date().isoformat(),
