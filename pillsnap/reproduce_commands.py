@@ -84,11 +84,11 @@ def verify(
     import shutil
 
     from pillsnap.reproduce.rebuild import hash_of, rebuild
-    from pillsnap.reproduce.records import RecordError
-    from pillsnap.reproduce.verify import Outcome, check_recorded, compare_with_held
+    from pillsnap.reproduce.records import RecordError, recorded_outputs
+    from pillsnap.reproduce.verify import Outcome, compare_with_held
 
     try:
-        check_recorded(commit, stage)
+        recorded_outputs(commit, stage)  # before hours of work
         place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
         rebuild(commit, stage, place, cores=cores)
         found = compare_with_held(commit, stage, place, tolerance=tolerance)

@@ -312,6 +312,15 @@ def test_made_again_in_other_surroundings_it_is_the_same(recorded, tmp_path) -> 
     assert not (tmp_path / "다시 만든 것").exists()
 
 
+def test_a_folder_that_verify_did_not_make_is_left_alone(recorded, tmp_path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    for folder in (tmp_path / "mine", recorded.folder):
+        said = recorded.run("pillsnap", "verify", "--folder", str(folder), check=False)
+        assert f"{folder}: is there, and no unfinished verification of HEAD" in said
+    assert (tmp_path / "mine" / "file").read_text() == "mine" and (recorded.folder / "results").is_dir()
+
+
 def test_what_is_not_the_same_is_named_to_the_row(recorded, monkeypatch) -> None:
     monkeypatch.chdir(recorded.folder)
     results = recorded.folder / "results/stage4"

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pillsnap.files import read_json
 from pillsnap.report.timing import RULES
-from pillsnap.reproduce.records import Record, RecordError, commit_files, read_records, records_of_commit
+from pillsnap.reproduce.records import Record, commit_files, git_file, read_records, records_of_commit
 
 CAUSES = ("data", "config", "code", "environment", "seed")
 WORKSPACE = "workspace"
@@ -62,16 +61,9 @@ def run_of(commit: str, stage: str) -> Run:
     else:
         records = records_of_commit(commit, stage)
         found = json.loads(commit_files(commit, metrics)[metrics])
-        pins = _git_file(commit, "requirements.lock")
+        pins = git_file(commit, "requirements.lock")
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", pins, re.MULTILINE))
     return Run({record.name: record for record in records}, found, locked)
-
-
-def _git_file(commit: str, path: str) -> str:
-    done = subprocess.run(["git", "show", f"{commit}:{path}"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RecordError(f"{commit}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def compare(before: Run, after: Run) -> Comparison:

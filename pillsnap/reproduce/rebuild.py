@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pillsnap.files import replacing
 from pillsnap.load_config import read_config
 from pillsnap.reproduce.records import RecordError
 from pillsnap.sources import source_root
 
+MARK = Path(".git/pillsnap-verify")
+"""File of a clone that `rebuild` made, with the commit: no other folder is gone on in, or removed."""
+
 
 def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) -> None:
-    """Make a stage of a commit in a clone of this repository; where the folder is there, go on in it.
+    """Make a stage of a commit in a clone of this repository; go on in one that a killed call left.
 
     Its own code runs, not this folder's. Raw data that are not drawn are read where they lie.
 
@@ -23,23 +27,25 @@ def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) 
         cores: given to Snakemake; all by default.
 
     Raises:
-        RecordError: git has no such commit, or Snakemake ended with an error.
+        RecordError: git has no such commit, the folder is another one, or Snakemake ended with an error.
     """
+    known = hash_of(commit)
     if not folder.exists():
-        _run("git", "clone", "--quiet", "--no-checkout", ".", str(folder))
-        _run("git", "checkout", "--quiet", "--detach", hash_of(commit), cwd=folder)
-        root = source_root(read_config(folder / "config.yaml").source)
-        if (
-            not Path(root).is_absolute()
-            and Path(root).is_dir()
-            and read_config(folder / "config.yaml").source.kind != "synthetic"
-        ):
-            (folder / root).parent.mkdir(parents=True, exist_ok=True)
-            (folder / root).symlink_to(Path(root).resolve())
+        _clone(known, folder)
+    elif not (folder / MARK).is_file() or (folder / MARK).read_text() != known:
+        raise RecordError(f"{folder}: is there, and no unfinished verification of {commit}. Name a folder that is not.")
     words = ["--cores", str(cores or "all"), "--rerun-incomplete", "--", f"results/{stage}/report.html"]
     packages = [str(folder.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
     _run(sys.executable, "-m", "snakemake", *words, cwd=folder, env=environment)
+
+
+def _clone(commit: str, folder: Path) -> None:
+    with replacing(folder) as temporary:
+        _run("git", "clone", "--quiet", "--no-checkout", ".", str(temporary))
+        _run("git", "checkout", "--quiet", "--detach", commit, cwd=temporary)
+        _show_raw_data(temporary)
+        (temporary / MARK).write_text(commit)
 
 
 def _show_raw_data(folder: Path) -> None:
@@ -53,9 +59,8 @@ def _show_raw_data(folder: Path) -> None:
 
 def hash_of(commit: str) -> str:
     """The full hash of a commit; raises `RecordError` where git has none of that name."""
-    done = subprocess.run(
-        ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"], capture_output=True, text=True, check=False
-    )
+    words = ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RecordError(f"{commit}: git has no such commit")
     return done.stdout.strip()

@@ -1,10 +1,13 @@
 """The records that jobs write of themselves, in the working folder or in a commit."""
 
 import json
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pillsnap.files import read_json
 
@@ -61,8 +64,8 @@ def _stages(results: Path, stages: Iterable[str]) -> Iterator[Path]:
     return iter([results / stage for stage in stages] or sorted(results.glob("stage[1-4]")))
 
 
-def commit_files(commit: str, folder: str, *, ending: str = ".json") -> dict[str, bytes]:
-    """Files of a folder that DVC holds for a commit, by path; from its cache, or else from its remote.
+def commit_files(commit: str, place: str) -> dict[str, bytes]:
+    """A file, or the files of a folder, that DVC holds for a commit, by path; from its cache, or else from its remote.
 
     Raises:
         RecordError: there is no such commit, it records nothing there, or the bytes are in neither place.
@@ -73,14 +76,34 @@ def commit_files(commit: str, folder: str, *, ending: str = ".json") -> dict[str
 
     try:
         files = DVCFileSystem(".", rev=commit)
-        paths = [path for path in files.find(folder) if path.endswith(ending)]
-        return {path.lstrip("/"): files.read_bytes(path) for path in paths}
+        return {path.lstrip("/"): files.read_bytes(path) for path in files.find(place)}
     except RevError as error:
         raise RecordError(f"{commit}: no such commit ({error})") from None
     except (OSError, DvcException) as error:
         raise RecordError(
-            f"{folder} of {commit}: DVC cannot give it ({error}). Fetch it: dvc fetch --all-commits"
+            f"{place} of {commit}: DVC cannot give it ({error}). Fetch it: dvc fetch --all-commits"
         ) from None
+
+
+def git_file(commit: str, path: str) -> str:
+    """Text of a file as a commit has it; raises `RecordError` where it has none."""
+    words = ["git", "show", f"{commit}:{path}"]
+    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise RecordError(f"{commit}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def recorded_outputs(commit: str, stage: str) -> list[str]:
+    """Paths of the outputs that a commit's `dvc.lock` records of a stage, of the index and of the raw archives.
+
+    Raises:
+        RecordError: it records no such stage.
+    """
+    stages = yaml.safe_load(git_file(commit, "dvc.lock")).get("stages", {})
+    if f"stage@{stage}" not in stages:
+        raise RecordError(f"{commit}: its dvc.lock records no {stage}. Run dvc repro stage@{stage} there, and commit.")
+    return [out["path"] for name in ("raw", "index", f"stage@{stage}") for out in stages.get(name, {}).get("outs", [])]
 
 
 def records_of_commit(commit: str, stage: str) -> list[Record]:
@@ -89,11 +112,10 @@ def records_of_commit(commit: str, stage: str) -> list[Record]:
     Raises:
         RecordError: the commit records no such stage, or its bytes are not to be had.
     """
+    recorded_outputs(commit, stage)
     found = []
     for folder in ("results/provenance", f"results/{stage}/provenance"):
         for path, data in sorted(commit_files(commit, folder).items()):
             name = path.removeprefix(f"{folder}/").removesuffix(".json")
             found.append(record_of(name, json.loads(data)))
-    if not any(record.outputs for record in found):
-        raise RecordError(f"{commit}: its dvc.lock records no {stage}. Run dvc repro stage@{stage} there, and commit.")
     return found

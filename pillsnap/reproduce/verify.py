@@ -2,19 +2,16 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pillsnap.reproduce.first_difference import first_difference
 from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
 from pillsnap.reproduce.rebuild import hash_of
-from pillsnap.reproduce.records import Record, RecordError, read_records, records_of_commit
+from pillsnap.reproduce.records import Record, RecordError, read_records, recorded_outputs, records_of_commit
 
 
 class Outcome(Enum):
@@ -51,7 +48,7 @@ def compare_with_held(commit: str, stage: str, folder: Path, *, tolerance: float
     held = _held(commit, stage)
     same_device = _device(records_of_commit(commit, stage)) == _device(read_records(folder / "results", stage))
     found = [_compare(path, held, folder, stage, same_device) for path in sorted(held.md5)]
-    found += _not_held(held, folder, stage)
+    found += _not_held(held, folder)
     return found if same_device else found + _figures(held, folder, stage, tolerance)
 
 
@@ -74,23 +71,10 @@ class _Held:
             raise RecordError(f"{path}: DVC cannot give it ({error}). Fetch it: dvc fetch") from None
 
 
-def check_recorded(commit: str, stage: str) -> list[str]:
-    """Paths of the outputs that a commit records of a stage, of the index and of the raw archives.
-
-    Raises:
-        RecordError: it records no such stage.
-    """
-    done = subprocess.run(["git", "show", f"{commit}:dvc.lock"], capture_output=True, check=False)
-    stages = (yaml.safe_load(done.stdout) or {}).get("stages", {}) if done.returncode == 0 else {}
-    if f"stage@{stage}" not in stages:
-        raise RecordError(f"{commit}: its dvc.lock records no {stage}. Run dvc repro stage@{stage} there, and commit.")
-    return [out["path"] for name in ("raw", "index", f"stage@{stage}") for out in stages.get(name, {}).get("outs", [])]
-
-
 def _held(commit: str, stage: str) -> _Held:
     from dvc.api import DVCFileSystem
 
-    outs = check_recorded(commit, stage)
+    outs = recorded_outputs(commit, stage)
     files = DVCFileSystem(".", rev=hash_of(commit))
     try:
         listed = [files.find(out, detail=True) for out in outs]
@@ -118,20 +102,13 @@ def _compare(path: str, held: _Held, folder: Path, stage: str, same_device: bool
     return Finding(path, Outcome.DIFFERS, detail)
 
 
-def _not_held(held: _Held, folder: Path, stage: str) -> Iterator[Finding]:
-    """What is there besides, and outputs of which DVC holds only the hash that both runs recorded."""
+def _not_held(held: _Held, folder: Path) -> Iterator[Finding]:
+    """What lies in the outputs besides; what `.dvcignore` leaves out does not count."""
     for out in held.outs:
         made = [file for file in (folder / out).rglob("*") if file.is_file()]
         kept = [file for file in made if file.name != ".snakemake_timestamp" and file.suffix != ".cache"]
         names = {file.relative_to(folder).as_posix() for file in kept}
         yield from (Finding(name, Outcome.DIFFERS, "not held") for name in sorted(names - held.md5.keys()))
-    start = f"results/{stage}/provenance/"
-    for path in sorted(path for path in held.md5 if path.startswith(start) and (folder / path).is_file()):
-        before, after = json.loads(held.read(path)), json.loads((folder / path).read_bytes())
-        for output, digest in before["outputs"].items():
-            if not output.startswith(held.outs):
-                same = after["outputs"].get(output) == digest
-                yield Finding(output, Outcome.IDENTICAL if same else Outcome.DIFFERS, "" if same else "other SHA-256")
 
 
 def _figures(held: _Held, folder: Path, stage: str, tolerance: float) -> Iterator[Finding]:
