@@ -132,8 +132,12 @@ class Campaign:
         """A job was faster than its kill: where its rule had too few, take its outputs away and let it come again."""
         if self.hits[rule] >= KILLS_A_RULE or self.left[rule]:
             return False
+        there = [made for made in self.unbroken.outputs[rule] if (self.workflow.folder / made[0]).exists()]
+        if not there:  # it ended without them, and comes again by itself
+            self.left[rule] = [self._drawn("job")]
+            return False
         run.kill(whole_group=True)
-        made = next(made for made in self.unbroken.outputs[rule] if (self.workflow.folder / made[0]).exists())
+        made = there[0]
         for name in made:
             remove(self.workflow.folder / name)
         self.done.discard(made)
