@@ -186,6 +186,8 @@ def torch_device(asked: str) -> str:
     Raises:
         HardwareError: `cuda` was asked for and no CUDA device works.
     """
+    if asked == "cpu":  # most jobs are of this kind, and torch takes seconds and half a gigabyte
+        return "cpu"
     import torch
 
     works = torch.cuda.is_available()
@@ -194,4 +196,4 @@ def torch_device(asked: str) -> str:
             "device = cuda: no CUDA device works on this machine (see `pillsnap doctor`). "
             "Set device to auto or cpu, or run where there is a GPU with its driver."
         )
-    return "cuda" if works and asked != "cpu" else "cpu"
+    return "cuda" if works else "cpu"

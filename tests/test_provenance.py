@@ -103,6 +103,16 @@ def test_a_commit_of_documents_is_not_the_results_commit(tmp_path: Path) -> None
     assert json.loads(run(sys.executable, "-c", ask)) == {"hash": first, "dirty": True}
 
 
+def test_a_record_of_a_job_without_device_loads_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pillsnap.provenance import write_record; "
+        f"write_record({str(tmp_path / 'r.json')!r}, rule='r', inputs={{}}, outputs={{}}, code=[], settings={{}}, "
+        "seconds=0.0); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+    assert (tmp_path / "r.json").is_file()
+
+
 def test_versions_are_the_installed_ones() -> None:
     found = package_versions()
     assert found.pop("python") == platform.python_version()
