@@ -55,13 +55,13 @@ class Campaign:
     orphans: list[psutil.Process] = field(default_factory=list)
 
     def plan(self, kills: int) -> None:
-        """Draw the kills: one of Snakemake or of the whole group first, jobs then, and a data loader's worker."""
+        """Draw the kills: a data loader's worker first, then one of Snakemake or of the whole group, and jobs."""
         for number, rule in enumerate(sorted(self.unbroken.outputs)):
             turns = range(kills + (2 if len(self.unbroken.outputs[rule]) > 1 else 0))
             first = [("snakemake", "group")[(number + turn // 3) % 2] for turn in turns]
             victims = [first[turn] if turn % 3 == 0 else "job" for turn in turns]
             if rule == "train_detector" and loads_in_a_process():
-                victims += ["worker", "worker"]
+                victims = ["worker", *victims]  # first: later ones find a training that has no epoch left
             self.left[rule] = [self._drawn(victim) for victim in victims]
 
     def _drawn(self, victim: str) -> Kill:
@@ -130,9 +130,11 @@ class Campaign:
 
     def _missed(self, rule: str, run: Run) -> bool:
         """A job was faster than its kill: where its rule had too few, take its outputs away and let it come again."""
-        if self.hits[rule] >= KILLS_A_RULE or self.left[rule]:
+        outputs = self.unbroken.outputs[rule]
+        there = [made for made in outputs if (self.workflow.folder / made[0]).exists()]
+        more_to_come = self.left[rule] and len(there) < len(outputs)
+        if self.hits[rule] >= KILLS_A_RULE or more_to_come:
             return False
-        there = [made for made in self.unbroken.outputs[rule] if (self.workflow.folder / made[0]).exists()]
         if not there:  # it ended without them, and comes again by itself
             self.left[rule] = [self._drawn("job")]
             return False
