@@ -136,7 +136,7 @@ class Campaign:
         if self.hits[rule] >= KILLS_A_RULE or more_to_come:
             return False
         if not there:  # it ended without them, and comes again by itself
-            self.left[rule] = [self._drawn("job")]
+            self.left[rule] = self._lacking(rule)
             return False
         run.kill(whole_group=True)
         made = there[0]
@@ -145,9 +145,12 @@ class Campaign:
         self.done.discard(made)
         self.taken.add(made)
         self.shrink[rule] = 0.6 * self.shrink.get(rule, 1)
-        self.left[rule] = [self._drawn("job")]
+        self.left[rule] = self._lacking(rule)
         self.ledger.fault("kill of group between jobs", rule)
         return True
+
+    def _lacking(self, rule: str) -> list[Kill]:
+        return [self._drawn("job") for _ in range(KILLS_A_RULE - self.hits[rule])]
 
     def _died(self, armed: dict[int, tuple[Job, Kill, float]]) -> bool:
         """Snakemake is dead: other jobs keep their kills for the next one, and may still be at work."""
