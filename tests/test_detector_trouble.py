@@ -37,7 +37,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(job: dict[str, Any]) -> list[str]:
     """The words that train as `job` says, in a process of their own."""
-    words = [sys.executable, "scripts/train_detector.py"]
+    words = [sys.executable, "scripts/train_detector.py", "--record", f"{job['work']}.record.json"]
     for name, value in job.items():
         words += [f"--{name}", value.model_dump_json() if hasattr(value, "model_dump_json") else str(value)]
     return words

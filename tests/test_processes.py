@@ -61,7 +61,7 @@ def launch(job: dict[str, Any], folder: Path, script: Path) -> subprocess.Comple
     paths = {name: str(job[name]) for name in ("crops", "classes")} | {n: str(folder / job[n].name) for n in outputs}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     sections = [f"--{n}={job[n].model_dump_json()}" for n in ("settings", "steering", "training")]
-    rest = ["--device", "cpu", "--threads", "1", "--log", f"{folder}/job.log"]
+    rest = ["--record", f"{folder}/record.json", "--device", "cpu", "--threads", "1", "--log", f"{folder}/job.log"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *job["training"].launcher.split()[1:]]
     command = [*torchrun, str(script), *words, *sections, *rest]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
