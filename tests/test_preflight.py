@@ -214,7 +214,7 @@ def test_detector_sizes_are_those_of_ultralytics(tmp_path: Path, name: str) -> N
     assert sum(one.numel() for one in model.parameters()) == SIZES[name].parameters
 
 
-@pytest.mark.parametrize(("name", "drugs"), [("test_resnet", 4), ("resnet18", 42), ("efficientnet_b0", 42)])
+@pytest.mark.parametrize(("name", "drugs"), [("test_resnet", 4), ("test_efficientnet", 4), ("resnet18", 42), ("efficientnet_b0", 42)])
 def test_classifier_sizes_are_those_of_timm(name: str, drugs: int) -> None:
     import timm
     import torch
@@ -222,6 +222,13 @@ def test_classifier_sizes_are_those_of_timm(name: str, drugs: int) -> None:
     with torch.device("meta"):
         model = timm.create_model(name, num_classes=drugs)
     assert sum(one.numel() for one in model.parameters()) == SIZES[name].parameters
+
+
+@pytest.mark.parametrize("overlay", ["tiny.yaml", "production_tiny.yaml"])
+def test_tiny_recipes_ask_for_little(overlay: str) -> None:
+    """A model that is not in the list would count as the largest, and a test would need its disk."""
+    given = read_config(PROJECT / "config.yaml", PROJECT / "tests" / overlay)
+    assert {Path(getattr(given, part).model).stem for part in LARGEST} < set(SIZES)
 
 
 @pytest.mark.parametrize(

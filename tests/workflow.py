@@ -76,7 +76,8 @@ class Workflow:
         done = subprocess.run(
             words, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        assert done.returncode == 0 or not check, f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
+        ended = f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-8000:]}"
+        assert done.returncode == 0 or not check, ended
         return done.stdout
 
     def commit(self, subject: str) -> None:

@@ -17,6 +17,7 @@ class ModelSize:
 
 SIZES = {
     "test_resnet": ModelSize(373_076, 237),
+    "test_efficientnet": ModelSize(100_224, 264),
     "resnet10t": ModelSize(4_944_034, 445),
     "resnet18": ModelSize(11_198_058, 449),
     "mobilenetv4_conv_small": ModelSize(2_546_826, 329),
@@ -29,8 +30,8 @@ SIZES = {
     "yolo11l": ModelSize(25_311_251, 2_786),
     "yolo11x": ModelSize(56_874_931, 4_173),
 }
-"""Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; test_resnet: 4) and
-one class: storage of all tensors that autograd saved in one forward pass, without weights, over the input's pixels.
+"""Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; those named test_: 4)
+and one class: storage of all tensors that autograd saved in one forward pass, without weights, over the input's pixels.
 resnet10t is the whole one: `model_args` that make it narrower need less."""
 LARGEST = {"detector": SIZES["yolo11x"], "classifier": SIZES["tf_efficientnetv2_l"]}
 """What a model that is not in the list counts as."""

@@ -80,6 +80,7 @@ class ResourceSampler:
         return self._gpus.name
 
     def __enter__(self) -> "ResourceSampler":
+        self.take()
         self._thread.start()
         return self
 
@@ -88,7 +89,6 @@ class ResourceSampler:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        self.take()
         while not self._stop.wait(self._seconds):
             self.take()
         self.take()
