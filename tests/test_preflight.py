@@ -214,7 +214,9 @@ def test_detector_sizes_are_those_of_ultralytics(tmp_path: Path, name: str) -> N
     assert sum(one.numel() for one in model.parameters()) == SIZES[name].parameters
 
 
-@pytest.mark.parametrize(("name", "drugs"), [("test_resnet", 4), ("test_efficientnet", 4), ("resnet18", 42), ("efficientnet_b0", 42)])
+@pytest.mark.parametrize(
+    ("name", "drugs"), [("test_resnet", 4), ("test_efficientnet", 4), ("resnet18", 42), ("efficientnet_b0", 42)]
+)
 def test_classifier_sizes_are_those_of_timm(name: str, drugs: int) -> None:
     import timm
     import torch
