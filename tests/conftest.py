@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from chromium import Chromium, find_browser
+from workflow import Workflow
 
 PROJECT = Path(__file__).parents[1]
 
@@ -40,6 +41,14 @@ def chromium(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A browser to steer."""
     with Chromium(browser, tmp_path_factory.mktemp("profile")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A project in which `dvc repro` made stage4 at the tiny size; tests leave it as it is, and clone or copy it."""
+    workflow = Workflow.copy_to(tmp_path_factory.mktemp("made") / "project")
+    workflow.run("dvc", "repro", "stage@stage4")
+    return workflow
 
 
 def png(width: int = 97, height: int = 128, seed: int = 0) -> bytes:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
@@ -25,11 +24,6 @@ def make_pull(workflow: Workflow, *, check: bool = True) -> str:
     return said
 
 
-def clone_of(workflow: Workflow, folder: Path) -> Workflow:
-    workflow.run("git", "clone", "--quiet", str(workflow.folder), str(folder))
-    return Workflow(folder)
-
-
 def first_json(said: str) -> dict:
     """DVC warns beside its JSON that the other stages are not made."""
     return json.JSONDecoder().raw_decode(said[said.index('{"') :])[0]
@@ -41,11 +35,10 @@ def assert_nothing_to_do(workflow: Workflow) -> None:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> Workflow:
-    """A copy in which `dvc repro` made stage4, committed and pushed to a remote in a folder."""
+def recorded(made: Workflow, tmp_path_factory) -> Workflow:
+    """A copy of what `dvc repro` made of stage4, committed and pushed to a remote in a folder."""
     folder = tmp_path_factory.mktemp("recorded")
-    workflow = Workflow.copy_to(folder / "project")
-    workflow.run("dvc", "repro", "stage@stage4")
+    workflow = made.copy(folder / "project")
     workflow.run("dvc", "remote", "add", "--default", "store", str(folder / "store"))
     workflow.run("dvc", "push", *PULLED)
     workflow.commit("Stage 4")
@@ -56,7 +49,7 @@ def recorded(tmp_path_factory) -> Workflow:
 @pytest.fixture(scope="module")
 def clone(recorded, tmp_path_factory) -> Workflow:
     """Another clone, after `make pull`; tests leave it as they found it."""
-    workflow = clone_of(recorded, tmp_path_factory.mktemp("clone") / "project")
+    workflow = recorded.clone(tmp_path_factory.mktemp("clone") / "project")
     make_pull(workflow)
     return workflow
 
@@ -134,7 +127,7 @@ def test_after_a_pull_a_changed_value_reruns_just_what_depends_on_it(clone, chan
 
 
 def test_an_unrecorded_configuration_is_refused(recorded, tmp_path) -> None:
-    other = clone_of(recorded, tmp_path / "project")
+    other = recorded.clone(tmp_path / "project")
     other.change("classifier.label_smoothing=0.06")
     said = make_pull(other, check=False)
     assert "Nothing is marked as done." in said
@@ -160,7 +153,7 @@ def test_a_hand_edited_output_is_refused_and_kept(clone) -> None:
 
 
 def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -> None:
-    other = clone_of(recorded, tmp_path / "project")
+    other = recorded.clone(tmp_path / "project")
     other.run("dvc", "remote", "remove", "store")
     said = make_pull(other, check=False)
     assert "Nothing is marked as done.\n  There is no remote: dvc remote add --default NAME PLACE" in said
@@ -178,7 +171,7 @@ def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -
 
 def test_pull_over_ssh(recorded, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # neither keys nor settings of whoever runs this
-    other = clone_of(recorded, tmp_path / "project")
+    other = recorded.clone(tmp_path / "project")
     with sshd(tmp_path) as server:
         for workflow in (recorded, other):
             workflow.run("dvc", "remote", "add", "--local", "far", f"{server.address}{tmp_path}/far")

@@ -28,7 +28,6 @@ DATA_RULES = {"index_archive", "prepare_archive"}
 LOCAL = (".snakemake_timestamp", ".cache")
 """Ends of names of what tells of time and place: ultralytics' list of its labels has whole paths."""
 LONGEST = 1500.0
-TRAINED = "results/stage4/classifier/best.safetensors"
 
 
 def _need_slurm() -> None:
@@ -124,21 +123,13 @@ def _run_through_slurm(workflow: Workflow, cluster: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory) -> Workflow:
-    """The same without Slurm and without trouble, up to the classifier's weights."""
-    _need_slurm()
-    workflow = Workflow.copy_to(tmp_path_factory.mktemp("local") / "project")
-    workflow.snakemake(target=TRAINED)
-    return workflow
-
-
-@pytest.fixture(scope="module")
-def ran(local: Workflow, tmp_path_factory) -> Run:
+def ran(made: Workflow, tmp_path_factory) -> Run:
     """The workflow through Slurm, from the raw archives on. The node has cores to spare, so that only the GPU can make
     a GPU job wait."""
-    workflow = Workflow.copy_to(tmp_path_factory.mktemp("slurm") / "project")
+    _need_slurm()
+    workflow = made.clone(tmp_path_factory.mktemp("slurm") / "project")
     for drawn in ("data", "results/provenance/make_synthetic_archive"):
-        shutil.copytree(local.folder / drawn, workflow.folder / drawn)
+        shutil.copytree(made.folder / drawn, workflow.folder / drawn)
     _starve(workflow, "calibrate_answers")
     with slurm(cpus=6, memory_mb=100_000) as cluster:
         run = _run_through_slurm(workflow, cluster)
@@ -180,7 +171,7 @@ def test_killed_jobs_come_back_and_ask_for_more_memory(ran: Run) -> None:
 
 
 @pytest.mark.slow
-def test_results_are_those_of_a_local_run_without_trouble(ran: Run, local: Workflow) -> None:
+def test_results_are_those_of_a_local_run_without_trouble(ran: Run, made: Workflow) -> None:
     places = [
         "plan.parquet",
         "manifest",
@@ -191,7 +182,7 @@ def test_results_are_those_of_a_local_run_without_trouble(ran: Run, local: Workf
     ]
     compared = 0
     for place in places:
-        here, there = (run.folder / "results/stage4" / place for run in (ran.workflow, local))
+        here, there = (run.folder / "results/stage4" / place for run in (ran.workflow, made))
         for path in [there] if there.is_file() else sorted(there.rglob("*")):
             other = here / path.relative_to(there)
             if path.is_file() and not path.name.endswith(LOCAL):

@@ -64,6 +64,16 @@ class Workflow:
         workflow.commit("Start")
         return workflow
 
+    def clone(self, folder: Path) -> "Workflow":
+        """Another clone, of what was committed: nothing is made in it."""
+        self.run("git", "clone", "--quiet", str(self.folder), str(folder))
+        return Workflow(folder)
+
+    def copy(self, folder: Path) -> "Workflow":
+        """Another folder with everything that was made, and the same time stamps."""
+        subprocess.run(["cp", "-a", str(self.folder), str(folder)], check=True)
+        return Workflow(folder)
+
     @property
     def environment(self) -> dict[str, str]:
         """The test's environment, with this copy's package and this environment's commands first."""

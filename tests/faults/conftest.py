@@ -3,15 +3,16 @@
 import os
 
 import pytest
+from workflow import Workflow
 
 from faults.ledger import LEDGER, Ledger
 from faults.runs import Unbroken
 
 
 @pytest.fixture(scope="session")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+def unbroken(made: Workflow) -> Unbroken:
     """The run that all others are compared with."""
-    return Unbroken.run(tmp_path_factory.mktemp("unbroken") / "project")
+    return Unbroken.of(made)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -131,36 +130,18 @@ class Unbroken:
     outputs: dict[str, list[tuple[str, ...]]]
 
     @classmethod
-    def run(cls, folder: Path) -> "Unbroken":
-        """Run the tiny workflow in `folder`."""
-        workflow = Workflow.copy_to(folder)
-        config = workflow.folder / "config.yaml"
-        # a core beside the training's, for the process that loads its data
-        config.write_text(re.sub(r"^threads: \d+$", "threads: 1", config.read_text(), flags=re.MULTILINE))
-        workflow.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qam", "Threads")
-        output = workflow.snakemake()
+    def of(cls, workflow: Workflow) -> "Unbroken":
+        """What Snakemake's own logs and the jobs' tell of a workflow that was made."""
         outputs: dict[str, list[tuple[str, ...]]] = {}
-        for rule, made in started(output).values():
-            outputs.setdefault(rule, []).append(made)
+        for told in sorted((workflow.folder / ".snakemake/log").glob("*.log")):
+            for rule, made in started(told.read_text(encoding="utf-8")).values():
+                outputs.setdefault(rule, []).append(made)
         seconds: dict[str, float] = {}
-        for path in (folder / "logs").rglob("*.tsv"):
-            rule = next(rule for rule in outputs if rule in path.relative_to(folder).as_posix())
+        for path in (workflow.folder / "logs").rglob("*.tsv"):
+            rule = next(rule for rule in outputs if rule in path.relative_to(workflow.folder).as_posix())
             took = float(path.read_text().splitlines()[1].split("\t")[0])
             seconds[rule] = min(took, seconds.get(rule, took))
-        return cls(workflow, artifacts(folder), seconds, outputs)
-
-    def fresh(self, folder: Path) -> Workflow:
-        """A copy of the project at the same commit, in which nothing was made."""
-        made = ("results", "work", "logs", "data", ".snakemake", ".snakemake-output.txt")
-        shutil.copytree(
-            self.workflow.folder, folder, ignore=lambda at, _: made if at == str(self.workflow.folder) else []
-        )
-        return Workflow(folder)
-
-    def copy(self, folder: Path) -> Workflow:
-        """A copy of the project with everything that was made."""
-        subprocess.run(["cp", "-a", str(self.workflow.folder), str(folder)], check=True)
-        return Workflow(folder)
+        return cls(workflow, artifacts(workflow.folder), seconds, outputs)
 
     def differences(self, folder: Path, *, whole: bool, known: dict[str, tuple] | None = None) -> list[str]:
         """Artifacts of `folder` that are not the unbroken run's; with `whole` those that are missing as well."""

@@ -40,7 +40,7 @@ def cure(workflow: Workflow) -> None:
 
 @pytest.fixture
 def made(unbroken: Unbroken, tmp_path: Path) -> Workflow:
-    return unbroken.copy(tmp_path / "project")
+    return unbroken.workflow.copy(tmp_path / "project")
 
 
 def test_what_was_made_lies_in_the_future(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:

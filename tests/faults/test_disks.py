@@ -62,7 +62,7 @@ def attempts(output: str) -> list[tuple[str, str]]:
 @pytest.fixture
 def small_project(unbroken: Unbroken, tmp_path: Path):
     """A project in which nothing was made, and the disk on which all will lie that it makes."""
-    workflow = unbroken.fresh(tmp_path / "project")
+    workflow = unbroken.workflow.clone(tmp_path / "project")
     with disk(tmp_path / "disk", 700) as small, below(workflow.folder, small):
         yield workflow, small
 
@@ -120,7 +120,7 @@ def test_snakemake_cannot_write_either(unbroken: Unbroken, ledger: Ledger, tmp_p
     """Its own notes lie on the full disk too: the next run, with room, ends well."""
     target = "results/index/VS_1_combo.parquet"
     with disk(tmp_path / "disk", 300) as small:
-        workflow = unbroken.fresh(small.place / "project")
+        workflow = unbroken.workflow.clone(small.place / "project")
         workflow.snakemake(target="archives")
         if when == "before":
             small.fill()

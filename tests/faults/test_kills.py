@@ -178,7 +178,7 @@ def loads_in_a_process() -> bool:
 
 def test_killed_at_any_moment(unbroken: Unbroken, ledger: Ledger, seed: int, tmp_path: Path) -> None:
     """However often it is killed, the same command ends with the unbroken run's bytes, and nothing is done twice."""
-    campaign = Campaign(unbroken.fresh(tmp_path / "project"), unbroken, ledger, random.Random(seed))
+    campaign = Campaign(unbroken.workflow.clone(tmp_path / "project"), unbroken, ledger, random.Random(seed))
     campaign.plan(KILLS_A_RULE)
     starts = 1
     while not campaign.go_on():

@@ -23,7 +23,7 @@ PREPARED = "results/stage4/prepared/TS_1_single"
 @pytest.fixture
 def project(unbroken: Unbroken, tmp_path: Path) -> Workflow:
     """The unbroken run's archives, as data that Snakemake does not know how to make."""
-    workflow = unbroken.fresh(tmp_path / "project")
+    workflow = unbroken.workflow.clone(tmp_path / "project")
     shutil.copytree(unbroken.workflow.folder / "data", workflow.folder / "data")
     path = workflow.folder / "config.yaml"
     config = yaml.safe_load(path.read_text())

@@ -13,7 +13,7 @@ TARGET = "results/index/VS_1_combo.parquet"
 
 
 def test_the_second_is_refused(unbroken: Unbroken, ledger: Ledger, tmp_path) -> None:
-    workflow = unbroken.fresh(tmp_path / "project")
+    workflow = unbroken.workflow.clone(tmp_path / "project")
     refused = []
     with Run(workflow, target=TARGET) as first:
         for jobs in first.watch():
@@ -33,7 +33,7 @@ def test_the_second_is_refused(unbroken: Unbroken, ledger: Ledger, tmp_path) -> 
 
 def test_an_unlocked_second_run_beside_a_living_one(unbroken: Unbroken, ledger: Ledger, tmp_path) -> None:
     """What the documents forbid: unlocked beside a run that is alive. Both write the same files, each whole."""
-    workflow = unbroken.fresh(tmp_path / "project")
+    workflow = unbroken.workflow.clone(tmp_path / "project")
     with Run(workflow, target=TARGET) as first:
         for jobs in first.watch():
             if jobs:
