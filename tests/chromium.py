@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any, Self
 
-import pytest
+from debian import need
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
 
@@ -24,22 +24,12 @@ _PATIENCE = 60.0
 
 
 def find_browser() -> str:
-    """A browser's path. Where there is none the test is skipped, but under PILLSNAP_CI=1 it is installed."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found:
-        return found
-    if os.environ.get("PILLSNAP_CI") != "1":
-        pytest.skip(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
-    return _install() or pytest.fail("PILLSNAP_CI=1 needs a browser, and Chromium cannot be installed by apt-get")
+    """A browser's path, see `debian.need`."""
+    return need(f"a browser ({', '.join(BROWSERS)})", _browser, "chromium")
 
 
-def _install() -> str | None:
-    """Chromium from the distribution's packages, where that can be had."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return None
-    for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-        subprocess.run(["apt-get", "-qq", *words], capture_output=True, check=False)
-    return shutil.which("chromium")
+def _browser() -> str | None:
+    return next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
 class Chromium:

@@ -1,11 +1,10 @@
 """Another surrounding for the same work: time zone, locale, hash seed, and the order in which folders are listed."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from debian import need
 
 REVERSED = '''"""Lists every folder from its end."""
 import os
@@ -54,11 +53,12 @@ def other_surroundings(folder: Path) -> dict[str, str]:
 
 
 def _locale(name: str, folder: Path) -> Path:
-    """A folder with a locale in UTF-8; where its sources are absent the test is skipped, but under CI they are got."""
-    if not Path("/usr/share/i18n/locales", name).is_file() or not shutil.which("localedef"):
-        if os.environ.get("PILLSNAP_CI") != "1":
-            pytest.skip(f"needs localedef and the sources of the locale {name} (Debian: locales)")
-        for words in (["update"], ["install", "-y", "--no-install-recommends", "locales"]):
-            subprocess.run(["apt-get", "-qq", *words], capture_output=True, check=False)
+    """A folder with a locale in UTF-8, compiled from its sources."""
+    sources = Path("/usr/share/i18n/locales", name)
+    need(
+        f"localedef and the sources of the locale {name}",
+        lambda: shutil.which("localedef") if sources.is_file() else None,
+        "locales",
+    )
     subprocess.run(["localedef", "-i", name, "-f", "UTF-8", folder / f"{name}.UTF-8"], check=True, capture_output=True)
     return folder

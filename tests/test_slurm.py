@@ -1,6 +1,5 @@
 """The tiny workflow through a real Slurm: from raw archives to the report, with jobs that are killed on the way."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import psutil
 import pytest
 import yaml
 from conftest import PROJECT
+from debian import need
 from one_node_slurm import one_node_slurm as slurm
 from workflow import Workflow
 
@@ -31,14 +31,9 @@ LONGEST = 1500.0
 
 
 def _need_slurm() -> None:
-    """Skip where no Slurm can be set up; under PILLSNAP_CI=1 its packages are installed first."""
-    if one_node_slurm.missing() and os.environ.get("PILLSNAP_CI") == "1" and os.geteuid() == 0:
-        packages = sorted(set(one_node_slurm.DAEMONS.values()))
-        for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(["apt-get", "-qq", *words], env=environment, capture_output=True, check=False)
-    if reason := one_node_slurm.missing():
-        (pytest.fail if os.environ.get("PILLSNAP_CI") == "1" else pytest.skip)(f"needs Slurm: {reason}")
+    """Skip where no Slurm can be set up, see `debian.need`."""
+    packages = sorted(set(one_node_slurm.DAEMONS.values()))
+    need(f"Slurm ({one_node_slurm.missing()})", lambda: "" if one_node_slurm.missing() else "all", *packages)
 
 
 @dataclass(frozen=True)
