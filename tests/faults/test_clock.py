@@ -39,36 +39,36 @@ def cure(workflow: Workflow) -> None:
 
 
 @pytest.fixture
-def made(unbroken: Unbroken, tmp_path: Path) -> Workflow:
+def copied(unbroken: Unbroken, tmp_path: Path) -> Workflow:
     return unbroken.workflow.copy(tmp_path / "project")
 
 
-def test_what_was_made_lies_in_the_future(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
+def test_what_was_made_lies_in_the_future(copied: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
     """The clock was a day ahead while everything was made, and was put right then."""
     for part in ("data", "results"):
-        shift(made.folder / part, DAY)
-    (made.folder / TARGET).unlink()
+        shift(copied.folder / part, DAY)
+    (copied.folder / TARGET).unlink()
     ledger.fault("clock", "results in the future")
-    cure(made)
-    ledger.losses(unbroken.differences(made.folder, whole=True))
-    assert made.planned(target=TARGET) == set()
+    cure(copied)
+    ledger.losses(unbroken.differences(copied.folder, whole=True))
+    assert copied.planned(target=TARGET) == set()
 
 
-def test_raw_data_lie_in_the_future(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
-    shift(made.folder / "data", DAY)
+def test_raw_data_lie_in_the_future(copied: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
+    shift(copied.folder / "data", DAY)
     ledger.fault("clock", "raw data in the future")
-    cure(made)
-    ledger.losses(unbroken.differences(made.folder, whole=False))
-    assert made.planned(target=TARGET) == set()
+    cure(copied)
+    ledger.losses(unbroken.differences(copied.folder, whole=False))
+    assert copied.planned(target=TARGET) == set()
 
 
-def test_what_was_made_lies_in_the_past(made: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
+def test_what_was_made_lies_in_the_past(copied: Workflow, unbroken: Unbroken, ledger: Ledger) -> None:
     """The clock was ten years behind while all was made but the archives."""
-    shift(made.folder / "results", -3650 * DAY)
-    made.snakemake(target=TARGET)
+    shift(copied.folder / "results", -3650 * DAY)
+    copied.snakemake(target=TARGET)
     ledger.fault("clock", "results in the past")
-    ledger.losses(unbroken.differences(made.folder, whole=True))
-    assert made.planned(target=TARGET) == set()
+    ledger.losses(unbroken.differences(copied.folder, whole=True))
+    assert copied.planned(target=TARGET) == set()
 
 
 @pytest.mark.parametrize("jump", [-3600.0, DAY])
