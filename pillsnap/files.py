@@ -54,9 +54,11 @@ def _unwritable(error: Exception, path: Path) -> str:
         return ""
     blamed = Path(getattr(error, "filename", None) or path)
     refused = number in (errno.EACCES, errno.EPERM) and blamed.absolute().is_relative_to(path.absolute().parent)
-    if number == errno.EROFS or refused:
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    mute = number is None and not os.access(folder, os.W_OK)
+    if number == errno.EROFS or refused or mute:
         return f"{path}: cannot be written ({error}). {_CURE.format('Allow writing there')}"
-    free = shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.exists())).free
+    free = shutil.disk_usage(folder).free
     if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and free < _FULL):
         return f"{path}: cannot be written, the disk is full ({free} bytes free). {_CURE.format('Make room')}"
     return ""

@@ -121,7 +121,7 @@ def test_killed_at_random_points(job: dict[str, Any]) -> None:
         known = _place(job["work"])
         while process.poll() is None and _place(job["work"]) == known:
             time.sleep(0.01)
-        time.sleep(chance.random() * 0.4)
+        time.sleep(chance.random() * 0.15)
         process.kill()
         if process.wait() == 0:
             break

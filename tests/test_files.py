@@ -5,7 +5,10 @@ import shutil
 import subprocess
 from collections import namedtuple
 
+import numpy as np
 import pytest
+from faults.disks import disk, mount
+from safetensors.numpy import save_file
 
 from pillsnap.files import DiskError, ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
 
@@ -88,6 +91,15 @@ def test_a_disk_that_takes_nothing_is_told_with_a_cure(tmp_path, monkeypatch, er
         raise error
     assert told.value.__cause__ is error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_nothing_is_told_where_a_library_does_not_say_why(tmp_path) -> None:
+    """safetensors writes by itself, and its error has no `errno`."""
+    with disk(tmp_path / "disk", 1) as small:
+        mount("-o", "remount,ro", str(small.place))
+        error = r"weights: cannot be written \(.*Read-only file system.*\)\. Allow writing there"
+        with pytest.raises(DiskError, match=error), replacing(small.place / "weights") as temporary:
+            save_file({"weight": np.zeros(1)}, temporary)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), PermissionError(errno.EACCES, "no", "/elsewhere/raw.zip")])

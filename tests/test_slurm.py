@@ -124,7 +124,7 @@ def ran(made: Workflow, tmp_path_factory) -> Run:
     _need_slurm()
     workflow = made.clone(tmp_path_factory.mktemp("slurm") / "project")
     for drawn in ("data", "results/provenance/make_synthetic_archive"):
-        shutil.copytree(made.folder / drawn, workflow.folder / drawn)
+        shutil.copytree(made.folder / drawn, workflow.folder / drawn, copy_function=shutil.copy)
     _starve(workflow, "calibrate_answers")
     with slurm(cpus=6, memory_mb=100_000) as cluster:
         run = _run_through_slurm(workflow, cluster)
