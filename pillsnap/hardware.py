@@ -9,6 +9,9 @@ from pathlib import Path
 
 import psutil
 
+_VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
+"""Vector instructions by their flag, widest first."""
+
 
 class HardwareError(RuntimeError):
     """A device was asked for that is not there."""
@@ -69,11 +72,23 @@ def _read(path: str | Path) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name, as the system gives it."""
-    for line in _read("/proc/cpuinfo").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    """The processor's name and kind, see `cpu_in`."""
+    return cpu_in(_read("/proc/cpuinfo"))
+
+
+def cpu_in(cpuinfo: str) -> str:
+    """Name, family, model and widest vector instructions of the first processor in `/proc/cpuinfo`, where it has them.
+
+    Virtual machines often leave the number out of the name; what libraries choose their arithmetic by, and so how
+    trainings round, is in the rest.
+    """
+    lines = (line.partition(":") for line in cpuinfo.partition("\n\n")[0].splitlines())
+    facts = {key.strip(): value.strip() for key, _, value in lines}
+    able = facts.get("flags", facts.get("Features", "")).split()
+    kind = [f"{word} {facts[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if key in facts]
+    kind += [name for flag, name in _VECTORS.items() if flag in able][:1]
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    return f"{name} ({', '.join(kind)})" if kind else name
 
 
 def memory() -> tuple[int, int]:

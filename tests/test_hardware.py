@@ -1,6 +1,7 @@
 """What the machine really has, and what is asked of it."""
 
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pillsnap.hardware import (
     HardwareError,
     _cgroup_memory,
     cores,
+    cpu_in,
     cpu_name,
     disk_free,
     gpus,
@@ -57,6 +59,27 @@ def test_memory_and_disk_are_plausible(tmp_path: Path) -> None:
     assert 0 < available <= total
     assert disk_free(tmp_path / "not" / "there" / "yet") > 0
     assert cpu_name()
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "named"),
+    [
+        (
+            "cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t: fpu avx avx2 avx512f\n\nmodel\t: 1\n",
+            "AMD EPYC (family 25, model 17, AVX-512)",
+        ),
+        (
+            "cpu family : 25\nmodel : 1\nmodel name : AMD EPYC\nflags : fpu avx avx2",
+            "AMD EPYC (family 25, model 1, AVX2)",
+        ),
+        ("processor : 0\nFeatures : fp asimd\nCPU part : 0xd0c", "machine (NEON)"),
+        ("", "machine"),
+    ],
+)
+def test_processors_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch, cpuinfo: str, named: str) -> None:
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "machine")
+    assert cpu_in(cpuinfo) == named
 
 
 @pytest.mark.parametrize(
