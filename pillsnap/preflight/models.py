@@ -30,7 +30,7 @@ SIZES = {
     "yolo11l": ModelSize(25_311_251, 2_786),
     "yolo11x": ModelSize(56_874_931, 4_173),
 }
-"""Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; test_: 4)
+"""Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; the tests' two: 4)
 and one class: storage of all tensors that autograd saved in one forward pass, without weights, over the input's pixels.
 resnet10t is the whole one: `model_args` that make it narrower need less."""
 LARGEST = {"detector": SIZES["yolo11x"], "classifier": SIZES["tf_efficientnetv2_l"]}
