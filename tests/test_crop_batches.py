@@ -2,10 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from models import write_crops
@@ -108,12 +108,12 @@ def test_no_batch_and_no_crop(tmp_path: Path, data: CropDataset) -> None:
 def test_processes_end_with_their_batches(data: CropDataset) -> None:
     """At the end, when closed early, and when a crop is damaged while others are still decoded."""
     assert len(list(_by_processes(data, 2))) == 3
-    assert psutil.Process().children() == []
+    assert active_children() == []
     running = _decoded_by_processes(data, ORDER * 20, 2)
     next(running)
-    assert len(psutil.Process().children()) == 2
+    assert len(active_children()) == 2
     running.close()
-    assert psutil.Process().children() == []
+    assert active_children() == []
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -121,7 +121,7 @@ def test_damaged_crop_is_an_error(tmp_path: Path, data: CropDataset, way: str) -
     damaged = _damage(data, tmp_path, pill=2)
     with pytest.raises(ValueError, match=r"JPEG|jpeg") as raised:
         list(WAYS[way](damaged))
-    assert psutil.Process().children() == [], raised.traceback
+    assert active_children() == [], raised.traceback
 
 
 def test_crops_of_another_size_are_an_error(tmp_path: Path, data: CropDataset) -> None:
@@ -176,7 +176,7 @@ def test_gpu_gets_the_same_bits(data: CropDataset, cache_bytes: int) -> None:
     for expected, found in zip(cpu, gpu, strict=True):
         assert all(tensor.is_cuda for tensor in found)
         assert all(torch.equal(one, other.cpu()) for one, other in zip(expected, found, strict=True))
-    assert psutil.Process().children() == []
+    assert active_children() == []
 
 
 def test_grid_is_torchs_own() -> None:
