@@ -26,7 +26,7 @@ from pillsnap.files import sha256_of
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {"model": "test_vit", "image_size": 64, "epochs": 3, "horizon": 3, "patience": 9}
+SETTINGS = {"model": "test_vit", "image_size": 64, "epochs": 12, "horizon": 12, "patience": 20}
 OUTPUTS = ("best", "history", "events", "resources", "work")
 
 
