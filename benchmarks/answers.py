@@ -1,11 +1,11 @@
-"""How long an answer takes: one graph, three ONNX sessions, and ultralytics' predict with timm in PyTorch.
+"""How long an answer takes: one graph in FP32 and INT8, three ONNX sessions, and ultralytics with timm in PyTorch.
 
     python benchmarks/answers.py                                          # the figures of benchmarks/answers.md
     python benchmarks/answers.py --count 10 --warmup 2 --out /tmp/answers  # to try it
 
 Claim: the fused graph answers a photograph of four pills at least twice as fast as ultralytics and timm.
 
-Method: all three ways get the same bytes, the stage's test photographs at native size as JPEG, and answer them in turn,
+Method: all ways get the same bytes, the stage's test photographs at native size as JPEG, and answer them in turn,
 photograph by photograph, so that each sees the same machine. The same weights, input sizes, thresholds and number of
 threads hold for all. Each way decodes for itself: ours with libjpeg-turbo, theirs with Pillow, as their documentation
 shows it. It is the measurement of rule `run_benchmark`, on a stage that is made. On the CPU the one graph is also timed
@@ -39,7 +39,7 @@ WAITS = {
     "sleeps": "sleep at once",
     "spins": "spin for long (ONNX Runtime's own)",
 }
-WAYS = {"fused": "one graph", "steps": "three sessions", "pytorch": "ultralytics and timm"}
+WAYS = {"fused": "one graph", "int8": "one graph in INT8", "steps": "three sessions", "pytorch": "ultralytics and timm"}
 
 
 def main() -> None:

@@ -116,11 +116,14 @@ def _side_by_side(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settin
         threads=settings.threads,
         device=snap.device,
     )
+    ways: dict[str, Any] = {"fused": snap, "steps": steps, "pytorch": pytorch}
+    if snap.device == "cpu":
+        ways["int8"] = PillSnap.load(stage.models / "pipeline.int8.onnx", threads=settings.threads, device="cpu")
     found = {}
     for count, photos in _by_number_of_pills(stage, settings.latency_photos).items():
         mode = "single" if count == 1 else "combo"
-        ways = {name: _asking(way, mode) for name, way in (("fused", snap), ("steps", steps), ("pytorch", pytorch))}
-        found[str(count)] = side_by_side(ways, photos, count=settings.latency_photos, warmup=settings.warmup)
+        asked = {name: _asking(way, mode) for name, way in ways.items()}
+        found[str(count)] = side_by_side(asked, photos, count=settings.latency_photos, warmup=settings.warmup)
     return found
 
 

@@ -77,7 +77,7 @@ def latency(modes: tuple[str, ...] = ("single", "combo")) -> dict[str, Any]:
 
 
 def _ways(fused: float) -> dict[str, Any]:
-    times = {"fused": 1.0, "steps": 1.25, "pytorch": 2.75}
+    times = {"fused": 1.0, "int8": 0.75, "steps": 1.25, "pytorch": 2.75}
     return {way: percentiles(fused * slower) | {"times": slower} for way, slower in times.items()} | {"n": 100}
 
 

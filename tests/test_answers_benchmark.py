@@ -30,7 +30,7 @@ def test_ways_are_measured_and_told(tmp_path: Path, tmp_path_factory: pytest.Tem
     assert done.returncode == 0, done.stderr
     result, page = read_json(tmp_path / "out.json"), (tmp_path / "out.md").read_text(encoding="utf-8")
     assert result["side_by_side"]["1"]["n"] == 5
-    for name, told in (("fused", "one graph"), ("steps", "three sessions"), ("pytorch", "ultralytics and timm")):
+    for name, told in (("fused", "one graph"), ("int8", "one graph in INT8"), ("pytorch", "ultralytics and timm")):
         way = result["side_by_side"]["1"][name]
         assert 0 < way["p50_ms"] <= way["p95_ms"] <= way["p99_ms"]
         assert f"| 1 | {told} | {way['p50_ms']:.1f} | {way['p95_ms']:.1f} | {way['p99_ms']:.1f} |" in page

@@ -144,9 +144,17 @@ def test_times_side_by_side(page: str) -> None:
 def test_a_test_part_without_combos_has_no_bars_of_them() -> None:
     times = latency(("single",))
     assert "combo" not in latency_chart(times, 50).words.lower()
-    assert [row[0] for row in models.side_by_side_rows(times)] == ["1 pill"] * 3
+    assert [row[0] for row in models.side_by_side_rows(times)] == ["1 pill"] * 4
     assert models.throughput_rows(times)[1] == ["Combo", "–", "–"]
     assert side_by_side_chart({}) is None
+
+
+def test_what_was_not_timed_has_no_row() -> None:
+    """INT8 is not timed on a GPU."""
+    times = latency(("single",))
+    del times["side_by_side"]["1"]["int8"]
+    assert "INT8" not in str(models.side_by_side_rows(times))
+    assert "INT8" not in side_by_side_chart(times["side_by_side"]).svg
 
 
 def test_reliability_has_a_bar_for_every_bin(written: dict[str, Any]) -> None:

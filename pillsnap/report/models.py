@@ -10,8 +10,13 @@ from pillsnap.report.inputs import Measured
 PERCENTILES = ("p50", "p95", "p99")
 FUSED_STEPS = ("decode", "graph", "total")
 SINGLE_STEPS = ("decode", "detector", "crop", "classifier", "total")
-WAYS = {"fused": "One fused graph", "steps": "Three steps, ONNX Runtime", "pytorch": "ultralytics + timm, PyTorch"}
-"""Ways to an answer that are timed side by side."""
+WAYS = {
+    "fused": "One fused graph",
+    "int8": "One fused graph in INT8",
+    "steps": "Three steps, ONNX Runtime",
+    "pytorch": "ultralytics + timm, PyTorch",
+}
+"""Ways to an answer that are timed side by side; INT8 on the CPU only."""
 DEVICES = {"cpu": "CPU", "cuda": "GPU, CUDA", "tensorrt": "GPU, TensorRT"}
 PRECISIONS = {"fp32": "FP32", "fp16": "FP16, for GPUs", "int8": "INT8, for CPUs"}
 
@@ -121,6 +126,7 @@ def side_by_side_rows(latency: Mapping[str, Any]) -> Rows:
         ]
         for pills, ways in latency["side_by_side"].items()
         for name, words in WAYS.items()
+        if name in ways
     ]
 
 

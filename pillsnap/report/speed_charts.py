@@ -81,23 +81,26 @@ def side_by_side_chart(numbers: Mapping[str, Any]) -> Figure | None:
         }
         for pills, ways in numbers.items()
         for way, words in WAYS.items()
+        if way in ways
     ]
     if not rows:
         return None
     order = list(dict.fromkeys(row["pills"] for row in rows))
+    shown = [words for words in WAYS.values() if any(row["way"] == words for row in rows)]
     place = {
         "y": alt.Y("pills:N", title=None, sort=order, axis=alt.Axis(domain=False, ticks=False, labelColor=INK)),
-        "yOffset": alt.YOffset("way:N", sort=list(WAYS.values())),
+        "yOffset": alt.YOffset("way:N", sort=shown),
         "description": "told:N",
     }
-    colours = alt.Scale(domain=list(WAYS.values()), range=[BLUE, GREEN, ORANGE])
+    colours = dict(zip(WAYS.values(), (BLUE, PURPLE, GREEN, ORANGE), strict=True))
+    scale = alt.Scale(domain=shown, range=[colours[words] for words in shown])
     legend = alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0, columns=1)
     bars = (
         chart(rows)
         .mark_bar()
         .encode(
             x=alt.X("median:Q", title="Milliseconds", axis=alt.Axis(tickCount=6)),
-            color=alt.Color("way:N", scale=colours, legend=legend),
+            color=alt.Color("way:N", scale=scale, legend=legend),
             **place,
         )
     )
@@ -109,4 +112,4 @@ def side_by_side_chart(numbers: Mapping[str, Any]) -> Figure | None:
         "Bars: median; upright marks: 95th percentile, photograph by photograph in turn. ultralytics + timm take, as "
         f"a multiple of the fused graph's median: {slower}."
     )
-    return draw("side_by_side", "Three ways to the same answer", words, [bars, ticks], height=70 * len(order))
+    return draw("side_by_side", "Ways to the same answer", words, [bars, ticks], height=80 * len(order))
