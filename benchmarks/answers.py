@@ -3,13 +3,12 @@
     python benchmarks/answers.py                                          # the figures of benchmarks/answers.md
     python benchmarks/answers.py --count 10 --warmup 2 --out /tmp/answers  # to try it
 
-Claim: the fused graph answers a photograph of four pills at least twice as fast as ultralytics and timm.
+Aim: the fused graph answers a photograph of four pills at least twice as fast as ultralytics and timm do.
 
 Method: all ways get the same bytes, the stage's test photographs at native size as JPEG, and answer them in turn,
 photograph by photograph, so that each sees the same machine. The same weights, input sizes, thresholds and number of
 threads hold for all. Each way decodes for itself: ours with libjpeg-turbo, theirs with Pillow, as their documentation
-shows it. It is the measurement of rule `run_benchmark`, on a stage that is made. On the CPU the one graph is also timed
-with other ways for its threads to wait, in turn again, on a machine that is idle or has one core busy.
+shows it. It is the measurement of rule `run_benchmark`, on a stage that is made.
 """
 
 import argparse
@@ -20,8 +19,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-from waiting import MACHINES, measure_waiting
 
 from pillsnap.config import Benchmark
 from pillsnap.files import write_json, write_text
@@ -34,11 +31,6 @@ from pillsnap.separate_steps import SeparateSteps
 from pillsnap.tables import MANIFEST, read_table
 
 PROJECT = Path(__file__).parents[1]
-WAITS = {
-    "spins_shortly": "spin for 10 µs, and not between answers (PillSnap)",
-    "sleeps": "sleep at once",
-    "spins": "spin for long (ONNX Runtime's own)",
-}
 WAYS = {"fused": "one graph", "int8": "one graph in INT8", "steps": "three sessions", "pytorch": "ultralytics and timm"}
 
 
@@ -78,10 +70,6 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
         )
         counts = {"latency_photos": words.count, "warmup": words.warmup}
         speed = measure_speed(snap, steps, stage, Benchmark(**counts, threads=words.threads))
-        combos = stage.photos(stage.pills["domain"] == "combo", words.count)
-    if snap.device == "cpu" and combos:
-        counts = {"count": words.count, "warmup": words.warmup}
-        speed["waiting"] = measure_waiting(models, combos, threads=words.threads, **counts)
     return speed | {
         "command": shlex.join(["python", "benchmarks/answers.py", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
@@ -114,12 +102,6 @@ def page(result: dict[str, Any]) -> str:
     batch = [
         f"| {mode} | {each['workers']} | {each['photos_per_second']:.1f} |"
         for mode, each in result["throughput"].items()
-    ]
-    waits = [
-        f"| {WAITS[name]} | {machine.replace('_', ' ')} | {told(times)} | {times['times']:.2f} |"
-        for machine in MACHINES
-        for name, times in result.get("waiting", {}).get(machine, {}).items()
-        if name in WAITS
     ]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     counts = next(iter(result["side_by_side"].values()))
@@ -154,14 +136,6 @@ One thread of arithmetic for each of as many questions at a time as there are wo
 | photographs | workers | photographs a second |
 |---|---|---|
 {chr(10).join(batch)}
-
-## Waiting
-
-The one graph on combos, with its threads waiting in different ways; `times` as above, within one state of the machine.
-
-| threads | machine | p50 ms | p95 ms | p99 ms | times |
-|---|---|---|---|---|---|
-{chr(10).join(waits) or "| not measured on this device | | | | | |"}
 """
 
 

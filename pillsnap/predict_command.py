@@ -47,7 +47,7 @@ class DeviceChoice(StrEnum):
 
 def predict(
     photos: Annotated[list[str], typer.Argument(help="Photographs, folders, globs; - is standard input")],
-    models: Annotated[Path, typer.Option(help="Folder of export_onnx, or one of its pipelines")] = Path("results/stage4/onnx"),
+    models: Annotated[Path, typer.Option(help="Of export_onnx: folder or pipeline")] = Path("results/stage4/onnx"),
     mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
     format: Annotated[FormatChoice | None, typer.Option(help="How answers are printed; table by default")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,

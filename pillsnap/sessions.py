@@ -15,15 +15,6 @@ PROVIDERS = {
 }
 """ONNX Runtime's names of devices, the fastest last; each falls back on those before it."""
 
-WAITING = {
-    "session.intra_op.allow_spinning": "1",
-    "session.intra_op.spin_duration_us": "10",
-    "session.force_spinning_stop": "1",
-}
-"""How threads wait: awake for the moment between two operators, asleep between two answers. ONNX Runtime's own way, to
-spin for long, takes the cores from decoding and from other work; sleeping at once wakes too late. See
-benchmarks/answers.md, "Waiting"."""
-
 
 class ModelError(ValueError):
     """A models folder, or a file of it, that cannot be used."""
@@ -46,8 +37,8 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_threads(threads)
     options.log_severity_level = 3
-    for name, value in WAITING.items():
-        options.add_session_config_entry(name, value)
+    # threads that wait by spinning would take the cores from decoding and from other work
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = ("cuda" if gpus() else "cpu") if device == "auto" else device
     names = list(PROVIDERS)
     providers = [PROVIDERS[name] for name in names[names.index(wanted) :: -1]]

@@ -34,9 +34,4 @@ def test_ways_are_measured_and_told(tmp_path: Path, tmp_path_factory: pytest.Tem
         way = result["side_by_side"]["1"][name]
         assert 0 < way["p50_ms"] <= way["p95_ms"] <= way["p99_ms"]
         assert f"| 1 | {told} | {way['p50_ms']:.1f} | {way['p95_ms']:.1f} | {way['p99_ms']:.1f} |" in page
-    for machine in ("idle", "one_core_busy"):
-        waits = result["waiting"][machine]
-        assert waits["spins_shortly"]["times"] == 1
-        for name in ("sleeps", "spins"):
-            assert f"| {waits[name]['p99_ms']:.1f} | {waits[name]['times']:.2f} |" in page
     assert "synthetic" in page
