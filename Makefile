@@ -32,7 +32,7 @@ rebuild-check: env
 
 # write docs/configuration.md and docs/config.schema.json again
 docs: env
-	python -m pillsnap.config_reference
+	python -m pillsnap.config.reference
 
 # write requirements.lock again (needs uv)
 lock:

@@ -3,10 +3,10 @@
 # One file of rules for each part of the way; rule = script = function name.
 from snakemake.utils import min_version
 
-from pillsnap.code_inputs import code_of
-from pillsnap.load_config import load_config
+from pillsnap.workflow.code_inputs import code_of
+from pillsnap.config.load import load_config
 from pillsnap.sources import list_archives, source_root
-from pillsnap.unwatched import Unwatched, is_checked
+from pillsnap.workflow.untracked import Unwatched, is_checked
 
 min_version("9.27")
 
@@ -23,7 +23,7 @@ wildcard_constraints:
     archive=r"[A-Za-z0-9_.-]+",
 
 
-include: "rules/source.smk"
+include: "rules/sources.smk"
 include: "rules/manifest.smk"
 include: "rules/detector.smk"
 include: "rules/audit.smk"

@@ -20,15 +20,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pillsnap.config import Benchmark
+from pillsnap.benchmark.speed import MadeStage, measure_speed
+from pillsnap.benchmark.timing import PERCENTILES
+from pillsnap.config.config import Benchmark
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import HardwareError
-from pillsnap.identify import PillSnap
-from pillsnap.latency import PERCENTILES
-from pillsnap.measure_speed import MadeStage, measure_speed
-from pillsnap.provenance import describe_device, git_commit, package_versions
-from pillsnap.separate_steps import SeparateSteps
-from pillsnap.tables import MANIFEST, read_table
+from pillsnap.predict.model import PillSnap
+from pillsnap.predict.unfused import SeparateSteps
+from pillsnap.tables.schemas import MANIFEST, read_table
+from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 PROJECT = Path(__file__).parents[1]
 WAYS = {"fused": "one graph", "int8": "one graph in INT8", "steps": "three sessions", "pytorch": "ultralytics and timm"}
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(words: argparse.Namespace) -> dict[str, Any]:
-    """The figures of `pillsnap.measure_speed`, with what they were measured on."""
+    """The figures of `pillsnap.benchmark.speed`, with what they were measured on."""
     models, settings = words.stage / "onnx", {"threads": words.threads, "device": words.device}
     snap, steps = PillSnap.load(models, **settings), SeparateSteps.load(models, **settings)
     with tempfile.TemporaryDirectory() as work:

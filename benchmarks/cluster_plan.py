@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
+from pillsnap.config.load import read_config
 from pillsnap.files import read_json
-from pillsnap.load_config import read_config
 from pillsnap.preflight.amounts import Amounts, guess_amounts
 from pillsnap.preflight.disk import disk_parts
 

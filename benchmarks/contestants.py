@@ -20,14 +20,14 @@ from drawn_archives import DrawnArchive, shortened
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image
 
-from pillsnap.boxes import context_window, cut_crop
-from pillsnap.config import Crops, Prepare
+from pillsnap.config.config import Crops, Prepare
 from pillsnap.files import ShardWriter, read_from_shard
-from pillsnap.pictures import decode_jpeg, encode_jpeg
-from pillsnap.prepare_archive import prepare_archive
+from pillsnap.manifest.prepare_archive import prepare_archive
+from pillsnap.pictures.boxes import context_window, cut_crop
+from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.sources.container import Container
-from pillsnap.synthetic.scene import HEIGHT, WIDTH
-from pillsnap.tables import CONTEXTS, PHOTOS, read_table
+from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH
+from pillsnap.tables.schemas import CONTEXTS, PHOTOS, read_table
 
 Step = Callable[[str], AbstractContextManager[None]]
 WARM_UP = 5

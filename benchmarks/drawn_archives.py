@@ -17,10 +17,10 @@ import pandas as pd
 from PIL import Image
 
 from pillsnap.sources import Archive
-from pillsnap.synthetic.catalogue import key_rng, make_catalogue
-from pillsnap.synthetic.scene import HEIGHT, WIDTH, render_photo
-from pillsnap.synthetic.views import Photo, combo_photos, draw_combinations, single_photos
-from pillsnap.tables import PLAN, make_table, write_table
+from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
+from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH, render_photo
+from pillsnap.sources.synthetic.views import Photo, combo_photos, draw_combinations, single_photos
+from pillsnap.tables.schemas import PLAN, make_table, write_table
 
 SEED = 576
 DRUGS, PHOTOS_PER_DRUG = 40, 36

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pillsnap.synthetic.archives import label_json
-from pillsnap.synthetic.catalogue import Drug, make_catalogue
-from pillsnap.synthetic.scene import Shot
+from pillsnap.sources.synthetic.catalogue import Drug, make_catalogue
+from pillsnap.sources.synthetic.make_synthetic_archive import label_json
+from pillsnap.sources.synthetic.scene import Shot
 
 VIEWS = list(product(range(3), range(2), range(3), (60, 70, 75, 90)))
 """Background, side, light, latitude: the capture groups of a drug."""

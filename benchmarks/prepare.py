@@ -49,12 +49,12 @@ import yaml
 from contestants import Job
 from drawn_archives import DrawnArchive, draw_archives, shortened
 
-from pillsnap.config import Crops, Prepare
+from pillsnap.config.config import Crops, Prepare
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
-from pillsnap.provenance import describe_device, git_commit
 from pillsnap.sources.container import Container
-from pillsnap.tables import PLAN, make_table, write_table
+from pillsnap.tables.schemas import PLAN, make_table, write_table
+from pillsnap.workflow.provenance import describe_device, git_commit
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("numpy", "opencv-python-headless", "pillow", "kornia-rs", "simplejpeg", "pandas", "pyarrow")
@@ -183,8 +183,8 @@ def _job_seconds(folder: Path) -> list[float]:
     """Seconds of jobs that have no photograph to prepare: what each archive costs besides its photographs."""
     write_table(make_table([], PLAN), folder / "empty.parquet", PLAN)
     code = (
-        "import sys; from pathlib import Path; from pillsnap.config import Prepare;"
-        "from pillsnap.sources import Archive; from pillsnap.prepare_archive import prepare_archive;"
+        "import sys; from pathlib import Path; from pillsnap.config.config import Prepare;"
+        "from pillsnap.sources import Archive; from pillsnap.manifest.prepare_archive import prepare_archive;"
         "folder = Path(sys.argv[1]);"
         "paths = {'plan': folder / 'empty.parquet', 'prepared': folder / 'empty'};"
         "prepare_archive(archive=Archive('TS_1', '', '', '', ''), **paths, settings=Prepare(), threads=1)"

@@ -21,7 +21,7 @@ from typing import Any
 from rule_costs import rule_costs
 
 from pillsnap.files import write_json
-from pillsnap.provenance import describe_device, git_commit, package_versions
+from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 FOLDER = Path(__file__).parent
 _COMMENT = re.compile(r"rule_(?P<rule>\w+?)(?:_wildcards_(?P<wildcards>.*))?$")

@@ -37,24 +37,24 @@ import torch
 from safetensors.torch import load_file
 from split_photos import Indexed, Sizes, divide, draw_photos, hold_out, index_photos, prepare_photos
 
-from pillsnap.boxes import cut_crop
-from pillsnap.build_manifest import build_manifest
-from pillsnap.classes import read_classes
-from pillsnap.classifier_model import create_classifier
-from pillsnap.config import Config
-from pillsnap.config_training import Steering, Trainings
-from pillsnap.crop_data import normalise, resize
-from pillsnap.cut_crops import cut_crops
+from pillsnap.classifier.batches import normalise, resize
+from pillsnap.classifier.model import create_classifier
+from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.config.config import Config
+from pillsnap.config.load import read_config
+from pillsnap.config.training import Steering, Trainings
+from pillsnap.crops.cut_crops import cut_crops
 from pillsnap.files import read_json, write_json, write_text
 from pillsnap.hardware import cores, torch_device
-from pillsnap.history import read_history
-from pillsnap.load_config import read_config
-from pillsnap.pictures import decode_jpeg
-from pillsnap.provenance import describe_device, git_commit, package_versions
-from pillsnap.report.facts import top1_interval
-from pillsnap.stored_photos import stored_photos
-from pillsnap.tables import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN, make_table, read_table, write_table
-from pillsnap.train_classifier import train_classifier
+from pillsnap.manifest.build_manifest import build_manifest
+from pillsnap.manifest.stored_photos import stored_photos
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.pictures.decode import decode_jpeg
+from pillsnap.report.sections.facts import top1_interval
+from pillsnap.tables.classes import read_classes
+from pillsnap.tables.schemas import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN, make_table, read_table, write_table
+from pillsnap.training.history import read_history
+from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 SPLITS = ("grouped", "random")
 PARTS = ("train", "val", "test")

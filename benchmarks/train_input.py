@@ -49,11 +49,11 @@ from train_input_classifier import PRECISIONS, ClassifierRace, Turn, worker_choi
 from train_input_detector import DetectorRace
 from train_input_photos import Pictures, draw_pictures
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
+from pillsnap.config.load import read_config
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores, torch_device, use_threads
-from pillsnap.load_config import read_config
-from pillsnap.provenance import describe_device, git_commit
+from pillsnap.workflow.provenance import describe_device, git_commit
 
 PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "simplejpeg", "opencv-python-headless", "pillow", "numpy")
 PREFETCHED = 4

@@ -16,9 +16,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from pillsnap.classifier_model import create_classifier
-from pillsnap.config import Classifier
-from pillsnap.crop_data import CropBatches, CropDataset, augment, normalise
+from pillsnap.classifier.batches import CropBatches, CropDataset, augment, normalise
+from pillsnap.classifier.model import create_classifier
+from pillsnap.config.config import Classifier
 
 Batch = tuple[Any, torch.Tensor]
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}

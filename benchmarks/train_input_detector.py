@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from train_input_classifier import PRECISIONS
 
-from pillsnap.config import Detector
+from pillsnap.config.config import Detector
+from pillsnap.detector.train_detector import prepare_ultralytics
 from pillsnap.hardware import use_threads
-from pillsnap.train_detector import prepare_ultralytics
 
 
 class DetectorRace:

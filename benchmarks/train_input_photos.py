@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from drawn_archives import SEED, DrawnArchive, draw_archives
 
-from pillsnap.boxes import cut_crop
-from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Config, Crops
+from pillsnap.config.config import Config, Crops
+from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.files import ShardWriter, read_from_shard
-from pillsnap.pictures import decode_jpeg, encode_jpeg
-from pillsnap.prepare_archive import prepare_archive
-from pillsnap.tables import CONTEXTS, CROPS, MANIFEST, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.manifest.prepare_archive import prepare_archive
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
+from pillsnap.tables.schemas import CONTEXTS, CROPS, MANIFEST, PHOTOS, PLAN, make_table, read_table, write_table
 
 ENOUGH_SINGLES = 10**6
 

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pillsnap.identify import PillSnap
+    from pillsnap.predict.model import PillSnap
 
 __all__ = ["PillSnap", "__version__"]
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 def __getattr__(name: str) -> Any:
     if name == "PillSnap":
-        from pillsnap.identify import PillSnap
+        from pillsnap.predict.model import PillSnap
 
         return PillSnap
     raise AttributeError(f"module 'pillsnap' has no attribute {name!r}")

@@ -8,7 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from pillsnap import data_commands, predict_command, reproduce_commands, serve_command
+from pillsnap.dataset import command as data_commands
+from pillsnap.predict import command as predict_command
+from pillsnap.reproduce import command as reproduce_commands
+from pillsnap.serve import command as serve_command
 
 app = typer.Typer(help="PillSnap: name pills in photographs, and look after the pipeline.", no_args_is_help=True)
 app.add_typer(data_commands.app, name="data")
@@ -41,8 +44,8 @@ def doctor(
 
     Exits with status 1 where something would stop the stage, and with 2 where the configuration cannot be used.
     """
-    from pillsnap.doctor import Verdict, examine
-    from pillsnap.load_config import ConfigError, read_config
+    from pillsnap.config.load import ConfigError, read_config
+    from pillsnap.preflight.doctor import Verdict, examine
 
     try:
         findings = examine(read_config(*(config or [Path("config.yaml")])), stage)
@@ -67,9 +70,9 @@ def monitor(
 
     Exits with status 2 where there is no such stage, nothing of it has begun, or the configuration cannot be used.
     """
-    from pillsnap.load_config import ConfigError, read_config
-    from pillsnap.monitor import StageError
-    from pillsnap.monitor_view import show_stage
+    from pillsnap.config.load import ConfigError, read_config
+    from pillsnap.monitor.trainings import StageError
+    from pillsnap.monitor.view import show_stage
 
     try:
         settings = read_config(*(config or [Path("config.yaml")]))

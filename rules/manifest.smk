@@ -54,7 +54,7 @@ rule plan_stage:
 
 rule check_machine:
     """Check disk, memory, GPU, raw data and plan; refuse a stage that cannot end well."""
-    input:  # no code, and no setting that is compared: see pillsnap/unwatched.py
+    input:  # no code, and no setting that is compared: see pillsnap/workflow/untracked.py
         plan="<results>/{stage}/plan.parquet",
         plan_summary="<results>/{stage}/plan.json",
     output:

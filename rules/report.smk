@@ -3,7 +3,7 @@
 # Makes: results/{stage}/dataset.html and results/{stage}/report.html, each one file that opens offline; the figures;
 # results/{stage}/model_card.md.
 
-TEMPLATES = ["pillsnap/report/style.css", "pillsnap/report/frame.html.jinja", "pillsnap/report/macros.html.jinja"]
+TEMPLATES = ["pillsnap/pages/style.css", "pillsnap/pages/frame.html.jinja", "pillsnap/pages/macros.html.jinja"]
 
 
 rule write_dataset_page:

@@ -1,12 +1,12 @@
 """Rule audit_labels: where detector and labels disagree."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.audit_labels import audit_labels
-    from pillsnap.config_data import Audit
+    from pillsnap.audit.audit_labels import audit_labels
+    from pillsnap.config.data import Audit
 
     audit_labels(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},

@@ -1,12 +1,12 @@
 """Rule build_manifest: manifest, quarantine and class list of a stage."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.build_manifest import build_manifest
-    from pillsnap.config_data import Manifest
+    from pillsnap.config.data import Manifest
+    from pillsnap.manifest.build_manifest import build_manifest
 
     build_manifest(
         **{name: Path(snakemake.input[name]) for name in ("plan", "plan_issues", "plan_summary")},

@@ -1,12 +1,12 @@
 """Rule build_yolo_dataset: the detector's images and labels."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.build_yolo_dataset import build_yolo_dataset
-    from pillsnap.config_data import Yolo
+    from pillsnap.config.data import Yolo
+    from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 
     build_yolo_dataset(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},

@@ -1,12 +1,12 @@
 """Rule calibrate_answers: temperature and thresholds, chosen on validation."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.calibrate_answers import calibrate_answers
-    from pillsnap.config import Answers
+    from pillsnap.answers.calibrate_answers import calibrate_answers
+    from pillsnap.config.config import Answers
 
     calibrate_answers(
         **{name: Path(snakemake.input[name]) for name in ("classifier", "classes", "crops")},

@@ -5,13 +5,13 @@ python scripts/check_machine.py --plan results/stage1/plan.parquet --plan_summar
     --settings "$(python -c 'import json, yaml; print(json.dumps(yaml.safe_load(open("config.yaml"))))')"
 """
 
-from pillsnap.job_words import job_words, worded_job
+from pillsnap.workflow.command_line import job_words, worded_job
 
 inputs = ["plan", "plan_summary"]
 words = job_words(__doc__, paths=[*inputs, "preflight", "record"])
 with worded_job("check_machine", words, inputs=inputs, outputs=["preflight"], settings=["settings"]) as given:
-    from pillsnap.check_machine import check_machine
-    from pillsnap.config import Config
+    from pillsnap.config.config import Config
+    from pillsnap.preflight.check_machine import check_machine
 
     check_machine(
         plan=given["plan"],

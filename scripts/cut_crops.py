@@ -1,12 +1,12 @@
 """Rule cut_crops: crops of training and validation for the classifier."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.config import Crops
-    from pillsnap.cut_crops import cut_crops
+    from pillsnap.config.config import Crops
+    from pillsnap.crops.cut_crops import cut_crops
 
     cut_crops(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "unseen_val")},

@@ -1,11 +1,11 @@
 """Rule detect_pills: what the detector sees in training and validation."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.detect_pills import detect_pills
+    from pillsnap.detector.detect_pills import detect_pills
 
     detect_pills(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "unseen_val")},

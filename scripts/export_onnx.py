@@ -1,12 +1,12 @@
 """Rule export_onnx: both models, and one graph of both, as ONNX, checked against PyTorch."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.config import Benchmark, Crops, Onnx
-    from pillsnap.export_onnx import export_onnx
+    from pillsnap.config.config import Benchmark, Crops, Onnx
+    from pillsnap.onnx.export_onnx import export_onnx
 
     export_onnx(
         **{name: Path(path) for name, path in snakemake.input.items() if name not in ("prepared", "code")},

@@ -1,11 +1,11 @@
 """Rule index_archive: read one archive's labels into tables."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.index_archive import index_archive
+    from pillsnap.manifest.index_archive import index_archive
     from pillsnap.sources import Archive
 
     index_archive(

@@ -1,11 +1,11 @@
 """Rule make_synthetic_archive: draw one archive of synthetic photographs."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.synthetic.archives import SyntheticArchive, make_synthetic_archive
+    from pillsnap.sources.synthetic.make_synthetic_archive import SyntheticArchive, make_synthetic_archive
 
     wildcards = snakemake.wildcards
     make_synthetic_archive(

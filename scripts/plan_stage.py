@@ -1,12 +1,12 @@
 """Rule plan_stage: choose a stage's photographs and split them."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.config_data import Plan, Stage
-    from pillsnap.plan_stage import plan_stage
+    from pillsnap.config.data import Plan, Stage
+    from pillsnap.manifest.plan_stage import plan_stage
 
     plan_stage(
         pills=[Path(path) for path in snakemake.input.pills],

@@ -1,12 +1,12 @@
 """Rule prepare_archive: decode the planned photographs of one archive, once."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.config_data import Prepare
-    from pillsnap.prepare_archive import prepare_archive
+    from pillsnap.config.data import Prepare
+    from pillsnap.manifest.prepare_archive import prepare_archive
     from pillsnap.sources import Archive
 
     prepare_archive(

@@ -1,12 +1,12 @@
 """Rule run_benchmark: accuracy, latency and resources on the test part."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.config import Benchmark
-    from pillsnap.run_benchmark import run_benchmark
+    from pillsnap.benchmark.run_benchmark import run_benchmark
+    from pillsnap.config.config import Benchmark
 
     run_benchmark(
         **{name: Path(path) for name, path in snakemake.input.items() if name not in ("prepared", "code")},

@@ -6,7 +6,7 @@ python scripts/train_classifier.py --crops results/stage1/crops --classes result
     --settings '{"epochs": 1, "image_size": 64}'
 """
 
-from pillsnap.job_words import job_words, worded_job
+from pillsnap.workflow.command_line import job_words, worded_job
 
 inputs, outputs = ["crops", "classes"], ["best", "history", "events", "resources"]
 paths, sections = [*inputs, *outputs, "record", "work"], ["settings", "steering", "training"]
@@ -15,8 +15,8 @@ words = job_words(__doc__, paths=paths, files=["starts_from"], sections=sections
 with worded_job(
     "train_classifier", words, inputs=[*inputs, "starts_from"], outputs=outputs, settings=settings
 ) as given:
-    from pillsnap.config_training import Classifier, Steering, Trainings
-    from pillsnap.train_classifier import train_classifier
+    from pillsnap.classifier.train_classifier import train_classifier
+    from pillsnap.config.training import Classifier, Steering, Trainings
 
     given.pop("starts_from")  # named in the settings too
     models = {"settings": Classifier, "steering": Steering, "training": Trainings}

@@ -1,11 +1,11 @@
 """Rule write_dataset_page: a page that shows a stage's data."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.write_dataset_page import write_dataset_page
+    from pillsnap.dataset.write_dataset_page import write_dataset_page
 
     names = ("quarantine", "classes", "summary", "plan_summary")
     write_dataset_page(

@@ -1,11 +1,11 @@
 """Rule write_model_card: what the models of a stage are and reached, as Markdown."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.write_model_card import write_model_card
+    from pillsnap.report.write_model_card import write_model_card
 
     unread = ("code", "onnx_folder")
     files = {name: Path(path) for name, path in snakemake.input.items() if name not in unread}

@@ -1,11 +1,11 @@
 """Rule write_report: the report of a stage, one HTML file."""
 
-from pillsnap.job import job
+from pillsnap.workflow.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.write_report import write_report
+    from pillsnap.report.write_report import write_report
 
     unread = ("code", "crops", "onnx_folder", "dataset", "model_card")  # the last two lie beside the report
     files = {name: Path(path) for name, path in snakemake.input.items() if name not in unread}

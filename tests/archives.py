@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from conftest import label, write_zip
 
-from pillsnap.build_manifest import build_manifest
-from pillsnap.config_data import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
+from pillsnap.config.data import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
 from pillsnap.files import read_json
-from pillsnap.index_archive import index_archive
-from pillsnap.plan_stage import plan_stage
-from pillsnap.prepare_archive import prepare_archive
+from pillsnap.manifest.build_manifest import build_manifest
+from pillsnap.manifest.index_archive import index_archive
+from pillsnap.manifest.plan_stage import plan_stage
+from pillsnap.manifest.prepare_archive import prepare_archive
 from pillsnap.sources import Archive, list_archives
-from pillsnap.synthetic.archives import list_synthetic_archives, make_synthetic_archive
-from pillsnap.tables import UNSEEN, read_split
+from pillsnap.sources.synthetic.make_synthetic_archive import list_synthetic_archives, make_synthetic_archive
+from pillsnap.tables.schemas import UNSEEN, read_split
 
 WIDTH, HEIGHT = 97, 128
 BOXES = ((8, 12, 31, 24), (52, 20, 27, 38), (20, 78, 41, 33))

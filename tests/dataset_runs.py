@@ -6,7 +6,7 @@ from typing import Any
 from archives import BOXES, DRUGS, DataRun, hand_made, photo_png, prepare_source
 from conftest import label
 
-from pillsnap.config_data import Source
+from pillsnap.config.data import Source
 
 NAMES = dict(zip(DRUGS, ("가스모틴정 5mg", "타이레놀정 500mg", "<b>리피토정</b> & 10mg"), strict=True))
 CODES = dict(zip(DRUGS, ("643303740,A01200351", "643303740", ""), strict=True))

@@ -7,11 +7,11 @@ from typing import Any
 from models import DETECTOR_SIZE, tiny_stage
 from safetensors.torch import load_file
 
-from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Detector
-from pillsnap.config_data import Yolo
-from pillsnap.config_training import Steering, Trainings
-from pillsnap.history import read_history
+from pillsnap.config.config import Detector
+from pillsnap.config.data import Yolo
+from pillsnap.config.training import Steering, Trainings
+from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.training.history import read_history
 
 SETTINGS = Detector(image_size=DETECTOR_SIZE, epochs=2, horizon=4, batch=4, warmup_epochs=0.5)
 
@@ -49,7 +49,7 @@ def detector_job(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
 
 def detector_run(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     """Train as `detector_job` says; gives its arguments."""
-    from pillsnap.train_detector import train_detector
+    from pillsnap.detector.train_detector import train_detector
 
     job = detector_job(base, folder, **changes)
     train_detector(**job)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pillsnap.calibration import Calibration
-from pillsnap.classes import DrugClass
-from pillsnap.drug_table import drug_table
-from pillsnap.tables import LOOKS
-from pillsnap.trust import Named, nobody, trust_figures
+from pillsnap.answers.calibration import Calibration
+from pillsnap.answers.calibration_metrics import Named, nobody, trust_figures
+from pillsnap.manifest.drug_table import drug_table
+from pillsnap.tables.classes import DrugClass
+from pillsnap.tables.schemas import LOOKS
 
 CALIBRATION = Calibration(
     temperature=0.62,

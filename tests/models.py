@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from pillsnap.boxes import cut_crop
-from pillsnap.classes import DrugClass, write_classes
-from pillsnap.config import Answers, Benchmark, Classifier, Crops, Onnx
-from pillsnap.config_training import Steering, Trainings
+from pillsnap.config.config import Answers, Benchmark, Classifier, Crops, Onnx
+from pillsnap.config.training import Steering, Trainings
 from pillsnap.files import ShardWriter
-from pillsnap.history import read_history
-from pillsnap.pictures import encode_jpeg
-from pillsnap.tables import CROPS, MANIFEST, PHOTOS, make_table, write_table
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.tables.classes import DrugClass, write_classes
+from pillsnap.tables.schemas import CROPS, MANIFEST, PHOTOS, make_table, write_table
+from pillsnap.training.history import read_history
 
 COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 210), (230, 200, 60))
 """Of the drugs; the last is that of the drugs that no model sees."""
@@ -196,7 +196,7 @@ def same_weights(first: Path, second: Path) -> bool:
 @functools.cache
 def trained_classifier(base: Path) -> dict[str, Any]:
     """One finished classifier for all tests of a run: the arguments that trained it. Change none of its files."""
-    from pillsnap.train_classifier import train_classifier
+    from pillsnap.classifier.train_classifier import train_classifier
 
     job = classifier_job(tiny_stage(base), base / "tiny-classifier")
     train_classifier(**job)
@@ -206,7 +206,7 @@ def trained_classifier(base: Path) -> dict[str, Any]:
 @functools.cache
 def untrained_detector(base: Path) -> Path:
     """Weights as `train_detector` publishes them, random ones, biased to find something everywhere."""
-    from pillsnap.detector_weights import build_detector, prepare_ultralytics, save_detector
+    from pillsnap.detector.weights import build_detector, prepare_ultralytics, save_detector
 
     prepare_ultralytics(base / "ultralytics")
     torch.manual_seed(0)
@@ -227,7 +227,7 @@ def untrained_detector(base: Path) -> Path:
 @functools.cache
 def untrained_checkpoint(base: Path) -> Path:
     """The untrained detector as ultralytics reads it."""
-    from pillsnap.detector_weights import load_detector, pickled_detector
+    from pillsnap.detector.weights import load_detector, pickled_detector
 
     model = load_detector(untrained_detector(base))
     pickled_detector(base / "detector.pt", model, image_size=DETECTOR_SIZE, facts={})
@@ -237,7 +237,7 @@ def untrained_checkpoint(base: Path) -> Path:
 @functools.cache
 def calibrated(base: Path) -> dict[str, Path]:
     """What `calibrate_answers` makes of the tiny classifier."""
-    from pillsnap.calibrate_answers import calibrate_answers
+    from pillsnap.answers.calibrate_answers import calibrate_answers
 
     stage = tiny_stage(base)
     made = {"calibration": base / "calibration.json", "drug_space": base / "drug_space.safetensors"}
@@ -279,7 +279,7 @@ def export_job(base: Path, folder: Path) -> dict[str, Any]:
 @functools.cache
 def onnx_models(base: Path) -> Path:
     """One folder of `export_onnx` for all tests of a run."""
-    from pillsnap.export_onnx import export_onnx
+    from pillsnap.onnx.export_onnx import export_onnx
 
     folder = base / "tiny-onnx"
     folder.mkdir()

@@ -13,12 +13,12 @@ import uvicorn
 from chromium import Chromium, Tab
 from models import draw_photo
 
-from pillsnap.answers import Answer, Candidate, Mode, ModelInfo, Pill, Verdict
-from pillsnap.classes import DrugClass
-from pillsnap.pictures import decode_photo, encode_jpeg
+from pillsnap.answers.answer import Answer, Candidate, Mode, ModelInfo, Pill, Verdict
+from pillsnap.pictures.decode import decode_photo, encode_jpeg
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.server import open_socket
+from pillsnap.tables.classes import DrugClass
 
 WIDTH, HEIGHT = 480, 640
 VIEW = "document.querySelector('main').dataset.view"

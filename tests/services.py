@@ -13,9 +13,9 @@ from typing import Any
 from fastapi import FastAPI
 from models import draw_photo
 
-from pillsnap.answers import Answer, ModelInfo
-from pillsnap.identify import PillSnap
-from pillsnap.pictures import encode_jpeg
+from pillsnap.answers.answer import Answer, ModelInfo
+from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.limits import Limits
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pillsnap.accuracy import (
+from pillsnap.answers.accuracy import (
     PhotoResult,
     classifier_metrics,
     confused_pairs,

@@ -11,12 +11,12 @@ import pytest
 from odd_pictures import ODD_PICTURES
 from PIL import Image
 
-from pillsnap.answer_formats import CSV_COLUMNS, no_formula, writer_of
-from pillsnap.answer_pictures import TargetError, picture_paths, write_answer_picture
-from pillsnap.answers import Answer, Candidate, Pill, Verdict
-from pillsnap.photo_paths import Photo, Problem
-from pillsnap.pictures import decode_photo
-from pillsnap.predict import Outcome
+from pillsnap.answers.answer import Answer, Candidate, Pill, Verdict
+from pillsnap.pictures.decode import decode_photo
+from pillsnap.predict.annotate import TargetError, picture_paths, write_answer_picture
+from pillsnap.predict.formats import CSV_COLUMNS, no_formula, writer_of
+from pillsnap.predict.photo_paths import Photo, Problem
+from pillsnap.predict.stream import Outcome
 
 DRUGS = tuple(Candidate(f"K-00000{n}", (f"64330374{n}",) * (n % 3), f"약{n}정", 0.5**n) for n in range(1, 9))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.audit_split import audit_split, near_pairs
+from pillsnap.manifest.audit_split import audit_split, near_pairs
 
 
 def random_bits(count: int, seed: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_near_pairs_are_those_of_comparing_all(max_distance) -> None:
 
 
 def test_many_equal_hashes_are_counted_in_bounded_steps(monkeypatch) -> None:
-    monkeypatch.setattr("pillsnap.audit_split._CHUNK", 50)
+    monkeypatch.setattr("pillsnap.manifest.audit_split._CHUNK", 50)
     same = np.zeros((40, 256), np.uint8)
     assert len(near_pairs(same, same, 4)[0]) == 1600
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint
 
-from pillsnap.config import Benchmark
+from pillsnap.benchmark.run_benchmark import run_benchmark
+from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
-from pillsnap.report.verdict import UNMEASURED, verdicts
-from pillsnap.run_benchmark import run_benchmark
-from pillsnap.tables import MANIFEST, read_table, write_table
+from pillsnap.report.sections.verdict import UNMEASURED, verdicts
+from pillsnap.tables.schemas import MANIFEST, read_table, write_table
 
 
 def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pillsnap.boxes import context_window, cut_crop, iou_matrix, match_boxes
+from pillsnap.pictures.boxes import context_window, cut_crop, iou_matrix, match_boxes
 
 
 def picture() -> np.ndarray:

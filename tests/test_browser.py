@@ -11,8 +11,8 @@ import pytest
 from dataset_runs import aihub_run, page_arguments
 from test_report import write_inputs
 
-from pillsnap.write_dataset_page import write_dataset_page
-from pillsnap.write_report import write_report
+from pillsnap.dataset.write_dataset_page import write_dataset_page
+from pillsnap.report.write_report import write_report
 
 CONSOLE = re.compile(r"CONSOLE:\d+\] (.*)")
 

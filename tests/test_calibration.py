@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pillsnap.calibrate_answers import best_temperature, choose, fit_drug_space
-from pillsnap.calibration import Calibration
-from pillsnap.config import Answers
-from pillsnap.trust import (
+from pillsnap.answers.calibrate_answers import best_temperature, choose, fit_drug_space
+from pillsnap.answers.calibration import Calibration
+from pillsnap.answers.calibration_metrics import (
     Named,
     expected_calibration_error,
     lower_bound,
@@ -19,6 +18,7 @@ from pillsnap.trust import (
     trust_figures,
     verdicts,
 )
+from pillsnap.config.config import Answers
 
 DRUGS = 12
 

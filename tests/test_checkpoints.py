@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pillsnap.config_training import Classifier
+from pillsnap.config.training import Classifier
 from pillsnap.training.checkpoints import Checkpoints
 
 

@@ -22,14 +22,14 @@ from models import (
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from pillsnap.classifier_model import count_right, create_classifier
-from pillsnap.config import Classifier
-from pillsnap.config_training import Steering
-from pillsnap.crop_data import CropDataset, augment, normalise, resize
+from pillsnap.classifier.batches import CropDataset, augment, normalise, resize
+from pillsnap.classifier.model import count_right, create_classifier
+from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.config.config import Classifier
+from pillsnap.config.training import Steering
 from pillsnap.files import read_json
 from pillsnap.hardware import HardwareError
-from pillsnap.history import read_history
-from pillsnap.train_classifier import train_classifier
+from pillsnap.training.history import read_history
 from pillsnap.training.watch import TrainingWatch
 
 COLUMNS = ["epoch", "seconds", "loss", "learning_rate", "size", "train_top1", "val_top1", "val_top5"]

@@ -10,7 +10,7 @@ import torch
 from models import CLASSIFIER, DRUGS, recipe, trained_classifier
 from safetensors.torch import load_file, save_file
 
-from pillsnap.classifier_model import WeightsError, average_into, count_right, create_classifier, parameter_groups
+from pillsnap.classifier.model import WeightsError, average_into, count_right, create_classifier, parameter_groups
 
 
 @pytest.fixture(scope="module")

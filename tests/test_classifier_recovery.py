@@ -9,11 +9,11 @@ import torch
 from models import classifier_job, recipe, same_weights, tiny_stage, without_seconds
 from torch.nn import functional
 
-from pillsnap import classifier_training
-from pillsnap.config_training import Steering, Trainings
+from pillsnap.classifier import trainer as classifier_training
+from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.config.training import Steering, Trainings
 from pillsnap.files import read_json
-from pillsnap.history import read_history
-from pillsnap.train_classifier import train_classifier
+from pillsnap.training.history import read_history
 from pillsnap.training.recovery import BatchError, DivergedError
 
 SETTINGS = {"model": "test_vit", "image_size": 64, "epochs": 3, "horizon": 3, "patience": 9}

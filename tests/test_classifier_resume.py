@@ -15,10 +15,10 @@ import pytest
 import torch
 from models import classifier_job, recipe, same_weights, tiny_stage, trained_classifier, without_seconds, write_crops
 
-from pillsnap.config_training import Steering, Trainings
+from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.config.training import Steering, Trainings
 from pillsnap.files import read_json
-from pillsnap.history import read_history
-from pillsnap.train_classifier import train_classifier
+from pillsnap.training.history import read_history
 
 EVERYTHING = {
     "epochs": 4,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from models import recipe
 
-from pillsnap.classifier_training import ClassifierTraining
+from pillsnap.classifier.trainer import ClassifierTraining
 from pillsnap.training.processes import Processes
 
 PICTURES = torch.randint(0, 256, (8, 3, 72, 72), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

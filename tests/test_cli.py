@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
-from pillsnap.identify import PillSnap
+from pillsnap.predict.model import PillSnap
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,24 @@ import re
 import pytest
 from conftest import PROJECT
 
-from pillsnap.code_inputs import code_of
+from pillsnap.workflow.code_inputs import code_of
 
 RULES = sorted((PROJECT / "rules").glob("*.smk"))
 
 
 def test_imports_are_followed_through_modules_and_packages() -> None:
-    assert {"pillsnap/cut_crops.py", "pillsnap/boxes.py", "pillsnap/pictures.py"} <= set(code_of("cut_crops"))
-    assert {"pillsnap/audit/findings.py", "pillsnap/draw.py"} <= set(code_of("audit_labels"))
-    assert {"pillsnap/sources/__init__.py", "pillsnap/labels.py"} <= set(code_of("index_archive"))
+    assert {"pillsnap/crops/cut_crops.py", "pillsnap/pictures/boxes.py", "pillsnap/pictures/decode.py"} <= set(
+        code_of("cut_crops")
+    )
+    assert {"pillsnap/audit/findings.py", "pillsnap/pictures/draw.py"} <= set(code_of("audit_labels"))
+    assert {"pillsnap/sources/__init__.py", "pillsnap/sources/labels.py"} <= set(code_of("index_archive"))
 
 
 def test_modules_that_are_imported_out_of_a_package_are_found() -> None:
-    assert {"pillsnap/onnx_graphs/fused.py", "pillsnap/onnx_graphs/parity.py"} <= set(code_of("export_onnx"))
-    assert {"pillsnap/report/trust.py", "pillsnap/report/models.py"} <= set(code_of("write_model_card"))
+    assert {"pillsnap/onnx/pipeline.py", "pillsnap/onnx/parity.py"} <= set(code_of("export_onnx"))
+    assert {"pillsnap/report/sections/trust.py", "pillsnap/report/sections/models.py"} <= set(
+        code_of("write_model_card")
+    )
 
 
 def test_drawing_code_is_no_part_of_reading_real_archives() -> None:
@@ -28,7 +32,7 @@ def test_drawing_code_is_no_part_of_reading_real_archives() -> None:
 def test_carriers_are_left_out_and_more_files_are_added() -> None:
     found = code_of("train_detector", "scripts/train_detector.py")
     assert found[-1] == "scripts/train_detector.py"
-    assert "pillsnap/config.py" not in found
+    assert "pillsnap/config/config.py" not in found
 
 
 def test_an_unknown_module_is_an_error() -> None:

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from pillsnap.config import Config
-from pillsnap.load_config import ConfigError, load_config, merge_into, read_config
+from pillsnap.config.config import Config
+from pillsnap.config.load import ConfigError, load_config, merge_into, read_config
 
 DEFAULT = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
 

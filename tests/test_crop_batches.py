@@ -10,8 +10,16 @@ import pytest
 import torch
 from models import write_crops
 
-from pillsnap.crop_data import CropBatches, CropDataset, _decoded_by_processes, _grid, _one_ahead, augment, normalise
-from pillsnap.tables import CROPS, read_table, write_table
+from pillsnap.classifier.batches import (
+    CropBatches,
+    CropDataset,
+    _decoded_by_processes,
+    _grid,
+    _one_ahead,
+    augment,
+    normalise,
+)
+from pillsnap.tables.schemas import CROPS, read_table, write_table
 
 SIDE, PILLS, CROPS_OF_PILLS = 48, 12, 18
 ALL_BYTES = CROPS_OF_PILLS * SIDE * SIDE * 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pillsnap.training.crop_order import Item, epoch_order
+from pillsnap.classifier.epoch_order import Item, epoch_order
 
 TARGETS = np.repeat([0, 1, 3], [40, 8, 2])
 """Class of each of 50 pills; there is none of class 2."""

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from archives import BOXES, ZIP_OF, DataRun, hand_made, prepare_source
 
-from pillsnap.boxes import cut_crop
-from pillsnap.config import Crops
-from pillsnap.cut_crops import cut_crops
+from pillsnap.config.config import Crops
+from pillsnap.crops.cut_crops import cut_crops
 from pillsnap.files import read_from_shard, read_json, sha256_of
-from pillsnap.pictures import decode_jpeg, decode_photo
-from pillsnap.tables import CROPS, DETECTIONS, make_table, read_table, write_table
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.pictures.decode import decode_jpeg, decode_photo
+from pillsnap.tables.schemas import CROPS, DETECTIONS, make_table, read_table, write_table
 
 SETTINGS = Crops(size=48)
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pillsnap.choose_photos import PlanError
 from pillsnap.files import read_json
-from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
-from pillsnap.synthetic.defects import promise_too_much
-from pillsnap.tables import ISSUES, PILLS, read_table
+from pillsnap.manifest.choose_photos import PlanError
+from pillsnap.sources.synthetic.defects import promise_too_much
+from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
+from pillsnap.tables.schemas import ISSUES, PILLS, read_table
 
 pytestmark = pytest.mark.slow
 

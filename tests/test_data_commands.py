@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
-from pillsnap.write_dataset_page import write_dataset_page
+from pillsnap.dataset.write_dataset_page import write_dataset_page
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillsnap.classes import DrugClass
 from pillsnap.dataset.balance import class_table, codes_of, extremes, gini
 from pillsnap.dataset.box_facts import AREA_EDGES, ASPECT_EDGES, box_facts, place_map
 from pillsnap.dataset.choose import spread, spread_photos
@@ -14,6 +13,7 @@ from pillsnap.dataset.counts import Count, PartCount, combo_pill_counts, part_co
 from pillsnap.dataset.outline import outline, outline_beyond
 from pillsnap.dataset.quarantine import box_in
 from pillsnap.dataset.stage_data import photo_table
+from pillsnap.tables.classes import DrugClass
 
 COMBO = "K-1-2_0_2_0_2_70_000_200"
 

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from pillsnap.classes import DrugClass
 from pillsnap.dataset.drug import rows_about
 from pillsnap.dataset.lookup import find_drug
 from pillsnap.dataset.stage_data import DataError
+from pillsnap.tables.classes import DrugClass
 
 COMBO = "K-1-2_0_2_0_2_70_000_200"
 DRUGS = [DrugClass(index, f"K-{number:06d}", (), name) for index, (number, name) in enumerate(

@@ -11,8 +11,8 @@ from dataset_runs import aihub_run, page_arguments, yolo_run
 from test_report import words_of
 
 from pillsnap.dataset.quarantine import quarantine_examples
+from pillsnap.dataset.write_dataset_page import write_dataset_page
 from pillsnap.files import write_json
-from pillsnap.write_dataset_page import write_dataset_page
 
 
 @pytest.fixture(scope="module")

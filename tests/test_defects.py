@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from archives import DataRun, draw_source, labels_of, prepare_source
 
-from pillsnap.classes import read_classes
-from pillsnap.config_data import Source, SyntheticSource
+from pillsnap.config.data import Source, SyntheticSource
 from pillsnap.files import read_json, sha256_of
-from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
-from pillsnap.synthetic import defects
-from pillsnap.tables import ISSUES, read_table
+from pillsnap.sources.synthetic import defects
+from pillsnap.tables.classes import read_classes
+from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
+from pillsnap.tables.schemas import ISSUES, read_table
 
 SYNTHETIC = SyntheticSource(
     drugs=6,

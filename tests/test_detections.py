@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from archives import BOXES, DataRun, hand_made, prepare_source
 
-from pillsnap.detect_pills import DETECTION_BATCH, _boxes, _found, detect_pills
-from pillsnap.detector_weights import build_detector, prepare_ultralytics, save_detector
+from pillsnap.detector.detect_pills import DETECTION_BATCH, _boxes, _found, detect_pills
+from pillsnap.detector.weights import build_detector, prepare_ultralytics, save_detector
 from pillsnap.files import sha256_of
-from pillsnap.pictures import PictureError, decode_photo
-from pillsnap.tables import DETECTIONS, check_table, read_table
+from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.tables.schemas import DETECTIONS, check_table, read_table
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from detectors import detector_run, rows, same_weights, unbroken
 from models import DETECTOR_SIZE, draw_photo
 from safetensors import safe_open
 
-from pillsnap.config_training import Change, Phase, Steering, Trainings
-from pillsnap.detector_weights import build_detector, load_detector, pickled_detector
+from pillsnap.config.training import Change, Phase, Steering, Trainings
+from pillsnap.detector.train_detector import train_detector
+from pillsnap.detector.weights import build_detector, load_detector, pickled_detector
 from pillsnap.files import read_json, sha256_of
-from pillsnap.history import DETECTOR_COLUMNS, read_history
-from pillsnap.train_detector import train_detector
+from pillsnap.training.history import DETECTOR_COLUMNS, read_history
 
 pytestmark = pytest.mark.slow
 

@@ -18,10 +18,10 @@ import torch
 from conftest import PROJECT
 from detectors import detector_job, detector_run, rows, same_weights, unbroken
 
-from pillsnap import detector_trainer
-from pillsnap.config_training import Change, Condition, Intervention, Steering
-from pillsnap.detector_data import EpochLoader, EpochOrder
-from pillsnap.detector_weights import WeightsError, build_detector, load_detector, prepare_ultralytics, start_model
+from pillsnap.config.training import Change, Condition, Intervention, Steering
+from pillsnap.detector import trainer as detector_trainer
+from pillsnap.detector.loader import EpochLoader, EpochOrder
+from pillsnap.detector.weights import WeightsError, build_detector, load_detector, prepare_ultralytics, start_model
 from pillsnap.files import read_json
 from pillsnap.training.recovery import BatchError, DivergedError
 

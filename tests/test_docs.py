@@ -14,12 +14,12 @@ from conftest import PROJECT
 from documents import FENCE, PAGES, READMES, fenced_commands, in_pages, inline_code, outputs, rules, text_of
 from pydantic import BaseModel
 
-from pillsnap import config_reference
-from pillsnap.answer_formats import CSV_COLUMNS
-from pillsnap.answers import Answer, Candidate, Pill, Verdict
-from pillsnap.config import Config
-from pillsnap.load_config import read_config
-from pillsnap.reasons import QUARANTINED, REPAIRED, SKIPPED
+from pillsnap.answers.answer import Answer, Candidate, Pill, Verdict
+from pillsnap.config import reference as config_reference
+from pillsnap.config.config import Config
+from pillsnap.config.load import read_config
+from pillsnap.predict.formats import CSV_COLUMNS
+from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 
 PRODUCTION = PROJECT / "profiles" / "production" / "pillsnap.yaml"
 ELSEWHERE = ("images/", "labels/", "dvc_plots/", ".dvc/cache")

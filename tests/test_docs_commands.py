@@ -24,8 +24,8 @@ from tensorboard.program import TensorBoard
 from workflow import Workflow
 
 from pillsnap.cli import app
-from pillsnap.config import Config
-from pillsnap.load_config import read_config
+from pillsnap.config.config import Config
+from pillsnap.config.load import read_config
 
 
 def test_commands_stand_in_bash_blocks_only() -> None:

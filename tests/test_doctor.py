@@ -11,12 +11,12 @@ from conftest import PROJECT, png
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
-from pillsnap.config import Config
-from pillsnap.doctor import examine
+from pillsnap.config.config import Config
+from pillsnap.config.load import ConfigError, load_config, merge_into, read_config
 from pillsnap.hardware import gpus
-from pillsnap.load_config import ConfigError, load_config, merge_into, read_config
 from pillsnap.preflight.amounts import guess_amounts, photos_there
 from pillsnap.preflight.disk import disk_parts
+from pillsnap.preflight.doctor import examine
 from pillsnap.preflight.findings import GIB, Verdict
 
 FIXED = ("models", "report", "training state, detector", "training state, classifier")
@@ -102,15 +102,15 @@ def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [416, 1280])
 def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> None:
     """A few photographs, drawn and prepared: the estimate is above what they take, and below twice of it."""
-    from pillsnap.boxes import cut_crop
-    from pillsnap.config_data import Prepare
-    from pillsnap.pictures import decode_jpeg, encode_jpeg
-    from pillsnap.prepare_archive import prepare_photo
+    from pillsnap.config.data import Prepare
+    from pillsnap.manifest.prepare_archive import prepare_photo
+    from pillsnap.pictures.boxes import cut_crop
+    from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
     from pillsnap.sources import Archive
     from pillsnap.sources.aihub import read_aihub_labels
     from pillsnap.sources.container import Container
-    from pillsnap.synthetic.archives import SyntheticArchive, make_synthetic_archive
-    from pillsnap.tables import PILLS, make_table
+    from pillsnap.sources.synthetic.make_synthetic_archive import SyntheticArchive, make_synthetic_archive
+    from pillsnap.tables.schemas import PILLS, make_table
 
     made = {"drugs": 4, "photos_per_drug": 6, "validation_photos_per_drug": 1, "combos": 2, "validation_combos": 1}
     archive = SyntheticArchive("training", "single", 1, "TS_1_단일.zip", "TL_1_단일.zip")

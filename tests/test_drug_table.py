@@ -10,13 +10,13 @@ import pytest
 from archives import hand_made, prepare_source
 from dataset_runs import yolo_run
 
-from pillsnap.classes import DrugClass
-from pillsnap.drug_table import drug_table
+from pillsnap.manifest.drug_table import drug_table
 from pillsnap.sources.aihub_label import parse_label
-from pillsnap.synthetic.archives import label_json
-from pillsnap.synthetic.catalogue import make_catalogue
-from pillsnap.synthetic.scene import HEIGHT, WIDTH, Shot
-from pillsnap.tables import DRUGS, LOOKS, read_table, write_table
+from pillsnap.sources.synthetic.catalogue import make_catalogue
+from pillsnap.sources.synthetic.make_synthetic_archive import label_json
+from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH, Shot
+from pillsnap.tables.classes import DrugClass
+from pillsnap.tables.schemas import DRUGS, LOOKS, read_table, write_table
 
 LOOK = {
     "form_code_name": "필름코팅정",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pillsnap.history import read_history, read_ultralytics_results, write_history
+from pillsnap.training.history import read_history, read_ultralytics_results, write_history
 
 HEADER = "epoch,time,train/box_loss,metrics/mAP50(B),metrics/mAP50-95(B),lr/pg0"
 

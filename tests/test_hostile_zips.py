@@ -13,10 +13,10 @@ from archives import BOXES, DRUGS, DataRun, hand_made, index_source, photo_png, 
 from conftest import PROJECT, label
 from hostile import BZIP2, DEFLATED, LZMA, Record, bomb, records_of, write_hostile
 
-from pillsnap.config_data import Source
+from pillsnap.config.data import Source
 from pillsnap.files import read_json
 from pillsnap.sources.container import Container, ContainerError
-from pillsnap.tables import ISSUES, PILLS, read_table
+from pillsnap.tables.schemas import ISSUES, PILLS, read_table
 
 MEMORY = 300
 """MiB that the rules may take more than their imports: a raw photograph of 256 MiB, and room; the bombs hold 600."""

@@ -12,18 +12,18 @@ import pytest
 from models import CROP_SETTINGS, DETECTOR_SIZE, DRUGS, draw_photo, export_job, onnx_models
 from onnx import TensorProto, helper
 
-from pillsnap.answers import Mode
-from pillsnap.boxes import cut_crop, iou_matrix, match_boxes
-from pillsnap.config import Onnx
-from pillsnap.detections import LEAST_SCORE, Detections
-from pillsnap.detector_weights import prepare_ultralytics
+from pillsnap.answers.answer import Mode
+from pillsnap.config.config import Onnx
+from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError, gpus
-from pillsnap.identify import PillSnap
-from pillsnap.letterbox import letterbox
-from pillsnap.pictures import PictureError, decode_photo, encode_jpeg
-from pillsnap.separate_steps import STEPS, SeparateSteps
-from pillsnap.sessions import ModelError
+from pillsnap.pictures.boxes import cut_crop, iou_matrix, match_boxes
+from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
+from pillsnap.predict.letterbox import letterbox
+from pillsnap.predict.model import PillSnap
+from pillsnap.predict.nms import LEAST_SCORE, Detections
+from pillsnap.predict.sessions import ModelError
+from pillsnap.predict.unfused import STEPS, SeparateSteps
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_exported_models_tell_nothing_of_the_machine(models: Path, name: str) ->
 
 @pytest.mark.slow
 def test_export_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
-    from pillsnap.export_onnx import export_onnx
+    from pillsnap.onnx.export_onnx import export_onnx
 
     export_onnx(**export_job(models.parents[1], tmp_path))
     assert sha256_of(tmp_path / "onnx") == sha256_of(models)
@@ -96,7 +96,7 @@ def test_export_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_export_above_the_tolerance_writes_nothing(models: Path, tmp_path: Path) -> None:
-    from pillsnap.export_onnx import ParityError, export_onnx
+    from pillsnap.onnx.export_onnx import ParityError, export_onnx
 
     job = export_job(models.parents[1], tmp_path) | {"settings": Onnx(max_box_error=1e-12)}
     with pytest.raises(ParityError, match=r"onnx\.max_box_error = 1e-12: ONNX Runtime differs from PyTorch by"):
@@ -239,7 +239,7 @@ def test_letterbox_as_ultralytics(tmp_path: Path, width: int, height: int) -> No
 
 
 def test_answers_need_no_torch() -> None:
-    code = "import sys, pillsnap.identify, pillsnap.separate_steps; sys.exit('torch' in sys.modules)"
+    code = "import sys, pillsnap.predict.model, pillsnap.predict.unfused; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -14,22 +14,22 @@ from models import DRUGS as CLASSES
 from models import tiny_stage
 from pycocotools.coco import COCO
 
+from pillsnap.audit.audit_labels import audit_labels
 from pillsnap.audit.coco import UNLABELLED, coco_dataset
 from pillsnap.audit.findings import DETECTION, LABEL, find_findings, missing_k_codes
-from pillsnap.audit_labels import audit_labels
-from pillsnap.boxes import iou_matrix
-from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config import Detector
-from pillsnap.config_data import Audit, Prepare, SyntheticSource, Yolo
-from pillsnap.config_training import Steering, Trainings
-from pillsnap.detect_pills import detect_pills
+from pillsnap.config.config import Detector
+from pillsnap.config.data import Audit, Prepare, SyntheticSource, Yolo
+from pillsnap.config.training import Steering, Trainings
+from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.detect_pills import detect_pills
+from pillsnap.detector.train_detector import train_detector
 from pillsnap.files import read_json, sha256_of
-from pillsnap.index_archive import index_archive
-from pillsnap.pictures import decode_jpeg
+from pillsnap.manifest.index_archive import index_archive
+from pillsnap.pictures.boxes import iou_matrix
+from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.sources import list_archives
-from pillsnap.sources.photo_name import counted_drugs
-from pillsnap.tables import DETECTIONS, MANIFEST, PILLS, make_table, read_table, write_table
-from pillsnap.train_detector import train_detector
+from pillsnap.sources.aihub_name import counted_drugs
+from pillsnap.tables.schemas import DETECTIONS, MANIFEST, PILLS, make_table, read_table, write_table
 
 SETTINGS = Audit(min_score=0.6, max_iou=0.3, pictures=2)
 ONE, TWO, THREE = (tuple(map(float, box)) for box in BOXES)

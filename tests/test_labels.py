@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from conftest import label, png, write_zip
 
-from pillsnap.labels import LabelError, fit_box, parse_box
 from pillsnap.sources import Archive
 from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.labels import LabelError, fit_box, parse_box
 from pillsnap.sources.yolo import read_yolo_labels
 
 STEM = "K-000114_0_2_0_0_75_260_200"

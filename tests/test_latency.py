@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from models import draw_photo, onnx_models
 
-from pillsnap import latency
-from pillsnap.identify import PillSnap
-from pillsnap.latency import measure_answers, measure_steps, photos_per_second, side_by_side
-from pillsnap.pictures import encode_jpeg
-from pillsnap.separate_steps import STEPS, SeparateSteps
+from pillsnap.benchmark import timing as latency
+from pillsnap.benchmark.timing import measure_answers, measure_steps, photos_per_second, side_by_side
+from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.predict.model import PillSnap
+from pillsnap.predict.unfused import STEPS, SeparateSteps
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def photos() -> list[bytes]:
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, answers: Sequence[Sequence[float]]) -> list[float]:
-    """Let `pillsnap.latency` see a clock on which each answer's steps last so many milliseconds; returns the readings
-    that are left."""
+    """Let `pillsnap.benchmark.timing` see a clock on which each answer's steps last so many milliseconds; returns the
+    readings that are left."""
     readings, now = [], 0.0
     for steps in answers:
         readings.append(now)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pillsnap.report.look_alikes import (
+from pillsnap.report.sections.look_alikes import (
     IMPRINT,
     LOOK,
     SAME,

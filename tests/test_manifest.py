@@ -12,11 +12,11 @@ import pytest
 from archives import BOXES, DRUGS, LENIENT, ZIP_OF, DataRun, HandMade, hand_made, labels_of, prepare_source
 from conftest import label
 
-from pillsnap.build_manifest import ManifestError
-from pillsnap.classes import read_classes
-from pillsnap.config_data import Manifest
+from pillsnap.config.data import Manifest
 from pillsnap.files import read_json
-from pillsnap.tables import PLAN, read_table
+from pillsnap.manifest.build_manifest import ManifestError
+from pillsnap.tables.classes import read_classes
+from pillsnap.tables.schemas import PLAN, read_table
 
 SINGLE = "K-000001/K-000001_0_0_0_{group}_75_{longitude}_200.png"
 SINGLE_LABEL = "K-000001_json/K-000001_0_0_0_{group}_75_{longitude}_200.json"

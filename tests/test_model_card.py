@@ -9,11 +9,11 @@ import pytest
 from test_report import NAMES, NO_TARGETS, words_of, write_inputs
 
 from pillsnap.files import read_json, sha256_of, write_json
-from pillsnap.report.blocks import Code, Section
-from pillsnap.report.html import Table
-from pillsnap.report.markdown import card_markdown, escape
-from pillsnap.write_model_card import write_model_card
-from pillsnap.write_report import write_report
+from pillsnap.pages.blocks import Code, Section
+from pillsnap.pages.html import Table
+from pillsnap.pages.markdown import card_markdown, escape
+from pillsnap.report.write_model_card import write_model_card
+from pillsnap.report.write_report import write_report
 
 READ = ("stage", "metrics", "accuracy", "latency", "resources", "calibration", "parity", "manifest_summary", "drugs")
 SECTIONS = ("detector", "classifier", "answers")

@@ -20,10 +20,10 @@ from trainings import STEERING, classifier_rows, detector_rows, write_training
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
+from pillsnap.config.load import load_config, read_config
 from pillsnap.files import write_json, write_text
-from pillsnap.load_config import load_config, read_config
-from pillsnap.monitor import LARGEST, SILENT_SECONDS, Watched, watch_stage
-from pillsnap.monitor_view import StageView, sparkline
+from pillsnap.monitor.trainings import LARGEST, SILENT_SECONDS, Watched, watch_stage
+from pillsnap.monitor.view import StageView, sparkline
 from pillsnap.training.milestones import milestones_reached
 
 STAGE = {"images": 100, "classes": 5}
@@ -312,6 +312,6 @@ def test_live_view_follows_a_growing_training_and_ends_with_ctrl_c(project: Path
 
 def test_starting_is_fast_since_nothing_heavy_is_imported() -> None:
     heavy = ("torch", "tensorboard", "pandas", "numpy", "cv2", "scipy")
-    code = f"import pillsnap.cli, pillsnap.monitor_view, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import pillsnap.cli, pillsnap.monitor.view, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
     assert done.stdout == "[]\n"

@@ -15,9 +15,9 @@ from models import onnx_models
 from odd_pictures import ODD_PICTURES, OddPicture, odd_picture
 from picture_bytes import saved, scene_image
 
-from pillsnap.answers import Mode
-from pillsnap.identify import PillSnap
-from pillsnap.pictures import PictureError, decode_photo, photo_size
+from pillsnap.answers.answer import Mode
+from pillsnap.pictures.decode import PictureError, decode_photo, photo_size
+from pillsnap.predict.model import PillSnap
 
 __all__ = ["odd_picture"]
 
@@ -97,7 +97,7 @@ def test_memory_is_bounded() -> None:
     largest (60 megapixels, 180 MB) beside what is imported and made."""
     code = (
         "import resource, sys; from odd_pictures import ODD_PICTURES\n"
-        "from pillsnap.pictures import PictureError, decode_photo\n"
+        "from pillsnap.pictures.decode import PictureError, decode_photo\n"
         "[picture.data for picture in ODD_PICTURES]\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "start = peak()\n"

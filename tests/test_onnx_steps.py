@@ -7,12 +7,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from pillsnap.boxes import cut_crop
-from pillsnap.calibration import probabilities
-from pillsnap.detections import from_detector
-from pillsnap.drug_space import DrugSpace
-from pillsnap.letterbox import letterbox
-from pillsnap.onnx_graphs import steps
+from pillsnap.answers.calibration import probabilities
+from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.onnx import steps
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.predict.letterbox import letterbox
+from pillsnap.predict.nms import from_detector
 
 SIZES = [(1280, 976), (976, 1280), (300, 223), (64, 64), (50, 70), (1, 1), (1, 3000), (700, 2)]
 

@@ -28,9 +28,9 @@ from pages import (
 from PIL import Image
 from services import running
 
-from pillsnap.answers import Answer, Candidate, Pill
-from pillsnap.identify import PillSnap
-from pillsnap.pictures import encode_jpeg
+from pillsnap.answers.answer import Answer, Candidate, Pill
+from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.predict.model import PillSnap
 from pillsnap.serve.limits import Limits
 
 

@@ -6,7 +6,7 @@ import pytest
 from chromium import Chromium
 from pages import BOXES, DRUGS, HEIGHT, VIEW, WIDTH, FixedSnap, ask, combo, opened, single, texts, write_photo
 
-from pillsnap.answers import Answer, Candidate, Pill
+from pillsnap.answers.answer import Answer, Candidate, Pill
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillsnap.sources.photo_name import PhotoName, parse_photo_name
+from pillsnap.sources.aihub_name import PhotoName, parse_photo_name
 
 
 @pytest.mark.parametrize(

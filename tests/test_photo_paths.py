@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pillsnap import photo_paths
-from pillsnap.photo_paths import PHOTO_ENDINGS, Photo, find_photos, names_one, read_photo
-from pillsnap.pictures import PHOTO_FORMATS, PictureError
+from pillsnap.pictures.decode import PHOTO_FORMATS, PictureError
+from pillsnap.predict import photo_paths
+from pillsnap.predict.photo_paths import PHOTO_ENDINGS, Photo, find_photos, names_one, read_photo
 
 FILES = (
     "b.jpg", "a.PNG", "sub/c.webp", "sub/deep/d.tif", "a/z.jpeg", "notes.txt", "._b.jpg", ".hidden/e.jpg", "[1].jpg"

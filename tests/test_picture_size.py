@@ -3,7 +3,7 @@
 import pytest
 from models import recipe
 
-from pillsnap.training.picture_size import picture_size
+from pillsnap.classifier.picture_size import picture_size
 
 
 @pytest.mark.parametrize(

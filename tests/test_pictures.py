@@ -11,7 +11,7 @@ import pytest
 from conftest import png
 from PIL import Image
 
-from pillsnap.pictures import (
+from pillsnap.pictures.decode import (
     PictureError,
     decode_jpeg,
     decode_photo,

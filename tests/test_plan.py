@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.choose_photos import PlanError
-from pillsnap.config_data import Plan, Stage
+from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
-from pillsnap.hash_order import hash_order
-from pillsnap.plan_stage import plan_stage
-from pillsnap.tables import ISSUES, PILLS, PLAN, make_table, read_table, write_table
+from pillsnap.manifest.choose_photos import PlanError
+from pillsnap.manifest.hash_order import hash_order
+from pillsnap.manifest.plan_stage import plan_stage
+from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, make_table, read_table, write_table
 
 SETTINGS = Plan(val_fraction=0.2, test_fraction=0.2, combo_fraction=0.3)
 

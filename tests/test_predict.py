@@ -23,10 +23,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
-from pillsnap.identify import PillSnap
-from pillsnap.photo_paths import Photo
-from pillsnap.predict import CURES, predict
-from pillsnap.reasons import QUARANTINED
+from pillsnap.predict.model import PillSnap
+from pillsnap.predict.photo_paths import Photo
+from pillsnap.predict.stream import CURES, predict
+from pillsnap.tables.quarantine_reasons import QUARANTINED
 
 COMMAND = (sys.executable, "-c", "from pillsnap.cli import app; app(prog_name='pillsnap')", "predict")
 
@@ -96,7 +96,7 @@ def test_the_next_photograph_is_decoded_while_the_model_is_at_work(
         def identify(self, picture: np.ndarray, mode: str) -> bool:
             return decoded[min(2, int(picture[0, 0, 0]) + 1)].wait(timeout=20)
 
-    monkeypatch.setattr("pillsnap.predict.decode_photo", decode)
+    monkeypatch.setattr("pillsnap.predict.stream.decode_photo", decode)
     for number in range(3):
         (tmp_path / f"{number}.png").write_text(str(number))
     photos = [Photo(str(tmp_path / f"{number}.png")) for number in range(3)]

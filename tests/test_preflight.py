@@ -14,13 +14,13 @@ from archives import DataRun, hand_made, prepare_source
 from conftest import PROJECT
 from test_plan import archive, planned
 
-from pillsnap.check_machine import PreflightError, check_machine
-from pillsnap.config import Config
+from pillsnap.config.config import Config
+from pillsnap.config.load import load_config, merge_into, read_config
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import Gpu
-from pillsnap.load_config import load_config, merge_into, read_config
 from pillsnap.preflight import disk, gpu, memory, stage
 from pillsnap.preflight.amounts import Amounts, count_amounts
+from pillsnap.preflight.check_machine import PreflightError, check_machine
 from pillsnap.preflight.disk import Part, check_disk, disk_parts, needed_bytes
 from pillsnap.preflight.findings import GIB, Finding, gib
 from pillsnap.preflight.gpu import check_gpus, gpu_need
@@ -29,7 +29,7 @@ from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_
 from pillsnap.preflight.models import LARGEST, SIZES, model_size, training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
-from pillsnap.tables import PLAN, read_table
+from pillsnap.tables.schemas import PLAN, read_table
 
 AMOUNTS = Amounts(
     photos=1000,
@@ -205,7 +205,7 @@ def test_only_the_gpu_that_is_used_can_be_short(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("name", ["yolo11n", "yolo11l"])
 def test_detector_sizes_are_those_of_ultralytics(tmp_path: Path, name: str) -> None:
-    from pillsnap.detector_weights import prepare_ultralytics
+    from pillsnap.detector.weights import prepare_ultralytics
 
     prepare_ultralytics(tmp_path)
     from ultralytics.nn.tasks import DetectionModel

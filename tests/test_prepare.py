@@ -15,13 +15,13 @@ from archives import BOXES, HEIGHT, WIDTH, ZIP_OF, DataRun, HandMade, hand_made,
 from conftest import label
 from PIL import Image
 
-from pillsnap.boxes import cut_crop
-from pillsnap.config_data import Prepare
+from pillsnap.config.data import Prepare
 from pillsnap.files import read_from_shard, sha256_of
-from pillsnap.pictures import decode_jpeg, decode_photo, perceptual_hash, pyramid
-from pillsnap.prepare_archive import prepare_archive
+from pillsnap.manifest.prepare_archive import prepare_archive
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.pictures.decode import decode_jpeg, decode_photo, perceptual_hash, pyramid
 from pillsnap.sources.container import ContainerError
-from pillsnap.tables import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
 
 SETTINGS = Prepare(photo_size=64)
 K_CODE, VIEW = "K-000001", "0_0_0_75_000"
@@ -186,8 +186,8 @@ def peak_memory(folder: Path, photos: int) -> int:
     ]
     write_table(make_table(rows, PLAN), folder / f"{photos}.parquet", PLAN)
     code = (
-        "import sys; from pathlib import Path; from pillsnap.config import Prepare;"
-        "from pillsnap.sources import Archive; from pillsnap.prepare_archive import prepare_archive;"
+        "import sys; from pathlib import Path; from pillsnap.config.config import Prepare;"
+        "from pillsnap.sources import Archive; from pillsnap.manifest.prepare_archive import prepare_archive;"
         "name = sys.argv[1];"
         "archive = Archive('TS_1', name + '.zip', '', 'single', '');"
         "paths = {'plan': Path(name + '.parquet'), 'prepared': Path(name + '.out')};"
@@ -207,7 +207,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path) -> None:
 
 def test_the_plan_is_read_for_one_archive_only(run, monkeypatch, tmp_path) -> None:
     checked = []
-    monkeypatch.setattr("pillsnap.tables.check_table", lambda table, *_: checked.append(table) or table)
+    monkeypatch.setattr("pillsnap.tables.schemas.check_table", lambda table, *_: checked.append(table) or table)
     table = read_table(run.plan, PLAN, filters=[("archive", "==", "TS_1_combo")])
     assert set(table["archive"]) == {"TS_1_combo"}
     assert len(checked[0]) == len(table) < len(read_table(run.plan, PLAN))

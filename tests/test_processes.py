@@ -12,10 +12,10 @@ import torch
 from conftest import PROJECT
 from models import classifier_job, recipe, tiny_stage, without_seconds, write_crops
 
-from pillsnap.config_training import Trainings
+from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.config.training import Trainings
 from pillsnap.files import read_json
-from pillsnap.history import read_history
-from pillsnap.train_classifier import train_classifier
+from pillsnap.training.history import read_history
 from pillsnap.training.processes import Processes, ProcessesError, joined_processes
 
 SETTINGS = {"model": "test_vit", "image_size": 64, "epochs": 2, "horizon": 3, "patience": 9, "label_smoothing": 0.1}

@@ -9,7 +9,7 @@ from conftest import PROJECT
 from workflow import Workflow
 
 from pillsnap.files import read_json
-from pillsnap.history import read_history
+from pillsnap.training.history import read_history
 
 pytestmark = pytest.mark.slow
 

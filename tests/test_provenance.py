@@ -17,8 +17,15 @@ import pytest
 from conftest import PROJECT, write_zip
 
 from pillsnap.files import read_json, sha256_of
-from pillsnap.provenance import PACKAGES, describe_device, git_commit, identities, package_versions, write_record
 from pillsnap.sources.fingerprint import fingerprint_of
+from pillsnap.workflow.provenance import (
+    PACKAGES,
+    describe_device,
+    git_commit,
+    identities,
+    package_versions,
+    write_record,
+)
 
 
 def record_of(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def test_a_commit_of_documents_is_not_the_results_commit(tmp_path: Path) -> None
         run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "x")
         return run("git", "rev-parse", "HEAD")
 
-    ask = "import json; from pillsnap.provenance import git_commit; print(json.dumps(git_commit()))"
+    ask = "import json; from pillsnap.workflow.provenance import git_commit; print(json.dumps(git_commit()))"
     run("git", "init", "--quiet")
     (tmp_path / ".gitignore").write_text("__pycache__\n")
     first = commit()
@@ -105,7 +112,7 @@ def test_a_commit_of_documents_is_not_the_results_commit(tmp_path: Path) -> None
 
 def test_a_record_of_a_job_without_device_loads_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from pillsnap.provenance import write_record; "
+        "import sys; from pillsnap.workflow.provenance import write_record; "
         f"write_record({str(tmp_path / 'r.json')!r}, rule='r', inputs={{}}, outputs={{}}, code=[], settings={{}}, "
         "seconds=0.0); sys.exit('torch' in sys.modules)"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pillsnap.config_training import Classifier
+from pillsnap.config.training import Classifier
 from pillsnap.files import read_json
 from pillsnap.training.recovery import BatchError, GoBack, Recovery, is_out_of_memory, recovering
 from pillsnap.training.steering import Event

@@ -11,17 +11,15 @@ import pytest
 from measured import calibration, drugs, latency, model_bytes, parity, percentiles, same_answers, trust
 from trainings import STEERING, classifier_rows, detector_rows, events_of
 
-from pillsnap.classes import DrugClass, write_classes
-from pillsnap.config import Answers, Onnx
-from pillsnap.draw import RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.config.config import Answers, Onnx
 from pillsnap.files import sha256_of, write_json, write_text
-from pillsnap.history import write_history
-from pillsnap.pictures import encode_jpeg
-from pillsnap.report import formats
-from pillsnap.report.facts import account, reasons, top1_interval
-from pillsnap.report.timing import RULES, rule_times
-from pillsnap.report.trainings import MODELS
-from pillsnap.report.verdict import (
+from pillsnap.pages import formats
+from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.pictures.draw import RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.report.rule_times import RULES, rule_times
+from pillsnap.report.sections.facts import account, reasons, top1_interval
+from pillsnap.report.sections.trainings import MODELS
+from pillsnap.report.sections.verdict import (
     MET,
     MISSED,
     NO_TARGET,
@@ -33,9 +31,11 @@ from pillsnap.report.verdict import (
     success,
     verdicts,
 )
-from pillsnap.tables import DRUGS, FINDINGS, write_table
+from pillsnap.report.write_report import write_report
+from pillsnap.tables.classes import DrugClass, write_classes
+from pillsnap.tables.schemas import DRUGS, FINDINGS, write_table
+from pillsnap.training.history import write_history
 from pillsnap.training.steering import events_to_json
-from pillsnap.write_report import write_report
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = (

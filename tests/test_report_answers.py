@@ -9,11 +9,11 @@ from measured import latency, parity
 from test_report import NO_TARGETS, STAGE4, figures, words_of, write_inputs
 
 from pillsnap.files import read_json, write_json
-from pillsnap.report import models
-from pillsnap.report.facts import interval
-from pillsnap.report.speed_charts import latency_chart, side_by_side_chart
-from pillsnap.report.verdict import headline, verdicts
-from pillsnap.write_report import write_report
+from pillsnap.report.charts.speed import latency_chart, side_by_side_chart
+from pillsnap.report.sections import models
+from pillsnap.report.sections.facts import interval
+from pillsnap.report.sections.verdict import headline, verdicts
+from pillsnap.report.write_report import write_report
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from test_report import CONFIG, words_of, write_inputs
 from trainings import STEERING, classifier_rows, detector_rows, events_of
 
 from pillsnap.files import read_json, write_json
-from pillsnap.history import write_history
+from pillsnap.report.write_report import write_report
+from pillsnap.training.history import write_history
 from pillsnap.training.steering import Event, events_to_json
-from pillsnap.write_report import write_report
 
 NO_STEERING = {"mode": "advise", "phases": [], "interventions": [], "milestones": []}
 OUT_OF_MEMORY = Event(3, "out_of_memory", "4 at once", "out of memory with 8 pictures at once", True, {"n": 4})

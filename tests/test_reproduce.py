@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 from rich.console import Console
 from safetensors.numpy import save
 
-from pillsnap.provenance import write_record
 from pillsnap.reproduce.diff import Run, compare
 from pillsnap.reproduce.first_difference import first_difference
 from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
 from pillsnap.reproduce.records import Record, RecordError, read_records
 from pillsnap.reproduce.trace import trace
+from pillsnap.workflow.provenance import write_record
 
 
 def parquet(**columns: list[Any]) -> bytes:
@@ -163,11 +163,11 @@ def run(**changes: Any) -> Run:
     }  # fmt: skip
     first = Record(
         "index_archive/TS_1", "index_archive", outputs={"index": "1"}, inputs={"TS_1.zip": "zip-directory:11"},
-        settings={}, code={"pillsnap/labels.py": "1"}, **facts,
+        settings={}, code={"pillsnap/sources/labels.py": "1"}, **facts,
     )  # fmt: skip
     second = Record(
         "train_classifier", "train_classifier", outputs={"best": "2"}, inputs={"index": "1"},
-        settings={"settings": {"epochs": 2}, "seed": 576}, code={"pillsnap/boxes.py": "1"}, **facts,
+        settings={"settings": {"epochs": 2}, "seed": 576}, code={"pillsnap/pictures/boxes.py": "1"}, **facts,
     )  # fmt: skip
     records = {first.name: first, second.name: dataclasses.replace(second, **changes)}
     return Run(records, {"classifier": {"top1": 0.5}}, {"torch": "2.14.1"})
@@ -175,7 +175,7 @@ def run(**changes: Any) -> Run:
 
 CAUSES = [
     ({"settings": {"settings": {"epochs": 3}, "seed": 576}}, "config", ("epochs", "2", "3")),
-    ({"code": {"pillsnap/boxes.py": "2"}}, "code", ("pillsnap/boxes.py", "1", "2")),
+    ({"code": {"pillsnap/pictures/boxes.py": "2"}}, "code", ("pillsnap/pictures/boxes.py", "1", "2")),
     ({"versions": {"torch": "2.15.0"}}, "environment", ("torch", "2.14.1", "2.15.0")),
     ({"device": "NVIDIA H200"}, "environment", ("device", "CPU", "NVIDIA H200")),
     ({"seed": 7, "settings": {"settings": {"epochs": 2}, "seed": 7}}, "seed", ("seed", "576", "7")),

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT
 
-from pillsnap.job_log import job_log
-from pillsnap.report.timing import RULES
+from pillsnap.report.rule_times import RULES
+from pillsnap.workflow.log import job_log
 
 SCRIPTS = sorted((PROJECT / "scripts").glob("*.py"))
 TRAININGS = ("train_detector", "train_classifier")
@@ -58,7 +58,7 @@ def test_script_opens_its_log_first_and_is_short(script: Path) -> None:
     assert isinstance(docstring.value, ast.Constant)
     assert docstring.value.value.startswith(f"Rule {script.stem}: ")
     imported = {node.module for node in before if isinstance(node, ast.ImportFrom)}
-    assert imported in ({"pillsnap.job"}, {"pillsnap.job_words"})
+    assert imported in ({"pillsnap.workflow.job"}, {"pillsnap.workflow.command_line"})
     assert not any(isinstance(node, ast.Import) for node in before)
     assert isinstance(body, ast.With)
     assert body.items[0].context_expr.func.id in ("job", "worded_job")

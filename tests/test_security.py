@@ -18,13 +18,13 @@ from test_model_card import card_of
 from test_report import NAMES, write_inputs
 from workflow import PROJECT, Workflow
 
-from pillsnap.config_data import Source
-from pillsnap.formulas import as_given, defused
+from pillsnap.config.data import Source
+from pillsnap.dataset.write_dataset_page import write_dataset_page
+from pillsnap.report.write_report import write_report
 from pillsnap.sources import SourceError
 from pillsnap.sources.yolo import class_names
-from pillsnap.tables import read_texts
-from pillsnap.write_dataset_page import write_dataset_page
-from pillsnap.write_report import write_report
+from pillsnap.tables.csv_cells import as_given, defused
+from pillsnap.tables.schemas import read_texts
 
 HOSTILE = (
     "</script><script>alert('정')</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}{% raw %}",

@@ -22,8 +22,8 @@ from models import DRUGS, onnx_models
 from PIL import Image
 from services import KEY, PHOTO, HeldUp, service
 
-from pillsnap.answers import Answer
-from pillsnap.identify import PillSnap
+from pillsnap.answers.answer import Answer
+from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured
 from pillsnap.serve.form import AROUND_THE_PHOTO, _MemoryParser
 from pillsnap.serve.logs import JsonFormatter

@@ -18,7 +18,7 @@ from models import onnx_models
 from services import KEY, PHOTO, HeldUp, service
 
 from pillsnap.cli import app
-from pillsnap.identify import PillSnap
+from pillsnap.predict.model import PillSnap
 
 PAGE = "docs/serve.md"
 COMMANDS = fenced_commands(PAGE)

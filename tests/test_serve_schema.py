@@ -11,7 +11,7 @@ from models import onnx_models
 from schemathesis import GenerationMode
 from services import KEY, PHOTO, HeldUp, service
 
-from pillsnap.identify import PillSnap
+from pillsnap.predict.model import PillSnap
 
 pytestmark = pytest.mark.slow
 OPERATIONS = {

@@ -23,7 +23,7 @@ from services import KEY, PHOTO, running
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
-from pillsnap.identify import PillSnap
+from pillsnap.predict.model import PillSnap
 
 END = b"\r\n--x--\r\n"
 

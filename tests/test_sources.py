@@ -14,7 +14,7 @@ from archives import hand_made, photo_png
 from conftest import label, png, write_zip
 from PIL import Image
 
-from pillsnap.config_data import Source, SyntheticSource
+from pillsnap.config.data import Source, SyntheticSource
 from pillsnap.sources import Archive, SourceError, list_archives
 from pillsnap.sources.aihub import read_aihub_labels
 from pillsnap.sources.yolo import class_names, read_yolo_labels

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from conftest import PROJECT
 
-from pillsnap.config import Config
-from pillsnap.config_training import Change, Classifier, Condition, Detector, Intervention, Milestone, Phase
-from pillsnap.config_training import Steering as Settings
-from pillsnap.load_config import read_config
+from pillsnap.config.config import Config
+from pillsnap.config.load import read_config
+from pillsnap.config.training import Change, Classifier, Condition, Detector, Intervention, Milestone, Phase
+from pillsnap.config.training import Steering as Settings
 from pillsnap.training.steering import Event, Steering, events_to_json, holds, steering_of
 
 PRODUCTION: Config = read_config(PROJECT / "config.yaml", PROJECT / "profiles" / "production" / "pillsnap.yaml")

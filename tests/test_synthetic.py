@@ -20,13 +20,13 @@ from archives import draw_source
 from conftest import PROJECT
 from PIL import Image
 
-from pillsnap.config_data import Source, SyntheticSource
+from pillsnap.config.data import Source, SyntheticSource
 from pillsnap.sources import list_archives
-from pillsnap.synthetic.archives import list_synthetic_archives, make_synthetic_archive
-from pillsnap.synthetic.catalogue import Drug, key_rng, make_catalogue
-from pillsnap.synthetic.defects import COMBO_ONLY, DEFECTS, SINGLE_ONLY, Member, plant_defects
-from pillsnap.synthetic.scene import COMBO_SCALE, SINGLE_SCALE, Shot, render_photo
-from pillsnap.synthetic.views import combo_photos, draw_combinations, single_photos
+from pillsnap.sources.synthetic.catalogue import Drug, key_rng, make_catalogue
+from pillsnap.sources.synthetic.defects import COMBO_ONLY, DEFECTS, SINGLE_ONLY, Member, plant_defects
+from pillsnap.sources.synthetic.make_synthetic_archive import list_synthetic_archives, make_synthetic_archive
+from pillsnap.sources.synthetic.scene import COMBO_SCALE, SINGLE_SCALE, Shot, render_photo
+from pillsnap.sources.synthetic.views import combo_photos, draw_combinations, single_photos
 
 SETTINGS = SyntheticSource(
     drugs=3,

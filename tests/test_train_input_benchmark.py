@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from conftest import PROJECT
 
-from pillsnap.crop_data import CropDataset
+from pillsnap.classifier.batches import CropDataset
+from pillsnap.config.load import read_config
 from pillsnap.files import read_json
-from pillsnap.load_config import read_config
-from pillsnap.pictures import decode_photo
+from pillsnap.pictures.decode import decode_photo
 
 FOLDER = PROJECT / "benchmarks"
 CONFIG = (PROJECT / "config.yaml", PROJECT / "tests/tiny.yaml")

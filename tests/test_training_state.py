@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pillsnap.config_training import Classifier
+from pillsnap.config.training import Classifier
 from pillsnap.files import read_json
 from pillsnap.training.state import training_signature, training_state
 

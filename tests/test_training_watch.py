@@ -13,14 +13,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainings import classifier_rows, detector_rows, events_of, watch
 
 from pillsnap.files import read_json
-from pillsnap.history import read_history
 from pillsnap.training import resources as resources_module
 from pillsnap.training import watch as watch_module
-from pillsnap.training.board import Board
+from pillsnap.training.history import read_history
 from pillsnap.training.resources import COLUMNS, ResourceSampler, read_samples, resources_of
 from pillsnap.training.steering import Event
+from pillsnap.training.tensorboard import Board
+from pillsnap.training.tolerant_read import read_mapping, read_mappings, read_rows
 from pillsnap.training.watch import TrainingWatch
-from pillsnap.training.written import read_mapping, read_mappings, read_rows
 
 
 def test_folder_tells_how_far_it_is(tmp_path: Path) -> None:

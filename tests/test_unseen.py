@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from test_crops import cut, seen
 from test_plan import archive, pill, planned
 
-from pillsnap.audit_labels import audit_labels
-from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.choose_photos import PlanError
-from pillsnap.classes import read_classes
-from pillsnap.config_data import Audit, Plan, Yolo
-from pillsnap.crop_data import CropDataset
-from pillsnap.detect_pills import detect_pills
+from pillsnap.audit.audit_labels import audit_labels
+from pillsnap.classifier.batches import CropDataset
+from pillsnap.config.data import Audit, Plan, Yolo
+from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.detect_pills import detect_pills
 from pillsnap.files import read_json
-from pillsnap.tables import (
+from pillsnap.manifest.choose_photos import PlanError
+from pillsnap.tables.classes import read_classes
+from pillsnap.tables.schemas import (
     CONTEXTS,
     CROPS,
     DETECTIONS,

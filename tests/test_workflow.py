@@ -289,12 +289,12 @@ def test_a_run_of_another_report_target_differs_in_that_alone(recorded) -> None:
     try:
         value = json.loads(page.read_text())
         value["settings"]["config"]["stages"]["stage4"]["targets"]["top1"] = 0.5
-        value["code"]["pillsnap/write_report.py"] = "0" * 64
+        value["code"]["pillsnap/report/write_report.py"] = "0" * 64
         page.write_text(json.dumps(value))
         said = recorded.run("pillsnap", "diff", "HEAD", "workspace", check=False)
         assert "Different: config, code. The same: data, environment, seed." in said
         assert re.search(r"stages.stage4.targets.top1: 0\.\d+ -> 0\.5  \(write_report\)", said)
-        assert re.search(r"pillsnap/write_report.py: \w{12} -> 000000000000  \(write_report\)", said)
+        assert re.search(r"pillsnap/report/write_report.py: \w{12} -> 000000000000  \(write_report\)", said)
     finally:
         page.write_bytes(content)
         os.utime(page, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from archives import DataRun, hand_made, prepare_source
 
-from pillsnap.build_yolo_dataset import build_yolo_dataset
-from pillsnap.config_data import Yolo
+from pillsnap.config.data import Yolo
+from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.files import sha256_of
-from pillsnap.pictures import decode_jpeg
+from pillsnap.pictures.decode import decode_jpeg
 
 ALL = Yolo(max_single_photos=1000)
 

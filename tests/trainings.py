@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pillsnap.config_training import Classifier, Detector
-from pillsnap.config_training import Steering as Settings
+from pillsnap.config.training import Classifier, Detector
+from pillsnap.config.training import Steering as Settings
 from pillsnap.training.steering import Event, Model, Steering
 from pillsnap.training.watch import TrainingWatch
 

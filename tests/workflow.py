@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from pillsnap.load_config import merge_into
+from pillsnap.config.load import merge_into
 
 PROJECT = Path(__file__).parents[1]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pillsnap.boxes import iou_matrix, match_boxes
-from pillsnap.config_data import Audit
-from pillsnap.sources.photo_name import counted_drugs
-from pillsnap.tables import FINDINGS, make_table
+from pillsnap.config.data import Audit
+from pillsnap.pictures.boxes import iou_matrix, match_boxes
+from pillsnap.sources.aihub_name import counted_drugs
+from pillsnap.tables.schemas import FINDINGS, make_table
 
 DETECTION, LABEL = "detection_without_label", "label_without_detection"
 """The two kinds of findings."""

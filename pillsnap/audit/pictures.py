@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.audit.findings import DETECTION, LABEL
-from pillsnap.boxes import iou_matrix
-from pillsnap.draw import WRONG, Caption, draw_boxes
-from pillsnap.pictures import decode_jpeg, encode_jpeg
-from pillsnap.stored_photos import stored_photos
+from pillsnap.manifest.stored_photos import stored_photos
+from pillsnap.pictures.boxes import iou_matrix
+from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
+from pillsnap.pictures.draw import WRONG, Caption, draw_boxes
 
 OTHER = "#b35806"
 QUALITY = 85

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pillsnap.classes import DrugClass
 from pillsnap.dataset.stage_data import PARTS
+from pillsnap.tables.classes import DrugClass
 
 SHOWN_CLASSES = 15
 """Drugs that are shown as the largest, and as the smallest."""

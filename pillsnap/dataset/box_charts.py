@@ -8,8 +8,8 @@ import numpy as np
 
 from pillsnap.dataset.box_facts import AREA_EDGES, ASPECT_EDGES, BoxFacts
 from pillsnap.dataset.stage_data import DOMAINS
-from pillsnap.report.drawing import BLUE, GRID, ORANGE, SQUARES, Figure, chart, draw, told
-from pillsnap.report.formats import count, decimal, percent
+from pillsnap.pages.drawing import BLUE, GRID, ORANGE, SQUARES, Figure, chart, draw, told
+from pillsnap.pages.formats import count, decimal, percent
 
 DOMAIN_COLOURS = alt.Scale(domain=list(DOMAINS.values()), range=[BLUE, ORANGE])
 CELL = 14

@@ -11,9 +11,9 @@ from pillsnap.dataset.choose import spread
 from pillsnap.dataset.counts import Count
 from pillsnap.dataset.facts import Facts
 from pillsnap.dataset.stage_data import DOMAINS
-from pillsnap.report.charts import quarantine_chart
-from pillsnap.report.drawing import BLUE, INK, MUTED, SQUARES, Figure, bars, chart, draw, told
-from pillsnap.report.formats import count, decimal, plural
+from pillsnap.pages.drawing import BLUE, INK, MUTED, SQUARES, Figure, bars, chart, draw, told
+from pillsnap.pages.formats import count, decimal, plural
+from pillsnap.report.charts.overview import quarantine_chart
 
 VIEW_TITLES = {
     "background": "Background",

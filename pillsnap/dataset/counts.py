@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, VIEW
-from pillsnap.sources.photo_name import BACKGROUNDS, SIDES
+from pillsnap.sources.aihub_name import BACKGROUNDS, SIDES
 
 
 @dataclass(frozen=True)

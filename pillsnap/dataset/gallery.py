@@ -9,10 +9,10 @@ import pandas as pd
 from pillsnap.dataset.choose import spread_photos
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
 from pillsnap.dataset.stored_pictures import boxed_photos, pill_crops
-from pillsnap.pictures import encode_jpeg
-from pillsnap.report.formats import plural
-from pillsnap.report.html import Picture, data_uri
-from pillsnap.sources.photo_name import BACKGROUNDS, SIDES
+from pillsnap.pages.formats import plural
+from pillsnap.pages.html import Picture, data_uri
+from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.sources.aihub_name import BACKGROUNDS, SIDES
 
 SHEET_PHOTOS, SHEET_SIDE = 10, 400
 """Photographs of a contact sheet, and their longer side in pixels."""

@@ -4,8 +4,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from pillsnap.classes import DrugClass
 from pillsnap.dataset.stage_data import DataError
+from pillsnap.tables.classes import DrugClass
 
 NEAREST, MOST_NAMES = 5, 10
 

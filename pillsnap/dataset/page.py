@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pillsnap.classes import DrugClass
 from pillsnap.dataset.balance import extremes
 from pillsnap.dataset.box_facts import QUANTILES, BoxFacts
 from pillsnap.dataset.charts import VIEW_TITLES, all_figures
@@ -13,10 +12,11 @@ from pillsnap.dataset.facts import Facts, gather_facts
 from pillsnap.dataset.gallery import class_pictures, contact_sheets
 from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
-from pillsnap.report.facts import account, quarantined_share, reasons, repairs
-from pillsnap.report.formats import count, decimal, listing, never_seen, percent, plural
-from pillsnap.report.html import Picture, Table, data_uri, render
-from pillsnap.report.verdict import NO_TARGET, stage_name
+from pillsnap.pages.formats import count, decimal, listing, never_seen, percent, plural
+from pillsnap.pages.html import Picture, Table, data_uri, render
+from pillsnap.report.sections.facts import account, quarantined_share, reasons, repairs
+from pillsnap.report.sections.verdict import NO_TARGET, stage_name
+from pillsnap.tables.classes import DrugClass
 
 SHOWN_ROWS = 15
 """Most rows of a table of drugs, codes or photo sizes."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from pillsnap.classes import DrugClass, read_classes
-from pillsnap.config_data import Stages
+from pillsnap.config.data import Stages
 from pillsnap.files import read_json
-from pillsnap.sources.photo_name import PATTERN, PhotoName
-from pillsnap.tables import MANIFEST, read_table, read_texts
+from pillsnap.sources.aihub_name import PATTERN, PhotoName
+from pillsnap.tables.classes import DrugClass, read_classes
+from pillsnap.tables.schemas import MANIFEST, read_table, read_texts
 
 STAGES = tuple(Stages.model_fields)
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}

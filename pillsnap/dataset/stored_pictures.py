@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pillsnap.boxes import cut_crop
 from pillsnap.dataset.outline import outline
 from pillsnap.files import read_from_shard
-from pillsnap.pictures import decode_jpeg, shrink
-from pillsnap.stored_photos import stored_photos
-from pillsnap.tables import CONTEXTS, read_table
+from pillsnap.manifest.stored_photos import stored_photos
+from pillsnap.pictures.boxes import cut_crop
+from pillsnap.pictures.decode import decode_jpeg, shrink
+from pillsnap.tables.schemas import CONTEXTS, read_table
 
 MARGIN = 0.15
 

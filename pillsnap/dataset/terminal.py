@@ -12,7 +12,7 @@ from pillsnap.dataset.counts import PartCount
 from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
-from pillsnap.report.formats import MISSING, count, decimal, never_seen, percent, plural
+from pillsnap.pages.formats import MISSING, count, decimal, never_seen, percent, plural
 
 SHOWN_DRUGS = 5
 SHOWN_ROWS = 20

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pillsnap.boxes import context_window
-from pillsnap.config import Config
+from pillsnap.config.config import Config
+from pillsnap.pictures.boxes import context_window
 from pillsnap.sources import SourceError, list_archives
 from pillsnap.sources.yolo import PHOTO_SUFFIXES
-from pillsnap.tables import UNSEEN
+from pillsnap.tables.schemas import UNSEEN
 
 AIHUB_SIZE = 976, 1280
 CONTEXT_SHARE = 0.20

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import psutil
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
 from pillsnap.hardware import Gpu
 from pillsnap.preflight.findings import Finding, finding, gib
 from pillsnap.preflight.models import CUDA_BYTES, training_bytes

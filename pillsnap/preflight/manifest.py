@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pillsnap.classes import read_classes
 from pillsnap.files import read_json
 from pillsnap.preflight.findings import Finding, finding
-from pillsnap.tables import read_texts
+from pillsnap.tables.classes import read_classes
+from pillsnap.tables.schemas import read_texts
 
 SPLITS = ("train", "val", "test")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
 from pillsnap.hardware import disk_free, memory
 from pillsnap.preflight.amounts import Amounts
 from pillsnap.preflight.findings import Finding, finding, gib

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
 from pillsnap.preflight.findings import GIB
 
 

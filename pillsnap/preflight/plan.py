@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
 from pillsnap.preflight.findings import Finding, finding, share
-from pillsnap.tables import UNSEEN
+from pillsnap.tables.schemas import UNSEEN
 
 SPLIT_TOLERANCE = 0.1
 """Share of a side that may be more or less than asked before it is a warning."""

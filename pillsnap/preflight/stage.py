@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pillsnap.config import Config
+from pillsnap.config.config import Config
 from pillsnap.hardware import Gpu, gpus
 from pillsnap.preflight.amounts import Amounts
 from pillsnap.preflight.disk import Part, check_disk, disk_parts

@@ -1,15 +1,15 @@
-"""The model card's contents, out of measured figures only; `pillsnap.report.markdown` and the report write them."""
+"""The model card's contents, out of measured figures only; `pillsnap.pages.markdown` and the report write them."""
 
 from typing import Any
 
-from pillsnap.report import facts
-from pillsnap.report.answer_tables import precision_table, speed_tables, trust_tables
-from pillsnap.report.blocks import Code, Section
-from pillsnap.report.formats import MISSING, count, figure, percent, plural, size
-from pillsnap.report.html import Table
+from pillsnap.pages.blocks import Code, Section
+from pillsnap.pages.formats import MISSING, count, figure, percent, plural, size
+from pillsnap.pages.html import Table
 from pillsnap.report.inputs import Measured
-from pillsnap.report.look_alikes import colours, difference, imprint, mistakes_in_words, shape
-from pillsnap.report.verdict import NO_TARGET, stage_name, verdicts
+from pillsnap.report.sections import facts
+from pillsnap.report.sections.answers import precision_table, speed_tables, trust_tables
+from pillsnap.report.sections.look_alikes import colours, difference, imprint, mistakes_in_words, shape
+from pillsnap.report.sections.verdict import NO_TARGET, stage_name, verdicts
 
 LISTED_DRUGS = 200
 """Drugs that the card lists; all are in `drugs.csv` and in the model's metadata."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pillsnap.files import read_json, sha256_of
-from pillsnap.formulas import as_given
-from pillsnap.history import read_history
-from pillsnap.report.timing import RuleTime, rule_times
-from pillsnap.tables import DRUGS, read_table
+from pillsnap.report.rule_times import RuleTime, rule_times
+from pillsnap.tables.csv_cells import as_given
+from pillsnap.tables.schemas import DRUGS, read_table
+from pillsnap.training.history import read_history
 
 FIRST_ROWS = 25
 """Rows of the quarantine list, and of the label audit, that the page shows."""
@@ -27,7 +27,7 @@ class Measured:
     Attributes:
         stage, source_kind, config, targets: what was asked.
         metrics, accuracy, latency, resources, calibration, parity, manifest: content of the JSON files of those names.
-        drugs: what the source says of each class, in class order by K-code, as `pillsnap.tables.DRUGS`.
+        drugs: what the source says of each class, in class order by K-code, as `pillsnap.tables.schemas.DRUGS`.
     """
 
     stage: str

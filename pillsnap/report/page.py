@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import yaml
 
-from pillsnap.report import audit, facts, formats, gallery, look_alikes, trainings, trust, verdict
-from pillsnap.report.answer_tables import export_tables, speed_tables, trust_tables
-from pillsnap.report.blocks import kind_of
+from pillsnap.pages import formats
+from pillsnap.pages.blocks import kind_of
+from pillsnap.pages.drawing import Figure
+from pillsnap.pages.html import Table, render
 from pillsnap.report.card import card_sections
-from pillsnap.report.checklist import checklists, leaks
-from pillsnap.report.drawing import Figure
-from pillsnap.report.html import Table, render
 from pillsnap.report.inputs import Inputs
+from pillsnap.report.sections import audit, facts, gallery, look_alikes, trainings, trust, verdict
+from pillsnap.report.sections.answers import export_tables, speed_tables, trust_tables
+from pillsnap.report.sections.checklist import checklists, leaks
 
 LISTED_DRUGS = 200
 """Drugs that the page lists, worst first."""

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pillsnap.config.load import read_config
 from pillsnap.files import replacing
-from pillsnap.load_config import read_config
 from pillsnap.reproduce.records import RecordError
 from pillsnap.sources import source_root
 

@@ -18,7 +18,7 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True)
 class Record:
-    """What one job said of itself, see `pillsnap.provenance.write_record`."""
+    """What one job said of itself, see `pillsnap.workflow.provenance.write_record`."""
 
     name: str
     """Rule, and of a job of one archive the archive: `prepare_archive/TS_1_single`."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.tree import Tree
 
-from pillsnap.provenance import identity_of
 from pillsnap.reproduce.measured import is_measured
 from pillsnap.reproduce.records import Record, RecordError, read_records
+from pillsnap.workflow.provenance import identity_of
 
 SHOWN = 3
 """Jobs of one rule, and files of one job, that a line of the tree names."""

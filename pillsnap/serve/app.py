@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pillsnap import __version__
-from pillsnap.identify import PillSnap
+from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
 from pillsnap.serve.desk import Desk
 from pillsnap.serve.errors import documented, handle_errors

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from PIL import Image, UnidentifiedImageError
 
-from pillsnap.answers import Answer
-from pillsnap.identify import PillSnap
-from pillsnap.pictures import PHOTO_FORMATS, PictureError
+from pillsnap.answers.answer import Answer
+from pillsnap.pictures.decode import PHOTO_FORMATS, PictureError
+from pillsnap.predict.model import PillSnap
 from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error
 from pillsnap.serve.form import Form
 from pillsnap.serve.limits import Limits
@@ -113,7 +113,7 @@ def check_pixels(data: bytes, max_pixels: int) -> None:
             width, height = image.size
     except Image.DecompressionBombError as error:
         raise PictureError("photo_too_large", str(error)) from error
-    except (UnidentifiedImageError, ModuleNotFoundError) as error:  # the second: see pillsnap.pictures
+    except (UnidentifiedImageError, ModuleNotFoundError) as error:  # the second: see pillsnap.pictures.decode
         raise PictureError("photo_unreadable", f"none of the formats {', '.join(PHOTO_FORMATS)}") from error
     except MemoryError:
         raise

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from pillsnap.pictures import PictureError
+from pillsnap.pictures.decode import PictureError
 from pillsnap.serve.schemas import ErrorBody, ErrorDetail
 
 MEANINGS = {

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from pillsnap.answers import Mode
+from pillsnap.answers.answer import Mode
 from pillsnap.serve.errors import ServiceError
 
 AROUND_THE_PHOTO = 65_536

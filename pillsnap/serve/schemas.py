@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pillsnap.answers import Answer, ModelInfo
-from pillsnap.classes import DrugClass
+from pillsnap.answers.answer import Answer, ModelInfo
+from pillsnap.tables.classes import DrugClass
 
 NOTICE = "This is no medical advice: never take or give a drug because of this answer."
 

@@ -13,7 +13,7 @@ import uvicorn
 
 from pillsnap.files import read_json
 from pillsnap.hardware import cores
-from pillsnap.identify import PillSnap
+from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.logs import start_logs

@@ -5,13 +5,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations
 
-from pillsnap.boxes import iou
-from pillsnap.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.pictures.boxes import iou
 from pillsnap.progress import progress
 from pillsnap.sources.aihub_label import AihubLabel, parse_label
-from pillsnap.sources.archives import Archive
+from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
-from pillsnap.sources.photo_name import parse_photo_name
+from pillsnap.sources.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.sources.registry import Archive
 
 SAME_PILL = 0.9
 """IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pillsnap.labels import LabelError, clean_text
+from pillsnap.sources.labels import LabelError, clean_text
 
 _K_CODE = re.compile(r"K-\d{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")

@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from pillsnap.labels import LabelError, LabelReading, Row, clean_text, parse_box
-from pillsnap.pictures import PictureError, photo_size
+from pillsnap.pictures.decode import PictureError, photo_size
 from pillsnap.progress import progress
-from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
+from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, parse_box
+from pillsnap.sources.registry import Archive, SourceError
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from pillsnap.config_training import Recipe
+from pillsnap.config.training import Recipe
 from pillsnap.files import replacing
 
 log = logging.getLogger(__name__)

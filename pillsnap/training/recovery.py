@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from pillsnap.config_training import Recipe
+from pillsnap.config.training import Recipe
 from pillsnap.files import read_json, write_json
 from pillsnap.training.steering import Event, events_to_json
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from pillsnap.hardware import disk_free
-from pillsnap.training.written import Row, read_mapping, read_rows
+from pillsnap.training.tolerant_read import Row, read_mapping, read_rows
 
 log = logging.getLogger(__name__)
 

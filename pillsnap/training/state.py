@@ -11,10 +11,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pillsnap.code_inputs import hash_of_code
-from pillsnap.config_training import Recipe
+from pillsnap.config.training import Recipe
 from pillsnap.files import read_json, sha256_of, write_json, write_text
-from pillsnap.provenance import package_versions
+from pillsnap.workflow.code_inputs import hash_of_code
+from pillsnap.workflow.provenance import package_versions
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pillsnap.config_training import Change, Condition, Intervention, Phase, Recipe
-from pillsnap.config_training import Steering as Settings
+from pillsnap.config.training import Change, Condition, Intervention, Phase, Recipe
+from pillsnap.config.training import Steering as Settings
 from pillsnap.training.milestones import MILESTONE_METRIC, Model, Row, milestones_reached
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from pillsnap.files import write_json
-from pillsnap.history import write_history
 from pillsnap.progress import Counter, counting
-from pillsnap.training.board import Board
+from pillsnap.training.history import write_history
 from pillsnap.training.resources import ResourceSampler, epoch_seconds, resources_of
 from pillsnap.training.steering import Event, events_to_json
-from pillsnap.training.written import read_rows
+from pillsnap.training.tensorboard import Board
+from pillsnap.training.tolerant_read import read_rows
 
 SECONDS_BETWEEN_WRITES = 1.0
 _RECENT_EPOCHS = 5

@@ -13,7 +13,7 @@ import psutil
 from workflow import Workflow
 
 from pillsnap.files import sha256_of
-from pillsnap.history import read_history
+from pillsnap.training.history import read_history
 
 TARGET = "results/stage4/report.html"
 PATIENCE = 1500

@@ -10,9 +10,9 @@ from workflow import Workflow
 
 from faults.ledger import Ledger
 from faults.runs import Unbroken
+from pillsnap.classifier.train_classifier import train_classifier
 from pillsnap.files import sha256_of
-from pillsnap.history import read_history
-from pillsnap.train_classifier import train_classifier
+from pillsnap.training.history import read_history
 
 pytestmark = pytest.mark.slow
 

@@ -20,8 +20,8 @@ from conftest import PROJECT
 from models import classifier_job, recipe, tiny_stage, without_seconds, write_crops
 
 from faults.ledger import Ledger
-from pillsnap.config_training import Trainings
-from pillsnap.crop_data import CropDataset, _decoded_by_processes
+from pillsnap.classifier.batches import CropDataset, _decoded_by_processes
+from pillsnap.config.training import Trainings
 from pillsnap.files import sha256_of
 
 pytestmark = pytest.mark.slow

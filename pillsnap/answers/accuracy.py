@@ -1,0 +1,178 @@
+"""Metrics of the test part: detector, classifier and whole answers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from sklearn.metrics import f1_score
+
+from pillsnap.answers.calibration_metrics import Named
+from pillsnap.pictures.boxes import match_boxes
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A photograph and what the detector found in it.
+
+    Attributes:
+        image_id: of the manifest.
+        fully_labelled: whether every pill of the photograph has a label.
+        width, height: pixels.
+        boxes: labelled boxes x, y, w, h, float (N, 4).
+        found_boxes, found_scores: every detection, (M, 4) and (M,), best first.
+    """
+
+    image_id: str
+    fully_labelled: bool
+    width: int
+    height: int
+    boxes: np.ndarray
+    found_boxes: np.ndarray
+    found_scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class PhotoResult(Detected):
+    """One test photograph, measured.
+
+    Attributes:
+        domain: of the manifest.
+        targets: class index of each labelled pill, int (N,); -1 of a drug that the classifier does not know.
+        label_logits: of crops from the labelled boxes, (N, classes).
+        answered: how many of the detections the answer keeps.
+        answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,).
+    """
+
+    domain: str
+    targets: np.ndarray
+    label_logits: np.ndarray
+    answered: int
+    answer_logits: np.ndarray
+    answer_distances: np.ndarray
+
+    def matches(self, min_iou: float) -> list[tuple[int, int]]:
+        """(index of the answer's box, index of the labelled pill) where they match."""
+        return match_boxes(self.found_boxes[: self.answered], self.boxes, min_iou=min_iou)
+
+
+def detector_metrics(results: Sequence[Detected]) -> dict[str, Any]:
+    """mAP by pycocotools (COCO's definition) over fully labelled photographs.
+
+    Returns:
+        `map50`, `map50_95` (`None` where no photograph is fully labelled, so that nothing can be measured), `photos`,
+        `pills`, and `pr_curve` at IoU 0.5: 101 recalls with their precisions, empty where nothing was found.
+    """
+    results = [result for result in results if result.fully_labelled]
+    truth, found = _coco(results)
+    counts = {"photos": len(results), "pills": len(truth.anns)}
+    if not truth.anns or not len(found):
+        value = 0.0 if truth.anns else None
+        return {"map50": value, "map50_95": value, **counts, "pr_curve": []}
+    with redirect_stdout(StringIO()):
+        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    precision = evaluation.eval["precision"][0, :, 0, 0, -1]
+    curve = [
+        {"recall": round(float(recall), 2), "precision": round(float(value), 6)}
+        for recall, value in zip(evaluation.params.recThrs, precision, strict=True)
+    ]
+    return {
+        "map50": float(evaluation.stats[1]),
+        "map50_95": float(evaluation.stats[0]),
+        **counts,
+        "pr_curve": curve,
+    }
+
+
+def _coco(results: Sequence[Detected]) -> tuple[COCO, np.ndarray]:
+    truth = COCO()
+    annotations = [
+        {"image_id": number, "category_id": 1, "bbox": list(box), "area": float(box[2] * box[3]), "iscrowd": 0}
+        for number, result in enumerate(results)
+        for box in result.boxes.tolist()
+    ]
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": number, "width": r.width, "height": r.height} for number, r in enumerate(results)],
+        "annotations": [{"id": number, **row} for number, row in enumerate(annotations, start=1)],
+        "categories": [{"id": 1, "name": "pill"}],
+    }
+    with redirect_stdout(StringIO()):
+        truth.createIndex()
+    rows = [
+        [number, *box, score, 1]
+        for number, result in enumerate(results)
+        for box, score in zip(result.found_boxes.tolist(), result.found_scores.tolist(), strict=True)
+    ]
+    return truth, np.array(rows, float).reshape(-1, 7)
+
+
+def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
+    """top-1, top-5 and macro-F1 on labelled boxes; raises `ValueError` without any pill."""
+    logits = np.concatenate([result.label_logits for result in results])
+    targets = np.concatenate([result.targets for result in results])
+    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    return {
+        "top1": float((ranked[:, 0] == targets).mean()),
+        "top5": float((ranked == targets[:, None]).any(axis=1).mean()),
+        "macro_f1": float(f1_score(targets, ranked[:, 0], labels=np.unique(targets), average="macro", zero_division=0)),
+        "pills": len(targets),
+    }
+
+
+def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
+    """Whole answers: the share of pills found and named right, by domain, and boxes that are no pill."""
+    metrics: dict[str, Any] = {}
+    for domain in ("single", "combo"):
+        part = [result for result in results if result.domain == domain]
+        pills = sum(len(result.boxes) for result in part)
+        if not pills:
+            continue
+        found = right = 0
+        for result in part:
+            for answer, label in result.matches(min_iou):
+                found += 1
+                right += int(result.answer_logits[answer].argmax() == result.targets[label])
+        metrics[f"{domain}_correct"] = right / pills
+        metrics[f"{domain}_found"] = found / pills
+        complete = [result for result in part if result.fully_labelled]
+        extra = sum(result.answered - len(result.matches(min_iou)) for result in complete)
+        metrics[f"{domain}_extra_per_photo"] = extra / len(complete) if complete else None
+    return metrics
+
+
+def named_pills(results: Sequence[PhotoResult], min_iou: float) -> Named:
+    """Every pill that was answered, with what it really is: -1 where it is no pill, or one that nobody can know.
+
+    Where a photograph is not fully labelled, a box without a label may be a pill: it is left out.
+    """
+    logits, distances, targets = [], [], []
+    for result in results:
+        real = np.full(result.answered, -1)
+        matches = result.matches(min_iou)
+        for answer, label in matches:
+            real[answer] = result.targets[label]
+        kept = [answer for answer, _ in matches] if not result.fully_labelled else slice(None)
+        logits.append(result.answer_logits[kept])
+        distances.append(result.answer_distances[kept])
+        targets.append(real[kept])
+    return Named(*(np.concatenate(each) for each in (logits, distances, targets)))
+
+
+def confused_pairs(results: Sequence[PhotoResult], at_most: int | None = None) -> list[tuple[int, int, int]]:
+    """(true class, named class, how often) of wrong top-1 answers on labelled boxes, most frequent first."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for result in results:
+        for target, row in zip(result.targets, result.label_logits, strict=True):
+            if int(row.argmax()) != target:
+                counts[int(target), int(row.argmax())] += 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(true, named, count) for (true, named), count in ordered[:at_most]]

@@ -1,0 +1,73 @@
+"""What turns logits into answers that keep promises: temperature and thresholds, chosen on validation."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pillsnap.answers.answer import Verdict
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Figures that `calibrate_answers` chose and that travel in the model.
+
+    Attributes:
+        temperature: divides the logits before the softmax.
+        known_from: calibrated probability from which an answer may be `known`; `None`: none is, since validation could
+            not show the promised precision.
+        known_within: distance to the nearest drug below which it may be.
+        unknown_from: distance to the nearest drug from which an answer is `unknown`.
+        set_from: for each promised coverage, the calibrated probability from which a drug belongs to the prediction
+            set.
+        precision, coverage, kept: what is promised, see `pillsnap.answers.answer.ModelInfo`.
+    """
+
+    temperature: float
+    known_from: float | None
+    known_within: float
+    unknown_from: float
+    set_from: Mapping[str, float]
+    precision: float
+    coverage: float
+    kept: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Calibration":
+        """Out of the values of `to_json`."""
+        return cls(**values)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax of float (N, classes) logits divided by the temperature: float (N, classes), rows sum to 1."""
+        return probabilities(logits, self.temperature)
+
+    def verdict(self, confidence: float, distance: float) -> Verdict:
+        """The word for an answer, by its best drug's calibrated probability and its distance to the nearest drug."""
+        if distance >= self.unknown_from:
+            return "unknown"
+        sure = self.known_from is not None and confidence >= self.known_from and distance < self.known_within
+        return "known" if sure else "uncertain"
+
+    def prediction_set(self, probabilities: np.ndarray, coverage: float | None = None) -> np.ndarray:
+        """Class indices of the conformal set of one answer, most probable first, never empty.
+
+        Args:
+            probabilities: calibrated, float (classes,).
+            coverage: one of `set_from`; the promised one by default.
+        """
+        least = self.set_from[str(self.coverage if coverage is None else coverage)]
+        ranked = np.argsort(-probabilities, kind="stable")
+        return ranked[: max(1, int((probabilities >= least).sum()))]
+
+
+def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax of float (N, classes) logits divided by a temperature: float (N, classes), rows sum to 1."""
+    if not logits.size:
+        return logits
+    powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)

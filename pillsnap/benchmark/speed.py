@@ -1,0 +1,151 @@
+"""The speed of answers on a stage's test photographs: step by step, side by side, and in batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pillsnap.benchmark.timing import measure_answers, measure_steps, photos_per_second, side_by_side
+from pillsnap.config.config import Benchmark
+from pillsnap.hardware import HardwareError, cores, gpus
+from pillsnap.manifest.stored_photos import stored_photos
+from pillsnap.pictures.decode import decode_photo, encode_jpeg
+from pillsnap.predict.model import PillSnap
+from pillsnap.predict.sessions import PROVIDERS
+from pillsnap.predict.unfused import SeparateSteps
+
+PILLS = (1, 4, 8)
+"""Pills in the photographs that the ways to an answer are compared on."""
+
+
+@dataclass(frozen=True)
+class MadeStage:
+    """What of a stage is needed to time its answers.
+
+    Attributes:
+        models: folder of `export_onnx`.
+        detector, classifier: `best.pt` and safetensors of the trainings, for the comparison with PyTorch.
+        pills: test manifest.
+        prepared: folders of `prepare_archive`; test photographs lie there at native size.
+        work: folder for ultralytics' own settings.
+    """
+
+    models: Path
+    detector: Path
+    classifier: Path
+    pills: pd.DataFrame
+    prepared: Sequence[Path]
+    work: Path
+
+    def photos(self, which: pd.Series, count: int) -> list[bytes]:
+        """Files' bytes of at most about `count` photographs of these pills, evenly chosen."""
+        pills = self.pills[which]
+        images = list(dict.fromkeys(pills["image_id"]))
+        chosen = pills[pills["image_id"].isin(set(images[:: max(1, len(images) // count)]))]
+        return [data for data, _ in stored_photos(chosen, self.prepared)]
+
+
+def measure_speed(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settings: Benchmark) -> dict[str, Any]:
+    """Every figure of `latency.json`.
+
+    Args:
+        snap, steps: the stage's models, fused and apart, on the device that is measured.
+        stage: its models and test photographs.
+        settings: counts and threads.
+    """
+    counts = {"count": settings.latency_photos, "warmup": settings.warmup}
+    times: dict[str, Any] = {
+        "device": snap.device,
+        "threads": settings.threads,
+        "warmup": settings.warmup,
+        "photos": "test photographs at native size, as JPEG, from memory",
+        "steps": {},
+        "throughput": {},
+    }
+    photos = {
+        mode: stage.photos(stage.pills["domain"] == mode, settings.latency_photos) for mode in ("single", "combo")
+    }
+    photos = {mode: some for mode, some in photos.items() if some}
+    for mode, some in photos.items():
+        times[mode] = measure_answers(snap, some, mode, **counts)
+        times["steps"][mode] = measure_steps(steps, some, mode, **counts)
+        times["throughput"][mode] = _throughput(stage.models, some, mode, snap.device)
+    own = {snap.device: {mode: times[mode]["total"] for mode in photos}}
+    times["devices"] = own | _other_devices(snap.device, stage.models, photos, settings)
+    times["side_by_side"] = _side_by_side(snap, steps, stage, settings)
+    return times
+
+
+def _other_devices(
+    measured: str, models: Path, photos: Mapping[str, Sequence[bytes]], settings: Benchmark
+) -> dict[str, dict[str, Any]]:
+    """Whole answers by mode on the CPU, by CUDA and by TensorRT, where they work and are not `measured` already."""
+    counts = {"count": settings.latency_photos, "warmup": settings.warmup}
+    found: dict[str, dict[str, Any]] = {}
+    for device in PROVIDERS if gpus() else ("cpu",):
+        if device == measured:
+            continue
+        try:
+            snap = PillSnap.load(models, threads=settings.threads, device=device)
+        except HardwareError:
+            continue
+        found[device] = {mode: measure_answers(snap, some, mode, **counts)["total"] for mode, some in photos.items()}
+    return found
+
+
+def _throughput(models: Path, photos: Sequence[bytes], mode: str, device: str) -> dict[str, Any]:
+    """One thread of arithmetic for each of as many questions at a time as there are cores."""
+    lone = PillSnap.load(models, threads=1, device=device)
+    photos_per_second(lone, photos[:5], mode, workers=1)
+    return {"workers": cores(), "photos_per_second": photos_per_second(lone, photos, mode, workers=cores())}
+
+
+def _side_by_side(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settings: Benchmark) -> dict[str, Any]:
+    from pillsnap.benchmark.pytorch_baseline import PyTorchAnswer
+
+    pytorch = PyTorchAnswer(
+        stage.detector,
+        stage.classifier,
+        work=stage.work,
+        drugs=len(steps.classes),
+        min_score=settings.min_score,
+        image_size=steps.detector_facts["image_size"],
+        threads=settings.threads,
+        device=snap.device,
+    )
+    ways: dict[str, Any] = {"fused": snap, "steps": steps, "pytorch": pytorch}
+    if snap.device == "cpu":
+        ways["int8"] = PillSnap.load(stage.models / "pipeline.int8.onnx", threads=settings.threads, device="cpu")
+    found = {}
+    for count, photos in _by_number_of_pills(stage, settings.latency_photos).items():
+        mode = "single" if count == 1 else "combo"
+        asked = {name: _asking(way, mode) for name, way in ways.items()}
+        found[str(count)] = side_by_side(asked, photos, count=settings.latency_photos, warmup=settings.warmup)
+    return found
+
+
+def _asking(way: Any, mode: str) -> Any:
+    return lambda photo: way.identify(photo, mode)
+
+
+def _by_number_of_pills(stage: MadeStage, count: int) -> dict[int, list[bytes]]:
+    """Photographs with 1, 4 and 8 pills; those of 8 are two of 4 side by side."""
+    shown = stage.pills.groupby("image_id")["image_id"].transform("size")
+    found = {}
+    for number in PILLS[:2]:
+        photos = stage.photos((shown == number) & stage.pills["fully_labelled"], count)
+        if photos:
+            found[number] = photos
+    if 4 in found:
+        pairs = zip(found[4], found[4][1:] + found[4][:1], strict=True)
+        found[8] = [_beside(*pair) for pair in pairs]
+    return found
+
+
+def _beside(left: bytes, right: bytes) -> bytes:
+    pictures = [decode_photo(data) for data in (left, right)]
+    height = min(len(picture) for picture in pictures)
+    return encode_jpeg(np.concatenate([picture[:height] for picture in pictures], axis=1), 90)

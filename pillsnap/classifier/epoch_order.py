@@ -1,0 +1,43 @@
+"""The order in which an epoch reads pills: a function of seed and epoch alone, so that a place in it is a number."""
+
+import numpy as np
+
+from pillsnap.classifier.batches import Item
+
+
+def epoch_order(
+    targets: np.ndarray, batch: int, *, balance: float, smallest: int, seed: int, epoch: int
+) -> list[list[Item]]:
+    """Batches of an epoch.
+
+    Args:
+        targets: int (pills,), class of each pill.
+        batch: pills of a batch.
+        balance: 0: each pill once; 1: all classes equally often, as many pills in all; between: a class of n pills as
+            often as n to the power of 1 - balance.
+        smallest: a smaller last batch is left out, unless it is the only one.
+        seed: seed.
+        epoch: epochs done.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    pills = generator.permutation(_drawn(targets, balance, generator))
+    items = list(zip(pills.tolist(), generator.random(len(pills)).tolist(), strict=True))
+    starts = range(0, len(items), batch)
+    return [items[start : start + batch] for start in starts if not start or len(items) - start >= smallest]
+
+
+def _drawn(targets: np.ndarray, balance: float, generator: np.random.Generator) -> np.ndarray:
+    """As many pills as there are, class by class."""
+    counts = np.bincount(targets)
+    counts = counts[counts > 0]
+    members = np.split(np.argsort(targets, kind="stable"), np.cumsum(counts)[:-1])
+    shares = counts ** (1.0 - balance)
+    # a random start rounds each class's number up or down so that it is right in the mean of all epochs
+    ends = np.round(len(targets) * np.cumsum(shares) / shares.sum(), 6) + generator.random()
+    wanted = np.diff(np.floor(ends).astype(int), prepend=0)
+    return np.concatenate([_some(pills, count, generator) for pills, count in zip(members, wanted, strict=True)])
+
+
+def _some(pills: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`count` of the pills, each as often as another, or once more."""
+    return np.concatenate([np.repeat(pills, count // len(pills)), generator.permutation(pills)[: count % len(pills)]])

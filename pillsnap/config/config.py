@@ -1,0 +1,179 @@
+"""The configuration: frozen pydantic models, the one source of `docs/configuration.md` and of every check."""
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pillsnap.config.data import (
+    Audit,
+    Fraction,
+    Manifest,
+    Pathvars,
+    Plan,
+    Prepare,
+    Quality,
+    Section,
+    Source,
+    Stages,
+    Yolo,
+)
+from pillsnap.config.training import Classifier, Detector, Recipe, Steering, Trainings
+
+
+class Crops(Section):
+    """The one way in which a pill is cut out of a photograph, in training and in every answer."""
+
+    size: int = Field(
+        144,
+        ge=32,
+        le=1024,
+        description=(
+            "Side of the stored square crop in pixels; leaves room above `classifier.image_size` to move and "
+            "zoom in training"
+        ),
+    )
+    margin: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Margin around the box: the window's side is (1 + margin) times the box's longer side",
+    )
+    quality: Quality = Field(95, description="JPEG quality of the stored crops")
+    min_iou: float = Field(0.5, gt=0, le=1, description="A detected box counts as a labelled pill's from this IoU on")
+
+
+class Answers(Section):
+    """What answers promise. Thresholds are chosen on validation to keep it; the test part shows what was reached."""
+
+    precision: float = Field(0.99, gt=0.5, lt=1, description="Share of `known` answers that name the right drug")
+    confidence: float = Field(
+        0.9,
+        gt=0.5,
+        lt=1,
+        description=(
+            "Confidence with which validation must show the precision (Clopper-Pearson); where it has too few pills "
+            "for that, no answer is `known`"
+        ),
+    )
+    coverage: float = Field(
+        0.95, gt=0.5, lt=1, description="Share of an answer's prediction sets that hold the right drug"
+    )
+    kept: float = Field(
+        0.95, gt=0.5, lt=1, description="Share of pills of trained drugs that are not taken for `unknown`"
+    )
+    unseen_known: Fraction = Field(
+        0.02,
+        description="Largest share of pills of drugs that were held out (`plan.unseen_drugs`) that may be `known`",
+    )
+
+
+class Onnx(Section):
+    """Export, and the check of ONNX Runtime against PyTorch and of one graph against its steps, on validation."""
+
+    parity_photos: int = Field(
+        2000, ge=1, description="Validation photographs, and crops, that are compared at most; chosen evenly"
+    )
+    max_box_error: float = Field(
+        0.5, gt=0, description="Largest allowed difference of a box coordinate, in pixels of the detector's input"
+    )
+    max_logit_error: float = Field(1e-3, gt=0, description="Largest allowed difference of a logit")
+    max_map50_difference: float = Field(0.01, gt=0, description="Largest allowed difference of mAP@0.5")
+    max_top1_difference: float = Field(0.005, gt=0, description="Largest allowed difference of top-1")
+    min_same_answers: Fraction = Field(
+        0.99, description="Least share of photographs that the fused graph and the single steps answer alike"
+    )
+    calibration_photos: int = Field(
+        128, ge=1, description="Validation photographs, and crops, that the INT8 models' ranges are taken from"
+    )
+
+
+class Benchmark(Section):
+    """How answers are made and how they are timed."""
+
+    min_score: Fraction = Field(0.3, description="Detections below this score are no pills of a combination")
+    min_score_single: Fraction = Field(
+        0.1, description="Detections below this score are no pill, where the photograph shows a single one"
+    )
+    nms_iou: float = Field(
+        0.5, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box"
+    )
+    latency_photos: int = Field(100, ge=5, description="Timed answers for each of single and combo")
+    warmup: int = Field(10, ge=0, description="Untimed answers before")
+    threads: int = Field(2, ge=1, description="Threads of ONNX Runtime, at most the cores that are there")
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    seed: int = Field(576, ge=0, lt=2**31, description="Seed of drawing, sampling, splitting and training")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Device of training; `auto` takes the GPU when one works"
+    )
+    threads: int = Field(
+        2,
+        ge=1,
+        description=(
+            "Threads of arithmetic on the CPU in trainings and crops. It is a part of the recipe, like the seed: sums "
+            "that are split otherwise round otherwise. So it does not follow `--cores`"
+        ),
+    )
+    pathvars: Pathvars = Field(default_factory=Pathvars, description="Folders in the rules' paths")
+    source: Source = Field(description="Raw photographs")
+    stages: Stages = Field(description="Budgets and targets")
+    plan: Plan = Field(default_factory=Plan, description="Selection and split")
+    prepare: Prepare = Field(default_factory=Prepare, description="The one decode")
+    manifest: Manifest = Field(default_factory=Manifest, description="Quarantine")
+    yolo: Yolo = Field(default_factory=Yolo, description="Detector's data set")
+    detector: Detector = Field(default_factory=Detector, description="Detector")
+    audit: Audit = Field(default_factory=Audit, description="Label audit")
+    crops: Crops = Field(default_factory=Crops, description="Crops")
+    classifier: Classifier = Field(default_factory=Classifier, description="Classifier")
+    steering: Steering = Field(default_factory=Steering, description="Phases, interventions and milestones")
+    training: Trainings = Field(default_factory=Trainings, description="How trainings run")
+    answers: Answers = Field(default_factory=Answers, description="Promises of an answer")
+    onnx: Onnx = Field(default_factory=Onnx, description="Export")
+    benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
+
+    def recipe(self, model: Literal["detector", "classifier"]) -> Recipe:
+        """The section of a model, with the epochs that its training has: those of all cycles, if there are any."""
+        section: Recipe = getattr(self, model)
+        if not self.training.cycles:
+            return section
+        epochs = self.training.cycles * getattr(self.training, f"{model}_epochs_per_cycle")
+        return section.model_copy(update={"epochs": epochs})
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "Config":
+        if self.detector.image_size > self.prepare.photo_size:
+            raise ValueError(
+                f"detector.image_size = {self.detector.image_size}: must not exceed prepare.photo_size = "
+                f"{self.prepare.photo_size}, the size that photographs are kept at"
+            )
+        if self.classifier.image_size > self.crops.size:
+            raise ValueError(
+                f"classifier.image_size = {self.classifier.image_size}: must not exceed crops.size = {self.crops.size}"
+            )
+        if (self.classifier.start_size or 0) > self.classifier.image_size:
+            raise ValueError(
+                f"classifier.start_size = {self.classifier.start_size}: must not exceed classifier.image_size = "
+                f"{self.classifier.image_size}, which it grows to"
+            )
+        if self.crops.margin > 2 * self.prepare.crop_context:
+            raise ValueError(
+                f"crops.margin = {self.crops.margin}: must not exceed twice prepare.crop_context = "
+                f"{self.prepare.crop_context}, the context that is kept"
+            )
+        if self.audit.lowest_score > min(self.audit.min_score, self.benchmark.min_score):
+            raise ValueError(
+                f"audit.lowest_score = {self.audit.lowest_score}: must not exceed audit.min_score = "
+                f"{self.audit.min_score} and benchmark.min_score = {self.benchmark.min_score}, which choose among what "
+                "it leaves"
+            )
+        drawn = self.source.synthetic
+        if math.ceil(drawn.photos_per_drug / 18) + math.ceil(drawn.validation_photos_per_drug / 18) > 72:
+            raise ValueError(
+                f"source.synthetic.photos_per_drug = {drawn.photos_per_drug}: training and validation together must "
+                "fit into the 72 capture groups of 18 views that a drug has"
+            )
+        return self

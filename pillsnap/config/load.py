@@ -1,0 +1,108 @@
+"""Read the configuration, and say of every wrong key or value what is allowed and where to edit."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from pillsnap.config.config import Config
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says key, value, what is allowed and where to edit."""
+
+
+def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Config:
+    """Check merged configuration values.
+
+    Args:
+        values: nested values as Snakemake merged them from `files` and the command line.
+        files: the YAML files, later ones win; used to say which line to edit.
+
+    Raises:
+        ConfigError: every wrong key or value in one message, each with its cure.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(problem, values, files) for problem in error.errors()]
+    raise ConfigError("The configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
+
+
+def read_config(*files: str | Path) -> Config:
+    """Read YAML files (later ones win, key by key) and check the result; raises `ConfigError`."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        try:
+            values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{file}: cannot be read as YAML ({error}). Correct the file or its path.") from error
+        merge_into(merged, values)
+    return load_config(merged, files)
+
+
+def merge_into(target: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Merge nested `values` into `target` in place, as Snakemake merges its configuration files."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
+            merge_into(target[key], value)
+        else:
+            target[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _explain(problem: Mapping[str, Any], values: Mapping[str, Any], files: Sequence[str | Path]) -> str:
+    path = list(problem["loc"])
+    key, message = ".".join(str(part) for part in path), problem["msg"].removeprefix("Value error, ")
+    where = _where(path, problem["input"], files)
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_allowed_keys(path[:-1]))
+        return f"{key}: unknown key; allowed here: {allowed}. {where}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing. Add it to {files[0] if files else 'the configuration'} (see docs/configuration.md)."
+    if not path:
+        return f"{message}. Edit one of the two in {files[-1] if files else 'the configuration'}."
+    return f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}. {where}"
+
+
+def _allowed_keys(path: Sequence[str | int]) -> list[str]:
+    model: Any = Config
+    for part in path:
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _where(path: Sequence[str | int], given: Any, files: Sequence[str | Path]) -> str:
+    # Snakemake names the default file once more at the end; the first mention has its true rank
+    for file in reversed(dict.fromkeys(Path(file).absolute() for file in files)):
+        line = _line_of(path, file)
+        if line and _value_at(path, yaml.safe_load(file.read_text(encoding="utf-8"))) == given:
+            return f"Edit {file.name} line {line}."
+    return "It was given on the command line (--config)."
+
+
+def _value_at(path: Sequence[str | int], values: Any) -> Any:
+    for part in path:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return values
+
+
+def _line_of(path: Sequence[str | int], file: Path) -> int | None:
+    node = yaml.compose(file.read_text(encoding="utf-8")) if file.is_file() else None
+    line = None
+    for part in path:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+            continue
+        if not isinstance(node, yaml.MappingNode):
+            break
+        match = [(key, value) for key, value in node.value if key.value == part]
+        if not match:
+            return None
+        line, node = match[0][0].start_mark.line + 1, match[0][1]
+    return line

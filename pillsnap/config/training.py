@@ -1,0 +1,262 @@
+"""The sections of the configuration that say how the two models are trained, and who may change that on the way."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from pillsnap.config.data import Fraction, Section
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+METRICS = {
+    "detector": ("box_loss", "cls_loss", "dfl_loss", "precision", "recall", "map50", "map50_95"),
+    "classifier": ("loss", "train_top1", "val_top1", "val_top5"),
+}
+"""Columns of the two histories that conditions may read."""
+
+
+class Recipe(Section):
+    """What both trainings have."""
+
+    epochs: int = Field(
+        12, ge=1, description="Epochs in all; a finished training goes on from its end when it is raised"
+    )
+    horizon: int = Field(
+        12,
+        ge=1,
+        description=(
+            "Epoch at which the learning rate has come down. A setting of its own, so that more `epochs` do not "
+            "rewrite the past; behind it the rate stays where it is"
+        ),
+    )
+    batch: int = Field(8, ge=2, description="Pictures behind one step of the optimizer, over all processes")
+    smallest_batch: int = Field(
+        1,
+        ge=1,
+        description=(
+            "Pictures in memory at once at least: out of memory halves them and sums more gradients, down to here"
+        ),
+    )
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate (AdamW; warm-up, then a cosine)")
+    final_rate: float = Field(0.01, gt=0, le=1, description="Share of the peak that is left at the horizon")
+    warmup_epochs: float = Field(1, ge=0, description="Epochs of linear warm-up")
+    weight_decay: float = Field(5e-4, ge=0, lt=1, description="Weight decay")
+    clip: float = Field(10.0, gt=0, description="Largest norm of the gradient; a longer one is shortened to it")
+    precision: Precision = Field(
+        "fp32", description="Arithmetic of the forward pass; `fp16` scales its losses, `bf16` needs no scaling"
+    )
+    validate_every: int = Field(
+        1, ge=1, description="Epochs from one validation to the next; the last epoch always has one"
+    )
+    patience: int = Field(8, ge=1, description="Epochs without a better validation before the training stops")
+    checkpoint_every: int = Field(5, ge=1, description="Epochs from one kept checkpoint to the next")
+    keep_checkpoints: int = Field(2, ge=0, description="Kept checkpoints, besides the last one and the best weights")
+
+
+class Detector(Recipe):
+    """Training of the one-class pill detector (ultralytics)."""
+
+    model: str = Field(
+        "yolo11n.yaml",
+        description=(
+            "ultralytics model: a `.yaml` name trains from scratch, a path of a `.pt` or `.safetensors` file starts "
+            "from its weights"
+        ),
+    )
+    image_size: int = Field(256, ge=64, le=1280, multiple_of=32, description="Side of the letterboxed input in pixels")
+
+    @property
+    def starting_files(self) -> list[str]:
+        """The file of weights that the training begins with, if any."""
+        return [self.model] if self.model.endswith((".pt", ".safetensors")) else []
+
+
+class Classifier(Recipe):
+    """Training of the drug classifier (timm)."""
+
+    model: str = Field("resnet10t", description="timm model name, or `hf-hub:…`")
+    model_args: dict[str, Any] | None = Field(
+        None,
+        description=(
+            "Arguments for the timm model besides its name, as timm takes them (`channels`, `drop_path_rate`, …); an "
+            "overlay that names another model sets it to `null`"
+        ),
+    )
+    weights: str | None = Field(
+        None,
+        description=(
+            "Starting weights: a path of a safetensors file, `pretrained` for the model's own from its hub, "
+            "empty for none"
+        ),
+    )
+    image_size: int = Field(112, ge=32, le=768, description="Side of the input in pixels")
+    start_size: int | None = Field(
+        None,
+        ge=32,
+        le=768,
+        description="Side of the input in the first `resize_every` epochs; empty: `image_size` from the start",
+    )
+    resize_every: int = Field(10, ge=1, description="Epochs from one size to the next, from `start_size` on")
+    resize_by: int = Field(64, ge=8, description="Pixels from one size to the next, up to `image_size`")
+    epochs: int = Field(20, ge=1, description=Recipe.model_fields["epochs"].description)
+    horizon: int = Field(20, ge=1, description=Recipe.model_fields["horizon"].description)
+    batch: int = Field(64, ge=2, description=Recipe.model_fields["batch"].description)
+    learning_rate: float = Field(3e-3, gt=0, lt=1, description=Recipe.model_fields["learning_rate"].description)
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Each layer's learning rate as a share of the next one's towards the output; 1: all the same",
+    )
+    weight_decay: float = Field(5e-2, ge=0, lt=1, description="Weight decay; norms and biases have none")
+    warmup_epochs: float = Field(2, ge=0, description=Recipe.model_fields["warmup_epochs"].description)
+    patience: int = Field(10, ge=1, description=Recipe.model_fields["patience"].description)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing")
+    mixup: float = Field(0.0, ge=0, description="Mix-up: alpha of its beta distribution; 0: none")
+    cutmix: float = Field(0.0, ge=0, description="Cut-mix: alpha of its beta distribution; 0: none")
+    balance: Fraction = Field(
+        0.0, description="Class-balanced sampling: 0 takes each pill once an epoch, 1 all drugs equally often"
+    )
+    average_decay: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        description="Decay of the weights' exponential moving average (EMA), which is what is delivered",
+    )
+    compile: bool = Field(False, description="`torch.compile` the model (worth it on a GPU)")
+    cache_gb: float = Field(
+        2.0, ge=0, description="Memory for decoded crops in GB; crops that fit are decoded once instead of every epoch"
+    )
+
+    @property
+    def starting_files(self) -> list[str]:
+        """The file of weights that the training begins with, if any."""
+        return [self.weights] if self.weights and self.weights != "pretrained" else []
+
+
+class Trainings(Section):
+    """How trainings run; nothing here changes what they learn, but for the number of processes."""
+
+    processes: int = Field(
+        1, ge=1, le=64, description="Processes of a training, one per GPU (torchrun, DDP); a batch is shared among them"
+    )
+    save_minutes: float = Field(
+        10.0, gt=0, description="Minutes at most between two saved states of the classifier, within an epoch too"
+    )
+    backup: str | None = Field(
+        None, description="Folder that gets a copy of every kept checkpoint, on another disk for instance; empty: none"
+    )
+    cycles: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Cycles of both trainings in all: each adds its epochs to both, in place of `detector.epochs` and "
+            "`classifier.epochs`, and the classifier goes on with the crops of the new detector; 0: no cycles"
+        ),
+    )
+    detector_epochs_per_cycle: int = Field(2, ge=1, description="Detector epochs of each cycle")
+    classifier_epochs_per_cycle: int = Field(1, ge=1, description="Classifier epochs of each cycle")
+    sample_seconds: float = Field(5.0, gt=0, description="Seconds from one measurement of memory and disk to the next")
+
+    @property
+    def launcher(self) -> str:
+        """The words before a training's script."""
+        if self.processes == 1:
+            return "python"
+        return f"torchrun --standalone --nproc-per-node {self.processes} --max-restarts 4 --"
+
+
+class Change(Section):
+    """New values of hyper-parameters from an epoch on; what is empty stays."""
+
+    learning_rate: float | None = Field(
+        None, gt=0, lt=1, description="Learning rate; from it a new cosine leads to the horizon"
+    )
+    weight_decay: float | None = Field(None, ge=0, lt=1, description="Weight decay")
+    clip: float | None = Field(None, gt=0, description="Largest norm of the gradient")
+    precision: Precision | None = Field(None, description="Arithmetic of the forward pass")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+class Phase(Section):
+    """A part of the training with a name of its own."""
+
+    name: str = Field(description="Name, as interventions and reports call it")
+    from_epoch: int = Field(ge=1, description="First epoch")
+    detector: Change = Field(default_factory=Change, description="What changes for the detector")
+    classifier: Change = Field(default_factory=Change, description="What changes for the classifier")
+
+
+class Condition(Section):
+    """What must be so at an epoch's end: exactly one of `below`, `above`, `stagnates_epochs` and `not_finite`."""
+
+    metric: str = Field(description="Column of the training's history, `val_top1` for instance")
+    minus: str | None = Field(None, description="Another column, taken away from the first")
+    below: float | None = Field(None, description="True below this value")
+    above: float | None = Field(None, description="True above this value")
+    stagnates_epochs: int | None = Field(
+        None, ge=1, description="True when the best of so many last epochs is no better than the best before them"
+    )
+    not_finite: bool = Field(False, description="True when the value is NaN or infinite")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "Condition":
+        given = [self.below is not None, self.above is not None, self.stagnates_epochs is not None, self.not_finite]
+        if sum(given) != 1:
+            raise ValueError("exactly one of below, above, stagnates_epochs and not_finite must be given")
+        return self
+
+
+class Intervention(Section):
+    """A change that a condition calls for; it is made, or advised, once in a training."""
+
+    name: str = Field(description="Name, as the report calls it")
+    model: Literal["detector", "classifier"] = Field(description="Whose training")
+    phase: str | None = Field(None, description="Only in this phase; empty: in all")
+    when: Condition = Field(description="The condition")
+    change: Change = Field(description="The change")
+
+    @model_validator(mode="after")
+    def _metrics_are_there(self) -> "Intervention":
+        for metric in filter(None, (self.when.metric, self.when.minus)):
+            if metric not in METRICS[self.model]:
+                raise ValueError(
+                    f"{metric!r} is no metric of the {self.model}'s history; allowed: {', '.join(METRICS[self.model])}"
+                )
+        return self
+
+
+class Milestone(Section):
+    """What should be reached when an epoch ends."""
+
+    epoch: int = Field(ge=1, description="Epoch")
+    top1: Fraction | None = Field(None, description="Classifier's validation top-1")
+    map50: Fraction | None = Field(None, description="Detector's validation mAP@0.5")
+
+
+class Steering(Section):
+    """Phases, interventions and milestones of both trainings."""
+
+    mode: Literal["advise", "apply"] = Field(
+        "advise", description="Interventions: `advise` says what would be changed, `apply` changes and records it"
+    )
+    phases: tuple[Phase, ...] = Field((), description="Phases by first epoch")
+    interventions: tuple[Intervention, ...] = Field((), description="Interventions")
+    milestones: tuple[Milestone, ...] = Field((), description="Milestones")
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Steering":
+        names = [phase.name for phase in self.phases]
+        starts = [phase.from_epoch for phase in self.phases]
+        if starts != sorted(set(starts)):
+            raise ValueError("phases must follow each other: each from_epoch must be above the one before")
+        for intervention in self.interventions:
+            if intervention.phase is not None and intervention.phase not in names:
+                raise ValueError(
+                    f"intervention {intervention.name!r}: there is no phase {intervention.phase!r} among {names}"
+                )
+        return self

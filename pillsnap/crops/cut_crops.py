@@ -1,0 +1,137 @@
+"""Crops for the classifier: every labelled pill, and the same pill as the detector saw it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from pillsnap.config.config import Crops
+from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
+from pillsnap.pictures.boxes import cut_crop, iou_matrix, match_boxes
+from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
+from pillsnap.progress import progress
+from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS, make_table, read_split, read_table, write_table
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photograph of the training or validation part, or of an unseen drug.
+
+    Attributes:
+        image_id: its name in the manifest.
+        pills: its manifest rows.
+        contexts: its context crops by label member: left, top, offset, length.
+        stored: the open `crops.bin` that holds them.
+        found: the detector's boxes, float (N, 4), x, y, w, h in pixels of the raw photograph.
+    """
+
+    image_id: str
+    pills: pd.DataFrame
+    contexts: pd.DataFrame
+    stored: BinaryIO
+    found: np.ndarray
+
+
+def cut_crops(
+    *,
+    manifest: dict[str, Path],
+    prepared: Sequence[Path],
+    detections: Path,
+    crops: Path,
+    settings: Crops,
+    min_score: float,
+) -> None:
+    """Cut the crops of training and validation, and of the unseen drugs' first half, whose class is -1.
+
+    Args:
+        manifest: CSV by split (`train`, `val`, `unseen_val`), schema `MANIFEST`; its rows of that split are used.
+        prepared: folders of `prepare_archive`.
+        detections: of `detect_pills`, schema `DETECTIONS`.
+        crops: folder, written whole: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
+        settings: size, margin, quality, IoU of a match.
+        min_score: detections below it are left out, as in an answer.
+    """
+    rows: list[dict[str, Any]] = []
+    found = read_table(detections, DETECTIONS)
+    found = found[found["score"] >= min_score]
+    with replacing_folder(crops) as folder:
+        for split, path in manifest.items():
+            pills = read_split(path, split)
+            with ShardWriter(folder / f"{split}.bin") as shard:
+                photos = _photos(pills, prepared, found[found["split"] == split])
+                for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
+                    rows += _cut(photo, split, shard, settings)
+        table = make_table(rows, CROPS)
+        write_table(table, folder / "index.parquet", CROPS)
+        write_json(folder / "summary.json", _summary(table, list(manifest)))
+    log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
+
+
+def _photos(pills: pd.DataFrame, prepared: Sequence[Path], detections: pd.DataFrame) -> Iterator[_Photo]:
+    """The photographs of `pills`, archive by archive, with the detector's boxes in them."""
+    by_image = dict(list(pills.groupby("image_id", sort=True)))
+    found = {image_id: rows[list("xywh")].to_numpy(float) for image_id, rows in detections.groupby("image_id")}
+    for archive in prepared:
+        contexts = read_table(archive / "crops.parquet", CONTEXTS)
+        contexts = contexts[contexts["image_id"].isin(by_image)]
+        with (archive / "crops.bin").open("rb") as stored:
+            for image_id, rows in contexts.groupby("image_id", sort=True):
+                boxes = found.get(image_id, np.zeros((0, 4)))
+                yield _Photo(image_id, by_image[image_id], rows.set_index("label_member"), stored, boxes)
+
+
+def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list[dict[str, Any]]:
+    """Cut every pill of a photograph into `shard`; returns rows of schema `CROPS`."""
+    labelled = photo.pills[["x", "y", "w", "h"]].to_numpy(float)
+    matched = {label: found for found, label in match_boxes(photo.found, labelled, min_iou=settings.min_iou)}
+    rows = []
+    for number, pill in enumerate(photo.pills.itertuples()):
+        context = photo.contexts.loc[pill.label_member]
+        window = decode_jpeg(read_from_shard(photo.stored, int(context["offset"]), int(context["length"])))
+        boxes = {"label": labelled[number]}
+        if number in matched:
+            boxes["detector"] = photo.found[matched[number]]
+        for box_from, box in boxes.items():
+            local = box - np.array([context["left"], context["top"], 0, 0], float)
+            crop = cut_crop(window, local, size=settings.size, margin=settings.margin)
+            offset, length = shard.add(encode_jpeg(crop, settings.quality))
+            rows.append(
+                {
+                    "pill_id": f"{photo.image_id}:{pill.k_code}:{number}",
+                    "split": split,
+                    "box_from": box_from,
+                    "image_id": photo.image_id,
+                    "domain": pill.domain,
+                    "k_code": pill.k_code,
+                    "class_index": pill.class_index,
+                    "iou": 1.0 if box_from == "label" else _iou(box, labelled[number]),
+                    "offset": offset,
+                    "length": length,
+                }
+            )
+    return rows
+
+
+def _iou(first: np.ndarray, second: np.ndarray) -> float:
+    # rounding may bring equal boxes above 1
+    return float(min(1.0, iou_matrix(first, second)[0, 0]))
+
+
+def _summary(table: pd.DataFrame, splits: Sequence[str]) -> dict[str, Any]:
+    labelled, found = table[table["box_from"] == "label"], table[table["box_from"] == "detector"]
+    return {
+        split: {
+            "pills": int((labelled["split"] == split).sum()),
+            "found_by_detector": int((found["split"] == split).sum()),
+            "mean_iou": round(float(found.loc[found["split"] == split, "iou"].mean()), 4)
+            if (found["split"] == split).any()
+            else None,
+        }
+        for split in splits
+    }

@@ -1,0 +1,87 @@
+"""The commands `pillsnap data …`: look at a stage's data in the terminal."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+app = typer.Typer(help="Look at the data of a stage.", no_args_is_help=True)
+
+StageName = Annotated[str, typer.Option("--stage", help="stage1 to stage4")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of results, where the stages lie")]
+
+
+@app.command()
+def summary(
+    stage: StageName = "stage4",
+    results: Results = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")] = False,
+) -> None:
+    """Print counts by part, domain and view, boxes, class balance and quarantine of a stage.
+
+    Exits with status 2 where the stage's manifest is not made.
+    """
+    from pillsnap.dataset.stage_data import DataError, source_of, stage_data_of
+    from pillsnap.dataset.summary import summarise
+    from pillsnap.dataset.terminal import print_summary
+
+    try:
+        found = summarise(stage_data_of(results, stage), stage=stage, source=source_of(results, stage))
+    except DataError as error:
+        _stop(error)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        print_summary(found)
+
+
+@app.command()
+def show(
+    drug: Annotated[str, typer.Argument(help="K-code, or a part of the drug's name")],
+    stage: StageName = "stage4",
+    results: Results = Path("results"),
+    picture: Annotated[
+        Path | None, typer.Option(help="Write some of the drug's pills here, side by side (.jpg)")
+    ] = None,
+) -> None:
+    """Print what a stage holds of one drug, and write a picture of its pills.
+
+    Exits with status 2 where the drug, or the stage's manifest, is not found.
+    """
+    from pillsnap.dataset.drug import crop_sheet, drug_facts
+    from pillsnap.dataset.lookup import find_drug
+    from pillsnap.dataset.stage_data import DataError, source_of, stage_data_of
+    from pillsnap.dataset.terminal import print_drug
+    from pillsnap.tables.schemas import PLAN, read_table
+
+    try:
+        if picture and picture.suffix.lower() not in (".jpg", ".jpeg"):
+            raise DataError(f"--picture {picture}: the ending must be .jpg or .jpeg.")
+        data = stage_data_of(results, stage)
+        found = find_drug(data.classes, drug)
+        facts = drug_facts(data, found, read_table(results / stage / "plan.parquet", PLAN))
+        sheet = crop_sheet(data, found, results / stage / "prepared") if picture else None
+    except (DataError, OSError) as error:
+        _stop(error)
+    print_drug(facts, stage=stage, source=source_of(results, stage))
+    if picture:
+        _write_jpeg(picture, sheet)
+
+
+def _write_jpeg(path: Path, picture: "np.ndarray") -> None:
+    from pillsnap.files import replacing
+    from pillsnap.pictures.decode import encode_jpeg
+
+    with replacing(path) as temporary:
+        temporary.write_bytes(encode_jpeg(picture, 90))
+    print(f"Picture: {path}")
+
+
+def _stop(error: Exception) -> NoReturn:
+    """Say what is wrong on standard error and exit with status 2."""
+    typer.echo(str(error), err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,70 @@
+"""The detector's data set in ultralytics' layout, out of the prepared photographs."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from pillsnap.config.data import Yolo
+from pillsnap.files import read_from_shard, replacing_folder
+from pillsnap.manifest.hash_order import hash_order
+from pillsnap.tables.schemas import MANIFEST, PHOTOS, read_table
+
+log = logging.getLogger(__name__)
+
+
+def build_yolo_dataset(
+    *, manifest: dict[str, Path], prepared: Sequence[Path], dataset: Path, settings: Yolo, seed: int
+) -> None:
+    """Write images and labels of training and validation; the test part stays out.
+
+    Photographs that are known to be partly labelled stay out too, unless `settings` want them in training: an
+    unlabelled pill teaches the detector that it is background, and in validation it makes a right box look wrong.
+
+    Args:
+        manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
+        prepared: folders of `prepare_archive`.
+        dataset: folder, written whole: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
+        settings: how many single-pill photographs are used, and whether partly labelled ones are.
+        seed: seed of their choice.
+    """
+    with replacing_folder(dataset) as folder:
+        for split, path in manifest.items():
+            pills = read_table(path, MANIFEST)
+            if split != "train" or settings.partly_labelled == "leave_out":
+                pills = pills[pills["fully_labelled"]]
+            chosen = _chosen(pills, settings, seed, split)
+            for kind in ("images", "labels"):
+                (folder / kind / split).mkdir(parents=True)
+            _write_labels(chosen, folder / "labels" / split)
+            _write_images(set(chosen["image_id"]), prepared, folder / "images" / split)
+            log.info("%s: %d photos, %d pills", split, chosen["image_id"].nunique(), len(chosen))
+        description = {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}
+        (folder / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+
+
+def _chosen(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:
+    singles = sorted(set(pills.loc[pills["domain"] == "single", "image_id"]))
+    limit = settings.max_single_photos if split == "train" else settings.max_single_photos // 4
+    order = pd.Series(hash_order(singles, seed), index=singles).sort_values()
+    return pills[(pills["domain"] == "combo") | pills["image_id"].isin(order.index[:limit])]
+
+
+def _write_labels(pills: pd.DataFrame, folder: Path) -> None:
+    for image_id, rows in pills.groupby("image_id", sort=True):
+        centre_x, centre_y = (rows["x"] + rows["w"] / 2) / rows["width"], (rows["y"] + rows["h"] / 2) / rows["height"]
+        width, height = rows["w"] / rows["width"], rows["h"] / rows["height"]
+        boxes = zip(centre_x, centre_y, width, height, strict=True)
+        lines = ["0 " + " ".join(f"{value:.6f}" for value in box) for box in boxes]
+        (folder / f"{image_id}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_images(wanted: set[str], prepared: Sequence[Path], folder: Path) -> None:
+    for archive in prepared:
+        photos = read_table(archive / "photos.parquet", PHOTOS)
+        with (archive / "photos.bin").open("rb") as shard:
+            for photo in photos[photos["image_id"].isin(wanted)].itertuples():
+                data = read_from_shard(shard, photo.offset, photo.length)
+                (folder / f"{photo.image_id}.jpg").write_bytes(data)

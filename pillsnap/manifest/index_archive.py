@@ -1,0 +1,71 @@
+"""Read an archive's labels into tables; no pixel is decoded."""
+
+import contextlib
+import gc
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from pillsnap.files import write_json
+from pillsnap.sources import Archive
+from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.labels import LabelReading
+from pillsnap.sources.yolo import read_yolo_labels
+from pillsnap.tables.schemas import ISSUES, LOOKS, PILLS, make_table, write_table
+
+log = logging.getLogger(__name__)
+
+_READERS = {"synthetic": read_aihub_labels, "aihub": read_aihub_labels, "yolo": read_yolo_labels}
+
+
+def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issues: Path, counts: Path) -> None:
+    """Index one archive.
+
+    Args:
+        kind: the source's kind: `synthetic`, `aihub` or `yolo`.
+        archive: where the photographs and labels lie.
+        pills: written, schema `PILLS`: one row a usable label.
+        looks: written, schema `LOOKS`: what the labels say of their drugs.
+        issues: written, schema `ISSUES`: what is quarantined, skipped or repaired, with reasons.
+        counts: written, JSON: how many `archives` (zips or folders), `photos` and `labels` were read, and how many
+            `other_files` there are; and
+            `photos_directory`, the hash of the photographs' zip (`Container.directory_hash`).
+
+    An archive that cannot be opened is an issue of its own, so that the others go on.
+
+    Raises:
+        SourceError: a YOLO set's `data.yaml` cannot be used.
+    """
+    with _no_garbage_collection():
+        reading: LabelReading = _READERS[kind](archive)
+    reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
+    write_table(make_table(reading.pills, PILLS), pills, PILLS)
+    described = [(*look, labels) for look, labels in sorted(reading.looks.items())]
+    write_table(pd.DataFrame(described, columns=list(LOOKS.columns)), looks, LOOKS)
+    write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
+    read = {"archives": reading.archives_read, "photos": reading.photos_read, "labels": reading.labels_read}
+    directory = reading.directories.get(archive.photos, "")
+    write_json(counts, read | {"other_files": reading.other_files, "photos_directory": directory})
+    for issue in reading.issues:
+        if issue["reason"] == "archive_unreadable":
+            log.warning("%s: %s", archive.name, issue["detail"])
+    log.info(
+        "%s: %d photos, %d labels, %d usable labels, %d issues",
+        archive.name,
+        reading.photos_read,
+        reading.labels_read,
+        len(reading.pills),
+        len(reading.issues),
+    )
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Rows hold no circles, and looking for some walks the growing heap of them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

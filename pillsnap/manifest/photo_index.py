@@ -1,0 +1,97 @@
+"""The index of a whole source in memory, as numbers: millions of labels in a few hundred megabytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as arrow
+from pyarrow import compute
+
+from pillsnap.manifest.hash_order import hash_order
+from pillsnap.tables.schemas import read_columns
+
+PARTS = ("", "train", "val", "test")
+"""What a source itself fixes, by code: nothing, or a side of the split; a later one is held out further."""
+
+
+@dataclass(frozen=True)
+class PhotoIndex:
+    """All photographs of a source with their labels.
+
+    Attributes:
+        photos: one row a photograph: `combo` (bool), `part` (place in `PARTS`), `group` and `drug` (codes; the first
+            drug stands for the photograph when drugs are balanced), `labels` (how many), `order` and `group_order`
+            (uint64, by hash).
+        photo_of_pill: place in `photos` of each label, ascending, int (labels,).
+        drug_of_pill: drug code of each label, int (labels,).
+        drugs: K-code by drug code.
+        rows_of_file: number of labels in each file of the index.
+    """
+
+    photos: pd.DataFrame
+    photo_of_pill: np.ndarray
+    drug_of_pill: np.ndarray
+    drugs: list[str]
+    rows_of_file: list[int]
+
+    def shows(self, drugs: np.ndarray) -> np.ndarray:
+        """Which photographs show any of the drugs that a mask (drugs,) marks: bool (photos,)."""
+        found = np.zeros(len(self.photos), bool)
+        found[self.photo_of_pill[drugs[self.drug_of_pill]]] = True
+        return found
+
+    def pills_by_side(self, split: np.ndarray, photos: np.ndarray) -> np.ndarray:
+        """Labels of each drug on each side of the split, counted over the photographs that a mask marks.
+
+        Args:
+            split: side of each photograph, 0 train, 1 val, 2 test.
+            photos: bool (photos,).
+
+        Returns:
+            int (drugs, 3).
+        """
+        counted = photos[self.photo_of_pill]
+        place = self.drug_of_pill[counted].astype(np.int64) * 3 + split[self.photo_of_pill[counted]]
+        return np.bincount(place, minlength=3 * len(self.drugs)).reshape(-1, 3)
+
+
+def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
+    """Read the index tables (schema `PILLS`), in which a photograph's labels lie one after the other."""
+    tables = [read_columns(path, ("image_id", "domain", "part", "group", "k_code")) for path in files]
+    rows_of_file = [table.num_rows for table in tables]
+    table = arrow.concat_tables(tables)
+    image_ids = table["image_id"].combine_chunks()
+    first = np.ones(len(image_ids), bool)
+    first[1:] = compute.not_equal(image_ids[1:], image_ids[:-1]).to_numpy(zero_copy_only=False)
+    codes = {name: _encoded(table[name]) for name in ("domain", "part", "group", "k_code")}
+    drug_of_pill, drugs = codes["k_code"]
+    group, groups = codes["group"]
+    photos = pd.DataFrame(
+        {
+            "combo": _decoded(codes["domain"], {"single": False, "combo": True})[first],
+            "part": _decoded(codes["part"], {name: code for code, name in enumerate(PARTS)})[first].astype(np.int8),
+            "group": group[first],
+            "drug": drug_of_pill[first],
+            "labels": np.diff(np.append(np.flatnonzero(first), len(first))),
+            "order": hash_order(image_ids.filter(arrow.array(first)).to_pylist(), seed),
+            "group_order": hash_order(groups, seed)[group[first]],
+        }
+    )
+    return PhotoIndex(photos, np.cumsum(first) - 1, drug_of_pill, drugs, rows_of_file)
+
+
+def _encoded(column: arrow.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Codes (N,) in the order of the sorted values, and the values."""
+    encoded = column.combine_chunks().dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    order = np.argsort(np.array(values, dtype=object), kind="stable") if values else np.zeros(0, int)
+    place = np.empty(len(values), np.int32)
+    place[order] = np.arange(len(values), dtype=np.int32)
+    return place[encoded.indices.to_numpy()], [values[number] for number in order]
+
+
+def _decoded(encoded: tuple[np.ndarray, list[str]], meanings: dict) -> np.ndarray:
+    codes, values = encoded
+    return np.array([meanings[value] for value in values])[codes]

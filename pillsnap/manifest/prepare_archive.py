@@ -1,0 +1,206 @@
+"""The one decode: a stage's photographs of one archive become small JPEGs, with every check on the way."""
+
+import hashlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from pillsnap.config.data import Prepare
+from pillsnap.files import ShardWriter, read_json, replacing_folder
+from pillsnap.pictures.boxes import context_window
+from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg, perceptual_hash, pyramid, shrink
+from pillsnap.progress import progress
+from pillsnap.sources import Archive
+from pillsnap.sources.container import Container, ContainerError, MemberError
+from pillsnap.sources.labels import LabelError, LabelReading, fit_box
+from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
+
+log = logging.getLogger(__name__)
+
+Pills = list[Any]
+"""The plan's rows of one photograph, as named tuples."""
+
+
+@dataclass(frozen=True)
+class PreparedPhoto:
+    """What one decode gives: hashes and size of the photograph, the stored JPEG, one context crop a good label."""
+
+    sha256: str
+    phash: str
+    width: int
+    height: int
+    jpeg: bytes
+    contexts: list[tuple[dict[str, Any], bytes]] = field(default_factory=list)
+    issues: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+
+def prepare_archive(
+    *, archive: Archive, plan: Path, prepared: Path, settings: Prepare, threads: int, counts: Path | None = None
+) -> None:
+    """Decode the planned photographs of one archive.
+
+    Args:
+        archive: where the raw photographs lie; they are read in place, and not opened where none is planned.
+        plan: the stage's plan, schema `PLAN`.
+        prepared: folder, written whole: `photos.bin` with `photos.parquet`, `crops.bin` with
+            `crops.parquet`, and `issues.parquet`. Test photographs (of unseen drugs too) are stored at native
+            size and without context crops, since only `run_benchmark` reads them.
+        settings: sizes and qualities.
+        threads: decoding threads beside the one that reads and writes. Memory holds three raw photographs and one
+            decoded a thread, whatever the archive's size. The PNG decoder holds Python's lock, so that cores are used
+            by jobs side by side, not by threads.
+        counts: of `index_archive`: the zip must be the one that was indexed. `None` where there was no index.
+
+    Raises:
+        ContainerError: the archive cannot be opened, or is another one by now.
+    """
+    cv2.setNumThreads(1)
+    planned = read_table(plan, PLAN, filters=[("archive", "==", archive.name)])
+    total = planned["image_id"].nunique()
+    notes = LabelReading(archive.name)
+    rows: dict[str, list[dict[str, Any]]] = {"photos": [], "contexts": []}
+    with (
+        replacing_folder(prepared) as folder,
+        ShardWriter(folder / "photos.bin") as photo_shard,
+        ShardWriter(folder / "crops.bin") as crop_shard,
+    ):
+        results = _results(archive, planned, settings, threads, counts) if total else iter(())
+        for pills, result in progress(results, total=total, title=archive.name):
+            _store(pills, result, photo_shard, crop_shard, rows, notes)
+        write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
+        write_table(make_table(rows["contexts"], CONTEXTS), folder / "crops.parquet", CONTEXTS)
+        write_table(make_table(notes.issues, ISSUES), folder / "issues.parquet", ISSUES)
+    log.info("%s: %d photos prepared, %d issues", archive.name, len(rows["photos"]), len(notes.issues))
+
+
+def _results(
+    archive: Archive, planned: pd.DataFrame, settings: Prepare, threads: int, counts: Path | None
+) -> Iterator[tuple[Pills, PreparedPhoto | PictureError]]:
+    """Photographs in the order of their image_id; the next are read while the threads are at work."""
+    with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
+        _check_same(container, counts)
+        running: deque = deque()
+        for pills in _by_photo(planned):
+            raw = _read(container, pills[0].member)
+            running.append((pills, pool.submit(_try, raw, pills, settings)))
+            if len(running) > 2 * threads:
+                done, future = running.popleft()
+                yield done, future.result()
+        for done, future in running:
+            yield done, future.result()
+
+
+def _check_same(container: Container, counts: Path | None) -> None:
+    """The plan holds boxes of the zip that was indexed: those of another one are not to be mixed with it."""
+    if counts and read_json(counts)["photos_directory"] != container.directory_hash():
+        raise ContainerError(
+            f"{container.path}: is not the zip that was indexed; its list of files is another one. None of it is used. "
+            f"Delete {counts} and give the same command again, which reads its labels anew."
+        )
+
+
+def _by_photo(planned: pd.DataFrame) -> Iterator[Pills]:
+    ordered = planned.sort_values("image_id", kind="stable")
+    for _, pills in itertools.groupby(ordered.itertuples(index=False), key=lambda pill: pill.image_id):
+        yield list(pills)
+
+
+def _read(container: Container, member: str) -> bytes | PictureError:
+    try:
+        return container.read(member)
+    except KeyError:
+        return PictureError("photo_missing", member)
+    except MemberError as error:
+        return PictureError(error.reason, error.detail)
+    except OSError as error:
+        return PictureError("photo_truncated", str(error)[:200])
+
+
+def _try(raw: bytes | PictureError, pills: Pills, settings: Prepare) -> PreparedPhoto | PictureError:
+    if isinstance(raw, PictureError):
+        return raw
+    try:
+        return prepare_photo(raw, pills, settings)
+    except PictureError as error:
+        return error
+
+
+def prepare_photo(raw: bytes, pills: Pills, settings: Prepare) -> PreparedPhoto:
+    """Decode and check one raw photograph and cut its context crops; raises `PictureError`."""
+    picture = decode_photo(raw)
+    height, width = picture.shape[:2]
+    levels = pyramid(picture)
+    test = pills[0].split in ("test", "unseen_test")
+    if test:
+        stored = encode_jpeg(picture, settings.crop_quality)
+    else:
+        # only the detector sees these, and it looks for shapes
+        stored = encode_jpeg(shrink(levels, settings.photo_size), settings.photo_quality, full_colour=False)
+    done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
+    for pill in pills:
+        try:
+            box = fit_box((pill.x, pill.y, pill.w, pill.h), width, height)
+        except LabelError as error:
+            done.issues.append(("quarantined", error.reason, pill.label_member, error.detail))
+            continue
+        if box != (pill.x, pill.y, pill.w, pill.h):
+            done.issues.append(("repaired", "bbox_clipped", pill.label_member, str(list(box))))
+        if (pill.width, pill.height) != (width, height):
+            sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
+            done.issues.append(("repaired", "size_corrected", pill.label_member, sizes))
+        done.contexts.append(_context(picture, pill.label_member, box, settings, test=test))
+    return done
+
+
+def _context(
+    picture: np.ndarray, label_member: str, box: tuple[float, ...], settings: Prepare, *, test: bool
+) -> tuple[dict[str, Any], bytes]:
+    height, width = picture.shape[:2]
+    left, top, right, bottom = context_window(box, width, height, context=settings.crop_context)
+    jpeg = b"" if test else encode_jpeg(picture[top:bottom, left:right], settings.crop_quality)
+    return {"label_member": label_member, **dict(zip("xywh", box, strict=True)), "left": left, "top": top}, jpeg
+
+
+def _store(
+    pills: Pills,
+    result: PreparedPhoto | PictureError,
+    photo_shard: ShardWriter,
+    crop_shard: ShardWriter,
+    rows: dict[str, list[dict[str, Any]]],
+    notes: LabelReading,
+) -> None:
+    image_id, member = pills[0].image_id, pills[0].member
+    if isinstance(result, PictureError):
+        notes.note("quarantined", result.reason, member=member, detail=result.detail)
+        for pill in pills:
+            notes.note("quarantined", "label_of_quarantined_photo", member=member, label_member=pill.label_member)
+        return
+    for outcome, reason, label_member, detail in result.issues:
+        notes.note(outcome, reason, member=member, label_member=label_member, detail=detail)
+    if not result.contexts:
+        notes.note("quarantined", "photo_without_usable_label", member=member)
+        return
+    offset, length = photo_shard.add(result.jpeg)
+    rows["photos"].append(
+        {
+            "image_id": image_id,
+            "sha256": result.sha256,
+            "phash": result.phash,
+            "width": result.width,
+            "height": result.height,
+            "offset": offset,
+            "length": length,
+        }
+    )
+    for row, jpeg in result.contexts:
+        offset, length = crop_shard.add(jpeg)
+        rows["contexts"].append({"image_id": image_id, **row, "offset": offset, "length": length})

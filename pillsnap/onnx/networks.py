@@ -1,0 +1,80 @@
+"""Both networks as ONNX, with pixels as input."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from pillsnap.classifier.batches import normalise, resize
+from pillsnap.classifier.model import load_classifier
+from pillsnap.detector.weights import load_detector, prepare_ultralytics
+from pillsnap.onnx.steps import OPSET
+
+
+class DetectorGraph(nn.Module):
+    """uint8 (N, S, S, 3) letterboxed RGB -> float32 (N, anchors, 5): centre x, centre y, w, h in pixels, score."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        output = self.model(pictures.permute(0, 3, 1, 2).float() / 255)
+        return (output[0] if isinstance(output, tuple | list) else output).permute(0, 2, 1)
+
+
+class ClassifierGraph(nn.Module):
+    """uint8 (N, S, S, 3) RGB crops -> float32 (N, classes) logits and (N, D) features, from which they are made."""
+
+    def __init__(self, model: nn.Module, image_size: int) -> None:
+        super().__init__()
+        self.model = model
+        self.image_size = image_size
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pictures = resize(normalise(crops.permute(0, 3, 1, 2), self.model), self.image_size)
+        features = self.model.forward_head(self.model.forward_features(pictures), pre_logits=True)
+        return self.model.get_classifier()(features), features
+
+
+def detector_graph(weights: Path, work: Path) -> DetectorGraph:
+    """The detector of `train_detector`, its layers fused; `work` takes ultralytics' own settings."""
+    prepare_ultralytics(work)
+    model = load_detector(weights).fuse(verbose=False).eval()
+    head = model.model[-1]
+    head.export, head.format, head.dynamic = True, "onnx", False
+    return DetectorGraph(model).eval()
+
+
+def classifier_graph(weights: Path, drugs: int) -> ClassifierGraph:
+    """The classifier of `train_classifier`."""
+    return ClassifierGraph(*load_classifier(weights, drugs)).eval()
+
+
+def export_network(graph: nn.Module, example: torch.Tensor, inputs: str, outputs: list[str]) -> onnx.ModelProto:
+    """A network as ONNX with a dynamic batch.
+
+    Args:
+        graph: takes one uint8 tensor.
+        example: such a tensor, two of a batch: torch.export would take a batch of 1 for a constant.
+        inputs, outputs: names.
+    """
+    for name in ("onnx_ir", "onnxscript"):  # they tell every step of the optimizer
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # ultralytics' head stores its anchors as it runs; the graph computes them
+        warnings.filterwarnings("ignore", message="The tensor attributes? .* assigned during export")
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            input_names=[inputs],
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},),
+            dynamo=True,
+            verbose=False,
+        )
+    return program.model_proto

@@ -1,0 +1,127 @@
+"""Steps and networks joined to whole graphs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.onnx import steps
+
+PHOTO = helper.make_tensor_value_info("photo", TensorProto.UINT8, ["H", "W", 3])
+OUTPUTS = ("boxes", "scores", "classes", "probabilities", "all_probabilities", "distances")
+IR_VERSION = 10
+MOST_PILLS = 100
+"""Pills of one answer at most."""
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """What the steps of an answer need to know.
+
+    Attributes:
+        image_size: side of the detector's input in pixels.
+        crop_size, crop_margin: of `pillsnap.pictures.boxes.cut_crop`.
+        min_score, nms_iou: of a detection that counts.
+        temperature: of the softmax.
+        drugs: number of classes.
+    """
+
+    image_size: int
+    crop_size: int
+    crop_margin: float
+    min_score: float
+    nms_iou: float
+    temperature: float
+    drugs: int
+
+
+def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProto:
+    """The classifier's network with `logits` and `features` -> with `logits` and `distances`."""
+    parts = {"net": network, "space": steps.distances_step(space.whitening, space.centroids)}
+    return join(parts, {"space/features": "net/features"}, list(network.graph.input), ["logits", "distances"])
+
+
+def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: AnswerSettings) -> onnx.ModelProto:
+    """One graph from a photograph to what it shows.
+
+    Inputs: `photo`, uint8 (H, W, 3) RGB; `min_score`, float (1,), and `max_pills`, int64 (1,), which have defaults.
+    Outputs for N pills, best detection first: `boxes`, float (N, 4): x, y, w, h in pixels; `scores`, float (N,);
+    `classes`, int64 (N, 5), and their `probabilities`, float (N, 5); `all_probabilities`, float (N, drugs);
+    `distances`, float (N,).
+
+    Args:
+        detector: `pictures` -> `boxes`.
+        classifier: `crops` -> `logits` and `distances`.
+        settings: of the steps between.
+    """
+    parts = {
+        "letterbox": steps.letterbox_step(settings.image_size),
+        "detector": detector,
+        "find": steps.boxes_step(settings.nms_iou),
+        "cut": steps.crops_step(settings.crop_size, settings.crop_margin),
+        "classifier": classifier,
+        "name": steps.names_step(settings.temperature, settings.drugs),
+    }
+    wires = {
+        "letterbox/photo": "photo",
+        "detector/pictures": "letterbox/pictures",
+        "find/found": "detector/boxes",
+        "find/photo": "photo",
+        "find/scale": "letterbox/scale",
+        "find/bars": "letterbox/bars",
+        "find/min_score": "min_score",
+        "find/max_pills": "max_pills",
+        "cut/photo": "photo",
+        "cut/boxes": "find/boxes",
+        "classifier/crops": "cut/pictures",
+        "name/logits": "classifier/logits",
+        "name/nearest": "classifier/distances",
+        "name/boxes": "find/boxes",
+    }
+    question = [
+        helper.make_tensor_value_info("min_score", TensorProto.FLOAT, [1]),
+        helper.make_tensor_value_info("max_pills", TensorProto.INT64, [1]),
+    ]
+    defaults = [
+        numpy_helper.from_array(np.array([settings.min_score], np.float32), "min_score"),
+        numpy_helper.from_array(np.array([MOST_PILLS], np.int64), "max_pills"),
+    ]
+    return join(parts, wires, [PHOTO, *question], OUTPUTS, defaults)
+
+
+def join(
+    parts: Mapping[str, onnx.ModelProto],
+    wires: Mapping[str, str],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[str],
+    defaults: Sequence[onnx.TensorProto] = (),
+) -> onnx.ModelProto:
+    """Join models, in the order in which they run, to one graph.
+
+    Args:
+        parts: models by name; what they name gets `name/` before it.
+        wires: for each input of a part, where its value comes from.
+        inputs: of the joined graph; a part's own input of that name takes it if no wire does.
+        outputs: names of outputs; the last part that has one of that name gives it.
+        defaults: values of inputs that nobody gives.
+    """
+    nodes, weights, results = [], list(defaults), {}
+    for name, part in parts.items():
+        graph = compose.add_prefix(part, f"{name}/").graph
+        for value in graph.input:
+            source = wires.get(value.name, value.name.removeprefix(f"{name}/"))
+            nodes.append(helper.make_node("Identity", [source], [value.name]))
+        nodes += graph.node
+        weights += graph.initializer
+        results |= {value.name.removeprefix(f"{name}/"): value for value in graph.output}
+    for output in outputs:
+        nodes.append(helper.make_node("Identity", [results[output].name], [output]))
+    shown = [helper.make_value_info(output, results[output].type) for output in outputs]
+    graph = helper.make_graph(nodes, "pillsnap", inputs, shown, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", steps.OPSET)], producer_name="pillsnap")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=False)
+    return model

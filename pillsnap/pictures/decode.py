@@ -1,0 +1,216 @@
+"""Bytes to pixels and back. Every picture of the project is decoded here, always to RGB uint8."""
+
+import contextlib
+import io
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import simplejpeg
+from kornia_rs.io import decode_image_png_u8
+from PIL import Image, UnidentifiedImageError
+from scipy import fft
+
+from pillsnap.pictures.metadata import metadata_of, png_metadata
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused before they are decoded: 100 megapixels, 80 times an AIHub photograph."""
+
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+"""Formats that are opened, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start programs
+(EPS) and none holds photographs."""
+
+_HASHED_SIDE, _FREQUENCIES = 64, 16
+_PNG_HEADER = struct.Struct(">16sIIBB")
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_RGB_8_BIT = (8, 2)
+"""What a PNG's header says for plain RGB: bit depth and colour type."""
+
+
+class PictureError(ValueError):
+    """Bytes that are no usable picture; `reason` is one of the quarantine's reasons."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def decode_photo(data: bytes) -> np.ndarray:
+    """Decode a photograph: turned as its EXIF orientation says, its colours as its ICC profile says, on white where it
+    is transparent, the first picture where it holds several.
+
+    Plain 8-bit RGB PNGs go through the Rust `png` crate (in kornia-rs), which checks the CRC of every chunk, and JPEGs
+    through libjpeg-turbo: both measured fastest, see benchmarks/prepare.md. Everything else goes through Pillow.
+
+    Args:
+        data: the file's bytes, in one of `PHOTO_FORMATS`. Of 16 bits a channel the upper 8 are kept. Other whole
+            numbers are scaled so that 255, or the largest if that is more, becomes white; so are floats, with 1.
+
+    Returns:
+        uint8 array (H, W, 3), RGB.
+
+    Raises:
+        PictureError: `photo_empty`, `photo_unreadable`, `photo_truncated` or `photo_too_large`.
+    """
+    if not data:
+        raise PictureError("photo_empty", "0 bytes")
+    if data[:16] == _PNG_START and len(data) >= _PNG_HEADER.size:
+        _, width, height, *kind = _PNG_HEADER.unpack_from(data)
+        if tuple(kind) == _RGB_8_BIT:
+            picture = _decode_png(data, width, height)
+            return png_metadata(io.BytesIO(data)).apply(picture)
+    with _opened(io.BytesIO(data)) as image:
+        return _decode(data, image)
+
+
+def photo_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of a photograph by its header, turned as its EXIF orientation says.
+
+    Raises:
+        PictureError: `photo_unreadable`, `photo_truncated` or `photo_too_large`.
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file, _opened(file) as image:
+        return image.size[::-1] if metadata_of(image, file).sideways else image.size
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """The picture in `file` with its header read; whatever the block raises on damaged bytes is a `PictureError`."""
+    try:
+        with Image.open(file, formats=PHOTO_FORMATS) as image:
+            _check_size(image.width, image.height)
+            yield image
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError("photo_too_large", str(error)) from error
+    except (UnidentifiedImageError, ModuleNotFoundError) as error:
+        # ultralytics, once imported, makes Pillow look for a HEIF plugin that is not there; Pillow's own message holds
+        # a memory address, which would make two equal quarantines differ
+        file.seek(0)
+        raise PictureError("photo_unreadable", f"no known picture format, begins with {file.read(8)!r}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
+        raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
+
+
+def _decode(data: bytes, image: Image.Image) -> np.ndarray:
+    metadata = metadata_of(image, io.BytesIO(data))
+    if image.format in ("JPEG", "MPO") and image.mode == "RGB":
+        return metadata.apply(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True))
+    return metadata.apply(_pixels(image))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """The first picture as it is stored: uint8 (H, W, 3), RGB."""
+    if image.mode.startswith("I;16"):
+        return _grey((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        return _grey(_to_8_bit(np.asarray(image), white=1.0 if image.mode == "F" else 255.0))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        white = Image.new("RGB", image.size, "white")
+        image = image.convert("RGBA")
+        white.paste(image, mask=image)
+        image = white
+    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    return np.repeat(values[..., None], 3, axis=2)
+
+
+def _to_8_bit(values: np.ndarray, white: float) -> np.ndarray:
+    """Scale so that `white`, or the largest value if that is more, becomes 255; what is no number becomes 0."""
+    finite = np.where(np.isfinite(values), values, 0)
+    return np.clip(finite * (255 / max(white, float(finite.max()))), 0, 255).round().astype(np.uint8)
+
+
+def _decode_png(data: bytes, width: int, height: int) -> np.ndarray:
+    _check_size(width, height)
+    try:
+        return decode_image_png_u8(data, (height, width), "rgb")
+    except Exception as error:  # the decoder raises nothing narrower
+        raise PictureError("photo_truncated", str(error)[:200]) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {MAX_PIXELS}")
+
+
+def decode_jpeg(data: bytes | np.ndarray) -> np.ndarray:
+    """Decode a JPEG that this project wrote, given as bytes or uint8 array: uint8 (H, W, 3), RGB."""
+    return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+
+
+def decode_jpeg_into(data: bytes | np.ndarray, picture: np.ndarray) -> None:
+    """Like `decode_jpeg`, into an array that is there: uint8 (H, W, 3), contiguous.
+
+    Raises:
+        ValueError: the JPEG is damaged, or of another size.
+    """
+    height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=True)
+    if (height, width, 3) != picture.shape:
+        raise ValueError(f"a JPEG of {width} x {height} pixels, not {picture.shape[1]} x {picture.shape[0]}")
+    simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, buffer=picture)
+
+
+def encode_jpeg(picture: np.ndarray, quality: int, *, full_colour: bool = True) -> bytes:
+    """Encode uint8 (H, W, 3) RGB as JPEG.
+
+    Colours are kept at full resolution, so that coloured imprints stay sharp, or at half of it (4:2:0), which is
+    smaller and faster.
+    """
+    sampling = "444" if full_colour else "420"
+    return simplejpeg.encode_jpeg(
+        np.ascontiguousarray(picture), quality=quality, colorspace="RGB", colorsubsampling=sampling
+    )
+
+
+def pyramid(picture: np.ndarray) -> list[np.ndarray]:
+    """The picture, its half, its quarter and so on: means of 2 x 2 pixels, as far as sides are even and hashes need.
+
+    Halving is the one exact reduction that is quick; any smaller size is then made from the level just above it.
+    """
+    levels = [picture]
+    while min(levels[-1].shape[:2]) >= 2 * _HASHED_SIDE and not any(side % 2 for side in levels[-1].shape[:2]):
+        height, width = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+    return levels
+
+
+def shrink(levels: Sequence[np.ndarray], long_side: int) -> np.ndarray:
+    """Shrink a picture, given as its `pyramid`, so that its longer side is `long_side` pixels; never enlarge."""
+    height, width = levels[0].shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return levels[0]
+    return _resized(levels, (max(1, round(width * scale)), max(1, round(height * scale))))
+
+
+def perceptual_hash(levels: Sequence[np.ndarray]) -> str:
+    """Hash of which similar pictures share most bits: 64 hexadecimal digits, 256 bits; takes a picture's `pyramid`.
+
+    Which of the lowest 16 x 16 frequencies of the whole picture, in 64 x 64 grey pixels, are above their median: the
+    bits of ImageHash's `phash`, in half of its time.
+    """
+    smallest = cv2.cvtColor(levels[-1], cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(smallest, (_HASHED_SIDE, _HASHED_SIDE), interpolation=cv2.INTER_AREA).astype(float)
+    low = fft.dct(fft.dct(grey, axis=0)[:_FREQUENCIES], axis=1)[:, :_FREQUENCIES]
+    return np.packbits(low > np.median(low)).tobytes().hex()
+
+
+def _resized(levels: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    width, height = size
+    large = [level for level in levels if level.shape[0] >= height and level.shape[1] >= width]
+    level = large[-1] if large else levels[0]
+    if level.shape[1::-1] == size:
+        return level
+    near = level.shape[0] < 2 * height and level.shape[1] < 2 * width
+    return cv2.resize(level, size, interpolation=cv2.INTER_LINEAR if near else cv2.INTER_AREA)

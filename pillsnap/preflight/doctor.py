@@ -1,0 +1,76 @@
+"""Whether this machine can run a stage: what is there, and what the stage needs."""
+
+import platform
+from pathlib import Path
+
+from pillsnap.config.config import Config
+from pillsnap.config.load import ConfigError
+from pillsnap.files import read_json
+from pillsnap.hardware import cores, cpu_name
+from pillsnap.preflight.amounts import count_amounts, guess_amounts
+from pillsnap.preflight.findings import Finding, Verdict
+from pillsnap.preflight.stage import check_data, check_hardware
+from pillsnap.sources import SourceError, list_archives
+from pillsnap.sources.registry import source_root
+from pillsnap.tables.schemas import PLAN, read_table
+from pillsnap.workflow.provenance import git_commit, package_versions
+
+
+def examine(config: Config, stage: str) -> list[Finding]:
+    """Look at the machine, and at the source and the plan of a stage; nothing is changed, no process is touched.
+
+    Where the stage is planned, these are the checks of the rule `check_machine`; before that, the need of disk and
+    memory is guessed from the configuration.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    if stage not in type(config.stages).model_fields:
+        raise ConfigError(f"--stage {stage}: must be one of {', '.join(type(config.stages).model_fields)}.")
+    return [_versions(), _commit(), _processor(), _source(config), *_stage(config, stage)]
+
+
+def _stage(config: Config, stage: str) -> list[Finding]:
+    folder, jobs = Path(config.pathvars.results) / stage, cores()
+    if not (folder / "plan.parquet").is_file():
+        unplanned = Finding(Verdict.ok, "plan", "not made yet: disk and memory are guessed from the settings")
+        return [*check_hardware(guess_amounts(config, stage), config, stage, jobs=jobs).findings, unplanned]
+    try:
+        plan, summary = read_table(folder / "plan.parquet", PLAN), read_json(folder / "plan.json")
+    except (OSError, ValueError) as error:
+        return [Finding(Verdict.warning, "plan", f"cannot be read ({error})", "Plan again: -R plan_stage")]
+    hardware = check_hardware(count_amounts(plan, config), config, stage, jobs=jobs)
+    return [*hardware.findings, *check_data(plan, summary, config, stage)]
+
+
+def _versions() -> Finding:
+    found = package_versions()
+    missing = [name for name, version in found.items() if version == "not installed"]
+    text = ", ".join(f"{name} {version}" for name, version in found.items())
+    if missing:
+        return Finding(Verdict.refused, "versions", text, "Install the lock file: make env")
+    return Finding(Verdict.ok, "versions", text)
+
+
+def _commit() -> Finding:
+    commit = git_commit()
+    if not commit["hash"]:
+        return Finding(
+            Verdict.warning, "commit", "not in a git repository", "Clone the project, so that results name it"
+        )
+    state = "with uncommitted changes" if commit["dirty"] else "clean"
+    return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]}, {state}")
+
+
+def _processor() -> Finding:
+    return Finding(Verdict.ok, "processor", f"{cpu_name()}, {cores()} usable cores, {platform.machine()}")
+
+
+def _source(config: Config) -> Finding:
+    try:
+        archives = list_archives(config.source)
+    except SourceError as error:
+        return Finding(Verdict.refused, "source", config.source.kind, str(error))
+    return Finding(
+        Verdict.ok, "source", f"{config.source.kind}: {len(archives)} archives below {source_root(config.source)}"
+    )

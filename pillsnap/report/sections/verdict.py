@@ -1,0 +1,178 @@
+"""Asked against measured: targets, success, forecasts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pillsnap.pages import formats
+from pillsnap.pages.formats import figure, listing, milliseconds, percent
+
+MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
+WARNED = "warning"
+
+
+_FORECASTS = (
+    ("Classifier top-1", "classifier.top1", (0.88, 0.92, 0.95)),
+    ("Detector mAP@0.5", "detector.map50", (0.70, 0.85, 0.90)),
+    ("Classifier top-5", "classifier.top5", (0.98, 0.99, 0.995)),
+)
+"""Conservative, realistic and optimistic forecasts for stage 4."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One figure against its target: texts to show and `state`, one of the four constants above."""
+
+    key: str
+    label: str
+    short: str
+    asked: str
+    measured: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence that holds or does not: `state` is `MET`, `MISSED`, `WARNED` or `UNMEASURED`."""
+
+    text: str
+    fact: str
+    state: str
+
+
+def state_of(holds: bool | None) -> str:
+    """The word for a condition that holds, does not, or was not measured."""
+    return UNMEASURED if holds is None else MET if holds else MISSED
+
+
+def slowest_p95(metrics: Mapping[str, Any]) -> float | None:
+    """The worse 95th percentile of single and combo, of those that were measured."""
+    found = [figure(metrics, f"latency.{mode}.p95_ms") for mode in ("single", "combo")]
+    return max((value for value in found if value is not None), default=None)
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure that can have a target.
+
+    Attributes:
+        key: of the targets.
+        label, short: its name in a table and in a sentence.
+        path: where it stands in the metrics; empty: the slower p95 of single and combo.
+        unit: `%`, `ms` or none.
+        sign: how the measured value must stand to the target.
+    """
+
+    key: str
+    label: str
+    short: str
+    path: str
+    unit: str = "%"
+    sign: str = "≥"
+
+    def measured(self, metrics: Mapping[str, Any]) -> float | None:
+        return figure(metrics, self.path) if self.path else slowest_p95(metrics)
+
+    def text(self, value: float | None) -> str:
+        if self.unit == "ms":
+            return milliseconds(value)
+        return percent(value, 2) if self.unit == "%" else formats.decimal(value, 4)
+
+    def state(self, asked: float, measured: float | None) -> str:
+        if measured is None:
+            return UNMEASURED
+        return state_of({"≥": measured >= asked, "≤": measured <= asked, "<": measured < asked}[self.sign])
+
+
+_FIGURES = (
+    _Figure("top1", "Classifier top-1", "classifier top-1", "classifier.top1"),
+    _Figure("top5", "Classifier top-5", "classifier top-5", "classifier.top5"),
+    _Figure("macro_f1", "Classifier macro-F1", "classifier macro-F1", "classifier.macro_f1"),
+    _Figure("map50", "Detector mAP@0.5", "detector mAP@0.5", "detector.map50"),
+    _Figure("map50_95", "Detector mAP@0.5:0.95", "detector mAP@0.5:0.95", "detector.map50_95"),
+    _Figure("p95_ms", "Whole answer, p95 (slower of single and combo)", "whole answer p95", "", "ms", "<"),
+    _Figure("ece", "Calibration error of answers (ECE)", "calibration error", "trust.ece", "", "≤"),
+    _Figure("known_right", "Right among answers that are known", "right among known", "trust.known_right"),
+    _Figure(
+        "unseen_not_known", "Never-seen drugs that are not known", "never-seen not known", "trust.unseen_not_known"
+    ),
+)
+
+
+def verdicts(targets: Mapping[str, float | None], metrics: Mapping[str, Any]) -> list[Verdict]:
+    """Every figure that can have a target, with the target or without."""
+    return [_verdict(one, targets.get(one.key), one.measured(metrics)) for one in _FIGURES]
+
+
+def _verdict(one: _Figure, asked: float | None, measured: float | None) -> Verdict:
+    if asked is None:
+        wanted, state = "", NO_TARGET
+    else:
+        wanted, state = f"{one.sign}\u00a0{formats.asked(asked, one.unit)}", one.state(asked, measured)
+    return Verdict(one.key, one.label, one.short, wanted, one.text(measured), state)
+
+
+def headline(stage: str, found: Sequence[Verdict]) -> str:
+    """One sentence: how many targets are met, and the missed ones, or else the met ones, by name."""
+    asked = [verdict for verdict in found if verdict.state != NO_TARGET]
+    missed = [verdict for verdict in asked if verdict.state != MET]
+    name = stage_name(stage)
+    if not asked:
+        return f"{name} has no targets; what was measured is below."
+    shown = missed or asked
+    # more than three with their figures are no sentence any more
+    told = listing([f"{v.short} {v.measured} (asked {v.asked})" if len(shown) <= 3 else v.short for v in shown])
+    if not missed:
+        how_many = {1: "its one target", 2: "both its targets"}.get(len(asked), f"all {len(asked)} targets")
+        return f"{name} meets {how_many}: {told}."
+    return f"{name} does not meet {len(missed)} of {len(asked)} targets: {told}."
+
+
+def stage_name(stage: str) -> str:
+    """`stage4` as `Stage 4`."""
+    return stage.replace("stage", "Stage ").strip()
+
+
+def success(found: Sequence[Verdict], detector_history: Sequence[Mapping[str, float | None]]) -> list[Statement]:
+    """Whether the production stage succeeded; empty where top-1, mAP@0.5 and latency are not all asked for."""
+    by_key = {verdict.key: verdict for verdict in found}
+    if any(by_key[key].state == NO_TARGET for key in ("top1", "map50", "p95_ms")):
+        return []
+    top1, map50, p95 = by_key["top1"], by_key["map50"], by_key["p95_ms"]
+    return [
+        Statement(f"Success: classifier top-1 {top1.asked}", top1.measured, top1.state),
+        Statement(f"Detection: mAP@0.5 {map50.asked}", map50.measured, map50.state),
+        improving(detector_history),
+        Statement(f"Mandatory: whole answer {p95.asked} (p95)", p95.measured, p95.state),
+    ]
+
+
+def improving(history: Sequence[Mapping[str, float | None]]) -> Statement:
+    """Whether the detector's best validation mAP@0.5 of the second half of the training beats the first half's."""
+    values = [row["map50"] for row in history if row["map50"] is not None]
+    text = "Detection kept improving: best validation mAP@0.5 in the first half of the training, then in the second"
+    if len(values) < 2:
+        return Statement(text, "too few epochs", UNMEASURED)
+    first, second = max(values[: len(values) // 2]), max(values[len(values) // 2 :])
+    return Statement(text, f"{percent(first, 2)} → {percent(second, 2)}", state_of(second > first))
+
+
+def forecasts(stage: str, metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of measured figures beside the three forecasts, and which is reached; stage 4 only."""
+    if stage != "stage4":
+        return []
+    return [
+        [
+            label,
+            *(formats.asked(value, "%") for value in levels),
+            percent(figure(metrics, path), 2),
+            _reached(figure(metrics, path), levels),
+        ]
+        for label, path, levels in _FORECASTS
+    ]
+
+
+def _reached(value: float | None, levels: Sequence[float]) -> str:
+    if value is None:
+        return UNMEASURED
+    return ("below conservative", "conservative", "realistic", "optimistic")[sum(value >= level for level in levels)]

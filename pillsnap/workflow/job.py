@@ -1,0 +1,29 @@
+"""A job that Snakemake's `script:` runs: its log, and at its end the record of where its outputs come from.
+Imports nothing but the standard library, so that a failing import of the job itself reaches the log."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pillsnap.workflow.log import job_log
+
+
+@contextlib.contextmanager
+def job(snakemake: Any) -> Iterator[None]:
+    """Log the block to the rule's `log`; when it ended well, write the rule's output `record`."""
+    with job_log(snakemake.log[0]):
+        started = time.monotonic()
+        yield
+        from pillsnap.workflow.provenance import write_record
+
+        files = dict(snakemake.input.items())
+        write_record(
+            snakemake.output.record,
+            rule=snakemake.rule,
+            code=files.pop("code"),
+            inputs=files,
+            outputs=dict(snakemake.output.items()),
+            settings=dict(snakemake.params.items()),
+            seconds=time.monotonic() - started,
+        )

@@ -1,0 +1,146 @@
+"""Where an artifact comes from: inputs, code, commit, settings, versions, device, seed, duration."""
+
+import datetime
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pillsnap.files import sha256_of, write_json
+from pillsnap.hardware import cores, cpu_name, torch_device
+from pillsnap.sources.fingerprint import fingerprint_of
+from pillsnap.workflow.code_inputs import ROOT, path_from_root
+
+PACKAGES = (
+    "pillsnap",
+    "snakemake",
+    "dvc",
+    "torch",
+    "ultralytics",
+    "timm",
+    "numpy",
+    "pandas",
+    "pillow",
+    "onnx",
+    "onnxruntime-gpu",
+)
+RAW = ("photos", "labels")
+"""Roles of raw archives among a rule's files: tens of gigabytes, of which a stage reads a part."""
+DECIDING = (
+    "Snakefile",
+    "rules",
+    "scripts",
+    "pillsnap",
+    "config.yaml",
+    "requirements.lock",
+    "profiles",
+)
+"""What decides results, as paths from the project's root: a commit of documents, tests or `dvc.lock` is not theirs."""
+
+Files = Mapping[str, str | Path | Iterable[str | Path]]
+
+
+def write_record(
+    record: Path,
+    *,
+    rule: str,
+    inputs: Files,
+    outputs: Files,
+    code: Iterable[str],
+    settings: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    """Write the JSON that tells where a job's outputs come from.
+
+    Args:
+        record: written: `rule`, `inputs` and `outputs` (identity by path, see `identities`), `settings`, `seed` and
+            `device` (null where the rule has none), `commit`, `versions`, `code` (SHA-256 by module), `ended` (UTC)
+            and `seconds`.
+        rule: its name.
+        inputs: files and folders by role, code left out.
+        outputs: files and folders by role; `record` itself does not count.
+        code: paths of the modules behind the rule.
+        settings: what the job was given, JSON values or objects whose text is JSON.
+        seconds: how long the job took.
+
+    Raises:
+        FileNotFoundError: an input or output is not there.
+    """
+    told = {name: _plain(value) for name, value in settings.items()}
+    write_json(
+        record,
+        {
+            "rule": rule,
+            "outputs": identities({role: path for role, path in outputs.items() if role != "record"}),
+            "inputs": identities(inputs),
+            "settings": told,
+            "seed": told.get("seed"),
+            "device": describe_device(torch_device(told.get("device", "cpu"))),
+            "commit": git_commit(),
+            "versions": package_versions(),
+            "code": {path_from_root(path): sha256_of(path) for path in code},
+            "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+        },
+    )
+
+
+def identities(files: Files) -> dict[str, str]:
+    """What tells each file's or folder's content from any other, by path: SHA-256, of raw archives `fingerprint_of`."""
+    found = {}
+    for role, paths in files.items():
+        for path in [paths] if isinstance(paths, str | Path) else paths:
+            found[Path(path).as_posix()] = identity_of(path, raw=role in RAW)
+    return found
+
+
+def identity_of(path: str | Path, *, raw: bool) -> str:
+    """`fingerprint_of` a raw archive, `sha256_of` all else."""
+    return fingerprint_of(path) if raw else sha256_of(path)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON value; what Snakemake hands on as JSON text is read."""
+    if isinstance(value, str) and value[:1] == "{":
+        return json.loads(value)
+    return value
+
+
+def describe_device(device: str) -> str:
+    """A name of the computing device: the GPU's, or the processor's with its usable cores."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(0)
+    return f"CPU: {cpu_name()}, {cores()} cores"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape results."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_commit() -> dict[str, Any]:
+    """The last commit that changed anything in `DECIDING`, and whether its files differ from it.
+
+    Recording results makes a commit of its own (`dvc.lock`), of which the same results can be made again: it must not
+    change what they say of themselves. `hash` is empty outside a repository.
+    """
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words, "--", *DECIDING], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    return {
+        "hash": git("log", "-1", "--format=%H"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }
