@@ -1,6 +1,6 @@
 """The jobs of a run through Slurm, by Slurm's own records: what each asked for, where and how long it ran.
 
-    python tests/one_node_slurm.py bash -c \
+    python -m tests.support.one_node_slurm bash -c \
         'snakemake --workflow-profile profiles/slurm -- results/stage4/report.html; python benchmarks/slurm_jobs.py'
 
 Claim: every job went through Slurm; trainings held the GPU, and no two jobs held it at one time.

@@ -1,8 +1,8 @@
 """What a random split would have pretended: same photographs, random and grouped split, both accuracies.
 
     python benchmarks/split.py                     # the figures of benchmarks/split.md; 10 to 20 minutes on two cores
-    python benchmarks/split.py --drugs 3 --longitudes 4 --unseen 2 --seeds 1 --config config.yaml tests/tiny.yaml \\
-        --out /tmp/split                           # half a minute, to try it; its accuracies mean nothing
+    python benchmarks/split.py --drugs 3 --longitudes 4 --unseen 2 --seeds 1 --config config.yaml \\
+        tests/workflow/tiny.yaml --out /tmp/split  # half a minute, to try it; its accuracies mean nothing
 
 Claim: a split that divides photographs instead of capture groups reports a higher accuracy than its model has.
 

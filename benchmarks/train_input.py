@@ -3,7 +3,7 @@
     python benchmarks/train_input.py               # the figures of benchmarks/train_input.md; 5 minutes on 2 cores
     python benchmarks/train_input.py --config config.yaml profiles/production/pillsnap.yaml \\
         --device cuda --batch 128 --precision bf16 --steps 30 --out benchmarks/train_input_gpu    # where there is a GPU
-    python benchmarks/train_input.py --config config.yaml tests/tiny.yaml --photos 4 --steps 2 --repeats 1 \\
+    python benchmarks/train_input.py --config config.yaml tests/workflow/tiny.yaml --photos 4 --steps 2 --repeats 1 \\
         --out /tmp/train_input                     # half a minute, to try it; its figures mean nothing
 
 Claim: with our input path a training step takes hardly longer than on pictures that are there already. In one run,

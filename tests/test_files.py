@@ -7,10 +7,10 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from faults.disks import disk, mount
 from safetensors.numpy import save_file
 
 from pillsnap.files import DiskError, ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
+from tests.support.faults.disks import disk, mount
 
 
 def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path) -> None:

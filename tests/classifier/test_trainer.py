@@ -1,0 +1,112 @@
+"""One step of the classifier's training: parts of a batch, precisions, compiled graphs."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from pillsnap.classifier.trainer import ClassifierTraining
+from pillsnap.training.processes import Processes
+from tests.support.models import recipe
+
+PICTURES = torch.randint(0, 256, (8, 3, 72, 72), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+TARGETS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they bring with pictures as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def started(**changes: Any) -> ClassifierTraining:
+    settings = recipe(**{"model": "test_convnext", "image_size": 64, "learning_rate": 1e-3} | changes)
+    return ClassifierTraining(settings, 3, seed=1, device="cpu", processes=Processes())
+
+
+def learn(training: ClassifierTraining, steps: int = 1, *, parts: int = 1, clip: float = 1e9) -> float:
+    """Some steps; returns their mean loss."""
+    for _ in range(steps):
+        training.set_rates(learning_rate=1e-3, weight_decay=0.05)
+        views = training.views(PICTURES, 64, whole=8)
+        training.step(views, TARGETS, whole=8, parts=parts, clip=clip)
+        training.end_step(100)
+    training.look()
+    return training.progress.mean_loss
+
+
+def gradients(training: ClassifierTraining) -> torch.Tensor:
+    return torch.cat([parameter.grad.flatten() for parameter in training.model.parameters()])
+
+
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.4}, {"cutmix": 1.0}], ids=str)
+@pytest.mark.parametrize("model", ["test_convnext", "test_vit"])
+@pytest.mark.parametrize("parts", [2, 3, 8, 64])
+def test_parts_give_the_whole_batchs_gradients(model: str, parts: int, mixing: dict[str, float]) -> None:
+    """Also where they are not equally large; more parts than pictures are as many as pictures."""
+    whole, split = started(model=model, **mixing), started(model=model, **mixing)
+    losses = learn(whole), learn(split, parts=parts)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert torch.allclose(gradients(whole), gradients(split), atol=1e-6, rtol=1e-3)
+    assert whole.progress.right == split.progress.right
+    assert whole.progress.seen == split.progress.seen == 8
+
+
+def test_gradients_are_clipped() -> None:
+    training = started()
+    learn(training, clip=1e-3)
+    assert float(gradients(training).norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precisions_learn_as_fp32_does(precision: str) -> None:
+    full, half = started(), started()
+    half.use_precision(precision)
+    losses = [learn(training, 5) for training in (full, half)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0] != losses[1]
+    assert all(value.dtype == torch.float32 for value in half.model.parameters())
+    assert bool(half.content()["scaler"]) == (precision == "fp16")
+
+
+def test_fp16_scale_falls_where_gradients_overflow_and_goes_on_from_a_checkpoint() -> None:
+    training = started()
+    training.use_precision("fp16")
+    scale = training.content()["scaler"]["scale"]
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    with torch.no_grad():
+        training.model.head.fc.weight.mul_(1e6)
+    learn(training)
+    assert training.content()["scaler"]["scale"] == scale / 2
+    stem = "stem.0.weight"
+    assert torch.equal(training.model.state_dict()[stem], before[stem]), "the step was left out"
+    other = started()
+    other.restore(training.content())
+    assert other.content()["scaler"]["scale"] == scale / 2
+
+
+def test_precision_can_be_left() -> None:
+    training = started()
+    training.use_precision("fp16")
+    learn(training)
+    training.use_precision("fp32")
+    learn(training)
+    assert training.content()["scaler"] == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_compiled_model_learns_the_same_and_is_saved_under_its_own_names() -> None:
+    plain, compiled = started(model="test_resnet"), started(model="test_resnet", compile=True)
+    losses = [learn(training, 3) for training in (plain, compiled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    for name in ("model", "averaged"):
+        assert list(plain.content()[name]) == list(compiled.content()[name])
+    goes_on = started(model="test_resnet", compile=True)
+    goes_on.restore(compiled.content())
+    assert learn(goes_on) == learn(compiled)

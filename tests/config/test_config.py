@@ -1,0 +1,139 @@
+"""Configuration: every wrong key or value stops with its cure."""
+
+import copy
+
+import pytest
+import yaml
+
+from pillsnap.config.config import Config
+from pillsnap.config.load import ConfigError, load_config, merge_into, read_config
+from tests.support.workflow import PROJECT
+
+DEFAULT = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def changed(path: str, value: object) -> dict:
+    values = copy.deepcopy(DEFAULT)
+    *parents, last = path.split(".")
+    section = values
+    for name in parents:
+        section = section[name]
+    section[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (
+            "classifier.epochs",
+            0,
+            "classifier.epochs = 0: input should be greater than or equal to 1. Edit config.yaml line",
+        ),
+        ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: epochs, horizon, batch"),
+        ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
+        ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub' or 'yolo'"),
+        ("plan.val_fraction", 1.4, "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
+        ("detector.image_size", 100, "detector.image_size = 100: input should be a multiple of 32"),
+        ("detector.image_size", 640, "detector.image_size = 640: must not exceed prepare.photo_size"),
+        ("classifier.image_size", 512, "classifier.image_size = 512: must not exceed crops.size"),
+        (
+            "source.synthetic.photos_per_drug",
+            1296,
+            "source.synthetic.photos_per_drug = 1296: training and validation together must fit",
+        ),
+        ("audit.lowest_score", 0.4, "audit.lowest_score = 0.4: must not exceed audit.min_score = 0.6 and benchmark"),
+        ("yolo.partly_labelled", "keep", "yolo.partly_labelled = 'keep': input should be 'leave_out' or 'use'"),
+        ("device", "tpu", "device = 'tpu': input should be 'auto', 'cpu' or 'cuda'"),
+        ("classifier.start_size", 144, "classifier.start_size = 144: must not exceed classifier.image_size = 112"),
+        (
+            "steering",
+            {"phases": [{"name": "a", "from_epoch": 0}]},
+            "steering.phases.0.from_epoch = 0: input should be greater than or equal to 1. Edit config.yaml line",
+        ),
+        (
+            "steering",
+            {"phases": [{"name": "a", "from_epoch": 1, "detector": {"rate": 1}}]},
+            "steering.phases.0.detector.rate: unknown key; allowed here: learning_rate, weight_decay, clip, precision",
+        ),
+        (
+            "steering",
+            {"phases": [{"name": "a", "from_epoch": 5}, {"name": "b", "from_epoch": 5}]},
+            "phases must follow each other",
+        ),
+        (
+            "steering",
+            {
+                "interventions": [
+                    {
+                        "name": "low",
+                        "model": "classifier",
+                        "phase": "last",
+                        "when": {"metric": "val_top1", "below": 0.6},
+                        "change": {"learning_rate": 1e-4},
+                    }
+                ]
+            },
+            "intervention 'low': there is no phase 'last' among []",
+        ),
+        (
+            "steering",
+            {
+                "interventions": [
+                    {
+                        "name": "low",
+                        "model": "detector",
+                        "when": {"metric": "val_top1", "below": 0.6},
+                        "change": {"learning_rate": 1e-4},
+                    }
+                ]
+            },
+            "'val_top1' is no metric of the detector's history; allowed: box_loss, cls_loss",
+        ),
+        ("seed", "many", "seed = 'many': input should be a valid integer"),
+    ],
+)
+def test_wrong_values_are_explained(tmp_path, path: str, value: object, says: str) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(changed(path, value)))
+    with pytest.raises(ConfigError) as error:
+        read_config(tmp_path / "config.yaml")
+    assert says in str(error.value)
+
+
+def test_a_wrong_value_of_the_command_line_is_not_searched_in_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"device = 'gpu': .* It was given on the command line"):
+        load_config(changed("device", "gpu"), [PROJECT / "config.yaml"])
+
+
+def test_the_line_to_edit_is_the_one_of_the_winning_file(tmp_path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("# overlay\nclassifier:\n  epochs: -1\n")
+    with pytest.raises(ConfigError, match=r"classifier\.epochs = -1: .* Edit overlay\.yaml line 3\."):
+        read_config(PROJECT / "config.yaml", overlay)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    values = changed("classifier.epochs", 0)
+    values["seed"] = -1
+    with pytest.raises(ConfigError) as error:
+        load_config(values)
+    assert "classifier.epochs" in str(error.value)
+    assert "seed" in str(error.value)
+
+
+def test_unreadable_file_is_named(tmp_path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: cannot be read as YAML"):
+        read_config(broken)
+
+
+def test_overlays_merge_key_by_key() -> None:
+    target = {"a": {"b": 1, "c": 2}, "d": 3}
+    merge_into(target, {"a": {"c": 5}, "e": {"f": 6}})
+    assert target == {"a": {"b": 1, "c": 5}, "d": 3, "e": {"f": 6}}
+
+
+@pytest.mark.parametrize("overlay", ["examples/pushin-pill.yaml"])
+def test_shipped_overlays_are_valid(overlay: str) -> None:
+    assert isinstance(read_config(PROJECT / "config.yaml", PROJECT / overlay), Config)

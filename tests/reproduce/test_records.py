@@ -1,0 +1,214 @@
+"""What is said of two runs and of two files, and the way back from a file; with records made by hand."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper
+from rich.console import Console
+from safetensors.numpy import save
+
+from pillsnap.reproduce.diff import Run, compare
+from pillsnap.reproduce.first_difference import first_difference
+from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
+from pillsnap.reproduce.records import Record, RecordError, read_records
+from pillsnap.reproduce.trace import trace
+from pillsnap.workflow.provenance import write_record
+from tests.support.aihub_files import write_zip
+
+
+def parquet(**columns: list[Any]) -> bytes:
+    stream = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(stream)
+    return stream.getvalue()
+
+
+TENSORS = {"a": np.zeros(3, np.float32), "b": np.ones((2, 2), np.float32)}
+DIFFERENCES = [
+    ("t.csv", b"k,x\n1,2\n3,4\n", b"k,x\n1,2\n3,5\n", "row 2, x: 4 / 5"),
+    ("t.csv", b"k,x\n1,2\n", b"k,x\n1,2\n3,4\n", 'row 2: none / {"k": "3", "x": "4"}'),
+    ("t.json", b'{"a": {"b": [1, 2]}}', b'{"a": {"b": [1, 3]}}', "a.b.1: 2 / 3"),
+    ("t.json", b'{"a": 1}', b'{"a": 1, "b": 2}', "b: null / 2"),
+    ("t.json", b'{"a": 1}', b"no json!", "byte 0"),
+    ("t.parquet", parquet(x=[1, 2]), parquet(x=[1, 3]), "row 2, x: 2 / 3"),
+    ("t.parquet", parquet(x=[1]), parquet(y=[1]), 'columns: ["x"] / ["y"]'),
+    ("t.safetensors", save(TENSORS), save(TENSORS | {"a": np.array([0, 0.5, 0], np.float32)}),
+     "tensor a: 1 of 3 values, by 0.5 at most"),
+    ("t.safetensors", save(TENSORS), save({"a": TENSORS["a"]}), "tensor b: only in the first"),
+    ("t.safetensors", save(TENSORS), save(TENSORS, {"seed": "1"}), "the same tensors, other metadata"),
+    ("t.md", "one\n둘\n".encode(), "one\n셋\n".encode(), "line 2: 둘 / 셋"),
+    ("t.bin", b"abc", b"abd", "byte 2"),
+    ("t.jpg", b"abc", b"ab", "3 / 2 bytes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "before", "after", "said"), DIFFERENCES)
+def test_first_difference_is_told_in_the_files_own_terms(name: str, before: bytes, after: bytes, said: str) -> None:
+    assert first_difference(name, before, after) == said
+    assert first_difference(name, before, before) is None
+
+
+def test_what_is_measured_does_not_count() -> None:
+    history = [b"epoch,seconds,loss\n1,%d,0.5\n" % seconds for seconds in (7, 9)]
+    assert first_difference("history.csv", *history, without=measured_parts("detector/history.csv")) is None
+    assert first_difference("history.csv", *history) == "row 1, seconds: 7 / 9"
+    metrics = [json.dumps({"latency": {"p50": ms}, "top1": 0.5}).encode() for ms in (1, 2)]
+    assert first_difference("metrics.json", *metrics, without=measured_parts("metrics.json")) is None
+
+
+def model(commit: str, **metadata: str) -> bytes:
+    node = helper.make_node("Identity", ["x"], ["y"], name="copy")
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    made = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:]))
+    helper.set_model_props(made, {"commit": commit, **metadata})
+    return made.SerializeToString()
+
+
+def test_an_onnx_file_of_another_commit_is_the_same_model() -> None:
+    without = measured_parts("onnx/pipeline.onnx")
+    assert first_difference("pipeline.onnx", model("a"), model("b"), without=without) is None
+    assert first_difference("pipeline.onnx", model("a"), model("b")) == "metadata.commit: a / b"
+    other = first_difference("pipeline.onnx", model("a", stage="stage4"), model("b", stage="stage3"), without=without)
+    assert other == "metadata.stage: stage4 / stage3"
+
+
+def test_only_the_documented_files_are_measured() -> None:
+    assert is_measured("preflight.json") and is_measured("detector/resources.json") and is_measured("report.html")
+    exact = ("manifest/train.csv", "plan.parquet", "crops/train.bin", "onnx/parity.json", "benchmark/accuracy.json")
+    assert not any(is_measured(path) or measured_parts(path) for path in exact)
+    assert is_trained("onnx/pipeline.onnx") and not is_trained("manifest/train.csv")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a raw archive, its index and a manifest, and the records of both jobs."""
+    monkeypatch.chdir(tmp_path)
+    write_zip(Path("data/raw/TS_1.zip"), {"K-1/a.png": b"one"})
+    for path, text in (("results/index/TS_1.parquet", "index"), ("results/stage1/manifest/train.csv", "manifest")):
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_text(text)
+    facts: dict[str, Any] = {"code": [], "settings": {"seed": 576}, "seconds": 1.0}
+    write_record(
+        Path("results/provenance/index_archive/TS_1.json"),
+        rule="index_archive", inputs={"photos": "data/raw/TS_1.zip"},
+        outputs={"pills": "results/index/TS_1.parquet"}, **facts,
+    )  # fmt: skip
+    write_record(
+        Path("results/stage1/provenance/build_manifest.json"),
+        rule="build_manifest", inputs={"index": ["results/index/TS_1.parquet"]},
+        outputs={"manifest": "results/stage1/manifest"}, **facts,
+    )  # fmt: skip
+    return tmp_path
+
+
+def drawn(found: Any) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=500, highlight=False).print(found.tree)
+    return stream.getvalue()
+
+
+def test_trace_leads_to_the_raw_archive(project: Path) -> None:
+    found = trace(Path("results/stage1/manifest/train.csv"), Path("results"), check=True)
+    lines = drawn(found).splitlines()
+    assert [line.strip("│├└─ ").split("  ")[0] for line in lines] == [
+        "results/stage1/manifest/train.csv",
+        "build_manifest → results/stage1/manifest",
+        "index_archive/TS_1 → results/index/TS_1.parquet",
+        "raw data/raw/TS_1.zip",
+    ]
+    assert "seed 576" in lines[1]
+    assert found.troubles == []
+
+
+def test_trace_tells_what_was_changed_lost_or_made_anew(project: Path) -> None:
+    target, index = Path("results/stage1/manifest/train.csv"), Path("results/index/TS_1.parquet")
+    target.write_text("edited")
+    assert trace(target, Path("results")).troubles == [
+        "results/stage1/manifest is not what build_manifest made: changed since"
+    ]
+    target.write_text("manifest")
+    index.unlink()
+    assert trace(target, Path("results")).troubles == []
+    assert trace(target, Path("results"), check=True).troubles == ["results/index/TS_1.parquet is not here"]
+    record = json.loads(Path("results/provenance/index_archive/TS_1.json").read_text())
+    record["outputs"] = {index.as_posix(): "0" * 64}
+    Path("results/provenance/index_archive/TS_1.json").write_text(json.dumps(record))
+    told = trace(target, Path("results")).troubles
+    assert told == [f"build_manifest read another {index} than index_archive/TS_1 has recorded since"]
+
+
+def test_trace_of_what_no_job_made_is_refused(project: Path) -> None:
+    with pytest.raises(RecordError, match="no job below results recorded"):
+        trace(Path("data/raw/TS_1.zip"), Path("results"))
+    with pytest.raises(RecordError, match="no records"):
+        trace(Path("results/index/TS_1.parquet"), Path("elsewhere"))
+
+
+def test_a_file_that_is_no_record_is_told(project: Path) -> None:
+    Path("results/stage1/provenance/other.json").write_text('{"rule": "other"}')
+    with pytest.raises(RecordError, match="other: no record of a job"):
+        read_records(Path("results"))
+
+
+def run(**changes: Any) -> Run:
+    """A run of two jobs; `changes` are of the second one."""
+    facts: dict[str, Any] = {
+        "seed": 576, "device": "CPU", "commit": {"hash": "a" * 40, "dirty": False}, "versions": {"torch": "2.14.1"},
+        "ended": "2026-11-24T00:00:00+00:00", "seconds": 1.0,
+    }  # fmt: skip
+    first = Record(
+        "index_archive/TS_1", "index_archive", outputs={"index": "1"}, inputs={"TS_1.zip": "zip-directory:11"},
+        settings={}, code={"pillsnap/sources/labels.py": "1"}, **facts,
+    )  # fmt: skip
+    second = Record(
+        "train_classifier", "train_classifier", outputs={"best": "2"}, inputs={"index": "1"},
+        settings={"settings": {"epochs": 2}, "seed": 576}, code={"pillsnap/pictures/boxes.py": "1"}, **facts,
+    )  # fmt: skip
+    records = {first.name: first, second.name: dataclasses.replace(second, **changes)}
+    return Run(records, {"classifier": {"top1": 0.5}}, {"torch": "2.14.1"})
+
+
+CAUSES = [
+    ({"settings": {"settings": {"epochs": 3}, "seed": 576}}, "config", ("epochs", "2", "3")),
+    ({"code": {"pillsnap/pictures/boxes.py": "2"}}, "code", ("pillsnap/pictures/boxes.py", "1", "2")),
+    ({"versions": {"torch": "2.15.0"}}, "environment", ("torch", "2.14.1", "2.15.0")),
+    ({"device": "NVIDIA H200"}, "environment", ("device", "CPU", "NVIDIA H200")),
+    ({"seed": 7, "settings": {"settings": {"epochs": 2}, "seed": 7}}, "seed", ("seed", "576", "7")),
+    ({"inputs": {"index": "1", "raw.zip": "listing:22"}}, "data", ("raw.zip", "none", "22")),
+]
+
+
+@pytest.mark.parametrize(("changes", "cause", "told"), CAUSES)
+def test_a_cause_is_told_by_its_name_and_alone(changes: dict[str, Any], cause: str, told: tuple[str, ...]) -> None:
+    found = compare(run(), run(**changes))
+    assert [name for name, differences in found.causes.items() if differences] == [cause]
+    (difference,) = found.causes[cause]
+    assert (difference.what, difference.before, difference.after) == told
+    assert found.outputs == [] and found.metrics == []
+
+
+def test_other_outputs_and_figures_are_consequences() -> None:
+    after = run(outputs={"best": "3"})
+    found = compare(run(), dataclasses.replace(after, metrics={"classifier": {"top1": 0.75}}))
+    assert not any(found.causes.values())
+    assert found.outputs == ["train_classifier"]
+    assert found.metrics == [("classifier.top1", 0.5, 0.75)]
+
+
+def test_an_archive_more_is_other_data() -> None:
+    after = run()
+    more = dataclasses.replace(after.records["index_archive/TS_1"], name="index_archive/TS_2")
+    found = compare(run(), dataclasses.replace(after, records={**after.records, more.name: more}))
+    assert [(one.what, one.before, one.after) for one in found.causes["data"]] == [
+        ("index_archive/TS_2", "not there", "there")
+    ]
+
+
+def test_another_pin_of_the_lock_is_another_environment() -> None:
+    found = compare(run(), dataclasses.replace(run(), pins={"torch": "2.15.0"}))
+    assert [one.what for one in found.causes["environment"]] == ["torch (requirements.lock)"]

@@ -1,0 +1,129 @@
+"""docs/serve.md: its commands run, and it leaves out no option, error, path or figure."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from fastapi.testclient import TestClient
+
+from pillsnap.cli import app
+from pillsnap.predict.model import PillSnap
+from tests.support.documents import FENCE, fenced_commands, text_of
+from tests.support.models import onnx_models
+from tests.support.services import KEY, PHOTO, HeldUp, service
+from tests.support.workflow import PROJECT
+
+PAGE = "docs/serve.md"
+COMMANDS = fenced_commands(PAGE)
+SOURCES = sorted((PROJECT / "pillsnap" / "serve").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the commands name."""
+    found = tmp_path_factory.mktemp("documented")
+    shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), found / "results/stage4/onnx")
+    (found / "data").mkdir()
+    (found / "data/photo.jpg").write_bytes(PHOTO)
+    (found / "data/api-key.txt").write_text(KEY)
+    (found / "data/header.txt").write_text(f"X-API-Key: {KEY}")
+    return found
+
+
+def start(command: str, folder: Path, **more: str) -> subprocess.Popen[str]:
+    """Start `pillsnap serve …` as it is written, but at a free port."""
+    program, *words = shlex.split(command)
+    assert program == "pillsnap"
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)} | more
+    return subprocess.Popen(
+        [sys.executable, "-m", "pillsnap.cli", *words, "--port", "0"],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("pillsnap ")])
+def test_service_starts_as_documented(command: str, folder: Path) -> None:
+    process = start(command, folder)
+    assert process.stdout.readline().startswith("PillSnap answers at http://"), process.stderr.read()
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    process = start("pillsnap serve", folder)
+    yield process.stdout.readline().split()[3]
+    stop(process)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("curl ")])
+def test_curl_command_is_answered(command: str, address: str, folder: Path) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("needs curl")
+    words = [word.replace("http://127.0.0.1:8000", address) for word in shlex.split(command)]
+    done = subprocess.run([*words, "--fail"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
+def rows() -> list[list[str]]:
+    """Cells of the page's tables."""
+    text = FENCE.sub("", text_of(PAGE))
+    return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+
+
+def test_every_option_has_a_row_with_its_default() -> None:
+    options = {option: each for each in typer.main.get_command(app).commands["serve"].params for option in each.opts}
+    told = {re.match(r"`(--[\w-]+)", row[0])[1]: row for row in rows() if row[0].startswith("`--")}
+    assert told.keys() == options.keys() - {"--help"}
+    for name in ("--max-bytes", "--max-pixels", "--time-limit", "--queue", "--workers", "--port"):
+        assert told[name][1] == (f"{options[name].default:,}" if "max" in name else f"{options[name].default:g}")
+
+
+def test_every_error_has_a_row() -> None:
+    raised = {
+        found
+        for path in SOURCES
+        for found in re.findall(r'ServiceError\(\s*(\d+),\s*"(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    pictures = {
+        ("400", "photo_empty"),
+        ("400", "photo_unreadable"),
+        ("400", "photo_truncated"),
+        ("413", "photo_too_large"),
+    }
+    others = {("404", "not_found"), ("405", "method_not_allowed")}
+    told = {
+        (status, code)
+        for row in rows()
+        if re.match(r"\d{3}", row[0])
+        for status, code in zip_codes(row[0].split(", "), re.findall(r"`(\w+)`", row[1]))
+    }
+    assert len(raised) > 8 and told == raised | pictures | others
+
+
+def zip_codes(statuses: list[str], codes: list[str]) -> list[tuple[str, str]]:
+    """Each code with its status: several statuses in a row stand in the codes' order."""
+    return list(zip(statuses if len(statuses) > 1 else statuses * len(codes), codes, strict=True))
+
+
+def test_every_figure_and_path_has_a_row(folder: Path) -> None:
+    snap = PillSnap.load(folder / "results/stage4/onnx", threads=1, device="cpu")
+    asked = TestClient(service(HeldUp(snap)))
+    figures = set(re.findall(r"^# TYPE (pillsnap_\w+)", asked.get("/metrics").text, re.MULTILINE))
+    told = {row[0].strip("`") for row in rows()}
+    assert {name for name in figures if not name.endswith("_created")} <= told
+    operations = asked.get("/openapi.json").json()["paths"]
+    assert {f"{method.upper()} {path}" for path, methods in operations.items() for method in methods} <= told

@@ -1,0 +1,213 @@
+"""The page of the service in a real browser: usable by all, on any width, in both languages, and safe to use."""
+
+from pathlib import Path
+
+import pytest
+
+from pillsnap.answers.answer import Answer, Candidate, Pill
+from tests.support.chromium import Chromium
+from tests.support.pages import (
+    BOXES,
+    DRUGS,
+    HEIGHT,
+    VIEW,
+    WIDTH,
+    FixedSnap,
+    ask,
+    combo,
+    opened,
+    single,
+    texts,
+    write_photo,
+)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "photo.jpg"
+    write_photo(path, 4)
+    return path
+
+
+def test_languages(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(combo()), language="ko-KR") as tab:
+        assert tab.run("document.documentElement.lang") == "ko"
+        ask(tab, photo, mode="combo")
+        assert texts(tab, "#outcome h2") == ["알약 4개"]
+        assert texts(tab, ".tag") == ["1\n식별됨", "2\n불확실", "3\n모름", "4\n식별됨"]
+        assert texts(tab, ".advice")[0].startswith("의학적 조언이 아닙니다.")
+        tab.run("document.querySelector('[data-language=en]').click()")
+        assert tab.run("document.documentElement.lang") == "en"
+        assert texts(tab, "#outcome h2") == ["4 pills"]
+        assert tab.run("document.querySelector('[data-language=en]').getAttribute('aria-pressed')") == "true"
+        names = "(words) => JSON.stringify([Object.keys(words), Object.keys(words.errors)])"
+        assert tab.run(f"({names})(WORDS.en)") == tab.run(f"({names})(WORDS.ko)")
+        blanks = "Object.entries(words).map(([key, value]) => [key, ((value + '').match(/{[a-z]+}/g) ?? []).sort()])"
+        assert tab.run(f"(words => {blanks})(WORDS.en)") == tab.run(f"(words => {blanks})(WORDS.ko)")
+
+
+BEYOND = """[...document.querySelectorAll("main *, header *, footer *, .advice")]
+  .filter(one => !one.closest(".sr, .intro") && one.getBoundingClientRect().right > innerWidth + 1)
+  .map(one => one.outerHTML.slice(0, 90))"""
+ADVICE = "(({ top, bottom }) => [top, bottom])(document.querySelector('.advice').getBoundingClientRect())"
+HEIGHTS = """[...document.querySelectorAll("main button:not(.box), .modes label")]
+  .filter(one => one.checkVisibility()).map(one => one.offsetHeight)"""
+
+
+@pytest.mark.parametrize("language", ["en-US", "ko-KR"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_page_fits(chromium: Chromium, photo: Path, tmp_path: Path, width: int, language: str) -> None:
+    phone = width < 500
+    bad = tmp_path / f"a_name_without_a_place_to_break{'_on_and' * 8}.jpg"
+    bad.write_bytes(b"?")
+    with opened(chromium, FixedSnap(combo()), width=width, height=844, phone=phone, language=language) as tab:
+        for file, view in ((None, "empty"), (photo, "result"), (bad, "error")):
+            if file:
+                ask(tab, file, mode="combo", view=view)
+            assert tab.run("innerWidth") == width
+            assert tab.run("document.documentElement.scrollWidth") <= width
+            assert tab.run(BEYOND) == []
+            top, bottom = tab.run(ADVICE)
+            assert 0 < top < bottom <= 844, "always in sight"
+            assert min(tab.run(HEIGHTS)) >= 44, "large enough for a finger"
+            assert tab.run("document.getElementById('camera').checkVisibility()") is phone
+
+
+def test_camera_button_asks_for_the_camera(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(single("known")), width=390, height=844, phone=True) as tab:
+        assert tab.run("document.getElementById('shot').getAttribute('capture')") == "environment"
+        tab.call("Runtime.evaluate", expression="document.getElementById('camera').click()", userGesture=True)
+        tab.answer_dialog(photo)
+        tab.wait(f"{VIEW} === 'result'")
+
+
+def test_dropped_photo(chromium: Chromium, photo: Path) -> None:
+    snap = FixedSnap(single("known"))
+    with opened(chromium, snap) as tab:
+        tab.drop(photo, 640, 500)
+        tab.wait(f"{VIEW} === 'result'")
+        tab.drop(photo, 300, 400)
+        tab.wait(f"{VIEW} === 'result'")
+    assert snap.asked[0] == (photo.read_bytes(), "single")
+
+
+FOCUSED = "document.activeElement"
+OUTLINE = f"""[{FOCUSED}, {FOCUSED}.closest("label")]
+  .some(one => one && getComputedStyle(one).outlineStyle !== "none")"""
+
+
+def test_keyboard_alone(chromium: Chromium, photo: Path) -> None:
+    snap = FixedSnap(combo())
+    with opened(chromium, snap) as tab:
+        stops = []
+        for _ in range(4):
+            tab.press("Tab")
+            stops.append(tab.run(f"{FOCUSED}.id || {FOCUSED}.value || {FOCUSED}.dataset.language"))
+            assert tab.run(OUTLINE), f"the focus on {stops[-1]} is not to be seen"
+            if stops[-1] == "single":
+                tab.press("ArrowDown")
+        assert stops == ["en", "ko", "single", "choose"]
+        tab.press("Enter")
+        tab.answer_dialog(photo)
+        tab.wait(f"{VIEW} === 'result'")
+        assert snap.asked[0][1] == "combo"
+        for _ in range(40):
+            tab.press("Tab")
+            assert tab.run(OUTLINE)
+            if tab.run(f"{FOCUSED}.classList.contains('box')"):
+                break
+        assert tab.run(f"{FOCUSED}.getAttribute('aria-label')") == f"1: Known, {DRUGS[0].name}. Go to the answer."
+        tab.press("Enter")
+        assert tab.run(f"{FOCUSED}.id") == "pill-1"
+        tab.press("Tab")
+        tab.press("Enter")
+        assert tab.run(f"{FOCUSED}.tagName + {FOCUSED}.parentElement.open") == "SUMMARYtrue"
+
+
+def test_everything_that_can_be_used_has_a_name(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(combo()), width=390, height=844, phone=True) as tab:
+        ask(tab, photo, mode="combo")
+        nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+        roles = ("button", "radio", "image", "DisclosureTriangle", "heading")
+        seen = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+        found = [(role, name) for role, name in seen if role in roles]
+        assert len(found) > 15
+        assert [role for role, name in found if not name.strip()] == []
+        assert ("image", "Your photo, with 4 pills marked") in found
+        assert ("radio", "Several pills Each one is found and named") in found or ("radio", "Several pills") in found
+
+
+CONTRAST = """(() => {
+  const channel = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const [r, g, b, a = 1] = numbers(getComputedStyle(one).backgroundColor);
+      if (a === 1) return [r, g, b];
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const one = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !one.getClientRects().length || one.closest("script, .sr")) continue;
+    const levels = [light(numbers(getComputedStyle(one).color)), light(behind(one))].sort((a, b) => b - a);
+    found.push([(levels[0] + 0.05) / (levels[1] + 0.05), one.className + ": " + one.textContent.slice(0, 40)]);
+  }
+  return found;
+})()"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_contrast(chromium: Chromium, photo: Path, tmp_path: Path, dark: bool) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"?")
+    with opened(chromium, FixedSnap(combo()), dark=dark) as tab:
+        for file, view in ((None, "empty"), (photo, "result"), (tmp_path / "bad.jpg", "error")):
+            if file:
+                ask(tab, file, mode="combo", view=view)
+            found = tab.run(CONTRAST)
+            assert len(found) > 15
+            assert [one for one in found if one[0] < 4.5] == []
+        assert (tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(17, 22, 28)") is dark
+
+
+def test_key_is_asked_for_and_kept_in_memory_only(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(single("known")), key="right-key") as tab:
+        assert tab.run(VIEW) == "key"
+        assert tab.run("document.getElementById('ask').hidden"), "a photo cannot be sent yet"
+        refused, accepted = "document.getElementById('key-wrong').innerText", f"{VIEW} === 'empty'"
+        for key, then in (("wrong-key", refused), ("right-key", accepted)):
+            tab.run("document.getElementById('key-field').focus()")
+            tab.run("document.getElementById('key-field').select()")
+            tab.type(key)
+            tab.press("Enter")
+            tab.wait(then)
+        ask(tab, photo)
+        assert texts(tab, ".pill h3") == [DRUGS[0].name]
+        assert tab.run("[localStorage.length, sessionStorage.length, document.cookie, history.state]") == [
+            0,
+            0,
+            "",
+            None,
+        ]
+        assert tab.run("indexedDB.databases().then(all => all.length)") == 0
+        assert not any("right-key" in url for url in tab.requests)
+        assert tab.run("document.getElementById('key-field').value") == ""
+
+
+def test_name_of_a_drug_stays_text(chromium: Chromium, photo: Path) -> None:
+    hostile = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
+    drug = Candidate("<i>K</i>", ("<script>alert(1)</script>",), hostile, 0.999)
+    pills = tuple(
+        Pill(box, 0.9, verdict, (drug,), (drug,) if verdict != "unknown" else ())
+        for box, verdict in zip(BOXES, ("known", "uncertain", "unknown"), strict=False)
+    )
+    with opened(chromium, FixedSnap(Answer("combo", WIDTH, HEIGHT, pills))) as tab:
+        ask(tab, photo, mode="combo")
+        assert texts(tab, ".pill h3")[0] == hostile
+        assert "<script>alert(1)</script>" in texts(tab, ".pill")[0]
+        made = ".pill img, .pill script, .pill i:not(.bar i), .pill b b"
+        assert tab.run(f"document.querySelectorAll('{made}').length") == 0
+        assert tab.run("document.title") == "PillSnap: Which pill is this?"
