@@ -3,9 +3,10 @@
 # One file of rules for each part of the way; rule = script = function name.
 from snakemake.utils import min_version
 
-from pillsnap.workflow.code_inputs import code_of
+from pillsnap.workflow.code_inputs import code_of, workflow_file
 from pillsnap.config.load import load_config
-from pillsnap.sources import list_archives, source_root
+from pillsnap.sources.registry import get_kind, list_archives, source_module
+from pillsnap.sources.archives import source_root
 from pillsnap.workflow.untracked import Unwatched, is_checked
 
 min_version("9.27")

@@ -27,7 +27,8 @@ from pillsnap.files import write_json, write_text
 from pillsnap.hardware import HardwareError
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.unfused import SeparateSteps
-from pillsnap.tables.schemas import MANIFEST, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 PROJECT = Path(__file__).parents[1]

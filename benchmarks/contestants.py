@@ -21,13 +21,14 @@ from kornia_rs.io import decode_image_png_u8
 from PIL import Image
 
 from pillsnap.config.config import Crops, Prepare
+from pillsnap.crops.crop import context_window, cut_crop
 from pillsnap.files import ShardWriter, read_from_shard
 from pillsnap.manifest.prepare_archive import prepare_archive
-from pillsnap.pictures.boxes import context_window, cut_crop
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.sources.container import Container
 from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH
-from pillsnap.tables.schemas import CONTEXTS, PHOTOS, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import CONTEXTS, PHOTOS
 
 Step = Callable[[str], AbstractContextManager[None]]
 WARM_UP = 5

@@ -16,11 +16,12 @@ import cv2
 import pandas as pd
 from PIL import Image
 
-from pillsnap.sources import Archive
+from pillsnap.sources.archives import Archive
 from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
 from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH, render_photo
 from pillsnap.sources.synthetic.views import Photo, combo_photos, draw_combinations, single_photos
-from pillsnap.tables.schemas import PLAN, make_table, write_table
+from pillsnap.tables.files import make_table, write_table
+from pillsnap.tables.schemas import PLAN
 
 SEED = 576
 DRUGS, PHOTOS_PER_DRUG = 40, 36

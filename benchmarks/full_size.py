@@ -32,15 +32,18 @@ import numpy as np
 import pandas as pd
 from full_size_archives import FULL, Plan, build_archives
 
-from pillsnap.config.data import Manifest, Source, Stage
+from pillsnap.config.data import Manifest, Stage
 from pillsnap.config.data import Plan as PlanSettings
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
 from pillsnap.manifest.build_manifest import build_manifest
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.plan_stage import plan_stage
-from pillsnap.sources import Archive, list_archives
-from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 PROJECT = Path(__file__).parents[1]

@@ -53,7 +53,8 @@ from pillsnap.config.config import Crops, Prepare
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
 from pillsnap.sources.container import Container
-from pillsnap.tables.schemas import PLAN, make_table, write_table
+from pillsnap.tables.files import make_table, write_table
+from pillsnap.tables.schemas import PLAN
 from pillsnap.workflow.provenance import describe_device, git_commit
 
 PROJECT = Path(__file__).parents[1]
@@ -184,7 +185,7 @@ def _job_seconds(folder: Path) -> list[float]:
     write_table(make_table([], PLAN), folder / "empty.parquet", PLAN)
     code = (
         "import sys; from pathlib import Path; from pillsnap.config.config import Prepare;"
-        "from pillsnap.sources import Archive; from pillsnap.manifest.prepare_archive import prepare_archive;"
+        "from pillsnap.sources.archives import Archive; from pillsnap.manifest.prepare_archive import prepare_archive;"
         "folder = Path(sys.argv[1]);"
         "paths = {'plan': folder / 'empty.parquet', 'prepared': folder / 'empty'};"
         "prepare_archive(archive=Archive('TS_1', '', '', '', ''), **paths, settings=Prepare(), threads=1)"

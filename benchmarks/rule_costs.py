@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from pillsnap.files import read_json, write_json
-from pillsnap.tables.schemas import PLAN, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PLAN
 
 FOLDER = Path(__file__).parent
 BY_ARCHIVE = ("index_archive", "make_synthetic_archive", "prepare_archive")

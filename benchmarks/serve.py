@@ -39,7 +39,8 @@ import serve_page
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
 from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.tables.schemas import MANIFEST, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 PROJECT = Path(__file__).parents[1]

@@ -37,22 +37,23 @@ import torch
 from safetensors.torch import load_file
 from split_photos import Indexed, Sizes, divide, draw_photos, hold_out, index_photos, prepare_photos
 
-from pillsnap.classifier.batches import normalise, resize
 from pillsnap.classifier.model import create_classifier
 from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.classifier.transforms import normalise, resize
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
 from pillsnap.config.training import Steering, Trainings
+from pillsnap.crops.crop import cut_crop
 from pillsnap.crops.cut_crops import cut_crops
 from pillsnap.files import read_json, write_json, write_text
 from pillsnap.hardware import cores, torch_device
 from pillsnap.manifest.build_manifest import build_manifest
 from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.pictures.boxes import cut_crop
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.report.sections.facts import top1_interval
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN, make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN
 from pillsnap.training.history import read_history
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 

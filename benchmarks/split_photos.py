@@ -8,18 +8,21 @@ from pathlib import Path
 
 import cv2
 
-from pillsnap.config.data import Plan, Prepare, Source, Stage
+from pillsnap.config.data import Plan, Prepare, Stage
 from pillsnap.files import replacing
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.manifest.prepare_archive import prepare_archive
-from pillsnap.sources import Archive, list_archives
 from pillsnap.sources.aihub_name import parse_photo_name
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source
 from pillsnap.sources.synthetic.catalogue import Drug, key_rng, make_catalogue
 from pillsnap.sources.synthetic.make_synthetic_archive import label_json
 from pillsnap.sources.synthetic.scene import render_photo
 from pillsnap.sources.synthetic.views import Photo, single_photos
-from pillsnap.tables.schemas import PILLS, PLAN, read_table, read_tables, write_table
+from pillsnap.tables.files import read_table, read_tables, write_table
+from pillsnap.tables.schemas import PILLS, PLAN
 
 FRACTIONS = Plan(test_fraction=0.2, val_fraction=0.25)
 """A fifth, and a quarter of the rest: five groups divide into 3 + 1 + 1, and photographs one by one in the same way."""

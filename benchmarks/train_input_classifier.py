@@ -16,9 +16,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from pillsnap.classifier.batches import CropBatches, CropDataset, augment, normalise
+from pillsnap.classifier.batches import CropBatches
 from pillsnap.classifier.model import create_classifier
+from pillsnap.classifier.transforms import augment, normalise
 from pillsnap.config.config import Classifier
+from pillsnap.crops.dataset import CropDataset
 
 Batch = tuple[Any, torch.Tensor]
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}

@@ -11,12 +11,13 @@ import pandas as pd
 from drawn_archives import SEED, DrawnArchive, draw_archives
 
 from pillsnap.config.config import Config, Crops
+from pillsnap.crops.crop import cut_crop
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.files import ShardWriter, read_from_shard
 from pillsnap.manifest.prepare_archive import prepare_archive
-from pillsnap.pictures.boxes import cut_crop
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
-from pillsnap.tables.schemas import CONTEXTS, CROPS, MANIFEST, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, CROPS, MANIFEST, PHOTOS, PLAN
 
 ENOUGH_SINGLES = 10**6
 

@@ -10,7 +10,7 @@ rule train_classifier:
         crops="<results>/{stage}/crops",
         classes="<results>/{stage}/manifest/classes.json",
         starts_from=CONFIG.classifier.starting_files,
-        code=code_of("train_classifier", "scripts/train_classifier.py"),
+        code=code_of("train_classifier", files=["scripts/train_classifier.py"]),
     output:
         best="<results>/{stage}/classifier/best.safetensors",
         history="<results>/{stage}/classifier/history.csv",

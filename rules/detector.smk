@@ -9,7 +9,7 @@ rule train_detector:
     input:
         dataset="<results>/{stage}/yolo",
         starts_from=CONFIG.detector.starting_files,
-        code=code_of("train_detector", "scripts/train_detector.py"),
+        code=code_of("train_detector", files=["scripts/train_detector.py"]),
     output:
         best="<results>/{stage}/detector/best.pt",
         weights="<results>/{stage}/detector/best.safetensors",

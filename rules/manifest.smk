@@ -8,7 +8,7 @@ rule index_archive:
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
-        code=code_of("index_archive"),
+        code=code_of("index_archive", source_module(CONFIG.source)),
     output:
         pills="<results>/index/{archive}.parquet",
         looks="<results>/index/{archive}.looks.parquet",

@@ -17,7 +17,9 @@ rule write_dataset_page:
         summary="<results>/{stage}/manifest/summary.json",
         plan_summary="<results>/{stage}/plan.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=code_of("write_dataset_page", *TEMPLATES, "pillsnap/dataset/page.html.jinja"),
+        code=code_of(
+            "write_dataset_page", source_module(CONFIG.source), files=[*TEMPLATES, "pillsnap/dataset/page.html.jinja"]
+        ),
     output:
         page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),
         record="<results>/{stage}/provenance/write_dataset_page.json",
@@ -47,7 +49,7 @@ rule write_model_card:
         onnx_folder="<results>/{stage}/onnx",
         manifest_summary="<results>/{stage}/manifest/summary.json",
         drugs="<results>/{stage}/manifest/drugs.csv",
-        code=code_of("write_model_card"),
+        code=code_of("write_model_card", source_module(CONFIG.source)),
     output:
         model_card="<results>/{stage}/model_card.md",
         record="<results>/{stage}/provenance/write_model_card.json",
@@ -98,7 +100,9 @@ rule write_report:
         onnx_folder="<results>/{stage}/onnx",
         dataset="<results>/{stage}/dataset.html",
         model_card="<results>/{stage}/model_card.md",
-        code=code_of("write_report", *TEMPLATES, "pillsnap/report/template.html.jinja"),
+        code=code_of(
+            "write_report", source_module(CONFIG.source), files=[*TEMPLATES, "pillsnap/report/template.html.jinja"]
+        ),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(

@@ -2,7 +2,7 @@
 # Needs: nothing but configuration (source.kind: synthetic).
 # Makes: archives in AIHub's shape below source.root, with the list of planted defects.
 
-if CONFIG.source.kind == "synthetic":
+if get_kind(CONFIG.source.kind).drawn:
 
     rule make_synthetic_archive:
         """Draw the photographs of one archive and write them as AIHub does."""

@@ -6,7 +6,7 @@ with job(snakemake):
     from pathlib import Path
 
     from pillsnap.manifest.index_archive import index_archive
-    from pillsnap.sources import Archive
+    from pillsnap.sources.archives import Archive
 
     index_archive(
         kind=snakemake.params.kind,

@@ -5,7 +5,8 @@ from pillsnap.workflow.job import job
 with job(snakemake):
     from pathlib import Path
 
-    from pillsnap.sources.synthetic.make_synthetic_archive import SyntheticArchive, make_synthetic_archive
+    from pillsnap.sources.synthetic.archives import SyntheticArchive
+    from pillsnap.sources.synthetic.make_synthetic_archive import make_synthetic_archive
 
     wildcards = snakemake.wildcards
     make_synthetic_archive(

@@ -7,7 +7,7 @@ with job(snakemake):
 
     from pillsnap.config.data import Prepare
     from pillsnap.manifest.prepare_archive import prepare_archive
-    from pillsnap.sources import Archive
+    from pillsnap.sources.archives import Archive
 
     prepare_archive(
         archive=Archive(**snakemake.params.archive),

@@ -14,9 +14,10 @@ from sklearn.covariance import LedoitWolf
 from pillsnap.answers.calibration import Calibration, probabilities
 from pillsnap.answers.calibration_metrics import Named, lower_bound, trust_figures
 from pillsnap.answers.drug_space import DrugSpace
-from pillsnap.classifier.batches import CropDataset, normalise, resize
 from pillsnap.classifier.model import load_classifier
+from pillsnap.classifier.transforms import normalise, resize
 from pillsnap.config.config import Answers
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.tables.classes import read_classes

@@ -13,7 +13,8 @@ from pillsnap.audit.pictures import draw_findings
 from pillsnap.config.data import Audit
 from pillsnap.files import replacing_folder, write_json
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import DETECTIONS, FINDINGS, MANIFEST, read_table, write_table
+from pillsnap.tables.files import read_table, write_table
+from pillsnap.tables.schemas import DETECTIONS, FINDINGS, MANIFEST
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ import pandas as pd
 from pillsnap.config.data import Audit
 from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.sources.aihub_name import counted_drugs
-from pillsnap.tables.schemas import FINDINGS, make_table
+from pillsnap.tables.files import make_table
+from pillsnap.tables.schemas import FINDINGS
 
 DETECTION, LABEL = "detection_without_label", "label_without_detection"
 """The two kinds of findings."""

@@ -10,8 +10,9 @@ import pandas as pd
 from pillsnap.answers.accuracy import PhotoResult
 from pillsnap.files import replacing_folder, write_json
 from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.pictures.decode import decode_photo, encode_jpeg, shrink
+from pillsnap.pictures.decode import decode_photo, encode_jpeg
 from pillsnap.pictures.draw import RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.pictures.scale import shrink
 from pillsnap.predict.unfused import SeparateSteps
 
 N_SAMPLES = 12

@@ -30,7 +30,8 @@ from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.progress import progress
-from pillsnap.tables.schemas import MANIFEST, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pillsnap.classifier.batches import Item
+from pillsnap.config.training import Classifier
+from pillsnap.crops.dataset import Item
 
 
 def epoch_order(
@@ -41,3 +42,14 @@ def _drawn(targets: np.ndarray, balance: float, generator: np.random.Generator) 
 def _some(pills: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """`count` of the pills, each as often as another, or once more."""
     return np.concatenate([np.repeat(pills, count // len(pills)), generator.permutation(pills)[: count % len(pills)]])
+
+
+def picture_size(settings: Classifier, epoch: int) -> int:
+    """Side in pixels of the training input in the epoch after `epoch` ones.
+
+    It grows from `start_size` to `image_size`, by `resize_by` every `resize_every` epochs. How many epochs are asked
+    for does not matter.
+    """
+    if settings.start_size is None:
+        return settings.image_size
+    return min(settings.image_size, settings.start_size + epoch // settings.resize_every * settings.resize_by)

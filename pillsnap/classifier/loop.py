@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torchvision.utils import make_grid
 
-from pillsnap.classifier.batches import CropBatches, CropDataset
-from pillsnap.classifier.epoch_order import Item, epoch_order
+from pillsnap.classifier.batches import CropBatches
+from pillsnap.classifier.epoch_order import Item, epoch_order, picture_size
 from pillsnap.classifier.model import preprocessing_of
-from pillsnap.classifier.picture_size import picture_size
 from pillsnap.classifier.trainer import ClassifierTraining, Row
 from pillsnap.config.training import Classifier
 from pillsnap.config.training import Steering as SteeringSettings
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing_folder, write_json
 from pillsnap.hardware import usable_threads
 from pillsnap.training.checkpoints import Checkpoints

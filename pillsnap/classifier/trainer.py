@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pillsnap.classifier.batches import Batch, augment, normalise, resize
-from pillsnap.classifier.mixing import mixer
 from pillsnap.classifier.model import average_into, count_right, create_classifier, parameter_groups
+from pillsnap.classifier.transforms import augment, mixer, normalise, resize
 from pillsnap.config.training import Classifier
+from pillsnap.crops.dataset import Batch
 from pillsnap.training.processes import Processes
 
 Row = dict[str, float | None]

@@ -7,18 +7,16 @@ from pydantic import Field, model_validator
 
 from pillsnap.config.data import (
     Audit,
-    Fraction,
     Manifest,
     Pathvars,
     Plan,
     Prepare,
-    Quality,
-    Section,
-    Source,
     Stages,
     Yolo,
 )
 from pillsnap.config.training import Classifier, Detector, Recipe, Steering, Trainings
+from pillsnap.settings import Fraction, Quality, Section
+from pillsnap.sources.settings import Source
 
 
 class Crops(Section):

@@ -1,15 +1,10 @@
 """The sections of the configuration that say which data there are and what becomes of them."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Quality = Annotated[int, Field(ge=50, le=100)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from pillsnap.settings import Fraction, Quality, Section
 
 
 class Pathvars(Section):
@@ -18,42 +13,6 @@ class Pathvars(Section):
     results: str = Field("results", description="Folder of everything a run delivers")
     work: str = Field("work", description="Folder of training state, never an output")
     logs: str = Field("logs", description="Folder of log files and of each rule's measured duration")
-
-
-class SyntheticSource(Section):
-    """The built-in synthetic data."""
-
-    drugs: int = Field(42, ge=2, le=4523, description="Number of invented drugs (K-codes)")
-    photos_per_drug: int = Field(36, ge=6, le=1296, description="Single-pill training photos of each drug")
-    validation_photos_per_drug: int = Field(
-        8, ge=1, le=324, description="Single-pill photos of each drug in the validation part, which is the test set"
-    )
-    combos: int = Field(60, ge=0, description="Training combinations of 2 to 5 drugs, 3 photos each")
-    combo_drugs: int | None = Field(
-        None, ge=2, description="Combinations are of the first so many drugs only; null: of all"
-    )
-    validation_combos: int = Field(20, ge=0, description="Combinations in the validation part, 3 photos each")
-    single_archives: int = Field(4, ge=1, le=81, description="Number of single-pill training archives (zips)")
-    combo_archives: int = Field(2, ge=1, le=8, description="Number of combo training archives (zips)")
-    defects: int = Field(1, ge=0, description="Planted defects of each kind in each training archive")
-
-
-class Source(Section):
-    """Where the raw photographs come from."""
-
-    kind: Literal["synthetic", "aihub", "yolo"] = Field(
-        "synthetic",
-        description=(
-            "`synthetic`: drawn by PillSnap; `aihub`: AIHub data set 576, zips or folders; `yolo`: a YOLO data set"
-        ),
-    )
-    root: str = Field(
-        "data/raw/synthetic",
-        description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment",
-    )
-    synthetic: SyntheticSource = Field(
-        default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`"
-    )
 
 
 class Targets(Section):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pillsnap.config.data import Fraction, Section
+from pillsnap.settings import Fraction, Section
 
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.config.config import Crops
+from pillsnap.crops.crop import cut_crop
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
-from pillsnap.pictures.boxes import cut_crop, iou_matrix, match_boxes
+from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.progress import progress
-from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS, make_table, read_split, read_table, write_table
+from pillsnap.tables.files import make_table, read_split, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pillsnap.dataset.facts import Facts
 from pillsnap.dataset.stage_data import DOMAINS
 from pillsnap.pages.drawing import BLUE, INK, MUTED, SQUARES, Figure, bars, chart, draw, told
 from pillsnap.pages.formats import count, decimal, plural
-from pillsnap.report.charts.overview import quarantine_chart
+from pillsnap.pages.quarantine import quarantine_chart
 
 VIEW_TITLES = {
     "background": "Background",

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +34,7 @@ def summary(
     try:
         found = summarise(stage_data_of(results, stage), stage=stage, source=source_of(results, stage))
     except DataError as error:
-        _stop(error)
+        stop(str(error))
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
     else:
@@ -56,7 +58,8 @@ def show(
     from pillsnap.dataset.lookup import find_drug
     from pillsnap.dataset.stage_data import DataError, source_of, stage_data_of
     from pillsnap.dataset.terminal import print_drug
-    from pillsnap.tables.schemas import PLAN, read_table
+    from pillsnap.tables.files import read_table
+    from pillsnap.tables.schemas import PLAN
 
     try:
         if picture and picture.suffix.lower() not in (".jpg", ".jpeg"):
@@ -66,7 +69,7 @@ def show(
         facts = drug_facts(data, found, read_table(results / stage / "plan.parquet", PLAN))
         sheet = crop_sheet(data, found, results / stage / "prepared") if picture else None
     except (DataError, OSError) as error:
-        _stop(error)
+        stop(str(error))
     print_drug(facts, stage=stage, source=source_of(results, stage))
     if picture:
         _write_jpeg(picture, sheet)
@@ -79,9 +82,3 @@ def _write_jpeg(path: Path, picture: "np.ndarray") -> None:
     with replacing(path) as temporary:
         temporary.write_bytes(encode_jpeg(picture, 90))
     print(f"Picture: {path}")
-
-
-def _stop(error: Exception) -> NoReturn:
-    """Say what is wrong on standard error and exit with status 2."""
-    typer.echo(str(error), err=True)
-    raise typer.Exit(2)

@@ -14,8 +14,9 @@ from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
 from pillsnap.pages.formats import count, decimal, listing, never_seen, percent, plural
 from pillsnap.pages.html import Picture, Table, data_uri, render
-from pillsnap.report.sections.facts import account, quarantined_share, reasons, repairs
-from pillsnap.report.sections.verdict import NO_TARGET, stage_name
+from pillsnap.pages.quarantine import account, quarantined_share, reasons, repairs
+from pillsnap.pages.states import NO_TARGET, stage_name
+from pillsnap.sources.registry import get_kind
 from pillsnap.tables.classes import DrugClass
 
 SHOWN_ROWS = 15
@@ -34,10 +35,10 @@ def render_page(
     """The page's HTML; the same inputs give the same text."""
     facts = gather_facts(data)
     most, fewest = extremes(facts.drugs)
-    examples = quarantine_examples(data.quarantine, raw, fractions=source_kind == "yolo")
+    examples = quarantine_examples(data.quarantine, raw, fractions=get_kind(source_kind).box_fractions)
     return render(
         "dataset/page.html.jinja",
-        source_kind=source_kind,
+        source=source_kind,
         page="page",
         figures=all_figures(facts, data.summary),
         stage=stage_name(stage),

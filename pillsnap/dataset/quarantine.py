@@ -11,7 +11,8 @@ import pandas as pd
 
 from pillsnap.dataset.choose import spread
 from pillsnap.dataset.outline import outline_beyond
-from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg, shrink
+from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
+from pillsnap.pictures.scale import shrink
 from pillsnap.sources.container import Container, ContainerError
 
 EXAMPLES = 3

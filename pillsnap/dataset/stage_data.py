@@ -12,7 +12,8 @@ from pillsnap.config.data import Stages
 from pillsnap.files import read_json
 from pillsnap.sources.aihub_name import PATTERN, PhotoName
 from pillsnap.tables.classes import DrugClass, read_classes
-from pillsnap.tables.schemas import MANIFEST, read_table, read_texts
+from pillsnap.tables.files import read_table, read_texts
+from pillsnap.tables.schemas import MANIFEST
 
 STAGES = tuple(Stages.model_fields)
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}

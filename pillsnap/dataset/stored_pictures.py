@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pillsnap.crops.crop import cut_crop
 from pillsnap.dataset.outline import outline
 from pillsnap.files import read_from_shard
 from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.pictures.boxes import cut_crop
-from pillsnap.pictures.decode import decode_jpeg, shrink
-from pillsnap.tables.schemas import CONTEXTS, read_table
+from pillsnap.pictures.decode import decode_jpeg
+from pillsnap.pictures.scale import shrink
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import CONTEXTS
 
 MARGIN = 0.15
 

@@ -13,21 +13,16 @@ from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
 from pillsnap.pages.formats import MISSING, count, decimal, never_seen, percent, plural
+from pillsnap.sources.registry import get_kind
 
 SHOWN_DRUGS = 5
 SHOWN_ROWS = 20
-_SOURCES = {
-    "synthetic": "synthetic photographs of invented drugs, drawn by PillSnap",
-    "aihub": "real photographs, AIHub data set 576: not to be handed on",
-    "yolo": "real photographs, a YOLO data set",
-    None: "source not known before its dataset.html is made",
-}
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Print what `summarise` gives."""
     console = _console()
-    console.print(f"{summary['stage']}: {_SOURCES[summary['source']]}")
+    console.print(f"{summary['stage']}: {_photographs(summary['source'])}")
     _print_parts(console, [PartCount(**part) for part in summary["parts"]], drugs=True)
     if words := never_seen(summary["unseen"]):
         console.print(words)
@@ -39,12 +34,16 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     _print_outcomes(console, summary)
 
 
+def _photographs(source: str | None) -> str:
+    return get_kind(source).photographs if source else "source not known before its dataset.html is made"
+
+
 def print_drug(facts: DrugFacts, *, stage: str, source: str | None) -> None:
     """Print what a stage holds of one drug."""
     console = _console()
     drug = facts.drug
     console.print(drug.k_code if drug.name == drug.k_code else f"{drug.k_code}  {drug.name}")
-    console.print(f"{stage}: {_SOURCES[source]}")
+    console.print(f"{stage}: {_photographs(source)}")
     console.print(f"Class index: {drug.index}")
     console.print(f"EDI codes: {', '.join(drug.edi_codes) or MISSING}")
     _print_parts(console, facts.parts, drugs=False)

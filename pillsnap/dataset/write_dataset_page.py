@@ -34,7 +34,7 @@ def write_dataset_page(
         page: written, HTML.
         raw: the raw photographs' zip or folder by the archive's name, for pictures of the quarantine; where one is not
             there, the page says so.
-        source_kind: `synthetic`, `aihub` or `yolo`.
+        source_kind: the source's kind, of `pillsnap.sources.registry`.
     """
     files = {"quarantine": quarantine, "classes": classes, "summary": summary, "plan_summary": plan_summary}
     data = read_stage_data(manifest=manifest, **files)

@@ -10,7 +10,8 @@ import yaml
 from pillsnap.config.data import Yolo
 from pillsnap.files import read_from_shard, replacing_folder
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.tables.schemas import MANIFEST, PHOTOS, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST, PHOTOS
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from pillsnap.hardware import torch_device
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.progress import progress
-from pillsnap.tables.schemas import DETECTIONS, make_table, read_split, write_table
+from pillsnap.tables.files import make_table, read_split, write_table
+from pillsnap.tables.schemas import DETECTIONS
 
 log = logging.getLogger(__name__)
 

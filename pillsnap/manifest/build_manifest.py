@@ -15,23 +15,9 @@ from pillsnap.manifest.audit_split import audit_split
 from pillsnap.manifest.drug_table import drug_table, most_frequent
 from pillsnap.manifest.identical_photos import set_aside_identical
 from pillsnap.tables.classes import DrugClass, write_classes
+from pillsnap.tables.files import check_table, read_table, read_tables, write_csv, write_table
 from pillsnap.tables.quarantine_reasons import CORRUPT
-from pillsnap.tables.schemas import (
-    CONTEXTS,
-    DRUGS,
-    ISSUES,
-    LOOKS,
-    MANIFEST,
-    NEAR_DUPLICATES,
-    PHOTOS,
-    PLAN,
-    UNSEEN,
-    check_table,
-    read_table,
-    read_tables,
-    write_csv,
-    write_table,
-)
+from pillsnap.tables.schemas import CONTEXTS, DRUGS, ISSUES, LOOKS, MANIFEST, NEAR_DUPLICATES, PHOTOS, PLAN, UNSEEN
 
 log = logging.getLogger(__name__)
 

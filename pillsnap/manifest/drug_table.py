@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pillsnap.tables.classes import DrugClass
-from pillsnap.tables.schemas import DRUGS, check_table
+from pillsnap.tables.files import check_table
+from pillsnap.tables.schemas import DRUGS
 
 LOOK = ("form", "shape", "colours", "imprint_front", "imprint_back")
 

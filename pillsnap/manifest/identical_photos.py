@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from pillsnap.tables.schemas import ISSUES, check_table
+from pillsnap.tables.files import check_table
+from pillsnap.tables.schemas import ISSUES
 
 _FURTHEST_FIRST = {"unseen_test": 0, "test": 0, "unseen_val": 1, "val": 1, "train": 2}
 

@@ -9,22 +9,20 @@ from pathlib import Path
 import pandas as pd
 
 from pillsnap.files import write_json
-from pillsnap.sources import Archive
-from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.archives import Archive
 from pillsnap.sources.labels import LabelReading
-from pillsnap.sources.yolo import read_yolo_labels
-from pillsnap.tables.schemas import ISSUES, LOOKS, PILLS, make_table, write_table
+from pillsnap.sources.registry import get_kind
+from pillsnap.tables.files import make_table, write_table
+from pillsnap.tables.schemas import ISSUES, LOOKS, PILLS
 
 log = logging.getLogger(__name__)
-
-_READERS = {"synthetic": read_aihub_labels, "aihub": read_aihub_labels, "yolo": read_yolo_labels}
 
 
 def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issues: Path, counts: Path) -> None:
     """Index one archive.
 
     Args:
-        kind: the source's kind: `synthetic`, `aihub` or `yolo`.
+        kind: the source's kind, of `pillsnap.sources.registry`.
         archive: where the photographs and labels lie.
         pills: written, schema `PILLS`: one row a usable label.
         looks: written, schema `LOOKS`: what the labels say of their drugs.
@@ -39,7 +37,7 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
         SourceError: a YOLO set's `data.yaml` cannot be used.
     """
     with _no_garbage_collection():
-        reading: LabelReading = _READERS[kind](archive)
+        reading: LabelReading = get_kind(kind).read_labels(archive)
     reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
     described = [(*look, labels) for look, labels in sorted(reading.looks.items())]

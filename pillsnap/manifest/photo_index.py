@@ -10,7 +10,7 @@ import pyarrow as arrow
 from pyarrow import compute
 
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.tables.schemas import read_columns
+from pillsnap.tables.files import read_columns
 
 PARTS = ("", "train", "val", "test")
 """What a source itself fixes, by code: nothing, or a side of the split; a later one is held out further."""

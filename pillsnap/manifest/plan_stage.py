@@ -14,7 +14,8 @@ from pillsnap.manifest.assign_splits import SPLITS, assign_splits, held_back
 from pillsnap.manifest.choose_photos import Choice, choose_photos
 from pillsnap.manifest.choose_unseen import choose_unseen, choose_unseen_photos
 from pillsnap.manifest.photo_index import PhotoIndex, read_photo_index
-from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN, check_table, read_columns, write_table
+from pillsnap.tables.files import check_table, read_columns, write_table
+from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
 
 log = logging.getLogger(__name__)
 

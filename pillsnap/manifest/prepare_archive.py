@@ -15,14 +15,16 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.config.data import Prepare
+from pillsnap.crops.crop import context_window
 from pillsnap.files import ShardWriter, read_json, replacing_folder
-from pillsnap.pictures.boxes import context_window
-from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg, perceptual_hash, pyramid, shrink
+from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
+from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
-from pillsnap.sources import Archive
+from pillsnap.sources.archives import Archive
 from pillsnap.sources.container import Container, ContainerError, MemberError
 from pillsnap.sources.labels import LabelError, LabelReading, fit_box
-from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
 
 log = logging.getLogger(__name__)
 

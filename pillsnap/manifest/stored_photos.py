@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from pillsnap.files import read_from_shard
-from pillsnap.tables.schemas import PHOTOS, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PHOTOS
 
 
 def stored_photos(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[tuple[bytes, pd.DataFrame]]:

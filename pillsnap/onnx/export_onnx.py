@@ -13,8 +13,8 @@ import torch
 
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import DrugSpace
-from pillsnap.classifier.batches import CropDataset
 from pillsnap.config.config import Benchmark, Crops, Onnx
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import read_json, replacing_folder, write_json
 from pillsnap.hardware import use_threads
 from pillsnap.onnx import parity
@@ -25,7 +25,8 @@ from pillsnap.onnx.steps import OPSET
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.nms import MOST_BOXES
 from pillsnap.tables.classes import classes_to_json, read_classes
-from pillsnap.tables.schemas import MANIFEST, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST
 from pillsnap.workflow.provenance import git_commit
 
 log = logging.getLogger(__name__)

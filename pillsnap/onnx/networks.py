@@ -8,8 +8,8 @@ import onnx
 import torch
 from torch import nn
 
-from pillsnap.classifier.batches import normalise, resize
 from pillsnap.classifier.model import load_classifier
+from pillsnap.classifier.transforms import normalise, resize
 from pillsnap.detector.weights import load_detector, prepare_ultralytics
 from pillsnap.onnx.steps import OPSET
 

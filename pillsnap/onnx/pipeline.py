@@ -23,7 +23,7 @@ class AnswerSettings:
 
     Attributes:
         image_size: side of the detector's input in pixels.
-        crop_size, crop_margin: of `pillsnap.pictures.boxes.cut_crop`.
+        crop_size, crop_margin: of `pillsnap.crops.crop.cut_crop`.
         min_score, nms_iou: of a detection that counts.
         temperature: of the softmax.
         drugs: number of classes.

@@ -12,26 +12,10 @@ from markupsafe import Markup, escape
 
 from pillsnap.pages.drawing import Figure
 from pillsnap.pages.formats import count, duration, percent, plural
+from pillsnap.sources.registry import get_kind
 
 ICONS = {"met": "✓", "missed": "✗", "not measured": "?", "no target": "–", "warning": "!"}
 """A sign for each state of a verdict or statement, beside its word."""
-
-_SOURCES = {
-    "synthetic": (
-        "All photographs of this {page} are synthetic.",
-        "PillSnap drew them itself; the drugs are invented. "
-        "The figures show that the pipeline works and say nothing about real drugs.",
-    ),
-    "aihub": (
-        "Real photographs: AIHub data set 576.",
-        "This page contains some of them. AIHub's terms forbid handing them on: "
-        "keep this file to people who have access.",
-    ),
-    "yolo": (
-        "Real photographs: a YOLO data set.",
-        "The figures hold for its products, cameras and backgrounds. Respect its licence when you hand this page on.",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -67,12 +51,12 @@ class Picture:
     state: str = ""
 
 
-def render(template: str, *, source_kind: str, page: str, figures: Sequence[Figure], **values: Any) -> str:
+def render(template: str, *, source: str, page: str, figures: Sequence[Figure], **values: Any) -> str:
     """Fill a template that extends `pages/frame.html.jinja`; the same values give the same text.
 
     Args:
         template: its path below the package.
-        source_kind: `synthetic`, `aihub` or `yolo`; the page's first lines say what that means.
+        source: kind of the source; the page's first lines say what its photographs are.
         page: what the page is called there, such as `report`.
         figures: charts, which `chart(name)` shows.
         values: what else the template uses.
@@ -96,8 +80,8 @@ def render(template: str, *, source_kind: str, page: str, figures: Sequence[Figu
         "duration": duration,
     }
     return environment.get_template(template).render(
-        source_kind=source_kind,
-        source=[words.format(page=page) for words in _SOURCES[source_kind]],
+        source_kind=source,
+        banner=[words.format(page=page) for words in get_kind(source).banner],
         figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
         style=Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8")),
         **values,

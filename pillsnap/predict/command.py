@@ -6,9 +6,11 @@ import warnings
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
     from pillsnap.predict.formats import Writer
@@ -71,7 +73,7 @@ def predict(
     # Pillow's warnings of odd metadata would stand between the answers
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if as_json and format not in (None, FormatChoice.json):
-        _stop(f"--json --format {format}: name one format")
+        stop(f"--json --format {format}: name one format")
     wanted = find_photos(photos)
     named = [photo for photo in wanted if not photo.problem]
     if not named:
@@ -82,9 +84,9 @@ def predict(
         pictures = picture_paths(annotated, named) if annotated else {}
         snap = PillSnap.load(models, threads=threads, device=device.value)
     except TargetError as error:
-        _stop(f"--annotated {annotated}: {error}")
+        stop(f"--annotated {annotated}: {error}")
     except (ModelError, HardwareError) as error:
-        _stop(str(error))
+        stop(str(error))
     name = "json" if as_json else (format or FormatChoice.table).value
     outcomes = _counted(answers_to(snap, wanted, mode.value), len(wanted))
     raise typer.Exit(_write_all(outcomes, name, names_one(photos), pictures))
@@ -107,7 +109,7 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
-        _stop(f"the answers cannot be written: {error}")
+        stop(f"the answers cannot be written: {error}")
     return ANSWERED if all(usable) else SOME_UNUSABLE if any(usable) else NOTHING_DONE
 
 
@@ -135,9 +137,3 @@ def _tell(photo: "Photo", problem: "Problem") -> None:
     from pillsnap.predict.formats import printable
 
     typer.echo(f"{printable(photo.shown)}: {problem.message}", err=True)
-
-
-def _stop(message: str) -> NoReturn:
-    """Say what is wrong on standard error and exit with status 2."""
-    typer.echo(message, err=True)
-    raise typer.Exit(NOTHING_DONE)

@@ -9,7 +9,7 @@ import onnxruntime
 
 from pillsnap.answers.answer import Answer, Mode
 from pillsnap.answers.calibration import Calibration
-from pillsnap.pictures.boxes import cut_crop
+from pillsnap.crops.crop import cut_crop
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import make_answer, read_picture
 from pillsnap.predict.nms import Detections, from_detector

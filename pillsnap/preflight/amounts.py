@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from pillsnap.config.config import Config
-from pillsnap.pictures.boxes import context_window
-from pillsnap.sources import SourceError, list_archives
-from pillsnap.sources.yolo import PHOTO_SUFFIXES
+from pillsnap.crops.crop import context_window
+from pillsnap.sources.archives import SourceError
+from pillsnap.sources.registry import get_kind, list_archives
 from pillsnap.tables.schemas import UNSEEN
 
 AIHUB_SIZE = 976, 1280
@@ -126,22 +126,13 @@ def guess_amounts(config: Config, stage: str) -> Amounts:
 
 
 def photos_there(config: Config) -> int | None:
-    """Photographs of the source: those that the synthetic one draws, a YOLO data set's image files; `None` where
-    only the index tells (AIHub)."""
-    if config.source.kind == "synthetic":
-        made = config.source.synthetic
-        singles = made.drugs * (made.photos_per_drug + made.validation_photos_per_drug)
-        planted = made.validation_photos_per_drug + min(made.defects, made.drugs) if made.defects else 0
-        return singles + planted + 3 * (made.combos + made.validation_combos)
-    if config.source.kind == "yolo":
-        folders = [Path(archive.photos) for archive in list_archives(config.source).values()]
-        return sum(file.suffix.lower() in PHOTO_SUFFIXES for folder in folders for file in folder.rglob("*"))
-    return None
+    """Photographs of the source; `None` where only the index tells."""
+    return get_kind(config.source.kind).count_photos(config.source)
 
 
 def undrawn_photos(config: Config) -> float:
-    """Synthetic photographs that are still to be drawn, taking archives for equally large."""
-    if config.source.kind != "synthetic":
+    """Photographs that are still to be drawn, taking archives for equally large."""
+    if not get_kind(config.source.kind).drawn:
         return 0
     archives = list_archives(config.source).values()
     missing = sum(not Path(archive.photos).is_file() for archive in archives)

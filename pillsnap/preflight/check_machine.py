@@ -14,7 +14,8 @@ from pillsnap.preflight.amounts import count_amounts
 from pillsnap.preflight.findings import Finding, Verdict, of_verdict
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.stage import MachineCheck, check_data, check_hardware
-from pillsnap.tables.schemas import PLAN, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PLAN
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pillsnap.hardware import disk_free, file_system
 from pillsnap.preflight.amounts import Amounts, undrawn_photos
 from pillsnap.preflight.findings import GIB, Finding, finding, gib
 from pillsnap.preflight.models import model_bytes, state_bytes
-from pillsnap.sources.registry import source_root
+from pillsnap.sources.archives import source_root
 
 PNG_BYTES = 1.26
 """Bytes per pixel of a synthetic PNG; mean of 20 combo photographs (1.23 of 42 single ones)."""

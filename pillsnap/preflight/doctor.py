@@ -10,9 +10,10 @@ from pillsnap.hardware import cores, cpu_name
 from pillsnap.preflight.amounts import count_amounts, guess_amounts
 from pillsnap.preflight.findings import Finding, Verdict
 from pillsnap.preflight.stage import check_data, check_hardware
-from pillsnap.sources import SourceError, list_archives
-from pillsnap.sources.registry import source_root
-from pillsnap.tables.schemas import PLAN, read_table
+from pillsnap.sources.archives import SourceError, source_root
+from pillsnap.sources.registry import list_archives
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PLAN
 from pillsnap.workflow.provenance import git_commit, package_versions
 
 

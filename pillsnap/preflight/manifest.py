@@ -7,7 +7,7 @@ import pandas as pd
 from pillsnap.files import read_json
 from pillsnap.preflight.findings import Finding, finding
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import read_texts
+from pillsnap.tables.files import read_texts
 
 SPLITS = ("train", "val", "test")
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pillsnap.preflight.findings import Finding, finding
-from pillsnap.sources import Archive
+from pillsnap.sources.archives import Archive
 
 
 def check_archives(named: Collection[str], archives: Mapping[str, Archive], index: Path) -> Finding:

@@ -17,7 +17,8 @@ from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
 from pillsnap.preflight.plan import check_plan
 from pillsnap.preflight.raw import check_archives
-from pillsnap.sources import SourceError, list_archives
+from pillsnap.sources.archives import SourceError
+from pillsnap.sources.registry import list_archives
 
 
 @dataclass(frozen=True)

@@ -5,30 +5,17 @@ from typing import Any
 from pillsnap.pages.blocks import Code, Section
 from pillsnap.pages.formats import MISSING, count, figure, percent, plural, size
 from pillsnap.pages.html import Table
+from pillsnap.pages.states import NO_TARGET, stage_name
 from pillsnap.report.inputs import Measured
 from pillsnap.report.sections import facts
 from pillsnap.report.sections.answers import precision_table, speed_tables, trust_tables
 from pillsnap.report.sections.look_alikes import colours, difference, imprint, mistakes_in_words, shape
-from pillsnap.report.sections.verdict import NO_TARGET, stage_name, verdicts
+from pillsnap.report.sections.verdict import verdicts
+from pillsnap.sources.registry import get_kind
 
 LISTED_DRUGS = 200
 """Drugs that the card lists; all are in `drugs.csv` and in the model's metadata."""
 LISTED_PAIRS = 15
-
-SOURCES = {
-    "synthetic": (
-        "**SYNTHETIC.** Every photograph that this model was trained and measured on was drawn by PillSnap, and every "
-        "drug in it is invented. It can name no real drug, and its figures say nothing about real ones."
-    ),
-    "aihub": (
-        "Trained and measured on real photographs of AIHub data set 576. AIHub's terms forbid handing on the "
-        "photographs. Ask there before you hand on what was trained on them."
-    ),
-    "yolo": (
-        "Trained and measured on the real photographs of a YOLO data set. The figures hold for its products, cameras "
-        "and backgrounds. Respect its licence."
-    ),
-}
 
 
 def card_title(measured: Measured) -> str:
@@ -68,7 +55,7 @@ def _what_it_is(measured: Measured) -> Section:
         ["Commit", (commit["hash"] or "outside a repository") + (" with local changes" if commit["dirty"] else "")],
         ["SHA-256 of pipeline.onnx", used["model"]],
     ]
-    return Section("What it is", (SOURCES[measured.source_kind], Table("Facts", ("", "Value"), rows)))
+    return Section("What it is", (get_kind(measured.source_kind).card, Table("Facts", ("", "Value"), rows)))
 
 
 def _purpose() -> Section:
@@ -90,12 +77,11 @@ def _purpose() -> Section:
 
 
 def _training_data(measured: Measured) -> Section:
-    kinds = {"synthetic": "synthetic", "aihub": "AIHub data set 576", "yolo": "a YOLO data set"}
     return Section(
         "Training data",
         (
-            f"Source: {kinds[measured.source_kind]}. The test part was seen by no training and by no choice of a "
-            "threshold; views of one capture stand on one side of the split only.",
+            f"Source: {get_kind(measured.source_kind).title}. The test part was seen by no training and by no choice "
+            "of a threshold; views of one capture stand on one side of the split only.",
             Table(
                 "Photographs and pills",
                 ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),

@@ -10,7 +10,8 @@ from typing import Any, TextIO
 from pillsnap.files import read_json, sha256_of
 from pillsnap.report.rule_times import RuleTime, rule_times
 from pillsnap.tables.csv_cells import as_given
-from pillsnap.tables.schemas import DRUGS, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import DRUGS
 from pillsnap.training.history import read_history
 
 FIRST_ROWS = 25

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from pillsnap.pages import formats
+from pillsnap.pages import formats, quarantine, states
 from pillsnap.pages.blocks import kind_of
 from pillsnap.pages.drawing import Figure
 from pillsnap.pages.html import Table, render
@@ -23,21 +23,21 @@ def render_page(inputs: Inputs, figures: Sequence[Figure]) -> str:
     found = verdict.verdicts(inputs.targets, inputs.metrics)
     return render(
         "report/template.html.jinja",
-        source_kind=inputs.source_kind,
+        source=inputs.source_kind,
         page="report",
         figures=figures,
         inputs=inputs,
-        stage=verdict.stage_name(inputs.stage),
+        stage=states.stage_name(inputs.stage),
         headline=verdict.headline(inputs.stage, found),
         tiles=_tiles(inputs, found),
-        accounts=[facts.account(kind, inputs.manifest[kind]) for kind in ("photos", "labels")],
+        accounts=[quarantine.account(kind, inputs.manifest[kind]) for kind in ("photos", "labels")],
         verdicts={one.key: one for one in found},
         tables=_tables(inputs, found),
         checks=checklists(inputs),
         tested=trust.tested(inputs),
         top1_interval=facts.top1_interval(inputs.accuracy),
         never_seen=formats.never_seen(inputs.manifest["unseen"]),
-        quarantine_share=facts.quarantined_share(inputs.manifest),
+        quarantine_share=quarantine.quarantined_share(inputs.manifest),
         estimated_seconds=trainings.estimated_seconds(inputs),
         longest=max(inputs.times, key=lambda time: time.seconds, default=None),
         samples=gallery.samples(inputs),
@@ -73,7 +73,7 @@ def _tiles(inputs: Inputs, found: Sequence[verdict.Verdict]) -> list[dict[str, s
         "value": formats.percent(whole, 2),
         "note": "found and named",
         "asked": "",
-        "state": verdict.NO_TARGET,
+        "state": states.NO_TARGET,
     }
     return [*tiles[:2], combo, tiles[2]]
 
@@ -117,7 +117,7 @@ def _data_tables(inputs: Inputs) -> dict[str, Table]:
     outcomes = {
         outcome: [
             (reason.name, formats.count(reason.photos), formats.count(reason.labels), reason.meaning)
-            for reason in facts.reasons(inputs.manifest, outcome)
+            for reason in quarantine.reasons(inputs.manifest, outcome)
         ]
         for outcome in ("quarantined", "skipped")
     }
@@ -143,7 +143,7 @@ def _data_tables(inputs: Inputs) -> dict[str, Table]:
         ),
         "quarantined": Table("What each reason means", reason_head, outcomes["quarantined"]),
         "skipped": Table("Skipped, nothing wrong with them", reason_head, outcomes["skipped"]),
-        "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), facts.repairs(inputs.manifest)),
+        "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), quarantine.repairs(inputs.manifest)),
         "quarantine": Table(
             f"First {len(inputs.first_quarantined)} of {formats.plural(inputs.quarantined, 'row')}",
             ("@Archive", "@Photo", "@Label", "@Reason", "Detail"),

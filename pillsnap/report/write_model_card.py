@@ -39,7 +39,7 @@ def write_model_card(
         model_card: written, Markdown.
         config: the sections `detector`, `classifier` and `answers` of the configuration, JSON values.
         targets: of the stage; `None` where there is no target.
-        source_kind: `synthetic`, `aihub` or `yolo`.
+        source_kind: the source's kind, of `pillsnap.sources.registry`.
     """
     measured = read_measured(
         stage=stage,

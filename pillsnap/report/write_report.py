@@ -64,7 +64,7 @@ def write_report(
         figures: folder, written whole: the report's charts as SVG.
         config: the whole resolved configuration, JSON values.
         targets: of the stage; `None` where there is no target.
-        source_kind: `synthetic`, `aihub` or `yolo`.
+        source_kind: the source's kind, of `pillsnap.sources.registry`.
     """
     inputs = read_inputs(
         stage=stage,

@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
     from pillsnap.reproduce.diff import Comparison, Difference
@@ -33,7 +35,7 @@ def trace(
     try:
         found = follow(file, results, check=check)
     except (RecordError, OSError) as error:
-        _stop(error)
+        stop(str(error))
     # where no terminal is, no line is broken at its 80 columns
     Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(found.tree)
     for trouble in dict.fromkeys(found.troubles):
@@ -59,7 +61,7 @@ def diff(
     try:
         found = compare(run_of(before, stage), run_of(after, stage))
     except (RecordError, OSError) as error:
-        _stop(error)
+        stop(str(error))
     _print_comparison(found)
     if any(found.causes.values()):
         raise typer.Exit(1)
@@ -93,7 +95,7 @@ def verify(
         rebuild(commit, stage, place, cores=cores)
         found = compare_with_held(commit, stage, place, tolerance=tolerance)
     except (RecordError, OSError) as error:
-        _stop(error)
+        stop(str(error))
     for outcome in Outcome:
         group = [finding for finding in found if finding.outcome is outcome]
         typer.echo(f"{len(group):5}  {outcome.value}")
@@ -130,8 +132,3 @@ def _print_list(lines: list[str]) -> None:
         typer.echo(f"  {line}")
     if len(lines) > MOST:
         typer.echo(f"  and {len(lines) - MOST} more")
-
-
-def _stop(error: Exception) -> NoReturn:
-    typer.echo(str(error), err=True)
-    raise typer.Exit(2)

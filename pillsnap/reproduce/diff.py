@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.files import read_json
-from pillsnap.report.rule_times import RULES
 from pillsnap.reproduce.records import Record, commit_files, git_file, read_records, records_of_commit
+from pillsnap.workflow.rules import RULES
 
 CAUSES = ("data", "config", "code", "environment", "seed")
 WORKSPACE = "workspace"

@@ -9,7 +9,8 @@ from typing import Any
 from pillsnap.config.load import read_config
 from pillsnap.files import replacing
 from pillsnap.reproduce.records import RecordError
-from pillsnap.sources import source_root
+from pillsnap.sources.archives import source_root
+from pillsnap.sources.registry import get_kind
 
 MARK = Path(".git/pillsnap-verify")
 """File of a clone that `rebuild` made, with the commit: no other folder is gone on in, or removed."""
@@ -52,7 +53,7 @@ def _show_raw_data(folder: Path) -> None:
     """Let the clone see raw data that lie below this folder and that no rule draws."""
     source = read_config(folder / "config.yaml").source
     root = Path(source_root(source))
-    if source.kind != "synthetic" and not root.is_absolute() and root.is_dir():
+    if not get_kind(source.kind).drawn and not root.is_absolute() and root.is_dir():
         (folder / root).parent.mkdir(parents=True, exist_ok=True)
         (folder / root).symlink_to(root.resolve())
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pillsnap.cli_errors import stop
 from pillsnap.serve.limits import Limits
 
 
@@ -57,6 +58,5 @@ def serve(
         snap = load_models(models, limits, device.value)
         listener = open_socket(host, port)
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        stop(str(error))
     run(snap, listener, limits=limits, key=key, measured=measured)

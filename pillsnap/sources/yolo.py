@@ -1,4 +1,4 @@
-"""Labels of a YOLO data set: one text file a photograph, one line a pill."""
+"""A YOLO data set: its parts, and their labels, one text file a photograph, one line a pill."""
 
 import logging
 from pathlib import Path, PurePosixPath
@@ -7,13 +7,39 @@ import yaml
 
 from pillsnap.pictures.decode import PictureError, photo_size
 from pillsnap.progress import progress
+from pillsnap.sources.archives import Archive, SourceError, existing_root
 from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
+from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, parse_box
-from pillsnap.sources.registry import Archive, SourceError
+from pillsnap.sources.settings import Source
 
 log = logging.getLogger(__name__)
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def list_yolo_archives(source: Source) -> list[Archive]:
+    """The three parts of the data set."""
+    root = existing_root(source)
+    if not (root / "data.yaml").is_file():
+        raise SourceError(f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set.")
+    archives = [
+        Archive(
+            name=part,
+            photos=(root / "images" / part).as_posix(),
+            labels=(root / "labels" / part).as_posix(),
+            domain="",
+            part=part,
+        )
+        for part in ("train", "val", "test")
+    ]
+    missing = [folder for a in archives for folder in (a.photos, a.labels) if not Path(folder).is_dir()]
+    if missing:
+        raise SourceError(
+            f"source.root = {root}: there is no folder {', '.join(missing)}. A YOLO data set has images/ and labels/ "
+            "with train, val and test each: move some photographs there with their labels."
+        )
+    return archives
 
 
 def read_yolo_labels(archive: Archive) -> LabelReading:
@@ -166,3 +192,27 @@ def _pill(
         "height": size[1],
         **dict(zip("xywh", box, strict=True)),
     }
+
+
+def count_yolo_photos(source: Source) -> int:
+    """Number of photographs, by the endings of their names."""
+    folders = [Path(archive.photos) for archive in list_yolo_archives(source)]
+    return sum(file.suffix.lower() in PHOTO_SUFFIXES for folder in folders for file in folder.rglob("*"))
+
+
+KIND = SourceKind(
+    title="a YOLO data set",
+    photographs="real photographs, a YOLO data set",
+    banner=(
+        "Real photographs: a YOLO data set.",
+        "The figures hold for its products, cameras and backgrounds. Respect its licence when you hand this page on.",
+    ),
+    card=(
+        "Trained and measured on the real photographs of a YOLO data set. The figures hold for its products, cameras "
+        "and backgrounds. Respect its licence."
+    ),
+    list_archives=list_yolo_archives,
+    read_labels=read_yolo_labels,
+    count_photos=count_yolo_photos,
+    box_fractions=True,
+)

@@ -1,24 +1,10 @@
 """The tables between the rules: one pandera schema each, checked when written and when read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pandera.pandas as pa
-import pyarrow as arrow
-from pyarrow import parquet
 
-from pillsnap.files import replacing
-from pillsnap.tables.csv_cells import as_given, defused
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
-
-ROW_GROUP = 10_000
-"""Rows that a Parquet file keeps together: a reader of some rows of a sorted table skips all other groups."""
-
-
-class TableError(ValueError):
-    """A table that breaks its schema; the message lists the failures."""
 
 
 def _text(**options: Any) -> pa.Column:
@@ -217,83 +203,3 @@ CROPS = _schema(
 )
 """Crops for the classifier in the order in which they lie in `<split>.bin`; a pill has one from its labelled box and,
 where the detector found it, one from the detected box."""
-
-
-def make_table(rows: Iterable[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Build a table from rows and check it; an empty one has the schema's columns all the same."""
-    return check_table(pd.DataFrame(list(rows), columns=list(schema.columns)), schema, "rows")
-
-
-def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str | Path) -> pd.DataFrame:
-    """Return the table with the schema's columns and types; raises `TableError` with every failure."""
-    try:
-        return schema.validate(table, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        failures = error.failure_cases.head(10).to_string(index=False)
-        raise TableError(f"{where}: the table breaks its contract (first failures):\n{failures}") from error
-
-
-def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema) -> None:
-    """Check and write Parquet or CSV (as `write_csv` has it), by the ending."""
-    checked = check_table(table, schema, path)
-    with replacing(path) as temporary:
-        if Path(path).suffix == ".csv":
-            _put_csv(checked, temporary)
-        else:
-            checked.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
-
-
-def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tuple] | None = None) -> pd.DataFrame:
-    """Read and check a table that `write_table` wrote; `filters` are pyarrow's and choose rows of a Parquet file."""
-    if Path(path).suffix == ".csv":
-        # texts stay as they are: an EDI code of digits is no number
-        texts = {name: "str" for name, column in schema.columns.items() if str(column.dtype).startswith("str")}
-        table = _each_text(pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts), as_given)
-    else:
-        table = pd.read_parquet(path, filters=filters)
-    return check_table(table, schema, path)
-
-
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write what people open: UTF-8 with byte-order mark, so that Excel shows Korean, and no cell that is a formula."""
-    with replacing(path) as temporary:
-        _put_csv(table, temporary)
-
-
-def read_texts(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All columns, or some, of a CSV file that `write_csv` wrote, as texts."""
-    return _each_text(
-        pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=str, usecols=columns), as_given
-    )
-
-
-def _put_csv(table: pd.DataFrame, path: Path) -> None:
-    _each_text(table, defused).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
-
-
-def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    columns = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
-    return table.assign(**{name: table[name].map(change) for name in columns})
-
-
-def read_split(path: str | Path, split: str) -> pd.DataFrame:
-    """Rows of one split of a manifest file, schema `MANIFEST`; `unseen.csv` holds two."""
-    table = read_table(path, MANIFEST)
-    return table[table["split"] == split].reset_index(drop=True)
-
-
-def read_tables(paths: Sequence[str | Path], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read Parquet tables of one schema one after the other into one, and check it."""
-    tables = [read_columns(path, list(schema.columns)) for path in paths]
-    return check_table(arrow.concat_tables(tables).to_pandas(), schema, f"{paths[0]} and {len(paths) - 1} more")
-
-
-def read_columns(path: str | Path, columns: Sequence[str]) -> arrow.Table:
-    """Some columns of a Parquet table that `write_table` wrote and checked, as Arrow: for tables of millions of rows.
-
-    Raises `TableError` where the file lacks one.
-    """
-    missing = set(columns) - set(parquet.read_schema(path).names)
-    if missing:
-        raise TableError(f"{path}: has no column {', '.join(sorted(missing))}. Make the table again with its rule.")
-    return parquet.read_table(path, columns=list(columns))

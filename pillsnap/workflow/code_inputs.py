@@ -6,7 +6,7 @@ are compared by content, so that an edit runs again just the rules that it can c
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pillsnap.files import sha256_of
@@ -36,17 +36,18 @@ NOT_TRACKED = {
 """Modules that carry settings, files and names from place to place and decide no result: edits rerun nothing."""
 
 
-def code_of(rule: str, *others: str) -> list[str]:
+def code_of(rule: str, *modules: str, files: Iterable[str] = ()) -> list[str]:
     """Paths of the modules behind a rule, as inputs of it (`workflow_file`).
 
     Args:
         rule: its name, which is the name of one module of the package.
-        others: more files, as paths from the checkout's root; returned after the modules.
+        modules: names of modules that the rule's function loads by their name.
+        files: more files, as paths from the checkout's root; returned after the modules.
 
     Raises:
-        LookupError: no module, or more than one, has this name.
+        LookupError: no module, or more than one, has such a name.
     """
-    return [workflow_file(path) for path in (*_modules_of(rule), *others)]
+    return [workflow_file(path) for path in (*_modules_of(rule, *modules), *files)]
 
 
 def workflow_file(path: str) -> str:
@@ -71,12 +72,13 @@ def hash_of_code(rule: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _modules_of(rule: str) -> list[str]:
-    places = sorted(PACKAGE.rglob(f"{rule}.py"))
-    if len(places) != 1:
-        raise LookupError(f"rule {rule}: wants one module {rule}.py below {PACKAGE}, and there are {len(places)}")
+def _modules_of(*names: str) -> list[str]:
     found: set[Path] = set()
-    _collect(places[0], found)
+    for name in names:
+        places = sorted(PACKAGE.rglob(f"{name}.py"))
+        if len(places) != 1:
+            raise LookupError(f"one module {name}.py is wanted below {PACKAGE}, and there are {len(places)}")
+        _collect(places[0], found)
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 

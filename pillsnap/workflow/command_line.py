@@ -75,7 +75,7 @@ def worded_job(
             rule=rule,
             inputs={name: words[name] for name in inputs},
             outputs={name: words[name] for name in outputs},
-            code=code_of(rule, f"scripts/{rule}.py"),
+            code=code_of(rule, files=[f"scripts/{rule}.py"]),
             settings={name: words[name] for name in settings},
             seconds=time.monotonic() - started,
         )

@@ -15,7 +15,7 @@ from pillsnap.audit.audit_labels import audit_labels
 from pillsnap.audit.coco import UNLABELLED, coco_dataset
 from pillsnap.audit.findings import DETECTION, LABEL, find_findings, missing_k_codes
 from pillsnap.config.config import Detector
-from pillsnap.config.data import Audit, Prepare, SyntheticSource, Yolo
+from pillsnap.config.data import Audit, Prepare, Yolo
 from pillsnap.config.training import Steering, Trainings
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.detector.detect_pills import detect_pills
@@ -24,9 +24,11 @@ from pillsnap.files import read_json, sha256_of
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.pictures.boxes import iou_matrix
 from pillsnap.pictures.decode import decode_jpeg
-from pillsnap.sources import list_archives
 from pillsnap.sources.aihub_name import counted_drugs
-from pillsnap.tables.schemas import DETECTIONS, MANIFEST, PILLS, make_table, read_table, write_table
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import SyntheticSource
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import DETECTIONS, MANIFEST, PILLS
 from tests.support.archives import BOXES, DRUGS, DataRun, draw_source, hand_made, prepare_source
 from tests.support.models import DRUGS as CLASSES
 from tests.support.models import tiny_stage

@@ -9,8 +9,10 @@ import pytest
 from pillsnap.benchmark.run_benchmark import run_benchmark
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
-from pillsnap.report.sections.verdict import UNMEASURED, verdicts
-from pillsnap.tables.schemas import MANIFEST, read_table, write_table
+from pillsnap.pages.states import UNMEASURED
+from pillsnap.report.sections.verdict import verdicts
+from pillsnap.tables.files import read_table, write_table
+from pillsnap.tables.schemas import MANIFEST
 from tests.support.models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pillsnap.classifier.batches import CropDataset
 from pillsnap.config.load import read_config
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import read_json
 from pillsnap.pictures.decode import decode_photo
 from tests.support.workflow import PROJECT

@@ -17,8 +17,9 @@ from PIL import Image
 from pillsnap.files import read_json
 from pillsnap.manifest.choose_photos import PlanError
 from pillsnap.sources.synthetic.defects import promise_too_much
+from pillsnap.tables.files import read_table
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
-from pillsnap.tables.schemas import ISSUES, PILLS, read_table
+from pillsnap.tables.schemas import ISSUES, PILLS
 from tests.support.aihub_files import png
 from tests.support.archives import ZIP_OF, DataRun, HandMade, hand_made, index_source, prepare_planned
 

@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from pillsnap.classifier.batches import (
-    CropBatches,
-    CropDataset,
-    _decoded_by_processes,
-    _grid,
-    _one_ahead,
-    augment,
-    normalise,
-)
-from pillsnap.tables.schemas import CROPS, read_table, write_table
+from pillsnap.classifier.batches import CropBatches, _decoded_by_processes, _one_ahead
+from pillsnap.classifier.transforms import _grid, augment, normalise
+from pillsnap.crops.dataset import CropDataset
+from pillsnap.tables.files import read_table, write_table
+from pillsnap.tables.schemas import CROPS
 from tests.support.models import write_crops
 
 SIDE, PILLS, CROPS_OF_PILLS = 48, 12, 18

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pillsnap.classifier.picture_size import picture_size
+from pillsnap.classifier.epoch_order import picture_size
 from tests.support.models import recipe
 
 

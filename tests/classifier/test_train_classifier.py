@@ -12,11 +12,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from pillsnap.classifier.batches import CropDataset, augment, normalise, resize
 from pillsnap.classifier.model import count_right, create_classifier
 from pillsnap.classifier.train_classifier import train_classifier
+from pillsnap.classifier.transforms import augment, normalise, resize
 from pillsnap.config.config import Classifier
 from pillsnap.config.training import Steering
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import read_json
 from pillsnap.hardware import HardwareError
 from pillsnap.training.history import read_history

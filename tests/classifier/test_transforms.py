@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pillsnap.classifier.mixing import mixer
+from pillsnap.classifier.transforms import mixer
 
 CLASSES = torch.tensor([2, 0, 1, 2])
 FLAT = CLASSES.float().view(4, 1, 1, 1).expand(4, 3, 40, 40)

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pillsnap.crops.crop import cut_crop
 from pillsnap.files import read_from_shard, read_json, sha256_of
-from pillsnap.pictures.boxes import cut_crop
 from pillsnap.pictures.decode import decode_jpeg, decode_photo
-from pillsnap.tables.schemas import DETECTIONS, make_table
+from pillsnap.tables.files import make_table
+from pillsnap.tables.schemas import DETECTIONS
 from tests.support.archives import ZIP_OF, DataRun, hand_made, prepare_source
 from tests.support.crop_runs import SETTINGS, cut, seen
 

@@ -8,7 +8,8 @@ from pillsnap.detector.detect_pills import DETECTION_BATCH, _boxes, _found, dete
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import sha256_of
 from pillsnap.pictures.decode import PictureError, decode_photo
-from pillsnap.tables.schemas import DETECTIONS, check_table, read_table
+from pillsnap.tables.files import check_table, read_table
+from pillsnap.tables.schemas import DETECTIONS
 from tests.support.archives import BOXES, DataRun, hand_made, prepare_source
 from tests.support.detectors import write_untrained_detector
 

@@ -14,7 +14,8 @@ from pillsnap.config.data import Manifest
 from pillsnap.files import read_json
 from pillsnap.manifest.build_manifest import ManifestError
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import PLAN, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PLAN
 from tests.support.aihub_files import label
 from tests.support.archives import (
     BOXES,

@@ -8,29 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from pillsnap.audit.audit_labels import audit_labels
-from pillsnap.classifier.batches import CropDataset
 from pillsnap.config.data import Audit, Plan, Yolo
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.detector.detect_pills import detect_pills
 from pillsnap.files import read_json
 from pillsnap.manifest.choose_photos import PlanError
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import (
-    CONTEXTS,
-    CROPS,
-    DETECTIONS,
-    MANIFEST,
-    PHOTOS,
-    PILLS,
-    PLAN,
-    UNSEEN,
-    TableError,
-    check_table,
-    make_table,
-    read_split,
-    read_table,
-    write_table,
-)
+from pillsnap.tables.files import TableError, check_table, make_table, read_split, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS, MANIFEST, PHOTOS, PILLS, PLAN, UNSEEN
 from tests.support.archives import BOXES, DRUGS, LENIENT, DataRun, HandMade, hand_made, prepare_source
 from tests.support.crop_runs import cut, seen
 from tests.support.models import UNSEEN_OF, tiny_stage, write_crops

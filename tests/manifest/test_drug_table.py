@@ -13,7 +13,8 @@ from pillsnap.sources.synthetic.catalogue import make_catalogue
 from pillsnap.sources.synthetic.make_synthetic_archive import label_json
 from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH, Shot
 from pillsnap.tables.classes import DrugClass
-from pillsnap.tables.schemas import DRUGS, LOOKS, read_table, write_table
+from pillsnap.tables.files import read_table, write_table
+from pillsnap.tables.schemas import DRUGS, LOOKS
 from tests.support import archives
 from tests.support.archives import hand_made, prepare_source
 from tests.support.dataset_runs import yolo_run

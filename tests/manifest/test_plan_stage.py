@@ -8,7 +8,8 @@ import pytest
 
 from pillsnap.manifest.choose_photos import PlanError
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.tables.schemas import ISSUES, PILLS, make_table, read_table
+from pillsnap.tables.files import make_table, read_table
+from pillsnap.tables.schemas import ISSUES, PILLS
 from tests.support.plans import archive, pill, planned
 
 

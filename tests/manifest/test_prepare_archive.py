@@ -14,12 +14,14 @@ import pytest
 from PIL import Image
 
 from pillsnap.config.data import Prepare
+from pillsnap.crops.crop import cut_crop
 from pillsnap.files import read_from_shard, sha256_of
 from pillsnap.manifest.prepare_archive import prepare_archive
-from pillsnap.pictures.boxes import cut_crop
-from pillsnap.pictures.decode import decode_jpeg, decode_photo, perceptual_hash, pyramid
+from pillsnap.pictures.decode import decode_jpeg, decode_photo
+from pillsnap.pictures.scale import perceptual_hash, pyramid
 from pillsnap.sources.container import ContainerError
-from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
 from tests.support.aihub_files import label
 from tests.support.archives import BOXES, HEIGHT, WIDTH, ZIP_OF, DataRun, HandMade, hand_made, photo_png, prepare_source
 
@@ -187,7 +189,7 @@ def peak_memory(folder: Path, photos: int) -> int:
     write_table(make_table(rows, PLAN), folder / f"{photos}.parquet", PLAN)
     code = (
         "import sys; from pathlib import Path; from pillsnap.config.config import Prepare;"
-        "from pillsnap.sources import Archive; from pillsnap.manifest.prepare_archive import prepare_archive;"
+        "from pillsnap.sources.archives import Archive; from pillsnap.manifest.prepare_archive import prepare_archive;"
         "name = sys.argv[1];"
         "archive = Archive('TS_1', name + '.zip', '', 'single', '');"
         "paths = {'plan': Path(name + '.parquet'), 'prepared': Path(name + '.out')};"
@@ -207,7 +209,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path) -> None:
 
 def test_the_plan_is_read_for_one_archive_only(run, monkeypatch, tmp_path) -> None:
     checked = []
-    monkeypatch.setattr("pillsnap.tables.schemas.check_table", lambda table, *_: checked.append(table) or table)
+    monkeypatch.setattr("pillsnap.tables.files.check_table", lambda table, *_: checked.append(table) or table)
     table = read_table(run.plan, PLAN, filters=[("archive", "==", "TS_1_combo")])
     assert set(table["archive"]) == {"TS_1_combo"}
     assert len(checked[0]) == len(table) < len(read_table(run.plan, PLAN))

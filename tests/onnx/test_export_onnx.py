@@ -13,10 +13,11 @@ from onnx import TensorProto, helper
 
 from pillsnap.answers.answer import Mode
 from pillsnap.config.config import Onnx
+from pillsnap.crops.crop import cut_crop
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError, gpus
-from pillsnap.pictures.boxes import cut_crop, iou_matrix, match_boxes
+from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import PillSnap

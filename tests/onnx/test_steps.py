@@ -9,8 +9,8 @@ import pytest
 
 from pillsnap.answers.calibration import probabilities
 from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.crops.crop import cut_crop
 from pillsnap.onnx import steps
-from pillsnap.pictures.boxes import cut_crop
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.nms import from_detector
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pillsnap.pictures.boxes import context_window, cut_crop, iou_matrix, match_boxes
+from pillsnap.crops.crop import context_window, cut_crop
+from pillsnap.pictures.boxes import iou_matrix, match_boxes
 
 
 def picture() -> np.ndarray:

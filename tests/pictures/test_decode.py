@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillsnap.pictures.decode import (
-    PictureError,
-    decode_jpeg,
-    decode_photo,
-    encode_jpeg,
-    perceptual_hash,
-    pyramid,
-    shrink,
-)
+from pillsnap.pictures.decode import PictureError, decode_jpeg, decode_photo, encode_jpeg
+from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from tests.support.aihub_files import png
 
 

@@ -26,7 +26,8 @@ from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_
 from pillsnap.preflight.models import LARGEST, SIZES, model_size, training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
-from pillsnap.tables.schemas import PLAN, read_table
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PLAN
 from tests.support.archives import DataRun, hand_made, prepare_source
 from tests.support.plans import archive, planned
 from tests.support.workflow import PROJECT
@@ -363,7 +364,7 @@ def test_archives_are_there_as_they_were_indexed(made: tuple[DataRun, Config]) -
 
 
 def test_file_that_comes_into_an_unpacked_archive_is_seen(tmp_path: Path) -> None:
-    from pillsnap.sources import Archive
+    from pillsnap.sources.archives import Archive
 
     folder = tmp_path / "TS_1_single" / "K-000001"
     folder.mkdir(parents=True)

@@ -89,7 +89,7 @@ def test_a_small_data_set_needs_little(tmp_path: Path) -> None:
 
 
 def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
-    from pillsnap.sources import list_archives
+    from pillsnap.sources.registry import list_archives
 
     drawn = config(source={"root": str(tmp_path)})
     before = needed_bytes(drawn, "stage1")
@@ -104,14 +104,16 @@ def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
 def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> None:
     """A few photographs, drawn and prepared: the estimate is above what they take, and below twice of it."""
     from pillsnap.config.data import Prepare
+    from pillsnap.crops.crop import cut_crop
     from pillsnap.manifest.prepare_archive import prepare_photo
-    from pillsnap.pictures.boxes import cut_crop
     from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
-    from pillsnap.sources import Archive
     from pillsnap.sources.aihub import read_aihub_labels
+    from pillsnap.sources.archives import Archive
     from pillsnap.sources.container import Container
-    from pillsnap.sources.synthetic.make_synthetic_archive import SyntheticArchive, make_synthetic_archive
-    from pillsnap.tables.schemas import PILLS, make_table
+    from pillsnap.sources.synthetic.archives import SyntheticArchive
+    from pillsnap.sources.synthetic.make_synthetic_archive import make_synthetic_archive
+    from pillsnap.tables.files import make_table
+    from pillsnap.tables.schemas import PILLS
 
     made = {"drugs": 4, "photos_per_drug": 6, "validation_photos_per_drug": 1, "combos": 2, "validation_combos": 1}
     archive = SyntheticArchive("training", "single", 1, "TS_1_단일.zip", "TL_1_단일.zip")

@@ -9,23 +9,15 @@ import pytest
 
 from pillsnap.files import sha256_of, write_json
 from pillsnap.pages import formats
-from pillsnap.report.rule_times import RULES, rule_times
-from pillsnap.report.sections.facts import account, reasons, top1_interval
-from pillsnap.report.sections.verdict import (
-    MET,
-    MISSED,
-    NO_TARGET,
-    UNMEASURED,
-    forecasts,
-    headline,
-    improving,
-    slowest_p95,
-    success,
-    verdicts,
-)
+from pillsnap.pages.quarantine import account, reasons
+from pillsnap.pages.states import MET, MISSED, NO_TARGET, UNMEASURED
+from pillsnap.report.rule_times import rule_times
+from pillsnap.report.sections.facts import top1_interval
+from pillsnap.report.sections.verdict import forecasts, headline, improving, slowest_p95, success, verdicts
 from pillsnap.report.write_report import write_report
 from pillsnap.tables.schemas import FINDINGS
 from pillsnap.training.history import write_history
+from pillsnap.workflow.rules import RULES
 from tests.support.report_inputs import (
     NAMES,
     NO_TARGETS,

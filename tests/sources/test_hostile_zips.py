@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pillsnap.config.data import Source
 from pillsnap.files import read_json
 from pillsnap.sources.container import Container, ContainerError
-from pillsnap.tables.schemas import ISSUES, PILLS, read_table
+from pillsnap.sources.settings import Source
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import ISSUES, PILLS
 from tests.support.aihub_files import label
 from tests.support.archives import BOXES, DRUGS, DataRun, hand_made, index_source, photo_png, prepare_planned
 from tests.support.hostile import BZIP2, DEFLATED, LZMA, Record, bomb, records_of, write_hostile
@@ -27,7 +28,7 @@ import re, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.support.archives import index_source, prepare_planned
-from pillsnap.config_data import Source
+from pillsnap.sources.settings import Source
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 before, began = peak(), time.monotonic()
 run = index_source(Source(kind="aihub", root="raw"), Path("results"))

@@ -12,9 +12,10 @@ import cv2
 import pytest
 from PIL import Image
 
-from pillsnap.config.data import Source, SyntheticSource
-from pillsnap.sources import Archive, SourceError, list_archives
 from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.archives import Archive, SourceError
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source, SyntheticSource
 from pillsnap.sources.yolo import class_names, read_yolo_labels
 from tests.support.aihub_files import label, png, write_zip
 from tests.support.archives import hand_made, photo_png

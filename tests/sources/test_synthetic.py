@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillsnap.config.data import Source, SyntheticSource
-from pillsnap.sources import list_archives
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source, SyntheticSource
+from pillsnap.sources.synthetic.archives import list_synthetic_archives
 from pillsnap.sources.synthetic.catalogue import Drug, key_rng, make_catalogue
 from pillsnap.sources.synthetic.defects import COMBO_ONLY, DEFECTS, SINGLE_ONLY, Member, plant_defects
-from pillsnap.sources.synthetic.make_synthetic_archive import list_synthetic_archives, make_synthetic_archive
+from pillsnap.sources.synthetic.make_synthetic_archive import make_synthetic_archive
 from pillsnap.sources.synthetic.scene import COMBO_SCALE, SINGLE_SCALE, Shot, render_photo
 from pillsnap.sources.synthetic.views import combo_photos, draw_combinations, single_photos
 from tests.support.archives import draw_source

@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pillsnap.config.data import Source, SyntheticSource
 from pillsnap.files import read_json, sha256_of
+from pillsnap.sources.settings import Source, SyntheticSource
 from pillsnap.sources.synthetic import defects
 from pillsnap.tables.classes import read_classes
+from pillsnap.tables.files import read_table
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
-from pillsnap.tables.schemas import ISSUES, read_table
+from pillsnap.tables.schemas import ISSUES
 from tests.support.archives import DataRun, draw_source, labels_of, prepare_source
 
 SYNTHETIC = SyntheticSource(

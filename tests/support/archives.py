@@ -14,15 +14,19 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pillsnap.config.data import Manifest, Plan, Prepare, Source, Stage, SyntheticSource
+from pillsnap.config.data import Manifest, Plan, Prepare, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.build_manifest import build_manifest
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.manifest.prepare_archive import prepare_archive
-from pillsnap.sources import Archive, list_archives
-from pillsnap.sources.synthetic.make_synthetic_archive import list_synthetic_archives, make_synthetic_archive
-from pillsnap.tables.schemas import UNSEEN, read_split
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source, SyntheticSource
+from pillsnap.sources.synthetic.archives import list_synthetic_archives
+from pillsnap.sources.synthetic.make_synthetic_archive import make_synthetic_archive
+from pillsnap.tables.files import read_split
+from pillsnap.tables.schemas import UNSEEN
 from tests.support.aihub_files import label, write_zip
 
 WIDTH, HEIGHT = 97, 128

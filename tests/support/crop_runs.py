@@ -9,7 +9,8 @@ import pandas as pd
 
 from pillsnap.config.config import Crops
 from pillsnap.crops.cut_crops import cut_crops
-from pillsnap.tables.schemas import CROPS, DETECTIONS, make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import CROPS, DETECTIONS
 from tests.support.archives import BOXES, DataRun
 
 

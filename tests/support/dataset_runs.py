@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pillsnap.config.data import Source
+from pillsnap.sources.settings import Source
 from tests.support.aihub_files import label
 from tests.support.archives import BOXES, DRUGS, DataRun, hand_made, photo_png, prepare_source
 

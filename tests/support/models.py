@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from pillsnap.config.config import Answers, Benchmark, Classifier, Crops, Onnx
 from pillsnap.config.training import Steering, Trainings
+from pillsnap.crops.crop import cut_crop
 from pillsnap.files import ShardWriter
-from pillsnap.pictures.boxes import cut_crop
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.tables.classes import DrugClass, write_classes
-from pillsnap.tables.schemas import CROPS, MANIFEST, PHOTOS, make_table, write_table
+from pillsnap.tables.files import make_table, write_table
+from pillsnap.tables.schemas import CROPS, MANIFEST, PHOTOS
 from pillsnap.training.history import read_history
 
 COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 210), (230, 200, 60))

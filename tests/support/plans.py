@@ -5,7 +5,8 @@ import pandas as pd
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.plan_stage import plan_stage
-from pillsnap.tables.schemas import PILLS, PLAN, make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import PILLS, PLAN
 
 
 def pill(image: str, k_code: str, *, domain: str = "single", part: str = "", group: str = "") -> dict:

@@ -11,13 +11,14 @@ from pillsnap.config.config import Answers, Onnx
 from pillsnap.files import sha256_of, write_json, write_text
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.pictures.draw import RIGHT, WRONG, Caption, draw_boxes
-from pillsnap.report.rule_times import RULES
 from pillsnap.report.sections.trainings import MODELS
 from pillsnap.report.write_model_card import write_model_card
 from pillsnap.tables.classes import DrugClass, write_classes
-from pillsnap.tables.schemas import DRUGS, FINDINGS, write_table
+from pillsnap.tables.files import write_table
+from pillsnap.tables.schemas import DRUGS, FINDINGS
 from pillsnap.training.history import write_history
 from pillsnap.training.steering import events_to_json
+from pillsnap.workflow.rules import RULES
 from tests.support.measured import calibration, drugs, latency, model_bytes, parity, percentiles, same_answers, trust
 from tests.support.trainings import STEERING, classifier_rows, detector_rows, events_of
 from tests.support.workflow import PROJECT

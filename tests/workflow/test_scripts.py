@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pillsnap.report.rule_times import RULES
 from pillsnap.workflow.log import job_log
+from pillsnap.workflow.rules import RULES
 from tests.support.workflow import PROJECT
 
 SCRIPTS = sorted((PROJECT / "scripts").glob("*.py"))

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from pillsnap.config.data import Source
 from pillsnap.dataset.write_dataset_page import write_dataset_page
 from pillsnap.report.write_report import write_report
-from pillsnap.sources import SourceError
+from pillsnap.sources.archives import SourceError
+from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo import class_names
 from pillsnap.tables.csv_cells import as_given, defused
-from pillsnap.tables.schemas import read_texts
+from pillsnap.tables.files import read_texts
 from tests.support import dataset_runs
 from tests.support.archives import hand_made, prepare_source
 from tests.support.dataset_runs import aihub_run, page_arguments

@@ -5,13 +5,13 @@ from typing import Any
 
 import altair as alt
 
-from pillsnap.pages.drawing import BLUE, INK, ORANGE, PERCENT, SHARE, SQUARES, Figure, bars, chart, draw, told
+from pillsnap.pages.drawing import BLUE, INK, PERCENT, SHARE, Figure, bars, chart, draw, told
 from pillsnap.pages.formats import count, duration, figure, percent, plural
+from pillsnap.pages.quarantine import quarantine_chart
 from pillsnap.report.charts.speed import latency_chart, side_by_side_chart
 from pillsnap.report.charts.training import training_figures
 from pillsnap.report.charts.trust import trust_figures
 from pillsnap.report.inputs import Inputs
-from pillsnap.report.sections.facts import reasons
 
 
 def all_figures(inputs: Inputs) -> list[Figure]:
@@ -75,22 +75,6 @@ def _accuracy_by_drug(by_drug: Sequence[Mapping[str, Any]]) -> Figure | None:
     right = sum(drug["top1"] == 1 for drug in by_drug)
     words = f"Histogram of each drug's top-1; {count(right)} of {plural(len(by_drug), 'drug')} are always named right."
     return draw("accuracy_by_drug", "Drugs by their accuracy", words, [columns, numbers])
-
-
-def quarantine_chart(manifest: Mapping[str, Any]) -> Figure | None:
-    """Photographs and labels of each reason; `None` where nothing is in the quarantine."""
-    found = reasons(manifest, "quarantined")
-    rows = [
-        {"what": reason.name, "number": number, "kind": kind, "told": f"{reason.name}: {plural(number, word)}"}
-        for reason in found
-        for kind, word, number in (("Photographs", "photograph", reason.photos), ("Labels", "label", reason.labels))
-        if number
-    ]
-    if not rows:
-        return None
-    kinds = alt.Scale(domain=["Photographs", "Labels"], range=[BLUE, ORANGE])
-    layers = [bars(rows, [one.name for one in found], "Rows", alt.Color("kind:N", scale=kinds, legend=SQUARES))]
-    return draw("quarantine", "Rows by reason", f"Bars: {told(rows)}.", layers, width=200, height=24 * len(found))
 
 
 def _durations(inputs: Inputs) -> Figure | None:

@@ -4,23 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pillsnap.pages.formats import count, decimal, figure, listing, percent, plural, tiny
+from pillsnap.pages.quarantine import account, quarantined_share
+from pillsnap.pages.states import MET, NO_TARGET, UNMEASURED, WARNED, Statement, state_of
 from pillsnap.report.inputs import Inputs
-from pillsnap.report.rule_times import RULES
 from pillsnap.report.sections import trainings
-from pillsnap.report.sections.facts import account, quarantined_share
 from pillsnap.report.sections.models import map50_difference, top1_difference
 from pillsnap.report.sections.trainings import Training, training
 from pillsnap.report.sections.trust import tested
-from pillsnap.report.sections.verdict import (
-    MET,
-    NO_TARGET,
-    UNMEASURED,
-    WARNED,
-    Statement,
-    improving,
-    state_of,
-    verdicts,
-)
+from pillsnap.report.sections.verdict import improving, verdicts
+from pillsnap.sources.registry import get_kind
+from pillsnap.workflow.rules import RULES
 
 VALIDATED = {"precision", "recall", "map50", "map50_95", "val_top1", "val_top5"}
 """Columns that only an epoch with a validation has."""
@@ -238,8 +231,8 @@ def _both_domains(metrics: Mapping[str, Any]) -> Statement:
 
 
 def _all_timed(inputs: Inputs) -> Statement:
-    # only the built-in source has a rule that draws photographs
-    wanted = [rule for rule in RULES if rule != "make_synthetic_archive" or inputs.source_kind == "synthetic"]
+    drawn = get_kind(inputs.source_kind).drawn
+    wanted = [rule for rule in RULES if rule != "make_synthetic_archive" or drawn]
     missing = sorted(set(wanted) - {time.rule for time in inputs.times})
     fact = f"no duration of {listing(missing)}" if missing else plural(len(wanted), "rule")
     return Statement("The duration of every rule is known", fact, state_of(not missing))

@@ -1,45 +1,15 @@
 """Tables of facts out of the inputs; nothing here knows of HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from scipy.stats import binomtest
 
 from pillsnap.pages.formats import MISSING, SPACE, count, decimal, duration, figure, percent, size
+from pillsnap.pages.quarantine import Rows
 from pillsnap.report.inputs import Inputs
-from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 
 WORST_DRUGS = 15
-
-Rows = list[list[str]]
-
-
-@dataclass(frozen=True)
-class Account:
-    """Where everything of one kind (`photos`, `labels`) that was read went."""
-
-    kind: str
-    read: int
-    kept: int
-    quarantined: int
-    skipped: int
-
-    @property
-    def balances(self) -> bool:
-        """Whether read = kept + quarantined + skipped."""
-        return self.read == self.kept + self.quarantined + self.skipped
-
-
-def account(kind: str, values: Mapping[str, Any]) -> Account:
-    """The account of one kind out of the manifest's summary."""
-    sums = {outcome: sum(values[outcome].values()) for outcome in ("quarantined", "skipped")}
-    return Account(kind, values["read"], values["kept"], **sums)
-
-
-def quarantined_share(manifest: Mapping[str, Any]) -> float:
-    """The larger of the shares that `build_manifest` limits: found in the labels, and found at the decode."""
-    return max(manifest["quarantined_share"].values())
 
 
 def top1_interval(accuracy: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -63,32 +33,6 @@ def interval(share: float | None, pills: float | None, digits: int = 1) -> str:
         return MISSING
     low, high = (percent(value, digits) for value in found)
     return f"{low.split(SPACE)[0]}\u2009–\u2009{high}"
-
-
-@dataclass(frozen=True)
-class Reason:
-    """How many photographs and labels one reason took, and what it means."""
-
-    name: str
-    photos: int
-    labels: int
-    meaning: str
-
-
-def reasons(manifest: Mapping[str, Any], outcome: str) -> list[Reason]:
-    """Reasons of an outcome (`quarantined`, `skipped`) that occurred, most frequent first."""
-    meanings = {"quarantined": QUARANTINED, "skipped": SKIPPED}[outcome]
-    photos, labels = (manifest[kind][outcome] for kind in ("photos", "labels"))
-    found = [
-        Reason(name, photos.get(name, 0), labels.get(name, 0), meanings.get(name, "").replace("`", ""))
-        for name in {**photos, **labels}
-    ]
-    return sorted(found, key=lambda reason: (-reason.photos - reason.labels, reason.name))
-
-
-def repairs(manifest: Mapping[str, Any]) -> Rows:
-    """Repairs that were made: name, how often, meaning."""
-    return [[name, count(number), REPAIRED.get(name, "")] for name, number in manifest["repaired"].items()]
 
 
 def budget(plan: Mapping[str, Any]) -> Rows:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pillsnap.pages.formats import count, listing, percent, plural
-from pillsnap.report.sections.facts import Rows, interval
+from pillsnap.pages.quarantine import Rows
+from pillsnap.report.sections.facts import interval
 
 SHAPES = {
     "원형": "round",

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pillsnap.pages.formats import MISSING, count, decimal, figure, milliseconds, percent, plural, size, tiny
+from pillsnap.pages.quarantine import Rows
 from pillsnap.report.inputs import Measured
-from pillsnap.report.sections.facts import Rows
 
 PERCENTILES = ("p50", "p95", "p99")
 FUSED_STEPS = ("decode", "graph", "total")

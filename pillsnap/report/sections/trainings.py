@@ -7,8 +7,8 @@ from typing import Any
 
 from pillsnap.pages.formats import MISSING, count, decimal, duration, percent, plural, size
 from pillsnap.pages.formats import asked as as_asked
+from pillsnap.pages.states import Statement, state_of
 from pillsnap.report.inputs import Events, History, Inputs
-from pillsnap.report.sections.verdict import Statement, state_of
 from pillsnap.training.milestones import Reached, milestones_reached
 
 MODELS = ("detector", "classifier")

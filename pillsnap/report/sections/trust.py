@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pillsnap.pages.formats import MISSING, count, decimal, figure, percent
+from pillsnap.pages.quarantine import Rows
 from pillsnap.report.inputs import Measured
-from pillsnap.report.sections.facts import Rows, interval
+from pillsnap.report.sections.facts import interval
 
 VERDICTS = ("known", "uncertain", "unknown")
 NOTHING: dict[str, Any] = {

@@ -6,10 +6,7 @@ from typing import Any
 
 from pillsnap.pages import formats
 from pillsnap.pages.formats import figure, listing, milliseconds, percent
-
-MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
-WARNED = "warning"
-
+from pillsnap.pages.states import MET, NO_TARGET, UNMEASURED, Statement, stage_name, state_of
 
 _FORECASTS = (
     ("Classifier top-1", "classifier.top1", (0.88, 0.92, 0.95)),
@@ -29,20 +26,6 @@ class Verdict:
     asked: str
     measured: str
     state: str
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A sentence that holds or does not: `state` is `MET`, `MISSED`, `WARNED` or `UNMEASURED`."""
-
-    text: str
-    fact: str
-    state: str
-
-
-def state_of(holds: bool | None) -> str:
-    """The word for a condition that holds, does not, or was not measured."""
-    return UNMEASURED if holds is None else MET if holds else MISSED
 
 
 def slowest_p95(metrics: Mapping[str, Any]) -> float | None:
@@ -126,11 +109,6 @@ def headline(stage: str, found: Sequence[Verdict]) -> str:
         how_many = {1: "its one target", 2: "both its targets"}.get(len(asked), f"all {len(asked)} targets")
         return f"{name} meets {how_many}: {told}."
     return f"{name} does not meet {len(missed)} of {len(asked)} targets: {told}."
-
-
-def stage_name(stage: str) -> str:
-    """`stage4` as `Stage 4`."""
-    return stage.replace("stage", "Stage ").strip()
 
 
 def success(found: Sequence[Verdict], detector_history: Sequence[Mapping[str, float | None]]) -> list[Statement]:

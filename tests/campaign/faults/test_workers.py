@@ -17,8 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-from pillsnap.classifier.batches import CropDataset, _decoded_by_processes
+from pillsnap.classifier.batches import _decoded_by_processes
 from pillsnap.config.training import Trainings
+from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import sha256_of
 from tests.support.faults.ledger import Ledger
 from tests.support.models import classifier_job, recipe, tiny_stage, without_seconds, write_crops

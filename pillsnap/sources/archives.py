@@ -1,0 +1,50 @@
+"""Raw archives: what one is, and where a source's folder lies."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pillsnap.sources.settings import Source
+
+
+class SourceError(ValueError):
+    """Raw data that is not where, or not what, the configuration says."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One unit of raw data, and of work: a pair of zips (or folders) with photographs and labels.
+
+    Attributes:
+        name: ASCII name, unique in the source; it names results and log files.
+        photos: path of the zip or folder with the photographs.
+        labels: path of the zip or folder with the labels.
+        domain: `single` or `combo`; empty where each photograph decides, by its name (AIHub) or its labels (YOLO).
+        part: side of the split that the source itself fixes (`train`, `val`, `test`), empty where
+            `plan_stage` divides.
+    """
+
+    name: str
+    photos: str
+    labels: str
+    domain: str
+    part: str
+
+
+def source_root(source: Source) -> Path:
+    """The source's folder; `${NAME}` and `${NAME:-default}` are replaced from the environment."""
+    pattern = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+    root = pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", source.root)
+    return Path(root).expanduser()
+
+
+def existing_root(source: Source) -> Path:
+    """`source_root`; raises `SourceError` where there is no such folder."""
+    root = source_root(source)
+    if not root.is_dir():
+        raise SourceError(
+            f"source.root = {source.root}: there is no folder {root}. Mount or fetch the data, or correct "
+            "source.root in the configuration."
+        )
+    return root

@@ -1,0 +1,22 @@
+"""The pipeline's rules."""
+
+RULES = (
+    "make_synthetic_archive",
+    "index_archive",
+    "plan_stage",
+    "check_machine",
+    "prepare_archive",
+    "build_manifest",
+    "write_dataset_page",
+    "build_yolo_dataset",
+    "train_detector",
+    "detect_pills",
+    "audit_labels",
+    "cut_crops",
+    "train_classifier",
+    "calibrate_answers",
+    "export_onnx",
+    "run_benchmark",
+    "write_model_card",
+)
+"""Rules in the order of the pipeline; the report's own rule has no duration yet while it runs."""
