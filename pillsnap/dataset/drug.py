@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from pillsnap.dataset.box_facts import BoxFacts, box_facts
 from pillsnap.dataset.choose import spread
-from pillsnap.dataset.counts import Count, PartCount, part_counts, view_counts
+from pillsnap.dataset.facts.boxes import BoxFacts, box_facts
+from pillsnap.dataset.facts.counts import Count, PartCount, part_counts, view_counts
 from pillsnap.dataset.stage_data import DataError, StageData, stem_of
 from pillsnap.dataset.stored_pictures import pill_crops
 from pillsnap.sources.aihub_name import parse_photo_name

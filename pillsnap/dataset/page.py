@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pillsnap.dataset.balance import extremes
-from pillsnap.dataset.box_facts import QUANTILES, BoxFacts
 from pillsnap.dataset.charts import VIEW_TITLES, all_figures
-from pillsnap.dataset.counts import PartCount
-from pillsnap.dataset.facts import Facts, gather_facts
+from pillsnap.dataset.facts.balance import extremes
+from pillsnap.dataset.facts.boxes import QUANTILES, BoxFacts
+from pillsnap.dataset.facts.counts import PartCount
+from pillsnap.dataset.facts.gather import Facts, gather_facts
 from pillsnap.dataset.gallery import class_pictures, contact_sheets
 from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData

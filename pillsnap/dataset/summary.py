@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from pillsnap.dataset.balance import extremes
-from pillsnap.dataset.box_facts import BoxFacts
-from pillsnap.dataset.facts import gather_facts
+from pillsnap.dataset.facts.balance import extremes
+from pillsnap.dataset.facts.boxes import BoxFacts
+from pillsnap.dataset.facts.gather import gather_facts
 from pillsnap.dataset.stage_data import StageData
 
 PERCENTILES = ("p5", "p50", "p95")

@@ -8,8 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pillsnap.dataset.counts import PartCount
 from pillsnap.dataset.drug import DrugFacts
+from pillsnap.dataset.facts.counts import PartCount
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
 from pillsnap.pages.formats import MISSING, count, decimal, never_seen, percent, plural

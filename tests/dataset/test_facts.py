@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillsnap.dataset.balance import class_table, codes_of, extremes, gini
-from pillsnap.dataset.box_facts import AREA_EDGES, ASPECT_EDGES, box_facts, place_map
 from pillsnap.dataset.choose import spread, spread_photos
-from pillsnap.dataset.counts import Count, PartCount, combo_pill_counts, part_counts, photo_sizes, view_counts
+from pillsnap.dataset.facts.balance import class_table, codes_of, extremes, gini
+from pillsnap.dataset.facts.boxes import AREA_EDGES, ASPECT_EDGES, box_facts, place_map
+from pillsnap.dataset.facts.counts import Count, PartCount, combo_pill_counts, part_counts, photo_sizes, view_counts
 from pillsnap.dataset.outline import outline, outline_beyond
 from pillsnap.dataset.quarantine import box_in
 from pillsnap.dataset.stage_data import photo_table

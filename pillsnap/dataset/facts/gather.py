@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pillsnap.dataset.balance import Codes, class_table, codes_of, gini
-from pillsnap.dataset.box_facts import BoxFacts, box_facts
-from pillsnap.dataset.counts import Count, PartCount, combo_pill_counts, part_counts, photo_sizes, view_counts
+from pillsnap.dataset.facts.balance import Codes, class_table, codes_of, gini
+from pillsnap.dataset.facts.boxes import BoxFacts, box_facts
+from pillsnap.dataset.facts.counts import Count, PartCount, combo_pill_counts, part_counts, photo_sizes, view_counts
 from pillsnap.dataset.stage_data import StageData
 
 
