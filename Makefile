@@ -4,6 +4,8 @@ PYTHON ?= python3
 STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
+# compiled modules are kept: without them each of a run's forty processes compiles torch and Snakemake again (seconds)
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: report test env pull rebuild-check docs lock
 
