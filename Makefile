@@ -18,10 +18,9 @@ test: env
 
 env: .venv/installed
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock pyproject.toml envs/install.py
 	$(PYTHON) -m venv .venv
-	python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	python envs/install.py
 	touch $@
 
 # bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
@@ -36,6 +35,6 @@ rebuild-check: env
 docs: env
 	python -m pillsnap.config.reference
 
-# write requirements.lock again (needs uv)
-lock:
-	uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock
+# write requirements.lock again; versions that fit stay
+lock: env
+	uv pip compile pyproject.toml --extra pipeline --extra dev --extra cluster --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock
