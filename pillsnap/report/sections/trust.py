@@ -1,124 +1,104 @@
-"""Facts of how far answers can be trusted: what was promised, and what the test part shows."""
+"""Charts of how far answers can be trusted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pillsnap.pages.formats import MISSING, count, decimal, figure, percent
-from pillsnap.pages.quarantine import Rows
-from pillsnap.report.inputs import Measured
-from pillsnap.report.sections.facts import interval
+import altair as alt
 
-VERDICTS = ("known", "uncertain", "unknown")
-NOTHING: dict[str, Any] = {
-    "pills": 0,
-    "ece": {"before": None, "after": None, "by_chance": None},
-    "sets": {},
-    "verdicts": {word: {"pills": 0, "share": None, "right": None} for word in VERDICTS},
-    "unseen": None,
-}
-"""What `trust_figures` would say of no pill at all."""
+from pillsnap.pages.drawing import BLUE, GREEN, INK, MUTED, ORANGE, PERCENT, SHARE, SQUARES, Figure, chart, draw
+from pillsnap.pages.formats import decimal, percent, plural
+
+RIGHT, GAPS = "named right", ("more than said", "less than said")
 
 
-def tested(inputs: Measured) -> Mapping[str, Any]:
-    """Figures of the answered pills of the test part, `NOTHING` where there is none."""
-    return inputs.accuracy["trust"] or NOTHING
+def trust_figures(trust: Mapping[str, Any] | None, promised: float) -> list[Figure]:
+    """Reliability before and after the temperature, and accuracy over coverage; nothing where no pill was answered.
 
-
-def ece_rows(inputs: Measured) -> Rows:
-    """Calibration error before and after the temperature, on validation and test."""
-    parts = (("Validation", inputs.calibration["validation"] or NOTHING), ("Test", tested(inputs)))
-    return [
-        [word, count(part["pills"]), *(decimal(part["ece"][name], 4) for name in ("before", "after", "by_chance"))]
-        for word, part in parts
-    ]
-
-
-def set_rows(trust: Mapping[str, Any]) -> Rows:
-    """Prediction sets by promised coverage: how many held the right drug, and how large they are."""
-    return [
-        [
-            percent(float(promised), 0),
-            percent(found["covered"], 2),
-            interval(found["covered"], trust["pills"]),
-            decimal(found["mean_size"]),
-            percent(found["single"]),
-            count(found["largest"]),
-        ]
-        for promised, found in trust["sets"].items()
-    ]
-
-
-def verdict_rows(inputs: Measured) -> Rows:
-    """The three words: what each promises, and how many test pills got it and were named right."""
-    promised, found = inputs.calibration["calibration"], tested(inputs)["verdicts"]
-    words = {
-        "known": f"at least {percent(promised['precision'], 0)} are right"
-        if promised["known_from"] is not None
-        else "nothing: validation has too few pills to show it, so no answer is known",
-        "uncertain": f"{percent(promised['coverage'], 0)} of all sets hold the right drug",
-        "unknown": f"at most {percent(1 - promised['kept'], 0)} of the pills of trained drugs",
-    }
-    return [
-        [
-            word.capitalize(),
-            words[word],
-            count(found[word]["pills"]),
-            percent(found[word]["share"]),
-            percent(found[word]["right"], 2),
-            interval(found[word]["right"], found[word]["pills"]),
-        ]
-        for word in VERDICTS
-    ]
-
-
-def unseen_rows(inputs: Measured) -> Rows:
-    """Pills of drugs that were held out, of both halves: the one that chose thresholds, and the one that measures."""
-    halves = [part["unseen"] or {} for part in (inputs.calibration["validation"] or NOTHING, tested(inputs))]
-    if not any(halves):
+    Args:
+        trust: of the test part's `accuracy.json`.
+        promised: share of `known` answers that are right, as promised.
+    """
+    if trust is None:
         return []
-    shares = [
-        ("Taken for unlike every drug, at 95 % of trained drugs kept", "caught_at_95_kept"),
-        *((f"Called {word}", f"verdicts.{word}.share") for word in VERDICTS),
-        ("Not called known", "not_known"),
-    ]
     return [
-        ["Pills", *(count(figure(half, "pills")) for half in halves)],
-        ["AUROC by distance to the nearest drug", *(decimal(figure(half, "auroc"), 4) for half in halves)],
-        ["AUROC by probability", *(decimal(figure(half, "auroc_of_probability"), 4) for half in halves)],
-        *([label, *(percent(figure(half, path), 2) for half in halves)] for label, path in shares),
+        _reliability(trust, "before", "Before the temperature"),
+        _reliability(trust, "after", "After the temperature"),
+        _selective(trust, promised),
     ]
 
 
-def threshold_rows(inputs: Measured) -> Rows:
-    """What validation chose, and how."""
-    chosen, asked = inputs.calibration["calibration"], inputs.config["answers"]
-    loosest = (
-        f"the loosest at which validation still shows {percent(asked['precision'], 0)} right, with "
-        f"{percent(asked['confidence'], 0)} confidence"
+def _reliability(trust: Mapping[str, Any], when: str, title: str) -> Figure:
+    rows = [_bin(row) for row in trust["reliability"][when]]
+    place = alt.X("from:Q", title=None, scale=SHARE, axis=alt.Axis(labels=False, ticks=False, tickCount=5))
+    right = {"title": "Named right", "axis": PERCENT, "scale": SHARE}
+    colours = alt.Scale(domain=[RIGHT, *GAPS], range=[BLUE, GREEN, ORANGE])
+    colour = alt.Color("what:N", scale=colours, legend=SQUARES)
+    solid = [row | {"what": RIGHT, "low": 0.0, "high": row["low"]} for row in rows]
+    layers = [
+        _bars(part).encode(
+            x=place, x2="to:Q", y=alt.Y("low:Q", **right), y2="high:Q", color=colour, description="told:N"
+        )
+        for part in (solid, rows)
+    ]
+    shares = _bars(rows, color=MUTED).encode(
+        x=alt.X("from:Q", title="Probability of the named drug", scale=SHARE, axis=PERCENT),
+        x2="to:Q",
+        y=alt.Y("share:Q", title="Pills", axis=alt.Axis(format=".0%", tickCount=2), scale=SHARE),
+        y2=alt.datum(0),
+        description="told:N",
     )
-    if (inputs.calibration["validation"] or NOTHING)["unseen"]:
-        loosest += f", and at most {percent(asked['unseen_known'], 0)} of the held-out pills known"
-    sets = [
-        [
-            f"In the set of {percent(float(promised), 0)} from probability",
-            decimal(least, 4),
-            "split conformal: as many right drugs of validation reach it",
-        ]
-        for promised, least in chosen["set_from"].items()
+    words = (
+        f"Of {plural(trust['pills'], 'test pill')}, the share named right in each of 15 bins of probability; the "
+        "closer to the dashed line, the more a probability can be taken at its word. Calibration error "
+        f"{decimal(trust['ece'][when], 4)}. Below: the share of pills in each bin."
+    )
+    layers.append(_diagonal(place, right))
+    return draw(f"reliability_{when}", title, words, layers, below=shares)
+
+
+def _bars(rows: Sequence[Mapping[str, Any]], **options: Any) -> alt.Chart:
+    return chart(rows).mark_bar(binSpacing=1, **options)
+
+
+def _bin(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A bin with its gap, from the lower to the higher of accuracy and probability."""
+    low, high = sorted((row["right"], row["confidence"]))
+    told = (
+        f"Probability {percent(row['from'], 0)} to {percent(row['to'], 0)}: {plural(row['pills'], 'pill')}, "
+        f"{percent(row['right'])} right at {percent(row['confidence'])} on average"
+    )
+    return {**row, "low": low, "high": high, "what": GAPS[row["right"] < row["confidence"]], "told": told}
+
+
+def _diagonal(place: alt.X, right: Mapping[str, Any]) -> alt.Chart:
+    ends = [{"from": 0, "right": 0}, {"from": 1, "right": 1}]
+    line = chart(ends).mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1.5)
+    return line.encode(x=place, y=alt.Y("right:Q", **right))
+
+
+def _selective(trust: Mapping[str, Any], promised: float) -> Figure:
+    rows = [
+        {**point, "told": f"The surest {percent(point['coverage'])}: {percent(point['accuracy'], 2)} right"}
+        for point in trust["selective"]
     ]
-    known = chosen["known_from"] is not None
-    return [
-        ["Temperature", decimal(chosen["temperature"], 4), "least negative log-likelihood"],
-        ["Known from probability", decimal(chosen["known_from"], 4), loosest],
-        [
-            "Known below distance",
-            decimal(chosen["known_within"]) if known else MISSING,
-            "chosen with the probability",
-        ],
-        [
-            "Unknown from distance",
-            decimal(chosen["unknown_from"]),
-            f"{percent(asked['kept'], 0)} of the validation pills lie nearer to their drugs",
-        ],
-        *sets,
+    lowest = min(promised, *(row["accuracy"] for row in rows))
+    scale = alt.Scale(domain=[max(0.0, lowest - 0.02), 1])
+    base = chart(rows).encode(
+        x=alt.X("coverage:Q", title="Answers that are given, surest first", axis=PERCENT, scale=SHARE),
+        y=alt.Y("accuracy:Q", title="Right among them", axis=alt.Axis(format=".1~%", tickCount=5), scale=scale),
+    )
+    aim = chart([{"accuracy": promised, "told": f"Promised of known answers: {percent(promised, 0)}"}])
+    layers = [
+        base.mark_line(color=BLUE, strokeWidth=2.2),
+        aim.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2).encode(y="accuracy:Q", description="told:N"),
+        base.mark_circle(color=BLUE, size=60, opacity=0).encode(description="told:N"),
     ]
+    known = trust["verdicts"]["known"]
+    words = f"Dashed line: what known answers promise, {percent(promised, 0)}."
+    if known["right"] is not None:
+        told = f"Known: {percent(known['share'])} of the pills, {percent(known['right'], 2)} right"
+        point = chart([{"coverage": known["share"], "accuracy": known["right"], "told": told}])
+        mark = point.mark_point(shape="diamond", filled=True, size=140, color=GREEN, opacity=1)
+        layers.append(mark.encode(x="coverage:Q", y="accuracy:Q", description="told:N"))
+        words += f" Diamond: what is called known. {told}."
+    return draw("selective", "The fewer answers, the more of them right", words, layers)

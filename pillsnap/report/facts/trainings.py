@@ -9,7 +9,7 @@ from pillsnap.pages.formats import MISSING, count, decimal, duration, percent, p
 from pillsnap.pages.formats import asked as as_asked
 from pillsnap.pages.states import Statement, state_of
 from pillsnap.report.inputs import Events, History, Inputs
-from pillsnap.training.milestones import Reached, milestones_reached
+from pillsnap.training.milestones import MilestoneResult, milestone_results
 
 MODELS = ("detector", "classifier")
 METRICS = {"detector": "mAP@0.5", "classifier": "top-1"}
@@ -93,9 +93,9 @@ def training_rows(inputs: Inputs) -> Rows:
     ]
 
 
-def milestones(inputs: Inputs, model: str) -> list[Reached]:
+def milestones(inputs: Inputs, model: str) -> list[MilestoneResult]:
     """Milestones of a model, and what its history had reached."""
-    return milestones_reached(inputs.config["steering"]["milestones"], history_of(inputs, model), model=model)
+    return milestone_results(inputs.config["steering"]["milestones"], history_of(inputs, model), model=model)
 
 
 def milestone_rows(inputs: Inputs) -> list[tuple[str, str, str, str, Statement]]:
@@ -104,7 +104,7 @@ def milestone_rows(inputs: Inputs) -> list[tuple[str, str, str, str, Statement]]
     return [
         (
             f"Epoch {stone.epoch}, {model} {METRICS[model]}",
-            as_asked(stone.asked, "%"),
+            as_asked(stone.target, "%"),
             percent(stone.value),
             stone.verdict or _why_unknown(inputs, model, stone),
             Statement("", "", state_of(None if stone.points is None else stone.points >= 0)),
@@ -113,7 +113,7 @@ def milestone_rows(inputs: Inputs) -> list[tuple[str, str, str, str, Statement]]
     ]
 
 
-def _why_unknown(inputs: Inputs, model: str, stone: Reached) -> str:
+def _why_unknown(inputs: Inputs, model: str, stone: MilestoneResult) -> str:
     done = training(inputs, model).done
     return f"the training ended with epoch {done}" if done < stone.epoch else "no validation up to there"
 
