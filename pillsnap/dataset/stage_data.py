@@ -108,7 +108,7 @@ def stage_data_of(results: Path, stage: str) -> StageData:
 
 
 def source_of(results: Path, stage: str) -> str | None:
-    """The kind of the stage's source (`synthetic`, `aihub`, `yolo`) as its dataset page says; `None` without a page."""
+    """The kind of the stage's source, a key of `KINDS`, as its dataset page says; `None` without a page."""
     page = results / stage / "dataset.html"
     if not page.is_file():
         return None

@@ -19,7 +19,7 @@ def summarise(data: StageData, *, stage: str, source: str | None) -> dict[str, A
     Args:
         data: of the stage.
         stage: its name.
-        source: `synthetic`, `aihub` or `yolo`; `None` where that is not known.
+        source: a key of `KINDS` in `sources/registry.py`; `None` where that is not known.
     """
     facts, summary = gather_facts(data), data.summary
     most, fewest = extremes(facts.drugs)

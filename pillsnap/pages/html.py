@@ -1,6 +1,7 @@
-"""What pages are made of: the templates' environment, tables, pictures, and the word on where data is from."""
+"""Rendering of the pages' jinja templates, and the pictures in them."""
 
 import base64
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,55 +13,52 @@ from markupsafe import Markup, escape
 
 from pillsnap.pages.drawing import Figure
 from pillsnap.pages.formats import count, duration, percent, plural
+from pillsnap.pages.states import ICONS
 from pillsnap.sources.registry import get_kind
-
-ICONS = {"met": "✓", "missed": "✗", "not measured": "?", "no target": "–", "warning": "!"}
-"""A sign for each state of a verdict or statement, beside its word."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a page.
-
-    Attributes:
-        caption: what it shows.
-        head: one column a word; one that begins with `#` holds numbers, with `@` codes, with `*` names of drugs.
-        rows: texts, or `Verdict` and `Statement`, whose state is shown with icon and word.
-        summed: whether the last row is a sum.
-    """
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    summed: bool = False
-
-    @property
-    def columns(self) -> list[tuple[str, str]]:
-        """(title, kind) of each column."""
-        kinds = {"#": "number", "@": "code", "*": "name"}
-        return [(title.lstrip("#@*"), kinds.get(title[:1], "text")) for title in self.head]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its caption, as a data URI; `state` is `right`, `wrong` or empty."""
+    """A picture as a data URI, its text for those who do not see it, and its caption; `state` is `right`, `wrong` or
+    empty."""
 
     source: str
-    words: str
+    alt: str
     caption: str
     state: str = ""
 
 
-def render(template: str, *, source: str, page: str, figures: Sequence[Figure], **values: Any) -> str:
+def render_page(template: str, *, source: str, page: str, figures: Sequence[Figure] = (), **values: Any) -> str:
     """Fill a template that extends `pages/frame.html.jinja`; the same values give the same text.
 
     Args:
         template: its path below the package.
-        source: kind of the source; the page's first lines say what its photographs are.
-        page: what the page is called there, such as `report`.
+        source: kind of the source, which gives the banner's text and colours.
+        page: the page's name in the banner, such as `report`.
         figures: charts, which `chart(name)` shows.
         values: what else the template uses.
     """
+    kind = get_kind(source)
+    return render_part(
+        template,
+        figures=figures,
+        source_kind=source,
+        banner=[words.format(page=page) for words in kind.banner],
+        banner_warns=kind.warns,
+        style=Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8")),
+        **values,
+    )
+
+
+def render_part(template: str, *, figures: Sequence[Figure], **values: Any) -> Markup:
+    """Fill a template that is no page of its own; arguments as for `render_page`."""
+    shown = {one.name: one for one in figures}
+    return Markup(_environment().get_template(template).render(figures=shown, **values))
+
+
+@functools.cache
+def _environment() -> Environment:
+    """The templates' environment, with what is compiled of them."""
     environment = Environment(
         loader=PackageLoader("pillsnap", "."),
         autoescape=True,
@@ -79,13 +77,7 @@ def render(template: str, *, source: str, page: str, figures: Sequence[Figure], 
         "percent": percent,
         "duration": duration,
     }
-    return environment.get_template(template).render(
-        source_kind=source,
-        banner=[words.format(page=page) for words in get_kind(source).banner],
-        figures={one.name: {"title": one.title, "words": one.words, "svg": Markup(one.inline)} for one in figures},
-        style=Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8")),
-        **values,
-    )
+    return environment
 
 
 def drug_name(name: str) -> Markup:

@@ -1,45 +1,22 @@
-"""AIHub data set 576: its archives, and their labels, one JSON per pill per photograph."""
+"""AIHub data set 576 as a kind of source: find its archives."""
 
 import os
 import re
 import unicodedata
-from collections import defaultdict
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
-from pillsnap.pictures.boxes import iou
-from pillsnap.progress import progress
-from pillsnap.sources.aihub_label import AihubLabel, parse_label
-from pillsnap.sources.aihub_name import parse_photo_name
+from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive, SourceError, existing_root
-from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
 from pillsnap.sources.kind import SourceKind
-from pillsnap.sources.labels import LabelError, LabelReading, Row, parse_box
 from pillsnap.sources.settings import Source
-
-SAME_PILL = 0.9
-"""IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
 
 _AIHUB_NAME = re.compile(r"^([TV])([SL])[_ ](\d+)[_ ](단일|조합|single|combo)(?i:\.zip)?$")
 _COMPETITION_NAME = re.compile(r"^train_(images|annotations)(?i:\.zip)?$")
 _DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": "combo"}
-_ENDINGS = (".png", ".jpg", ".jpeg")
-
-
-@dataclass(slots=True)
-class _Photo:
-    """A photograph's member, and what its file name says."""
-
-    member: str
-    stem: str
-    group: str
-    expected_pills: int
-    drugs: tuple[str, ...] | None
 
 
 def list_aihub_archives(source: Source) -> list[Archive]:
-    """Every pair of zips or folders below the source's root, by their names."""
+    """Find every pair of zips or folders below the source's root, by their names; raises `SourceError`."""
     root = existing_root(source)
     found: dict[str, dict[str, Path]] = {}
     for folder, folders, files in os.walk(root):
@@ -59,7 +36,7 @@ def list_aihub_archives(source: Source) -> list[Archive]:
 
 
 def _aihub_place(name: str) -> tuple[str, str] | None:
-    """Which archive a zip or folder of that name belongs to, and whether it holds its photographs `S` or labels `L`.
+    """Return the archive of a zip or folder by its name, and `S` for photographs or `L` for labels; `None` for others.
 
     `train_images` and `train_annotations` are those of a derived edition of the data, made for a course.
     """
@@ -78,7 +55,7 @@ def _aihub_pair(name: str, sides: dict[str, Path]) -> Archive:
         missing = "train_annotations" if pair == "train_images" and "S" in sides else pair
         raise SourceError(
             f"{next(iter(sides.values()))}: has {have}, but there is no archive of its {want} ({missing}, zip or "
-            "folder) below source.root. Fetch it, or take this one away."
+            "folder) below source.root. Fetch it, or remove this one."
         )
     return Archive(
         name=name,
@@ -87,202 +64,6 @@ def _aihub_pair(name: str, sides: dict[str, Path]) -> Archive:
         domain=name.rsplit("_", 1)[1] if name != "train_images" else "",
         part="test" if name.startswith("V") else "",
     )
-
-
-def read_aihub_labels(archive: Archive) -> LabelReading:
-    """Read every label of one archive; no photograph is opened, only their names are listed."""
-    reading = LabelReading(archive.name)
-    photos, labels = reading.open(archive.photos), reading.open(archive.labels)
-    if photos and labels:
-        with photos, labels:
-            listed, refused = _list_photos(photos, reading)
-            entries = labels.entries()
-            for entry in progress(entries, total=len(entries), title=archive.name, unit="labels"):
-                if not _is_label(entry.name, reading):
-                    continue
-                if entry.reason == "name_repeated":
-                    reading.note_entry(entry, "label_member")
-                else:
-                    _read_label(archive, labels, entry.name, listed, refused, reading)
-        _check_photos(listed, reading)
-    elif photos or labels:
-        _note_orphans(photos, labels, reading)
-    return reading
-
-
-def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _Photo], set[str]]:
-    """Photographs by the key under which labels find them, and keys of those that are refused."""
-    listed: dict[str, _Photo] = {}
-    spelled: dict[str, str] = {}
-    refused: set[str] = set()
-    for entry in photos.entries():
-        if not _is_photo(entry.name, reading):
-            continue
-        key = photo_key(entry.name)
-        if entry.reason:
-            reading.note_entry(entry, "member")
-            refused |= {key} if entry.reason != "name_repeated" else set()
-        elif (same := spelled.setdefault(key.casefold(), key)) in listed:
-            reading.note("skipped", "photo_duplicated", member=entry.name, detail=listed[same].member)
-        else:
-            listed[key] = _photo(entry.name, key)
-    return listed, refused - listed.keys()
-
-
-def _is_photo(name: str, reading: LabelReading) -> bool:
-    """Whether a file is a photograph to look at; side files are noted, other kinds counted."""
-    if name[-4:].lower() != ".png":
-        reading.other_files += 1
-        return False
-    reading.photos_read += 1
-    own = name.rpartition("/")[2]
-    if own.startswith("._"):
-        reading.note("skipped", "apple_double", member=name)
-    elif own.endswith("_index.png"):
-        reading.note("skipped", "index_picture", member=name)
-    else:
-        return True
-    return False
-
-
-def _is_label(name: str, reading: LabelReading) -> bool:
-    if name[-5:].lower() != ".json":
-        reading.other_files += 1
-        return False
-    reading.labels_read += 1
-    if name.rpartition("/")[2].startswith("._"):
-        reading.note("skipped", "apple_double", label_member=name)
-        return False
-    return True
-
-
-def photo_key(name: str) -> str:
-    """A file's own name without its picture ending, in one Unicode form: what labels know a photograph by."""
-    own = name.rpartition("/")[2]
-    if not own.isascii():
-        own = unicodedata.normalize("NFC", own)
-    stem, dot, ending = own.rpartition(".")
-    return stem if dot + ending.lower() in _ENDINGS else own
-
-
-def _photo(member: str, stem: str) -> _Photo:
-    """A name that is not of AIHub's form is a group of its own, counts one pill, and names no drug."""
-    name = parse_photo_name(stem)
-    if not name:
-        return _Photo(member, stem, stem, 1, None)
-    return _Photo(member, stem, name.capture_group, len(name.drugs), name.drugs)
-
-
-def _read_label(
-    archive: Archive, labels: Container, name: str, listed: dict[str, _Photo], refused: set[str], reading: LabelReading
-) -> None:
-    photo = listed.get(own := photo_key(name.removesuffix(name[-5:])))
-    try:
-        label = parse_label(labels.read(name, limit=MAX_LABEL_BYTES))
-        photo = _photo_of(label, own, listed, refused)
-        pill = _pill(archive, photo, name, label)
-        reading.pills.append(pill)
-        reading.looks[pill["k_code"], *label.look()] += 1
-    except (LabelError, OSError) as error:
-        known = isinstance(error, LabelError | MemberError)
-        reason, detail = (error.reason, error.detail) if known else ("label_unparsable", str(error)[:200])
-        member = photo.member if photo and reason != "label_without_photo" else ""
-        reading.note("quarantined", reason, member=member, label_member=name, detail=detail)
-        return
-    for reason, detail in label.repairs:
-        reading.note("repaired", reason, member=photo.member, label_member=name, detail=detail)
-
-
-def _photo_of(label: AihubLabel, own: str, listed: dict[str, _Photo], refused: set[str]) -> _Photo:
-    """The photograph that a label is about: the one that it names; `own` is the key of the label's own name."""
-    key = photo_key(label.file_name) if label.file_name else own
-    if key != own and key in listed and own in listed:
-        raise LabelError("label_names_other_photo", ascii(label.file_name)[:200])
-    if key in refused:
-        raise LabelError("label_of_quarantined_photo", "")
-    if key not in listed:
-        raise LabelError("label_without_photo", ascii(label.file_name)[1:-1][:200])
-    if not label.file_name:
-        label.repairs.append(("file_name_missing", ""))
-    return listed[key]
-
-
-def _pill(archive: Archive, photo: _Photo, label_member: str, label: AihubLabel) -> Row:
-    x, y, w, h = parse_box(label.annotation.get("bbox"))
-    k_code = label.k_code()
-    if photo.drugs is not None and k_code not in photo.drugs:
-        raise LabelError("k_code_not_in_name", k_code)
-    width, height = label.size()
-    return {
-        "image_id": f"{archive.name}.{photo.stem}",
-        "archive": archive.name,
-        "member": photo.member,
-        "label_member": label_member,
-        "domain": archive.domain or ("single" if photo.expected_pills == 1 else "combo"),
-        "part": archive.part,
-        "group": photo.group,
-        "k_code": k_code,
-        "edi_codes": label.edi_codes(),
-        "drug_name": label.drug_name(),
-        "expected_pills": photo.expected_pills,
-        "width": width,
-        "height": height,
-        "x": x,
-        "y": y,
-        "w": w,
-        "h": h,
-    }
-
-
-def _check_photos(listed: dict[str, _Photo], reading: LabelReading) -> None:
-    """Find boxes shared by two drugs, pills labelled twice and photographs without a usable label."""
-    by_member: dict[str, list[Row]] = defaultdict(list)
-    for pill in reading.pills:
-        by_member[pill["member"]].append(pill)
-    labelled = by_member.keys() | {issue["member"] for issue in reading.issues if issue["label_member"]}
-    dropped: set[str] = set()
-    for pills in by_member.values():
-        if len(pills) > 1:
-            dropped |= _conflicts(pills, reading)
-    if dropped:
-        reading.pills = [pill for pill in reading.pills if pill["label_member"] not in dropped]
-    usable = {pill["member"] for pill in reading.pills}
-    for photo in listed.values():
-        if photo.member not in usable:
-            reason = "photo_without_usable_label" if photo.member in labelled else "photo_without_label"
-            reading.note("quarantined", reason, member=photo.member)
-
-
-def _conflicts(pills: list[Row], reading: LabelReading) -> set[str]:
-    """Label members to drop: all of a box that two drugs share, all of a photograph of one pill that has several
-    boxes, all but the first of a pill labelled twice."""
-    found: dict[str, dict[str, str]] = {"bbox_shared": {}, "bbox_ambiguous": {}, "label_duplicated": {}}
-    for first, second in combinations(pills, 2):
-        boxes = [tuple(pill[side] for side in "xywh") for pill in (first, second)]
-        same, names = iou(*boxes) >= SAME_PILL, (first["label_member"], second["label_member"])
-        if same and first["k_code"] == second["k_code"]:
-            found["label_duplicated"][names[1]] = f"{list(boxes[1])} and {list(boxes[0])}"
-        elif same or first["domain"] == "single":
-            reason = "bbox_shared" if same else "bbox_ambiguous"
-            found[reason] |= dict.fromkeys(names, f"{list(boxes[0])} and {list(boxes[1])}")
-    dropped: set[str] = set()
-    for reason, details in found.items():
-        for pill in pills:
-            name = pill["label_member"]
-            if name in details and name not in dropped:
-                dropped.add(name)
-                reading.note("quarantined", reason, member=pill["member"], label_member=name, detail=details[name])
-    return dropped
-
-
-def _note_orphans(photos: Container | None, labels: Container | None, reading: LabelReading) -> None:
-    """Of a pair with one archive that cannot be opened, everything in the other one is of no use."""
-    with photos or labels as container:
-        for entry in container.entries():
-            if photos and _is_photo(entry.name, reading):
-                reading.note("quarantined", "archive_pair_unreadable", member=entry.name)
-            elif labels and _is_label(entry.name, reading):
-                reading.note("quarantined", "archive_pair_unreadable", label_member=entry.name)
 
 
 KIND = SourceKind(
@@ -300,4 +81,5 @@ KIND = SourceKind(
     list_archives=list_aihub_archives,
     read_labels=read_aihub_labels,
     count_photos=lambda source: None,
+    warns=True,
 )

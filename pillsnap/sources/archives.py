@@ -1,4 +1,4 @@
-"""Raw archives: what one is, and where a source's folder lies."""
+"""Raw archives, and the folder of a source."""
 
 import os
 import re
@@ -33,14 +33,14 @@ class Archive:
 
 
 def source_root(source: Source) -> Path:
-    """The source's folder; `${NAME}` and `${NAME:-default}` are replaced from the environment."""
+    """Return the source's folder; `${NAME}` and `${NAME:-default}` are expanded from the environment."""
     pattern = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
     root = pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", source.root)
     return Path(root).expanduser()
 
 
 def existing_root(source: Source) -> Path:
-    """`source_root`; raises `SourceError` where there is no such folder."""
+    """Return `source_root`; raises `SourceError` where there is no such folder."""
     root = source_root(source)
     if not root.is_dir():
         raise SourceError(

@@ -1,4 +1,8 @@
-"""A zip or a folder, read the same way. Nothing that an archive says of itself is trusted: names, sizes, links."""
+"""Read a zip or a folder the same way, trusting no name, size or link in it.
+
+`zipfile` reads the directory only. Members are read here: by one `pread` each, which needs no lock between threads, and
+with ISA-L's inflate, which is faster than zlib's and stops at the size that the directory promises.
+"""
 
 import bz2
 import hashlib
@@ -26,7 +30,7 @@ MAX_LABEL_BYTES = 2**20
 
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NAME = 180
-"""Bytes of a file's own name: results are named after it, and file systems allow 255."""
+"""Bytes of a base name: results are named after it, and file systems allow 255."""
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA_ROOM = 64
@@ -35,7 +39,7 @@ _DAMAGE = (
     OSError, zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, IndexError, EOFError, struct.error,
     isal_zlib.error, lzma.LZMAError,
 )  # fmt: skip
-"""What `zipfile` and the decompressors raise on bytes that are no zip's."""
+"""Exceptions of `zipfile` and the decompressors on damaged bytes."""
 
 
 class ContainerError(ValueError):
@@ -43,7 +47,7 @@ class ContainerError(ValueError):
 
 
 class MemberError(OSError):
-    """A file of an archive that is refused; `reason` is one of the quarantine's reasons."""
+    """A refused file of an archive; `reason` is one of the quarantine's reasons."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -52,7 +56,7 @@ class MemberError(OSError):
 
 
 class Entry(NamedTuple):
-    """A file's name in its archive, and why it is not read; `reason` is empty where nothing forbids it."""
+    """A file's name in its archive, and why it is refused; `reason` is empty where it is not."""
 
     name: str
     reason: str = ""
@@ -70,12 +74,12 @@ class Container:
         self._zip: zipfile.ZipFile | None = None
         self._entries: dict[str, Entry] | None = None
         if not self.path.is_dir():
-            self._zip = _opened(self.path)
+            self._zip = _open_zip(self.path)
 
     def directory_hash(self) -> str:
-        """SHA-256 of a zip's own list of files, with the sizes and checksums in it; empty for a folder.
+        """Return the SHA-256 of a zip's central directory: names, sizes, checksums; empty for a folder.
 
-        It tells a zip from another that took its name, and reads a thousandth of it.
+        It shows that another zip has taken the name, and reads a thousandth of the file.
         """
         if not self._zip:
             return ""
@@ -83,16 +87,16 @@ class Container:
         return hashlib.sha256(self._zip.fp.read()).hexdigest()
 
     def entries(self) -> list[Entry]:
-        """All files by name, sorted; a name that a zip has twice is listed twice, and read is the first."""
+        """List all files sorted by name; of a name that a zip has twice both are listed, and the first is read."""
         found = sorted(self._list_zip(self._zip) if self._zip else self._list_folder(), key=lambda entry: entry.name)
         self._entries = {entry.name: entry for entry in reversed(found)}
         return found
 
     def read(self, name: str, *, limit: int = MAX_PHOTO_BYTES) -> bytes:
-        """Bytes of one file, in memory of at most `limit` and a copy of what is stored.
+        """Return the bytes of one file; memory holds at most `limit` and the compressed bytes.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no such name.
             MemberError: it is refused: encrypted, too large, a link that leads out, an unsafe name.
             OSError: it is damaged or cannot be read.
         """
@@ -114,7 +118,7 @@ class Container:
                 continue
             self._infos[name] = info
             mode = info.external_attr >> 16
-            if _unsafe(name):
+            if _is_unsafe(name):
                 yield Entry(name, "name_unsafe", _shown(name))
             elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 yield Entry(name, "link_outside", "a link or special file in a zip")
@@ -143,13 +147,13 @@ class Container:
         info = self._infos[name]
         _check_size(max(info.file_size, info.compress_size), limit)
         if name in self._overlapping:
-            raise OSError(f"{name}: the archive gives bytes of it to another file, too")
+            raise OSError(f"{name}: overlaps another file of the archive")
         try:
-            data = _unpacked(_stored_bytes(archive, info), info)
+            data = _decompress(_read_stored(archive, info), info)
         except _DAMAGE as error:
             raise OSError(f"{name}: {error}") from error
         if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
-            raise OSError(f"{name}: its bytes are not those that the archive's directory tells of")
+            raise OSError(f"{name}: size or CRC-32 differs from the archive's directory")
         return data
 
     def __enter__(self) -> "Container":
@@ -160,7 +164,8 @@ class Container:
             self._zip.close()
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip; raises `ContainerError` where it is damaged, or encrypted as a whole."""
     try:
         archive = zipfile.ZipFile(path)
     except _DAMAGE as error:
@@ -175,11 +180,11 @@ def _opened(path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def _unsafe(name: str) -> bool:
+def _is_unsafe(name: str) -> bool:
     """Whether a name leaves its folder, or cannot name a file on every system."""
-    if not name:  # of a zip's name that begins with a NUL, this is left
+    if not name:  # zipfile cuts names at the first NUL
         return True
-    if name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME:  # nearly all: quick to see
+    if name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME:  # nearly all names: a quick check
         plain = name[0] != "/" and ".." not in name and ":" not in name and "\\" not in name
         return not plain and _UNSAFE.search(name) is not None
     return _UNSAFE.search(name) is not None or len(os.fsencode(name.rpartition("/")[2])) > _LONGEST_NAME
@@ -190,7 +195,7 @@ def _shown(name: str) -> str:
 
 
 def _file_entry(file: Path, name: str, root: Path) -> Entry:
-    if _unsafe(name):
+    if _is_unsafe(name):
         # such a name cannot stand in a UTF-8 table
         return Entry(name.encode(errors="backslashreplace").decode(), "name_unsafe", _shown(name))
     try:
@@ -198,7 +203,7 @@ def _file_entry(file: Path, name: str, root: Path) -> Entry:
         if stat.S_ISLNK(mode):
             target = file.resolve(strict=True)
             mode = target.stat().st_mode if target.is_relative_to(root) else 0
-    except (OSError, RuntimeError):  # a link to nothing, or in a circle
+    except (OSError, RuntimeError):  # a dangling link, or a loop
         mode = 0
     return Entry(name) if stat.S_ISREG(mode) else Entry(name, "link_outside", "leads out of the folder, or is no file")
 
@@ -208,13 +213,13 @@ def _check_size(size: int, limit: int) -> None:
         raise MemberError("file_too_large", f"{size} bytes, limit {limit}")
 
 
-def _stored_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """A member's bytes as they lie in the zip, read at one go; several threads may do so at once."""
+def _read_stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read a member's compressed bytes with one call."""
     descriptor, name = archive.fp.fileno(), len(info.orig_filename.encode())
     wanted = _LOCAL_HEADER.size + name + len(info.extra) + info.compress_size + _EXTRA_ROOM
     block = os.pread(descriptor, wanted, info.header_offset)
     if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE:
-        raise zipfile.BadZipFile("there is no file at the place that the archive's directory names")
+        raise zipfile.BadZipFile("no local header at the offset in the archive's directory")
     _, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)
     start = _LOCAL_HEADER.size + name_length + extra_length
     if start + info.compress_size > wanted:
@@ -223,8 +228,7 @@ def _stored_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _overlapping(infos: Mapping[str, zipfile.ZipInfo]) -> set[str]:
-    """Files that reach beyond the place where the next one begins; a zip whose files share their bytes could unpack to
-    more than any file of its size."""
+    """Return the files that reach into the next one: sharing bytes, a zip bomb unpacks to more than its size allows."""
     placed = sorted(infos.items(), key=lambda item: item[1].header_offset)
     return {
         name
@@ -233,8 +237,8 @@ def _overlapping(infos: Mapping[str, zipfile.ZipInfo]) -> set[str]:
     }
 
 
-def _unpacked(stored: bytes, info: zipfile.ZipInfo) -> bytes:
-    """A member's content; of one that goes on beyond the size that the directory promises, one byte more."""
+def _decompress(stored: bytes, info: zipfile.ZipInfo) -> bytes:
+    """Return a member's content; of one that is longer than the directory promises, one byte more than promised."""
     if info.compress_type == zipfile.ZIP_STORED:
         return stored
     if info.compress_type == zipfile.ZIP_DEFLATED:
@@ -242,7 +246,7 @@ def _unpacked(stored: bytes, info: zipfile.ZipInfo) -> bytes:
     if info.compress_type == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor().decompress(stored, info.file_size + 1)
     if info.compress_type == zipfile.ZIP_LZMA:
-        # a zip has versions before the coder's properties, a file of this kind has a size (unknown here) after them
-        whole = stored[4:9] + b"\xff" * 8 + stored[9:]
-        return lzma.LZMADecompressor(lzma.FORMAT_ALONE, MAX_PHOTO_BYTES).decompress(whole, info.file_size + 1)
-    raise NotImplementedError(f"way of packing {info.compress_type} is not read")
+        # a zip has versions before the coder's properties, an .lzma file a size (here: unknown) after them
+        lzma_file = stored[4:9] + b"\xff" * 8 + stored[9:]
+        return lzma.LZMADecompressor(lzma.FORMAT_ALONE, MAX_PHOTO_BYTES).decompress(lzma_file, info.file_size + 1)
+    raise NotImplementedError(f"compression type {info.compress_type} is not supported")

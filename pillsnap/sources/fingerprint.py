@@ -1,4 +1,4 @@
-"""What tells a raw archive from any other without reading its pictures."""
+"""Fingerprint of a raw archive, without reading its pictures."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from pillsnap.sources.container import Container, ContainerError
 
 
 def fingerprint_of(path: str | Path) -> str:
-    """Identity of a zip or a folder of raw data, in the time that its directory takes.
+    """Return the identity of a zip or folder of raw data, in the time that reading its directory takes.
 
     Of a zip: `Container.directory_hash`, behind `zip-directory:`. Of a folder: SHA-256 over relative names and sizes,
     behind `listing:`, which does not see an edit that keeps a file's size. Of another file, and of a zip that cannot be

@@ -1,4 +1,4 @@
-"""What every kind of source says of itself; each kind's module has one `KIND`, which `registry.py` finds."""
+"""Description of a kind of source. The module of each kind has one as `KIND`, which `registry.py` finds."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ class SourceKind:
     """A kind of source.
 
     Attributes:
-        title: what it is called in a sentence.
-        photographs: what its photographs are, for a line in a terminal.
-        banner: two sentences at the head of a page; `{page}` stands for what the page is called, such as `report`.
-        card: what the model card says of a model that was trained on it; Markdown.
+        title: its name within a sentence.
+        photographs: description of its photographs, for a line in a terminal.
+        banner: two sentences at the head of a page; `{page}` stands for the page's name, such as `report`.
+        card: paragraph of the model card about a model that was trained on it; Markdown.
         list_archives: its archives; raises `SourceError` where the data is not found.
         read_labels: reads the labels of one archive; no pixel is decoded.
-        count_photos: photographs that the source has; `None` where only the index tells.
+        count_photos: number of photographs; `None` where only the index can count them.
+        warns: whether the banner is a warning, in the colours of one.
         drawn: whether a rule of the pipeline draws the archives.
         box_fractions: whether its labels give boxes as centre and size in fractions of the photograph.
     """
@@ -31,5 +32,6 @@ class SourceKind:
     list_archives: Callable[[Source], Iterable[Archive]]
     read_labels: Callable[[Archive], LabelReading]
     count_photos: Callable[[Source], int | None]
+    warns: bool = False
     drawn: bool = False
     box_fractions: bool = False

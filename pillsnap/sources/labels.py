@@ -1,4 +1,4 @@
-"""What reading an archive's labels gives, and the checks that every box must pass."""
+"""Result of reading an archive's labels, and the checks that every box must pass."""
 
 import math
 import re
@@ -11,8 +11,7 @@ from pillsnap.sources.container import Container, ContainerError, Entry
 Row = dict[str, Any]
 
 SMALLEST_SIDE = 4
-"""Pixels: a box that is narrower or lower shows no pill."""
-
+"""Pixels: a narrower or lower box shows no pill."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROLS = re.compile(f"{_CONTROL.pattern}+")
@@ -29,9 +28,9 @@ class LabelError(ValueError):
 
 @dataclass
 class LabelReading:
-    """Rows of the pill and issue tables of one archive, and how much was read: containers, photos, labels, others.
+    """Rows of the pill and issue tables of one archive, and counts of containers, photos, labels and other files.
 
-    `looks` counts the labels by K-code and what they say of the drug's form, shape, colours and imprints;
+    `looks` counts the labels by K-code and their description of form, shape, colours and imprints;
     `directories` holds `Container.directory_hash` by path.
     """
 
@@ -59,12 +58,12 @@ class LabelReading:
         )
 
     def note_entry(self, entry: Entry, kind: str) -> None:
-        """Note a file that its container does not give out; `kind` is `member` or `label_member`."""
+        """Note a file that its container refuses; `kind` is `member` or `label_member`."""
         outcome = "skipped" if entry.reason == "name_repeated" else "quarantined"
         self.note(outcome, entry.reason, **{kind: entry.name}, detail=entry.detail)
 
     def open(self, path: str) -> Container | None:
-        """Open a zip or folder of the archive; one that cannot be opened is noted, and `None`."""
+        """Open a zip or folder of the archive; returns `None`, and notes it, where it cannot be opened."""
         self.archives_read += 1
         try:
             container = Container(path)
@@ -76,12 +75,12 @@ class LabelReading:
 
 
 def clean_text(text: str) -> str:
-    """Text without control characters and blanks around it: tables and pages take it as one line."""
+    """Return text as one line for tables and pages: control characters become blanks, outer ones are removed."""
     return _CONTROLS.sub(" ", text).strip() if _CONTROLS.search(text) else text
 
 
 def parse_box(values: object) -> tuple[float, float, float, float]:
-    """Four finite numbers x, y, w, h with a size; raises `LabelError`."""
+    """Return x, y, w, h as finite numbers with a positive size; raises `LabelError`."""
     if not values:
         raise LabelError("bbox_missing", repr(values))
     if not isinstance(values, list | tuple) or len(values) != 4 or not {*map(type, values)} <= {int, float}:
@@ -98,7 +97,7 @@ def parse_box(values: object) -> tuple[float, float, float, float]:
 
 
 def fit_box(box: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float]:
-    """The box inside a photograph of that size, clipped by at most 2 pixels; raises `LabelError`."""
+    """Return the box inside a photograph of that size, clipped by at most 2 pixels; raises `LabelError`."""
     x, y, w, h = box
     excess = max(-x, -y, x + w - width, y + h - height)
     if excess > 2:

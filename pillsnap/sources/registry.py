@@ -1,6 +1,7 @@
-"""The kinds of source, and the one place that lists them.
+"""Registry of the kinds of source.
 
-A new kind is a module below `pillsnap/sources/` with a `KIND` (`pillsnap.sources.kind.SourceKind`), and a line here.
+A new kind is a module below `pillsnap/sources/` with a `KIND` (`pillsnap.sources.kind.SourceKind`), and a line in
+`KINDS`: configuration, documents, rules and pages follow.
 """
 
 import importlib
@@ -21,23 +22,23 @@ KINDS = {
 
 
 def get_kind(name: str) -> "SourceKind":
-    """The kind of that name; only its own module is loaded, since Snakemake asks each time it starts."""
+    """Return the kind of that name. Only its own module is imported, since every start of Snakemake needs it."""
     module, _ = KINDS[name]
     return importlib.import_module(f"pillsnap.sources.{module}").KIND  # type: ignore[no-any-return]
 
 
 def list_archives(source: "Source") -> "dict[str, Archive]":
-    """The source's archives by name, in the order of their numbers; raises `SourceError` where data is not found."""
+    """Return the source's archives by name, sorted by their numbers; raises `SourceError` where data is not found."""
     archives = get_kind(source.kind).list_archives(source)
     return {archive.name: archive for archive in sorted(archives, key=lambda archive: _natural(archive.name))}
 
 
 def source_module(source: "Source") -> str:
-    """Name of the source's module, as `code_of` takes it."""
+    """Return the name of the kind's module, for `code_of`: it is imported by name, which imports do not show."""
     module, _ = KINDS[source.kind]
     return module.rpartition(".")[2]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts names with numbers by the numbers' value."""
+    """Sort key that orders numbers in names by their value; natsort would be one more dependency for this line."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,4 +1,4 @@
-"""A YOLO data set: its parts, and their labels, one text file a photograph, one line a pill."""
+"""YOLO data sets as a kind of source: one text file a photograph, one line a pill."""
 
 import logging
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def list_yolo_archives(source: Source) -> list[Archive]:
-    """The three parts of the data set."""
+    """List the three parts of the data set; raises `SourceError` where one is missing."""
     root = existing_root(source)
     if not (root / "data.yaml").is_file():
         raise SourceError(f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set.")
@@ -45,35 +45,35 @@ def list_yolo_archives(source: Source) -> list[Archive]:
 def read_yolo_labels(archive: Archive) -> LabelReading:
     """Read one part of a YOLO data set.
 
-    The class name stands for the K-code, since such a set has none, and no EDI code is made up. Copies of one
+    The class name stands for the K-code, since such a set has none, and there are no EDI codes. Augmented copies of one
     photograph share the name before `.rf.`, which is the capture group; without it a photograph is a group of its own,
-    since parts may number theirs alike. A photograph with one box is
-    `single`, the others are `combo`. The photographs' headers are read for their size.
+    since parts may number theirs alike. A photograph with one box is `single`, the others are `combo`. The photographs'
+    headers are read for their size.
     """
     names = class_names(Path(archive.photos).parents[1] / "data.yaml")
     reading = LabelReading(archive.name)
     with Container(archive.photos) as photos, Container(archive.labels) as labels:
         reading.archives_read = 2
         files = labels.entries()
-        label_of = {_place(entry.name): entry for entry in files if entry.name.endswith(".txt")}
+        label_of = {_key(entry.name): entry for entry in files if entry.name.endswith(".txt")}
         reading.other_files = len(files) - len(label_of)
-        entries, used = photos.entries(), {}
+        entries, first_by_id = photos.entries(), {}
         for entry in progress(entries, total=len(entries), title=archive.name):
             if PurePosixPath(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
                 reading.other_files += 1
                 continue
             reading.photos_read += 1
-            place = _place(entry.name)
+            key = _key(entry.name)
             if PurePosixPath(entry.name).name.startswith("._"):
                 reading.note("skipped", "apple_double", member=entry.name)
             elif entry.reason:
                 reading.note_entry(entry, "member")
-            elif place not in label_of:
+            elif key not in label_of:
                 reading.note("quarantined", "photo_without_label", member=entry.name)
-            elif (same := used.setdefault(_image_id(archive, entry.name).casefold(), entry.name)) != entry.name:
+            elif (same := first_by_id.setdefault(_image_id(archive, entry.name).casefold(), entry.name)) != entry.name:
                 reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
             else:
-                _read_photo(archive, entry.name, label_of.pop(place).name, labels, names, reading)
+                _read_photo(archive, entry.name, label_of.pop(key).name, labels, names, reading)
         for label in label_of.values():
             reading.labels_read += 1
             reading.note("quarantined", label.reason or "label_without_photo", label_member=label.name)
@@ -81,10 +81,10 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
 
 
 def class_names(data_yaml: Path) -> list[str]:
-    """Class names of a `data.yaml`, a list or a mapping from index; raises `SourceError`.
+    """Read the class names of a `data.yaml`, a list or a mapping from index; raises `SourceError`.
 
-    Some exporters append their free-text description to the file; what follows the first line that is no YAML
-    is left out, with a warning.
+    Some exporters append a description in free text to the file; from the first line that is not YAML on it is
+    ignored, with a warning.
     """
     try:
         text = data_yaml.read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def class_names(data_yaml: Path) -> list[str]:
             names = yaml.safe_load(text)["names"]
         except yaml.MarkedYAMLError as error:
             mark = error.context_mark or error.problem_mark
-            log.warning("%s: no YAML from line %d on; the lines before it are used", data_yaml, mark.line + 1)
+            log.warning("%s: not YAML from line %d on; only the lines before it are used", data_yaml, mark.line + 1)
             names = yaml.safe_load("\n".join(text.splitlines()[: mark.line]))["names"]
         return [_class_name(names[index]) for index in range(len(names))]
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -100,18 +100,18 @@ def class_names(data_yaml: Path) -> list[str]:
 
 
 def _class_name(value: object) -> str:
-    """A name as it stands in every table; lists are none: YAML's aliases make endless ones of a few bytes."""
+    """Return a name as text for tables. Lists are refused: YAML aliases make huge ones of a few bytes."""
     if not isinstance(value, str | int | float):
-        raise TypeError(f"a {type(value).__name__} is no name of a class")
+        raise TypeError(f"a {type(value).__name__} is not a class name")
     return clean_text(str(value))
 
 
 def _image_id(archive: Archive, member: str) -> str:
-    return f"{archive.name}.{_place(member).replace('/', '.')}"
+    return f"{archive.name}.{_key(member).replace('/', '.')}"
 
 
-def _place(member: str) -> str:
-    """The name that a photograph and its label share: the path below `images/<part>` or `labels/<part>`, no ending."""
+def _key(member: str) -> str:
+    """Return the key of a photograph and its label: the path below `images/<part>` or `labels/<part>`, no ending."""
     return str(PurePosixPath(member).with_suffix(""))
 
 
@@ -132,13 +132,13 @@ def _read_photo(
     for number, line in enumerate(lines, start=1):
         reading.labels_read += 1
         # a pill's label is a line of the file, so that labels can be counted one by one
-        place = f"{label_member}:{number}"
+        label_line = f"{label_member}:{number}"
         try:
             name, box = _parse_line(line, names, size)
         except LabelError as error:
-            reading.note("quarantined", error.reason, member=member, label_member=place, detail=error.detail)
+            reading.note("quarantined", error.reason, member=member, label_member=label_line, detail=error.detail)
             continue
-        pills.append(_pill(archive, member, place, name, box, size, len(lines)))
+        pills.append(_pill(archive, member, label_line, name, box, size, len(lines)))
     if not pills:
         reason = "photo_without_usable_label" if lines else "photo_without_label"
         reading.note("quarantined", reason, member=member)
@@ -146,7 +146,7 @@ def _read_photo(
 
 
 def _size(photo: Path) -> tuple[int, int]:
-    """Width and height from the header, turned as EXIF says; one that has none is found out when it is decoded."""
+    """Read width and height from the header, turned as EXIF says; a damaged one fails later, when it is decoded."""
     try:
         return photo_size(photo)
     except (PictureError, OSError):
@@ -195,7 +195,7 @@ def _pill(
 
 
 def count_yolo_photos(source: Source) -> int:
-    """Number of photographs, by the endings of their names."""
+    """Count photographs by the endings of their names."""
     folders = [Path(archive.photos) for archive in list_yolo_archives(source)]
     return sum(file.suffix.lower() in PHOTO_SUFFIXES for folder in folders for file in folder.rglob("*"))
 

@@ -107,7 +107,7 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
     from pillsnap.crops.crop import cut_crop
     from pillsnap.manifest.prepare_archive import prepare_photo
     from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
-    from pillsnap.sources.aihub import read_aihub_labels
+    from pillsnap.sources.aihub_labels import read_aihub_labels
     from pillsnap.sources.archives import Archive
     from pillsnap.sources.container import Container
     from pillsnap.sources.synthetic.archives import SyntheticArchive

@@ -195,7 +195,7 @@ def _reads(container: Container, name: str) -> bool:
     try:
         return len(container.read(name)) > 0
     except OSError as error:
-        assert "gives bytes of it to another file" in str(error)
+        assert "overlaps another file" in str(error)
         return False
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.labels import LabelError, fit_box, parse_box
 from pillsnap.sources.yolo import read_yolo_labels

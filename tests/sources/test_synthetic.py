@@ -84,11 +84,11 @@ def test_the_seed_decides_the_bytes(source: Source, tmp_path, seed: int, same: b
 
 
 def test_another_process_with_another_hash_seed_draws_the_same(source: Source, tmp_path) -> None:
-    code = "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import test_synthetic as test\n"
-    code += "test.draw_again(pathlib.Path(sys.argv[2]), 576)"
+    code = "import sys, pathlib; from tests.sources import test_synthetic as test\n"
+    code += "test.draw_again(pathlib.Path(sys.argv[1]), 576)"
     environment = os.environ | {"PYTHONHASHSEED": "4523", "PYTHONPATH": str(PROJECT)}
-    words = [sys.executable, "-c", code, str(PROJECT / "tests"), str(tmp_path)]
-    subprocess.run(words, env=environment, check=True, capture_output=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
     archive = list_archives(source)["TS_2_single"]
     assert (tmp_path / "p.zip").read_bytes() == Path(archive.photos).read_bytes()
     assert (tmp_path / "l.zip").read_bytes() == Path(archive.labels).read_bytes()

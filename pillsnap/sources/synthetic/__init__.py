@@ -1,1 +1,1 @@
-"""The built-in source: synthetic pills, photographed synthetically, in archives of AIHub's shape."""
+"""The built-in source: synthetic photographs of invented drugs, in archives with AIHub's layout."""

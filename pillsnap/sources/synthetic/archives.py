@@ -1,14 +1,11 @@
-"""Archives of the built-in source: AIHub's names and folders."""
+"""Archives of the built-in source, with AIHub's names and folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 TOP = "166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터"
 
-
 _PARTS = {"training": ("1.Training", "T"), "validation": ("2.Validation", "V")}
-
-
 _DOMAINS = {"single": ("단일경구약제 5000종", "단일"), "combo": ("경구약제조합 5000종", "조합")}
 
 
@@ -29,7 +26,7 @@ class SyntheticArchive:
 
 
 def list_synthetic_archives(*, single_archives: int, combo_archives: int) -> list[SyntheticArchive]:
-    """Every archive of the source: so many of training, and one of each domain of validation."""
+    """List every archive of the source: the given numbers for training, one of each domain for validation."""
     counts = [("training", "single", single_archives), ("training", "combo", combo_archives)]
     counts += [("validation", "single", 1), ("validation", "combo", 1)]
     return [_archive(part, domain, number) for part, domain, count in counts for number in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""Invented drugs that differ from each other as real ones do, some by their imprint only."""
+"""Catalogue of invented drugs, which differ as real ones do, some by their imprint only."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ COLOURS = {
     "보라": (150, 116, 190),
     "회색": (160, 160, 158),
 }
-"""AIHub's colour words and the RGB that stands for them here."""
+"""RGB values of AIHub's colour names."""
 
 _COLOUR_SHARES = (30, 10, 9, 9, 4, 5, 5, 4, 3, 6, 2, 3, 4, 4)
 _SHAPE_SHARES = {
@@ -50,7 +50,7 @@ _MAKERS = (
 
 @dataclass(frozen=True)
 class Drug:
-    """One invented drug: the fields of AIHub's label, named as there, and what drawing needs besides.
+    """One invented drug: the fields of AIHub's label, named as there, and properties for drawing.
 
     Lengths are millimetres; imprints are empty where the side is blank.
     """
@@ -98,7 +98,7 @@ class Drug:
 
 
 def make_catalogue(*, drugs: int, seed: int) -> list[Drug]:
-    """The first `drugs` invented drugs of a seed; a longer catalogue begins with the shorter one."""
+    """Make the first `drugs` invented drugs of a seed; a longer catalogue begins with the shorter one."""
     catalogue: list[Drug] = []
     looks: set[tuple[object, ...]] = set()
     imprints: set[str] = set()
@@ -112,7 +112,7 @@ def make_catalogue(*, drugs: int, seed: int) -> list[Drug]:
 
 
 def key_rng(seed: int, *key: object) -> np.random.Generator:
-    """A generator for (seed, key), the same in every process."""
+    """Return a generator for (seed, key), the same in every process."""
     digest = hashlib.sha256(repr((seed, *key)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
@@ -126,7 +126,7 @@ def _new_drug(
         key = tuple(look[name] for name in ("drug_shape", "form_code_name", "color_class1", "color_class2"))
         if key not in looks:
             break
-    # a look that another drug has already needs an imprint on both sides to be told
+    # drugs that look the same differ by imprints on both sides
     both_sides = paired or key in looks or rng.random() < 0.3
     looks.add(key)
     back = _imprint(rng, imprints) if both_sides else ""
@@ -181,7 +181,7 @@ def _look(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _imprint(rng: np.random.Generator, taken: set[str]) -> str:
-    """A code of letters and digits that no other side of the catalogue bears, while there are such."""
+    """Draw a code of letters and digits that no other side of the catalogue has, while there are any left."""
     letters = "ABCDEFGHKLMNPRSTUVWXYZ"
     for _ in range(50):
         code = "".join(rng.choice(list(letters), rng.integers(1, 3)))

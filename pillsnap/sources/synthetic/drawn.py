@@ -1,6 +1,6 @@
-"""The built-in source: photographs of invented drugs, drawn by rule `make_synthetic_archive` in AIHub's shape."""
+"""Built-in kind of source: photographs of invented drugs, drawn by rule `make_synthetic_archive` in AIHub's layout."""
 
-from pillsnap.sources.aihub import read_aihub_labels
+from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive, source_root
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
@@ -8,7 +8,7 @@ from pillsnap.sources.synthetic.archives import list_synthetic_archives
 
 
 def list_drawn_archives(source: Source) -> list[Archive]:
-    """Archives that are drawn, or will be."""
+    """List the archives, drawn already or not."""
     settings, root = source.synthetic, source_root(source)
     return [
         Archive(
@@ -25,7 +25,7 @@ def list_drawn_archives(source: Source) -> list[Archive]:
 
 
 def count_drawn_photos(source: Source) -> int:
-    """Photographs of all archives, those of planted drugs and views included."""
+    """Count the photographs of all archives, those of planted drugs and views included."""
     made = source.synthetic
     singles = made.drugs * (made.photos_per_drug + made.validation_photos_per_drug)
     planted = made.validation_photos_per_drug + min(made.defects, made.drugs) if made.defects else 0
@@ -47,5 +47,6 @@ KIND = SourceKind(
     list_archives=list_drawn_archives,
     read_labels=read_aihub_labels,
     count_photos=count_drawn_photos,
+    warns=True,
     drawn=True,
 )

@@ -1,4 +1,4 @@
-"""Zips of synthetic photographs and labels in exactly AIHub's shape."""
+"""Write zips of synthetic photographs and labels with exactly AIHub's layout."""
 
 import csv
 import io
@@ -50,20 +50,20 @@ def make_synthetic_archive(
     Photographs are stored without compression, as PNGs usually are; time stamps are 1980.
 
     Args:
-        archive: which one.
-        photos_zip, labels_zip, planted_csv: written, whole or not at all.
+        archive: the pair of zips to write.
+        photos_zip, labels_zip, planted_csv: written, complete or not at all.
         drugs: drugs of the catalogue, divided over the single archives.
         photos_per_drug, validation_photos_per_drug: single-pill photographs of each drug in the two parts.
         combos, validation_combos: combinations in the two parts, divided over the combo archives; each has 3
             photographs and an `_index.png`.
-        combo_drugs: combinations are of the first so many drugs of the catalogue; `None`: of all.
+        combo_drugs: number of drugs, the catalogue's first ones, that combinations are of; `None`: all.
         single_archives, combo_archives: training archives of each domain.
-        defects: planted defects of each kind, in training archives; and, in the validation part, a drug that is
-            nowhere else and so many views of capture groups of the training part.
+        defects: planted defects of each kind, in training archives; and, in the validation part, a drug that no
+            other part has, and this many views of capture groups of the training part.
         seed: seed of drugs, scenes and defects.
 
     Raises:
-        ValueError: more photographs of a drug are asked for than there are views, or more combinations than the
+        ValueError: more photographs of a drug are requested than there are views, or more combinations than the
             drugs make.
     """
     cv2.setNumThreads(1)
@@ -76,10 +76,10 @@ def make_synthetic_archive(
         counts = photos_per_drug, validation_photos_per_drug
         photos = [photo for drug in own for photo in single_photos(drug, archive.part, *counts, seed)]
         if defects and not training:
-            stranger = make_catalogue(drugs=drugs + 1, seed=seed)[-1]
-            alone = list(single_photos(stranger, archive.part, *counts, seed))
-            photos += alone + shared
-            planted = {photo.stem: TEST_ONLY for photo in alone} | {photo.stem: SHARED_GROUP for photo in shared}
+            test_only_drug = make_catalogue(drugs=drugs + 1, seed=seed)[-1]
+            test_only = list(single_photos(test_only_drug, archive.part, *counts, seed))
+            photos += test_only + shared
+            planted = {photo.stem: TEST_ONLY for photo in test_only} | {photo.stem: SHARED_GROUP for photo in shared}
     else:
         drawn = draw_combinations(catalogue[:combo_drugs], combos, validation_combos, seed)[archive.part]
         own = drawn[archive.number - 1 :: combo_archives] if training else drawn
@@ -131,7 +131,7 @@ def _render(photo: Photo, seed: int) -> tuple[np.ndarray, list[list[int]]]:
 
 
 def _encode(picture: np.ndarray) -> bytes:
-    """PNG by the filter and strategy that measured fastest (44 ms against 90 ms, a tenth larger)."""
+    """Encode as PNG by the filter and strategy that measured fastest (44 ms against 90 ms, a tenth larger)."""
     fast = [
         cv2.IMWRITE_PNG_COMPRESSION, 1,
         cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB,
@@ -141,7 +141,7 @@ def _encode(picture: np.ndarray) -> bytes:
 
 
 def label_json(drug: Drug, side: int, stem: str, shot: Shot, box: list[int]) -> dict[str, Any]:
-    """One label with AIHub's fields and types; every id is 1, as there."""
+    """Return one label with AIHub's fields and types; every id is 1, as there."""
     image = {
         "file_name": f"{stem}.png",
         "width": WIDTH,

@@ -1,4 +1,4 @@
-"""Draw one pill: its outline, its relief and how light falls on it."""
+"""Draw one pill: outline, relief and shading."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ _POLYGONS = {
 
 @dataclass(frozen=True)
 class View:
-    """How a pill is seen.
+    """View of a pill.
 
     Attributes:
         angle: the pill's turn in radians.
@@ -50,7 +50,7 @@ class Patch:
 
 
 def draw_pill(drug: Drug, view: View, rng: np.random.Generator) -> Patch:
-    """Draw `drug` as `view` sees it, centred in the patch; `rng` gives its surface grain."""
+    """Draw `drug` from `view`, centred in the patch; `rng` draws its surface grain."""
     tilt_sine, tilt_cosine = np.sin(np.radians(view.latitude)), np.cos(np.radians(view.latitude))
     reach = np.hypot(drug.leng_long, drug.leng_short) / 2 * view.scale + drug.thick * view.scale * 0.5 + 6
     size = int(2 * np.ceil(reach))
@@ -77,7 +77,7 @@ def draw_pill(drug: Drug, view: View, rng: np.random.Generator) -> Patch:
 
 
 def _to_pill(u: np.ndarray, v: np.ndarray, view: View, tilt_sine: float) -> tuple[np.ndarray, np.ndarray]:
-    """Screen pixels to the pill's own axes in millimetres: a along its length, b across."""
+    """Transform screen pixels to the pill's own axes in millimetres: a along its length, b across."""
     x, y = u / view.scale, v / (view.scale * tilt_sine)
     cosine, sine = np.cos(view.angle), np.sin(view.angle)
     return x * cosine + y * sine, -x * sine + y * cosine

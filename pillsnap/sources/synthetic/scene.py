@@ -24,7 +24,7 @@ _LAMPS = {  # light code: azimuth and elevation in degrees, colour of the light
 
 @dataclass(frozen=True)
 class Shot:
-    """How a photograph is taken, in the codes of AIHub's file names: background, light, camera latitude, longitude."""
+    """Conditions of a photograph, in the codes of AIHub's file names: background, light, camera latitude, longitude."""
 
     background: int
     light: int
@@ -39,9 +39,9 @@ def render_photo(
 
     Args:
         pills: drug and side (0 front, 1 back) of each.
-        shot: how it is taken.
+        shot: its conditions.
         scale: pixels a millimetre.
-        rng: source of all chance: places, turns, grain, noise.
+        rng: generator of places, rotations, grain and noise.
 
     Returns:
         uint8 (1280, 976, 3) RGB, and each pill's visible extent as x, y, w, h in pixels.

@@ -1,4 +1,4 @@
-"""Which photographs are taken: the views of each drug, and which drugs lie together."""
+"""Views of each drug to photograph, and combinations of drugs."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from pillsnap.sources.synthetic.catalogue import Drug, key_rng
 from pillsnap.sources.synthetic.scene import COMBO_SCALE, SINGLE_SCALE, Shot
 
 _GROUP_SIZE = 2
-"""Longitudes of one capture group that are photographed before the next group's turn."""
+"""Longitudes of one capture group that are photographed before the next group."""
 COMBO_LATITUDES = (70, 75, 90)
 """Camera latitudes of the 3 photographs of a combination."""
 
 Group = tuple[int, int, int, int]
 """A capture group's background, side, light and camera latitude."""
 Pills = tuple[tuple[Drug, int], ...]
-"""Drugs with the side that shows, 0 front or 1 back."""
+"""Drugs with the visible side, 0 front or 1 back."""
 Combination = tuple[str, list[Pills]]
 """Name of the combination, and its pills in each of its photographs."""
 
@@ -34,11 +34,11 @@ class Photo:
 
 
 def single_photos(drug: Drug, part: str, training_photos: int, validation_photos: int, seed: int) -> Iterator[Photo]:
-    """The single-pill photographs of a drug in one part, `training` or `validation`.
+    """Yield the single-pill photographs of a drug in one part, `training` or `validation`.
 
     Whole capture groups, in an order that brings every background, side, light and latitude early; the
     validation part takes its groups from the end of the same order, so that no group is in both. Raises
-    `ValueError` where more photographs are asked for than there are views.
+    `ValueError` where more photographs are requested than there are views.
     """
     order, longitudes = _order_of_views(drug, seed)
     validation_groups = _validation_groups(len(order), training_photos, validation_photos)
@@ -52,13 +52,13 @@ def single_photos(drug: Drug, part: str, training_photos: int, validation_photos
 
 
 def shared_view(drug: Drug, seed: int) -> Photo:
-    """A photograph of a capture group that the training part begins with, from a longitude that it takes last."""
+    """Return a photograph of the training part's first capture group, from the longitude that it takes last."""
     order, longitudes = _order_of_views(drug, seed)
     return _single_photo(drug, order[0], longitudes[-1])
 
 
 def _order_of_views(drug: Drug, seed: int) -> tuple[list[Group], list[int]]:
-    """A drug's capture groups, and longitudes, in the order in which they are photographed."""
+    """Return a drug's capture groups and longitudes in the order in which they are photographed."""
     rng = key_rng(seed, "views", drug.k_code)
     order = _spread(list(itertools.product(range(3), range(2), range(3), (60, 70, 75, 90))), rng)
     return order, [int(value) * 20 for value in rng.permutation(18)]
@@ -71,8 +71,8 @@ def _single_photo(drug: Drug, group: Group, longitude: int) -> Photo:
 
 
 def _validation_groups(groups: int, training_photos: int, validation_photos: int) -> int:
-    """How many capture groups the validation part has for itself: one a photograph as far as training leaves so
-    many, at least those that it fills with 18 longitudes each."""
+    """Number of capture groups of the validation part: one a photograph as far as training leaves them, and at least
+    as many as its photographs fill with 18 longitudes each."""
     fewest, left = -(-validation_photos // 18), groups - -(-training_photos // 18)
     if left < fewest:
         raise ValueError(
@@ -83,7 +83,7 @@ def _validation_groups(groups: int, training_photos: int, validation_photos: int
 
 
 def _spread(groups: list[Group], rng: np.random.Generator) -> list[Group]:
-    """Order groups so that each next one shows what was shown least so far."""
+    """Order groups so that each next one has the properties that were least frequent so far."""
     left = [groups[index] for index in rng.permutation(len(groups))]
     seen: dict[tuple[int, int], int] = {}
     order = []
@@ -99,9 +99,9 @@ def _spread(groups: list[Group], rng: np.random.Generator) -> list[Group]:
 def draw_combinations(
     catalogue: list[Drug], combos: int, validation_combos: int, seed: int
 ) -> dict[str, list[Combination]]:
-    """The combinations of both parts, `training` and `validation`: 2 to 5 drugs, no set of drugs twice.
+    """Draw the combinations of both parts, `training` and `validation`: 2 to 5 drugs, no set of drugs twice.
 
-    Raises `ValueError` where the drugs do not make so many combinations.
+    Raises `ValueError` where the drugs do not make that many combinations.
     """
     counts = {"training": combos, "validation": validation_combos}
     names: set[str] = set()
@@ -127,7 +127,7 @@ def draw_combinations(
 
 
 def combo_photos(combination: Combination) -> Iterator[Photo]:
-    """The photographs of one combination."""
+    """Yield the photographs of one combination."""
     name, shown = combination
     for latitude, pills in zip(COMBO_LATITUDES, shown, strict=True):
         stem = f"{name}_0_2_0_2_{latitude}_000_200"

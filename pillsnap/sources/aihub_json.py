@@ -1,4 +1,4 @@
-"""One label of AIHub data set 576: bytes of a JSON file to the facts that the pipeline uses."""
+"""Parse one label of AIHub data set 576: a JSON file's bytes to the facts that the pipeline uses."""
 
 import codecs
 import json
@@ -17,7 +17,7 @@ _NO_CODE = {"none", "null", "nan", "na"}
 _LARGEST_SIDE = 10**6
 _LONGEST_LOOK = 80
 _LONGEST_NAME, _LONGEST_CODES = 300, 2000
-"""Characters: tables hold every label's, and a label may be of 1 MiB."""
+"""Characters: tables hold those of every label, and a label may have 1 MiB."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class AihubLabel:
 
     Attributes:
         image, annotation: its `images[0]` and `annotations[0]`; the annotation is empty where there is none.
-        repairs: (reason, detail) of what was put right.
+        repairs: reason and detail of each repair.
     """
 
     image: dict[str, Any]
@@ -40,13 +40,13 @@ class AihubLabel:
         return name if isinstance(name, str) else ""
 
     def size(self) -> tuple[int, int]:
-        """Width and height, 0 and 0 where the label does not say them; the decode has the last word on both."""
+        """Return width and height, 0 and 0 where the label lacks them; the decoded photograph decides in the end."""
         width, height = self.image.get("width"), self.image.get("height")
         known = all(type(side) is int and 0 < side < _LARGEST_SIDE for side in (width, height))
         return (width, height) if known else (0, 0)
 
     def k_code(self) -> str:
-        """The drug's K-code; raises `LabelError` where there is none that can be read."""
+        """Return the drug's K-code; raises `LabelError` where there is no valid one."""
         code = self.image.get("dl_mapping_code") or self.image.get("drug_N")
         if not isinstance(code, str):
             raise LabelError("label_field_missing", f"dl_mapping_code {code!r}"[:200])
@@ -59,17 +59,17 @@ class AihubLabel:
         return mended
 
     def edi_codes(self) -> str:
-        """EDI codes separated by commas; empty where the label has none."""
+        """Return the EDI codes separated by commas; empty where the label has none."""
         value = self.image.get("di_edi_code")
         given = ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
-        # what is cut short could end in a code that is none
+        # a list cut short could end in half a code
         codes, dropped = _edi_codes(given) if len(given) <= _LONGEST_CODES else ("", [given])
         if dropped:
             self.repairs.append(("edi_code_dropped", ascii(dropped)[:200]))
         return codes
 
     def drug_name(self) -> str:
-        """The drug's name; empty where the label has none."""
+        """Return the drug's name; empty where the label has none."""
         given = self.image.get("dl_name")
         given = "" if given is None else str(given)
         name = _clean(given[:_LONGEST_NAME])
@@ -78,11 +78,11 @@ class AihubLabel:
         return name
 
     def look(self) -> tuple[str, str, str, str, str]:
-        """Form, shape, colours (separated by commas), imprint on the front and on the back; empty where not told."""
+        """Return form, shape, colours (separated by commas), imprint on front and back; empty where missing."""
         form, shape, front, back = (
-            _told(self.image.get(name)) for name in ("form_code_name", "drug_shape", "print_front", "print_back")
+            _text(self.image.get(name)) for name in ("form_code_name", "drug_shape", "print_front", "print_back")
         )
-        return form, shape, _colours(*(_told(self.image.get(f"color_class{n}")) for n in (1, 2))), front, back
+        return form, shape, _colours(*(_text(self.image.get(f"color_class{n}")) for n in (1, 2))), front, back
 
 
 def parse_label(data: bytes) -> AihubLabel:
@@ -111,7 +111,7 @@ def parse_label(data: bytes) -> AihubLabel:
 
 
 def _parse_slowly(data: bytes) -> tuple[Any, list[tuple[str, str]]]:
-    """Parse what is no strict JSON in UTF-8: other encodings, NaN, escapes of half a character."""
+    """Parse what orjson refuses: other encodings than UTF-8, NaN, lone surrogates."""
     repairs = []
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -128,15 +128,15 @@ def _parse_slowly(data: bytes) -> tuple[Any, list[tuple[str, str]]]:
         raise LabelError("label_unparsable", ascii(f"{type(error).__name__}: {error}")[1:-1][:200]) from error
 
 
-@lru_cache(4096)  # a drug's labels all say the same
+@lru_cache(4096)  # all labels of a drug hold the same text
 def _edi_codes(given: str) -> tuple[str, list[str]]:
-    """The codes that are some, joined again, and what is none."""
+    """Return the valid codes, joined, and the other parts."""
     parts = [part.strip() for part in given.split(",") if part.strip()]
     good = [part for part in parts if _EDI_CODE.fullmatch(part) and part.lower() not in _NO_CODE]
     return ",".join(good), [part for part in parts if part not in good]
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     text = _clean(value)[:_LONGEST_LOOK] if isinstance(value, str) else ""
     return "" if text.lower() in _NO_CODE else text
 
