@@ -1,4 +1,4 @@
-"""What several test modules need: real photographs, and AIHub-shaped archives made by hand."""
+"""What several test modules need, and which tests belong to the campaign."""
 
 import os
 from collections.abc import Iterator
@@ -7,12 +7,27 @@ from pathlib import Path
 import pytest
 
 from tests.support.chromium import Chromium, find_browser
-from tests.support.workflow import PROJECT, Workflow
+from tests.support.workflow import PROJECT, Workflow, made_workflow
+
+CAMPAIGN = Path(__file__).parent / "campaign"
+ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
+if ONE_OF_SEVERAL:
+    os.environ["OMP_NUM_THREADS"] = "1"  # the cores are the other processes' too; a project's commands do without it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Mark what lies in tests/campaign; what starts the workflow comes first, since other tests can run beside it."""
+    for item in items:
+        if CAMPAIGN in item.path.parents:
+            item.add_marker("campaign")
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once in a run, see `once.once_in_a_run`: the same for all processes of pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if ONE_OF_SEVERAL else own
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +53,6 @@ def chromium(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(base: Path) -> Workflow:
     """A project in which `dvc repro` made stage4 at the tiny size; tests leave it as it is, and clone or copy it."""
-    workflow = Workflow.copy_to(tmp_path_factory.mktemp("made") / "project")
-    workflow.run("dvc", "repro", "stage@stage4")
-    return workflow
+    return made_workflow(base)

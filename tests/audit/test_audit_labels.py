@@ -329,8 +329,8 @@ def test_the_same_input_gives_the_same_bytes_in_place_of_old_ones(run, tmp_path)
     assert sha256_of(audit(run, tmp_path, detections)) == first
 
 
-def test_a_yolo_like_stage_with_names_that_are_no_k_codes(tmp_path, tmp_path_factory) -> None:
-    stage = tiny_stage(tmp_path_factory.getbasetemp())
+def test_a_yolo_like_stage_with_names_that_are_no_k_codes(tmp_path, base: Path) -> None:
+    stage = tiny_stage(base)
     manifest = {split: stage.manifest[split] for split in ("train", "val")}
     pills = pd.concat([read_table(path, MANIFEST) for path in manifest.values()])
     for split in manifest:
@@ -387,7 +387,6 @@ def all_pills(folder: Path) -> pd.DataFrame:
     return read_table(paths["pills"], PILLS)
 
 
-@pytest.mark.slow
 def test_a_trained_detector_finds_the_labels_that_the_synthetic_source_dropped(tmp_path) -> None:
     """Train briefly on synthetic photographs and audit: what is listed first lies on the very pills whose labels were
     planted as missing, in most of these photographs."""

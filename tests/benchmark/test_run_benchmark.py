@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pillsnap.report.sections.verdict import verdicts
 
 from pillsnap.benchmark.run_benchmark import run_benchmark
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
 from pillsnap.pages.states import UNMEASURED
-from pillsnap.report.sections.verdict import verdicts
 from pillsnap.tables.files import read_table, write_table
 from pillsnap.tables.schemas import MANIFEST
 from tests.support.models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint
@@ -39,8 +39,8 @@ def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    job = benchmark(tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("benchmark"))
+def measured(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    job = benchmark(base, tmp_path_factory.mktemp("benchmark"))
     run_benchmark(**job)
     return job
 
@@ -100,11 +100,11 @@ def test_examples_are_what_their_index_says(measured: dict[str, Any]) -> None:
 
 
 def test_without_fully_labelled_photographs_the_detector_is_not_measured(
-    measured: dict[str, Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    measured: dict[str, Any], tmp_path: Path, base: Path
 ) -> None:
     pills = read_table(measured["manifest"], MANIFEST).assign(fully_labelled=False)
     write_table(pills, tmp_path / "test.csv", MANIFEST)
-    job = benchmark(tmp_path_factory.getbasetemp(), tmp_path, manifest=tmp_path / "test.csv")
+    job = benchmark(base, tmp_path, manifest=tmp_path / "test.csv")
     run_benchmark(**job)
     metrics = json.loads(job["metrics"].read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert metrics["detector"] == {"map50": None, "map50_95": None}

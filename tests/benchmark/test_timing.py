@@ -1,6 +1,7 @@
 """Times of answers: real answers under a clock whose every step is known."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,13 +16,13 @@ from tests.support.models import draw_photo, onnx_models
 
 
 @pytest.fixture(scope="module")
-def snap(tmp_path_factory: pytest.TempPathFactory) -> PillSnap:
-    return PillSnap.load(onnx_models(tmp_path_factory.getbasetemp()), threads=1, device="cpu")
+def snap(base: Path) -> PillSnap:
+    return PillSnap.load(onnx_models(base), threads=1, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> SeparateSteps:
-    return SeparateSteps.load(onnx_models(tmp_path_factory.getbasetemp()), threads=1, device="cpu")
+def steps(base: Path) -> SeparateSteps:
+    return SeparateSteps.load(onnx_models(base), threads=1, device="cpu")
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from tests.support.models import onnx_models, tiny_stage, trained_classifier, un
 from tests.support.workflow import PROJECT
 
 
-@pytest.mark.slow
-def test_ways_are_measured_and_told(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    base, stage = tmp_path_factory.getbasetemp(), tmp_path / "stage"
+@pytest.mark.campaign
+def test_ways_are_measured_and_told(tmp_path: Path, base: Path) -> None:
+    stage = tmp_path / "stage"
     tiny = tiny_stage(base)
     shutil.copytree(tiny.classes.parent, stage)
     shutil.copytree(onnx_models(base), stage / "onnx")

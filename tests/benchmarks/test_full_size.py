@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.workflow import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.campaign
 
 
 def test_benchmark_of_full_size_runs_and_counts_right(tmp_path) -> None:

@@ -11,14 +11,15 @@ from pillsnap.files import read_json
 from tests.support.models import onnx_models, tiny_stage
 from tests.support.workflow import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.campaign
+
 REQUESTS, OVERLOAD = 30, 12
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the script writes, without its ending."""
-    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("serve")
+    folder = tmp_path_factory.mktemp("serve")
     stage = tiny_stage(base).classes.parent
     sizes = {"requests": REQUESTS, "overload": OVERLOAD, "queue": 0, "workers": 1, "stage": stage}
     words = [f"--{name}={value}" for name, value in (sizes | {"models": onnx_models(base)}).items()]

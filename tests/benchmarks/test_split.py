@@ -10,7 +10,8 @@ import pytest
 from pillsnap.files import read_json
 from tests.support.workflow import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.campaign
+
 DRUGS, GROUPS, LONGITUDES, UNSEEN = 2, 5, 3, 2
 
 

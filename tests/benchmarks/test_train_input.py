@@ -104,7 +104,7 @@ def test_other_loaders_are_tried_up_to_all_cores(cores: int, choices: list[int])
     assert _imported("train_input_classifier").worker_choices(cores) == choices
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_every_contestant_is_timed_in_every_repeat(out: Path, page: ModuleType) -> None:
     result = read_json(out.with_suffix(".json"))
     assert list(result["classifier"]["training"]) == CLASSIFIERS
@@ -118,7 +118,7 @@ def test_every_contestant_is_timed_in_every_repeat(out: Path, page: ModuleType) 
     assert "--photos=2" in result["command"]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_all_readers_get_the_same_pictures(tmp_path: Path) -> None:
     config = read_config(*CONFIG)
     drawn = _imported("train_input_photos").draw_pictures(tmp_path, config, photos=3, copies=2, crops=7, processes=1)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,8 +21,6 @@ from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.tables.schemas import ISSUES, PILLS
 from tests.support.aihub_files import png
 from tests.support.archives import ZIP_OF, DataRun, HandMade, hand_made, index_source, prepare_planned
-
-pytestmark = pytest.mark.slow
 
 DAMAGES_A_TREE = 60
 TREES = 20

@@ -49,7 +49,6 @@ def test_conda_environment_installs_the_same_lock() -> None:
     assert "pip install --no-deps --require-hashes --requirement requirements.lock" in script
 
 
-@pytest.mark.slow
 def test_an_empty_environment_becomes_the_locked_one(tmp_path: Path) -> None:
     """As conda does it: by `envs/pillsnap.post-deploy.sh`, in an environment that has pip and setuptools."""
     free = shutil.disk_usage(tmp_path).free

@@ -10,8 +10,6 @@ from pillsnap.files import read_json
 from pillsnap.training.history import read_history
 from tests.support.workflow import PROJECT, Workflow
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -133,7 +133,6 @@ def ran(made: Workflow, tmp_path_factory) -> Run:
     return run
 
 
-@pytest.mark.slow
 def test_every_job_went_through_slurm_to_the_report(ran: Run) -> None:
     logs = {path.stem for path in (ran.workflow.folder / "logs" / "stage4").glob("*.tsv")}
     assert {job.rule for job in ran.jobs} - {"competitor"} == logs | DATA_RULES
@@ -141,7 +140,6 @@ def test_every_job_went_through_slurm_to_the_report(ran: Run) -> None:
     assert all(len([job for job in ran.of(rule) if job.state == "COMPLETED"]) == 4 for rule in DATA_RULES)
 
 
-@pytest.mark.slow
 def test_data_jobs_ran_side_by_side_and_gpu_jobs_never(ran: Run) -> None:
     data = ran.of("index_archive")
     assert max(job.started for job in data) < min(job.ended for job in data)
@@ -153,7 +151,6 @@ def test_data_jobs_ran_side_by_side_and_gpu_jobs_never(ran: Run) -> None:
     assert competitor.started >= training.ended
 
 
-@pytest.mark.slow
 def test_killed_jobs_come_back_and_ask_for_more_memory(ran: Run) -> None:
     killed, again = ran.of("train_classifier")
     assert (killed.state, again.state) == ("FAILED", "COMPLETED")
@@ -164,7 +161,6 @@ def test_killed_jobs_come_back_and_ask_for_more_memory(ran: Run) -> None:
     assert f"StepId={starved.number}.0 exceeded memory limit" in ran.node_log
 
 
-@pytest.mark.slow
 def test_results_are_those_of_a_local_run_without_trouble(ran: Run, made: Workflow) -> None:
     places = [
         "plan.parquet",
@@ -185,7 +181,6 @@ def test_results_are_those_of_a_local_run_without_trouble(ran: Run, made: Workfl
     assert compared > 15
 
 
-@pytest.mark.slow
 def test_nothing_of_the_cluster_stays(tmp_path) -> None:
     _need_slurm()
     alive = one_node_slurm.living()
@@ -199,7 +194,6 @@ def test_nothing_of_the_cluster_stays(tmp_path) -> None:
     assert one_node_slurm.living() & daemons <= alive
 
 
-@pytest.mark.slow
 def test_a_cluster_that_was_killed_leaves_no_daemon_and_gives_the_settings_back(tmp_path) -> None:
     _need_slurm()
     settings = one_node_slurm.SETTINGS

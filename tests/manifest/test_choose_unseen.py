@@ -274,8 +274,8 @@ def tiny_stage_rows(folder: Path) -> pd.DataFrame:
     return read_table(folder / "crops/index.parquet", CROPS)
 
 
-def test_the_tests_tiny_stage_has_both_halves(tmp_path_factory) -> None:
-    stage = tiny_stage(tmp_path_factory.getbasetemp())
+def test_the_tests_tiny_stage_has_both_halves(base: Path) -> None:
+    stage = tiny_stage(base)
     for split, (k_code, count) in UNSEEN_OF.items():
         rows = read_split(stage.manifest["unseen"], split)
         assert len(rows) == count and set(rows["k_code"]) == {k_code}

@@ -29,9 +29,9 @@ from tests.support.workflow import PROJECT
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(base: Path) -> Path:
     """A folder of `export_onnx`, not to be changed."""
-    return onnx_models(tmp_path_factory.getbasetemp())
+    return onnx_models(base)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,6 @@ def test_exported_models_tell_nothing_of_the_machine(models: Path, name: str) ->
     assert b"site-packages" not in content
 
 
-@pytest.mark.slow
 def test_export_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
     from pillsnap.onnx.export_onnx import export_onnx
 
@@ -96,7 +95,6 @@ def test_export_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "onnx") == sha256_of(models)
 
 
-@pytest.mark.slow
 def test_export_above_the_tolerance_writes_nothing(models: Path, tmp_path: Path) -> None:
     from pillsnap.onnx.export_onnx import ParityError, export_onnx
 

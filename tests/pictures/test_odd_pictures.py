@@ -32,8 +32,8 @@ MUTATED = {
 
 
 @pytest.fixture(scope="module")
-def snap(tmp_path_factory: pytest.TempPathFactory) -> PillSnap:
-    return PillSnap.load(onnx_models(tmp_path_factory.getbasetemp()), threads=1, device="cpu")
+def snap(base: Path) -> PillSnap:
+    return PillSnap.load(onnx_models(base), threads=1, device="cpu")
 
 
 def middles(picture: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from tests.support.models import DRUGS, draw_photo, onnx_models
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return onnx_models(tmp_path_factory.getbasetemp())
+def models(base: Path) -> Path:
+    return onnx_models(base)
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ COMMAND = (sys.executable, "-c", "from pillsnap.cli import app; app(prog_name='p
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return onnx_models(tmp_path_factory.getbasetemp())
+def models(base: Path) -> Path:
+    return onnx_models(base)
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,10 @@ SOURCES = sorted((PROJECT / "pillsnap" / "serve").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the commands name."""
     found = tmp_path_factory.mktemp("documented")
-    shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), found / "results/stage4/onnx")
+    shutil.copytree(onnx_models(base), found / "results/stage4/onnx")
     (found / "data").mkdir()
     (found / "data/photo.jpg").write_bytes(PHOTO)
     (found / "data/api-key.txt").write_text(KEY)

@@ -266,11 +266,10 @@ def test_waiting_and_cancel(chromium: Chromium, photo: Path) -> None:
         assert len(texts(tab, ".pill")) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["single", "combo"])
-def test_real_service(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory, photo: Path, mode: Any) -> None:
+def test_real_service(chromium: Chromium, base: Path, photo: Path, mode: Any) -> None:
     """`pillsnap serve` as a process, with exported models."""
-    models = onnx_models(tmp_path_factory.getbasetemp())
+    models = onnx_models(base)
     expected = PillSnap.load(models, threads=1, device="cpu").identify(photo, mode).pills
     assert expected
     with running(models) as (_, host, port), chromium.tab() as tab:

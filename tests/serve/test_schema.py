@@ -1,6 +1,7 @@
 """Schemathesis asks the service whatever its OpenAPI allows, and forbids: no 5xx, and nothing undocumented."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from pillsnap.predict.model import PillSnap
 from tests.support.models import onnx_models
 from tests.support.services import KEY, PHOTO, HeldUp, service
 
-pytestmark = pytest.mark.slow
 OPERATIONS = {
     ("POST", "/v1/identify"): 250,
     ("GET", "/v1/model"): 25,
@@ -26,8 +26,8 @@ schemathesis.openapi.media_type("image/jpeg", st.sampled_from([PHOTO, PHOTO[:500
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    snap = PillSnap.load(onnx_models(tmp_path_factory.getbasetemp()), threads=1, device="cpu")
+def served(base: Path) -> Any:
+    snap = PillSnap.load(onnx_models(base), threads=1, device="cpu")
     return schemathesis.openapi.from_asgi("/openapi.json", service(HeldUp(snap), key=KEY, max_bytes=100_000))
 
 

@@ -1,6 +1,5 @@
 """Trainings of the detector on a tiny data set, for tests."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.detector.weights import build_detector, prepare_ultralytics, save_detector
 from pillsnap.training.history import read_history
 from tests.support.models import DETECTOR_SIZE, tiny_stage
+from tests.support.once import once_in_a_run
 
 SETTINGS = Detector(image_size=DETECTOR_SIZE, epochs=2, horizon=4, batch=4, warmup_epochs=0.5)
 
 
-@functools.cache
+@once_in_a_run
 def tiny_yolo(base: Path) -> Path:
     """One YOLO set for all tests of a run; change none of its files."""
     stage = tiny_stage(base)
@@ -57,7 +57,7 @@ def detector_run(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     return job
 
 
-@functools.cache
+@once_in_a_run
 def unbroken(base: Path, epochs: int = 4, **changes: Any) -> dict[str, Any]:
     """One training of all epochs at once for all tests of a run; change none of its files."""
     folder = base / "-".join(["unbroken", str(epochs), *(f"{name}={value}" for name, value in changes.items())])

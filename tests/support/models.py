@@ -2,7 +2,6 @@
 
 What takes a while is made once in a run of pytest, below its base folder `base`, and shared by all test modules."""
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pillsnap.tables.classes import DrugClass, write_classes
 from pillsnap.tables.files import make_table, write_table
 from pillsnap.tables.schemas import CROPS, MANIFEST, PHOTOS
 from pillsnap.training.history import read_history
+from tests.support.once import once_in_a_run
 
 COLOURS = ((200, 40, 40), (40, 160, 60), (50, 70, 210), (230, 200, 60))
 """Of the drugs; the last is that of the drugs that no model sees."""
@@ -76,7 +76,7 @@ def draw_photo(
     return np.clip(picture, 0, 255).astype(np.uint8), boxes
 
 
-@functools.cache
+@once_in_a_run
 def tiny_stage(base: Path) -> TinyStage:
     """One tiny stage for all tests of a run: three drugs, every second photograph a combo of three pills; and single
     pills of two drugs in a fourth colour that are in no class."""
@@ -194,7 +194,7 @@ def same_weights(first: Path, second: Path) -> bool:
     return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@functools.cache
+@once_in_a_run
 def trained_classifier(base: Path) -> dict[str, Any]:
     """One finished classifier for all tests of a run: the arguments that trained it. Change none of its files."""
     from pillsnap.classifier.train_classifier import train_classifier
@@ -204,7 +204,7 @@ def trained_classifier(base: Path) -> dict[str, Any]:
     return job
 
 
-@functools.cache
+@once_in_a_run
 def untrained_detector(base: Path) -> Path:
     """Weights as `train_detector` publishes them, random ones, biased to find something everywhere."""
     from pillsnap.detector.weights import build_detector, prepare_ultralytics, save_detector
@@ -225,17 +225,17 @@ def untrained_detector(base: Path) -> Path:
     return base / "detector.safetensors"
 
 
-@functools.cache
+@once_in_a_run
 def untrained_checkpoint(base: Path) -> Path:
     """The untrained detector as ultralytics reads it."""
-    from pillsnap.detector.weights import load_detector, pickled_detector
+    from pillsnap.detector.weights import load_detector, save_ultralytics_checkpoint
 
     model = load_detector(untrained_detector(base))
-    pickled_detector(base / "detector.pt", model, image_size=DETECTOR_SIZE, facts={})
+    save_ultralytics_checkpoint(base / "detector.pt", model, image_size=DETECTOR_SIZE, train_args={})
     return base / "detector.pt"
 
 
-@functools.cache
+@once_in_a_run
 def calibrated(base: Path) -> dict[str, Path]:
     """What `calibrate_answers` makes of the tiny classifier."""
     from pillsnap.answers.calibrate_answers import calibrate_answers
@@ -277,7 +277,7 @@ def export_job(base: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-@functools.cache
+@once_in_a_run
 def onnx_models(base: Path) -> Path:
     """One folder of `export_onnx` for all tests of a run."""
     from pillsnap.onnx.export_onnx import export_onnx

@@ -12,6 +12,8 @@ from pathlib import Path
 import yaml
 
 from pillsnap.config.load import merge_into
+from tests.support.once import once_in_a_run
+from tests.support.preloaded import run_preloaded
 
 PROJECT = Path(__file__).parents[2]
 
@@ -79,16 +81,24 @@ class Workflow:
         """The test's environment, with this copy's package and this environment's commands first."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         packages = os.pathsep.join([str(self.folder), *filter(None, [self.variables.get("PYTHONPATH")])])
-        return {**os.environ, **self.variables, "PYTHONPATH": packages, "PATH": path}
+        own = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}  # see conftest.py
+        return {**own, **self.variables, "PYTHONPATH": packages, "PATH": path}
 
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command in the folder; returns what it wrote, both streams together."""
         done = subprocess.run(
             words, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        ended = f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-8000:]}"
-        assert done.returncode == 0 or not check, ended
-        return done.stdout
+        return self._told(words, done.returncode, done.stdout, check)
+
+    def run_quickly(self, *words: str, check: bool = True) -> str:
+        """The same for `snakemake` and `dvc`, without their imports: see `preloaded`."""
+        return self._told(words, *run_preloaded(words, folder=self.folder, environment=self.environment), check)
+
+    @staticmethod
+    def _told(words: tuple[str, ...], status: int, output: str, check: bool) -> str:
+        assert status == 0 or not check, f"{' '.join(words)} ended with {status}:\n{output[-8000:]}"
+        return output
 
     def commit(self, subject: str) -> None:
         """Commit everything that git does not ignore."""
@@ -116,10 +126,19 @@ class Workflow:
 
     def planned(self, *options: str, target: str = "results/stage4/report.html") -> set[str]:
         """Names of the rules that a dry run would run."""
-        return planned_rules(self.snakemake("--dry-run", *options, target=target))
+        words = ("snakemake", "--cores", "2", "--dry-run", *options, "--", target)
+        return planned_rules(self.run_quickly(*words))
 
 
 def planned_rules(output: str) -> set[str]:
     """Names of the rules in the job table of a dry run, without the target rules."""
     table = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
     return {line.split()[0] for line in table[1].splitlines()} - {"all"} if table else set()
+
+
+@once_in_a_run
+def made_workflow(base: Path) -> Workflow:
+    """The tiny run: a project in which `dvc repro` made stage4."""
+    workflow = Workflow.copy_to(base / "made")
+    workflow.run("dvc", "repro", "stage@stage4")
+    return workflow

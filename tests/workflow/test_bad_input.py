@@ -7,8 +7,6 @@ import pytest
 
 from tests.support.workflow import Workflow
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def workflow(tmp_path_factory) -> Workflow:

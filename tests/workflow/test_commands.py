@@ -78,12 +78,7 @@ def project(tmp_path_factory) -> Workflow:
 
 
 def _dry_run(project: Workflow, words: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["snakemake", "--dry-run", *words],
-        cwd=project.folder, env=project.environment | environment, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return Workflow(project.folder, environment).run_quickly("snakemake", "--dry-run", *words)
 
 
 def _check_pillsnap(words: list[str], complete: bool) -> None:
@@ -217,9 +212,9 @@ def test_unknown_command_is_noticed(command: str, error: str) -> None:
     assert raised.typename == error
 
 
-def test_python_example_runs(tmp_path, tmp_path_factory, monkeypatch, capsys) -> None:
+def test_python_example_runs(tmp_path, base: Path, monkeypatch, capsys) -> None:
     examples = [block for language, block in FENCE.findall(text_of("docs/predict.md")) if language == "python"]
-    shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), tmp_path / "results" / "stage4" / "onnx")
+    shutil.copytree(onnx_models(base), tmp_path / "results" / "stage4" / "onnx")
     (tmp_path / "data").mkdir()
     Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / "data" / "photo.jpg")
     monkeypatch.chdir(tmp_path)
@@ -241,9 +236,9 @@ PREDICTS = [
 
 
 @pytest.mark.parametrize("line", dict.fromkeys(PREDICTS))
-def test_predict_command_runs(line: str, tmp_path, tmp_path_factory) -> None:
+def test_predict_command_runs(line: str, tmp_path, base: Path) -> None:
     for stage in ("stage1", "stage4"):
-        shutil.copytree(onnx_models(tmp_path_factory.getbasetemp()), tmp_path / "results" / stage / "onnx")
+        shutil.copytree(onnx_models(base), tmp_path / "results" / stage / "onnx")
     (tmp_path / "data/photos/sub").mkdir(parents=True)
     for place in ("data/photo.jpg", "data/photos/1.jpg", "data/photos/sub/2.jpg"):
         Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / place)
@@ -263,13 +258,11 @@ def _snakemake_commands(page: str) -> list[str]:
     return [command for command in fenced_commands(page) if program_and_words(command)[0] == "snakemake"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", in_pages(_snakemake_commands))
 def test_snakemake_command_can_be_planned(command: str, project: Workflow, environment: dict[str, str]) -> None:
     _dry_run(project, program_and_words(command)[1], environment)
 
 
-@pytest.mark.slow
 def test_production_profile_lays_its_recipe_over_the_configuration(project, environment) -> None:
     words = ["--workflow-profile", "profiles/production", "--printshellcmds", "--", "results/stage4/report.html"]
     planned = _dry_run(project, words, environment)

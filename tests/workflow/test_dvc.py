@@ -10,8 +10,6 @@ import yaml
 from tests.support.sshd import sshd
 from tests.support.workflow import AFTER_BENCHMARK, AFTER_CROPS, AFTER_DETECTOR, AFTER_MANIFEST, Workflow
 
-pytestmark = pytest.mark.slow
-
 PULLED = ("stage@stage4", "index", "raw")
 
 
@@ -31,7 +29,7 @@ def first_json(said: str) -> dict:
 
 
 def assert_nothing_to_do(workflow: Workflow) -> None:
-    assert "Data and pipelines are up to date" in workflow.run("dvc", "status", *PULLED)
+    assert "Data and pipelines are up to date" in workflow.run_quickly("dvc", "status", *PULLED)
     assert workflow.planned() == set()
 
 
@@ -40,8 +38,8 @@ def recorded(made: Workflow, tmp_path_factory) -> Workflow:
     """A copy of what `dvc repro` made of stage4, committed and pushed to a remote in a folder."""
     folder = tmp_path_factory.mktemp("recorded")
     workflow = made.copy(folder / "project")
-    workflow.run("dvc", "remote", "add", "--default", "store", str(folder / "store"))
-    workflow.run("dvc", "push", *PULLED)
+    workflow.run_quickly("dvc", "remote", "add", "--default", "store", str(folder / "store"))
+    workflow.run_quickly("dvc", "push", *PULLED)
     workflow.commit("Stage 4")
     workflow.run("git", "branch", "first")
     return workflow
@@ -56,14 +54,14 @@ def clone(recorded, tmp_path_factory) -> Workflow:
 
 
 def test_repro_again_does_nothing(recorded) -> None:
-    assert "up to date" in recorded.run("dvc", "repro", "stage@stage4")
+    assert "up to date" in recorded.run_quickly("dvc", "repro", "stage@stage4")
     assert recorded.planned() == set()
 
 
 def test_every_stage_is_a_dvc_stage_of_its_own_target(recorded) -> None:
-    listed = recorded.run("dvc", "stage", "list", "--name-only").split()
+    listed = recorded.run_quickly("dvc", "stage", "list", "--name-only").split()
     assert listed == ["raw", "index", *(f"stage@stage{number}" for number in range(1, 5))]
-    said = recorded.run("dvc", "repro", "--dry")
+    said = recorded.run_quickly("dvc", "repro", "--dry")
     for number in range(1, 4):
         assert f"snakemake --cores all -- results/stage{number}/report.html" in said
     assert "Stage 'stage@stage4' didn't change, skipping" in said
@@ -81,13 +79,13 @@ def test_the_record_holds_checkpoints(recorded) -> None:
 
 
 def test_metrics_are_shown(recorded) -> None:
-    shown = first_json(recorded.run("dvc", "metrics", "show", "--json"))
+    shown = first_json(recorded.run_quickly("dvc", "metrics", "show", "--json"))
     metrics = shown[""]["data"]["results/stage4/metrics.json"]["data"]
     assert 0 <= metrics["classifier"]["top1"] <= 1
 
 
 def test_plots_are_written(recorded) -> None:
-    recorded.run("dvc", "plots", "show")
+    recorded.run_quickly("dvc", "plots", "show")
     page = (recorded.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "Detector" in page and "Classifier" in page
 
@@ -155,11 +153,11 @@ def test_a_hand_edited_output_is_refused_and_kept(clone) -> None:
 
 def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -> None:
     other = recorded.clone(tmp_path / "project")
-    other.run("dvc", "remote", "remove", "store")
+    other.run_quickly("dvc", "remote", "remove", "store")
     said = make_pull(other, check=False)
     assert "Nothing is marked as done.\n  There is no remote: dvc remote add --default NAME PLACE" in said
     store = shutil.copytree(recorded.folder.parent / "store", tmp_path / "store")
-    other.run("dvc", "remote", "add", "--default", "--force", "store", str(store))
+    other.run_quickly("dvc", "remote", "add", "--default", "--force", "store", str(store))
     lock = yaml.safe_load((recorded.folder / "dvc.lock").read_text())["stages"]["stage@stage4"]
     page = next(out["md5"] for out in lock["outs"] if out["path"].endswith("report.html"))
     (store / "files/md5" / page[:2] / page[2:]).unlink()
@@ -175,11 +173,11 @@ def test_pull_over_ssh(recorded, tmp_path, monkeypatch) -> None:
     other = recorded.clone(tmp_path / "project")
     with sshd(tmp_path) as server:
         for workflow in (recorded, other):
-            workflow.run("dvc", "remote", "add", "--local", "far", f"{server.address}{tmp_path}/far")
-            workflow.run("dvc", "remote", "modify", "--local", "far", "keyfile", str(server.key))
-        recorded.run("dvc", "push", "--remote", "far", *PULLED)
-        recorded.run("dvc", "remote", "remove", "--local", "far")
-        other.run("dvc", "remote", "default", "--local", "far")
+            workflow.run_quickly("dvc", "remote", "add", "--local", "far", f"{server.address}{tmp_path}/far")
+            workflow.run_quickly("dvc", "remote", "modify", "--local", "far", "keyfile", str(server.key))
+        recorded.run_quickly("dvc", "push", "--remote", "far", *PULLED)
+        recorded.run_quickly("dvc", "remote", "remove", "--local", "far")
+        other.run_quickly("dvc", "remote", "default", "--local", "far")
         make_pull(other)
         assert "Accepted publickey" in (tmp_path / "log").read_text()
     assert_nothing_to_do(other)
@@ -189,9 +187,9 @@ def test_other_branch_made_by_snakemake_is_recorded_only_and_switched_to_and_bac
     recorded.run("git", "switch", "--quiet", "--create", "second")
     recorded.change("audit.pictures=1")
     recorded.snakemake()
-    said = recorded.run("dvc", "repro", "stage@stage4")
+    said = recorded.run_quickly("dvc", "repro", "stage@stage4")
     assert "Nothing to be done" in said and "Updating lock file" in said
-    recorded.run("dvc", "push", *PULLED)
+    recorded.run_quickly("dvc", "push", *PULLED)
     recorded.commit("Fewer pictures")
     clone.run("git", "fetch", "--quiet")
     for branch in ("second", "first"):
@@ -201,13 +199,13 @@ def test_other_branch_made_by_snakemake_is_recorded_only_and_switched_to_and_bac
 
 
 def test_experiment_makes_what_a_changed_value_needs_and_is_compared(clone) -> None:
-    said = clone.run("dvc", "exp", "run", "--set-param", "config.yaml:classifier.epochs=3", "stage@stage4")
+    said = clone.run_quickly("dvc", "exp", "run", "--set-param", "config.yaml:classifier.epochs=3", "stage@stage4")
     assert "rule train_classifier:" in said and "rule train_detector:" not in said
     assert_nothing_to_do(clone)
-    rows = first_json(clone.run("dvc", "metrics", "diff", "--all", "--json"))["results/stage4/metrics.json"]
+    rows = first_json(clone.run_quickly("dvc", "metrics", "diff", "--all", "--json"))["results/stage4/metrics.json"]
     assert rows["detector.map50"]["old"] == rows["detector.map50"]["new"]
     assert rows["classifier.top1"].keys() >= {"old", "new"}
-    clone.run("dvc", "plots", "diff")
+    clone.run_quickly("dvc", "plots", "diff")
     page = (clone.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "HEAD" in page and "workspace" in page
-    assert "classifier.epochs" in clone.run("dvc", "exp", "show", "--csv")
+    assert "classifier.epochs" in clone.run_quickly("dvc", "exp", "show", "--csv")

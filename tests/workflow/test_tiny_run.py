@@ -20,8 +20,6 @@ from tests.support.workflow import (
     Workflow,
 )
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def finished(made: Workflow, tmp_path_factory) -> Workflow:
@@ -252,7 +250,7 @@ def test_an_edited_module_reruns_its_rules(finished) -> None:
 @pytest.fixture(scope="module")
 def recorded(finished) -> Workflow:
     """The same copy, with a commit that records what was made."""
-    finished.run("dvc", "repro", "stage@stage4")
+    finished.run_quickly("dvc", "repro", "stage@stage4")
     finished.run("git", "add", "--all")
     finished.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "Stage 4")
     return finished

@@ -14,8 +14,6 @@ from tests.support.faults.runs import Unbroken
 from tests.support.models import classifier_job, recipe, tiny_stage, without_seconds
 from tests.support.workflow import Workflow
 
-pytestmark = pytest.mark.slow
-
 DAY = 86400.0
 TARGET = "results/stage4/plan.json"
 
@@ -73,13 +71,11 @@ def test_what_was_made_lies_in_the_past(copied: Workflow, unbroken: Unbroken, le
 
 @pytest.mark.parametrize("jump", [-3600.0, DAY])
 def test_a_clock_that_jumps_while_a_training_runs(
-    tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, jump: float
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, jump: float
 ) -> None:
     """Durations follow the clock that cannot be set, and the weights follow none."""
     settings = recipe(model="test_vit", image_size=64, epochs=3, horizon=3, patience=9)
-    whole, jumped = (
-        classifier_job(tiny_stage(tmp_path_factory.getbasetemp()), tmp_path / name, settings=settings) for name in "ab"
-    )
+    whole, jumped = (classifier_job(tiny_stage(base), tmp_path / name, settings=settings) for name in "ab")
     train_classifier(**whole)
     real, calls = time.time, []
 

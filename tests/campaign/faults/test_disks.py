@@ -12,8 +12,6 @@ from tests.support.faults.ledger import Ledger
 from tests.support.faults.runs import Job, Run, Unbroken
 from tests.support.workflow import Workflow
 
-pytestmark = pytest.mark.slow
-
 QUICK = 9.0
 """Seconds: rules that take longer are not stopped a second time, by a read-only folder."""
 FULL, READ_ONLY = "full disk", "read-only results"

@@ -14,13 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.support.faults.ledger import Ledger
 from tests.support.faults.runs import Job, Run, Unbroken, finished, started
 from tests.support.workflow import Workflow
-
-pytestmark = pytest.mark.slow
 
 KILLS_A_RULE = int(os.environ.get("PILLSNAP_FAULTS_KILLS", "3"))
 LONGEST_WAIT = 8.0

@@ -14,8 +14,6 @@ from tests.support.faults.ledger import Ledger
 from tests.support.faults.runs import Run, Unbroken
 from tests.support.workflow import Workflow
 
-pytestmark = pytest.mark.slow
-
 TARGET = "results/stage4/manifest/train.csv"
 PREPARED = "results/stage4/prepared/TS_1_single"
 

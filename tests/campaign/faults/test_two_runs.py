@@ -2,12 +2,8 @@
 
 import time
 
-import pytest
-
 from tests.support.faults.ledger import Ledger
 from tests.support.faults.runs import Run, Unbroken
-
-pytestmark = pytest.mark.slow
 
 TARGET = "results/index/VS_1_combo.parquet"
 

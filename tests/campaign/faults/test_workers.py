@@ -25,8 +25,6 @@ from tests.support.faults.ledger import Ledger
 from tests.support.models import classifier_job, recipe, tiny_stage, without_seconds, write_crops
 from tests.support.workflow import PROJECT
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = {"model": "test_vit", "image_size": 64, "epochs": 12, "horizon": 12, "patience": 20}
 OUTPUTS = ("best", "history", "events", "resources", "work")
 
@@ -61,10 +59,10 @@ def kill_one(training: subprocess.Popen, draw: random.Random, when: Path) -> Non
     draw.choice(workers).send_signal(signal.SIGKILL)
 
 
-def test_one_of_two_processes_dies(tmp_path: Path, tmp_path_factory, ledger: Ledger, seed: int) -> None:
+def test_one_of_two_processes_dies(tmp_path: Path, base: Path, ledger: Ledger, seed: int) -> None:
     """torchrun says so and starts both again from the last checkpoint: they end with the undisturbed weights."""
     write_crops(tmp_path / "crops", pills=64)
-    job = classifier_job(tiny_stage(tmp_path_factory.getbasetemp()), tmp_path / "one", settings=recipe(**SETTINGS))
+    job = classifier_job(tiny_stage(base), tmp_path / "one", settings=recipe(**SETTINGS))
     job |= {"crops": tmp_path / "crops", "training": Trainings(processes=2)}
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     finish(start(job, undisturbed))
@@ -74,7 +72,7 @@ def test_one_of_two_processes_dies(tmp_path: Path, tmp_path_factory, ledger: Led
     ledger.fault("kill of worker", "torchrun's child")
     assert training.returncode == 0, said[-3000:]
     assert "-9" in said, said
-    assert "going on after epoch" in (killed / "job.log").read_text()
+    assert "resuming after epoch" in (killed / "job.log").read_text()
     differ = sha256_of(killed / "best.safetensors") != sha256_of(undisturbed / "best.safetensors")
     differ |= without_seconds(killed / "history.csv") != without_seconds(undisturbed / "history.csv")
     ledger.losses(["weights of two processes differ"] if differ else [])
