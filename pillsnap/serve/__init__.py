@@ -1,1 +1,1 @@
-"""The service `pillsnap serve`: answers over HTTP, on ONNX Runtime alone."""
+"""The service `pillsnap serve`: predictions over HTTP, on ONNX Runtime alone."""

@@ -1,4 +1,4 @@
-"""The paths of the service."""
+"""Routes of the service."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pillsnap import __version__
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
-from pillsnap.serve.desk import Desk
-from pillsnap.serve.errors import documented, handle_errors
+from pillsnap.serve.errors import error_responses, handle_errors
 from pillsnap.serve.form import FORM_IN_OPENAPI, Form, read_form
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
+from pillsnap.serve.middleware import RequestMiddleware
 from pillsnap.serve.page import read_page
+from pillsnap.serve.request_queue import RequestQueue
 from pillsnap.serve.schemas import Health, ModelCard, ServiceAnswer
-from pillsnap.serve.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Measured:
 
 
 def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Measured) -> FastAPI:
-    """The service as an ASGI application; `app.state.desk` is where photographs are taken in.
+    """Build the ASGI application; `app.state.queue` is its `RequestQueue`.
 
     Args:
         snap: the loaded models.
-        limits: what is taken on.
-        key: the API key; `None`: none is asked for.
-        measured: figures for the model card.
+        limits: of requests and of the queue.
+        key: the API key; `None`: requests need none.
+        measured: metrics for the model card.
     """
     metrics = Metrics()
     app = FastAPI(
@@ -46,19 +46,19 @@ def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Mea
         docs_url=None,  # both pages load assets from elsewhere
         redoc_url=None,
     )
-    app.state.desk = Desk(snap, limits, metrics)
-    app.add_middleware(Watch, metrics=metrics, drain_bytes=2 * limits.max_bytes)
+    app.state.queue = RequestQueue(snap, limits, metrics)
+    app.add_middleware(RequestMiddleware, metrics=metrics, drain_bytes=2 * limits.max_bytes)
     handle_errors(app)
-    _add_answers(app, snap, metrics, limits=limits, key=key, measured=measured)
-    _add_open_paths(app, metrics, limits=limits, key=key)
+    _add_protected_routes(app, snap, metrics, limits=limits, key=key, measured=measured)
+    _add_open_routes(app, metrics, limits=limits, key=key)
     return app
 
 
-def _add_answers(
+def _add_protected_routes(
     app: FastAPI, snap: PillSnap, metrics: Metrics, *, limits: Limits, key: str | None, measured: Measured
 ) -> None:
-    """The paths that the API key protects."""
-    desk: Desk = app.state.desk
+    """Add the routes that the API key protects."""
+    queue: RequestQueue = app.state.queue
     protected = [Depends(key_check(key))] if key else []
     info = snap.info
     card = ModelCard.of(info, snap.classes, measured.metrics, measured.missing)
@@ -66,7 +66,7 @@ def _add_answers(
     @app.post(
         "/v1/identify",
         dependencies=protected,
-        responses=documented(400, 401, 408, 413, 415, 422, 429, 500, 503, 504),
+        responses=error_responses(400, 401, 408, 413, 415, 422, 429, 500, 503, 504),
         openapi_extra=FORM_IN_OPENAPI,
     )
     async def identify(request: Request) -> ServiceAnswer:
@@ -74,31 +74,31 @@ def _add_answers(
 
         async def read() -> Form:
             form = await read_form(request, limits.max_bytes)
-            request.state.told["mode"] = form.mode
+            request.state.log_fields["mode"] = form.mode
             return form
 
-        answer = await desk.answer(read)
+        answer = await queue.answer(read)
         verdicts = Counter(pill.verdict for pill in answer.pills)
-        request.state.told["pills"] = dict(verdicts)
+        request.state.log_fields["pills"] = dict(verdicts)
         metrics.count_pills(verdicts)
         return ServiceAnswer.of(answer, info.sha256[:12])
 
-    @app.get("/v1/model", dependencies=protected, responses=documented(401, 500))
+    @app.get("/v1/model", dependencies=protected, responses=error_responses(401, 500))
     async def model() -> ModelCard:
         """The model card: origin, promises, drugs and measured figures."""
         return card
 
 
-def _add_open_paths(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None) -> None:
-    """The paths that need no API key."""
-    desk: Desk = app.state.desk
+def _add_open_routes(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None) -> None:
+    """Add the routes that need no API key."""
+    queue: RequestQueue = app.state.queue
     page = read_page()
 
     @app.get("/v1/health", responses={503: {"model": Health, "description": "The service is stopping"}})
     async def health(response: Response) -> Health:
         """Whether photographs are taken in."""
-        response.status_code = 503 if desk.stopping else 200
-        return Health(not desk.stopping, key is not None, limits.max_bytes, limits.max_pixels)
+        response.status_code = 503 if queue.stopping else 200
+        return Health(not queue.stopping, key is not None, limits.max_bytes, limits.max_pixels)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:

@@ -1,4 +1,4 @@
-"""The API key: where it comes from, and whether a request has it."""
+"""API key: read it, and check requests for it."""
 
 import hmac
 import ipaddress
@@ -19,14 +19,14 @@ _CURE = f"Send the key in the header {HEADER}."
 
 
 class KeySetupError(ValueError):
-    """A key that cannot be used, or none where one is needed."""
+    """An unusable key, or none where one is required."""
 
 
-def find_key(key_file: Path | None) -> str | None:
-    """The key out of a file or, without one, out of the environment; `None` where there is none.
+def read_key(key_file: Path | None) -> str | None:
+    """Read the key from a file or, without one, from the environment; `None` where there is none.
 
     Raises:
-        KeySetupError: the key is empty or holds what no header can.
+        KeySetupError: the key is empty, or has characters that an HTTP header cannot carry.
         OSError: the file cannot be read.
     """
     where = str(key_file) if key_file else VARIABLE
@@ -42,19 +42,20 @@ def find_key(key_file: Path | None) -> str | None:
 
 
 def check_exposure(host: str, key: str | None, *, open_to_all: bool) -> None:
-    """Refuse to be reached from other machines without a key, unless that is asked for.
+    """Refuse to listen beyond loopback without a key, unless `--no-api-key` was given.
 
     Raises:
-        KeySetupError: the host is not loopback and no key protects the service; or both key and `--no-api-key` are
-            given.
-        OSError: the host's name is not known.
+        KeySetupError: the host is not loopback and no key protects the service; or both a key and
+            `--no-api-key` were given.
+        OSError: the host's name cannot be resolved.
     """
     if key and open_to_all:
-        raise KeySetupError(f"--no-api-key: there is a key. Leave the option out, or take the key away ({VARIABLE}).")
+        raise KeySetupError(f"--no-api-key: an API key is set. Leave the option out, or unset {VARIABLE}.")
     if key or open_to_all or _is_loopback(host):
         return
     raise KeySetupError(
-        f"--host {host}: other machines could ask without a key. Set {VARIABLE} or --api-key-file, or say --no-api-key."
+        f"--host {host}: other machines could send requests without a key. Set {VARIABLE} or --api-key-file, or add "
+        "--no-api-key."
     )
 
 
@@ -64,7 +65,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def key_check(key: str) -> Callable[..., Awaitable[None]]:
-    """A FastAPI dependency that lets only requests with the key pass."""
+    """FastAPI dependency that refuses requests without the key."""
     expected = key.encode()
     scheme = APIKeyHeader(name=HEADER, scheme_name="ApiKey", auto_error=False)
 

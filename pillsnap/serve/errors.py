@@ -1,4 +1,4 @@
-"""Every error of the service: status, code, message and cure, in one JSON shape."""
+"""Errors of the service: status, code, message and cure, in one JSON shape."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -35,7 +35,7 @@ _OTHER_CURE = "Send a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM pi
 
 
 class ServiceError(Exception):
-    """An answer that is none: an HTTP status with code, message and cure."""
+    """An error response: HTTP status, code, message and cure."""
 
     def __init__(
         self, status: int, code: str, message: str, cure: str, headers: Mapping[str, str] | None = None
@@ -44,26 +44,26 @@ class ServiceError(Exception):
         self.status, self.code, self.message, self.cure, self.headers = status, code, message, cure, headers
 
     def response(self) -> JSONResponse:
-        """The error as it is sent."""
+        """The response that is sent."""
         body = ErrorBody(ErrorDetail(self.code, self.message, self.cure))
         return JSONResponse(asdict(body), self.status, headers=dict(self.headers or {}))
 
 
 def picture_error(error: PictureError) -> ServiceError:
-    """What is told of a photograph that cannot be used."""
+    """The error for a photograph that cannot be used."""
     status = 413 if error.reason == "photo_too_large" else 400
     cure = _PICTURE_CURES.get(error.reason, _OTHER_CURE)
     return ServiceError(status, error.reason, f"The photograph cannot be used: {error.detail}.", cure)
 
 
 def internal_error(request_id: str) -> ServiceError:
-    """What is told of an error that nobody foresaw; the log has the rest."""
+    """The error for an unexpected exception, whose traceback is in the log."""
     cure = f"Try again; if it stays, look up request {request_id} in the service's log."
     return ServiceError(500, "internal", "The service failed.", cure)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's entries for the errors of a path."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for the errors of a route."""
     found: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorBody, "description": MEANINGS[status]} for status in statuses
     }
@@ -73,16 +73,16 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Give every error that a path raises, and those of unknown paths, the one shape."""
+    """Send errors of every route, and of unknown paths, in the one JSON shape."""
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> JSONResponse:
-        request.state.told["error"] = error.code
+        request.state.log_fields["error"] = error.code
         return error.response()
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         code = HTTPStatus(error.status_code).name.lower()
-        request.state.told["error"] = code
+        request.state.log_fields["error"] = code
         message = f"{request.method} {request.url.path}: {error.detail}."
         return ServiceError(error.status_code, code, message, "See /openapi.json.", error.headers).response()

@@ -1,4 +1,4 @@
-"""The form of `POST /v1/identify`: read in bounded memory, never through a file."""
+"""Form of `POST /v1/identify`, parsed in bounded memory without temporary files."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from pillsnap.answers.answer import Mode
 from pillsnap.serve.errors import ServiceError
 
-AROUND_THE_PHOTO = 65_536
-"""Bytes that the form may have beside the photograph's."""
+FORM_OVERHEAD = 65_536
+"""Bytes that the form may have besides the photograph."""
 
 _SEND_CURE = "Send multipart/form-data with the file `photo`: curl -F photo=@picture.jpg -F mode=single"
 
@@ -48,28 +48,27 @@ FORM_IN_OPENAPI: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Form:
-    """A photograph's file, and what it shows as the sender says."""
+    """A photograph's file, and what it shows according to the sender."""
 
     photo: bytes
     mode: Mode
 
 
 class _MemoryParser(MultiPartParser):
-    spool_max_size = 0
-    """No size at which Python's spooled file would move to the disk."""
+    spool_max_size = 0  # 0: a spooled file never moves to disk
 
 
 async def read_form(request: Request, max_bytes: int) -> Form:
-    """Read the form while its bytes are counted: it is refused at the first byte too many.
+    """Read the form, and refuse it at the first byte above the limit.
 
     Raises:
         ServiceError: 413, 415 or 422.
-        ClientDisconnect: the sender went away.
+        ClientDisconnect: the client closed the connection.
     """
     kind = request.headers.get("content-type", "")
     if kind.split(";")[0].strip().lower() != "multipart/form-data":
         raise ServiceError(415, "not_multipart", "The request is no multipart form.", _SEND_CURE)
-    limit = max_bytes + AROUND_THE_PHOTO
+    limit = max_bytes + FORM_OVERHEAD
     if int(request.headers.get("content-length", 0)) > limit:
         raise too_many_bytes(max_bytes)
     parser = _MemoryParser(

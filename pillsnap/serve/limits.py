@@ -1,18 +1,18 @@
-"""How much the service takes on."""
+"""Limits of the service."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of the service.
+    """Limits of requests and of the queue.
 
     Attributes:
         max_bytes: of a photograph's file.
         max_pixels: of a photograph, by its header, before it is decoded.
         seconds: from a request's headers to its answer, upload and waiting included.
-        waiting: requests that may wait beside those that are worked on.
-        workers: photographs that are worked on at a time, each by a thread.
+        waiting: requests that may wait besides those in progress.
+        workers: photographs processed at a time, each by one thread.
     """
 
     max_bytes: int = 20_000_000

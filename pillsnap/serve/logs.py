@@ -7,7 +7,7 @@ import sys
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger and message, then the fields that came with it."""
+    """A record as one line of JSON: time, level, logger and message, then its extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, seconds, the queue, and pills by verdict."""
+"""Prometheus metrics: requests, seconds, queue depth, and pills by verdict."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -11,7 +11,7 @@ _BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 
 
 class Metrics:
-    """The service's figures, in a registry of their own."""
+    """The service's metrics, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,7 +41,7 @@ class Metrics:
             self.pills.labels(verdict)
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request; `path` is a route's, never what a client made up."""
+        """Count a request; `path` is the route's, so that clients cannot add labels."""
         self.requests.labels(path, str(status)).inc()
         self.request_seconds.labels(path).observe(seconds)
 

@@ -1,4 +1,4 @@
-"""The page at `/`, with a policy that lets nothing in but what the page itself holds."""
+"""Page at `/`, with a Content-Security-Policy that allows only what the page itself contains."""
 
 import base64
 import hashlib
@@ -20,13 +20,13 @@ class Page:
 
 
 def read_page() -> Page:
-    """The page with the files it is made of put in, and a policy that names its scripts and styles by their hashes."""
+    """Inline the page's CSS and JavaScript files, and compute its policy."""
     html = _PART.sub(lambda part: PAGE.with_name(part[1]).read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8"))
     return Page(html, policy_of(html))
 
 
 def policy_of(html: str) -> str:
-    """A Content-Security-Policy under which exactly the inline scripts and styles of a page work."""
+    """The Content-Security-Policy that allows exactly a page's inline scripts and styles, by their hashes."""
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for kind, content in _INLINE.findall(html):
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

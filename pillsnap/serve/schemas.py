@@ -1,4 +1,4 @@
-"""What the service sends, as dataclasses: FastAPI checks what goes out by them and documents them in OpenAPI."""
+"""Response bodies as dataclasses, by which FastAPI validates responses and writes the OpenAPI schema."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any

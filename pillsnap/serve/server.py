@@ -20,11 +20,11 @@ from pillsnap.serve.logs import start_logs
 
 
 def load_models(models: Path, limits: Limits, device: str) -> PillSnap:
-    """Load the models and answer once, so that the first client waits for nothing.
+    """Load the models and answer once, as warm-up for the first client.
 
     Raises:
-        ModelError: a model is missing or none of ours.
-        HardwareError: the device is asked for and does not work.
+        ModelError: a model is missing, or was not written by `export_onnx`.
+        HardwareError: the requested device does not work.
     """
     snap = PillSnap.load(models, threads=max(1, cores() // limits.workers), device=device)
     snap.identify(np.full((64, 64, 3), 128, np.uint8), "combo")
@@ -32,10 +32,10 @@ def load_models(models: Path, limits: Limits, device: str) -> PillSnap:
 
 
 def read_measured(models: Path, path: Path | None) -> Measured:
-    """Figures for the model card: of `path`, or of the metrics.json beside the models folder where one can be read.
+    """Read the metrics for the model card, from `path` or, where it is readable, metrics.json beside the models folder.
 
     Raises:
-        ValueError: `path` is named and cannot be read, or is no JSON object.
+        ValueError: `path` was given and cannot be read, or is not a JSON object.
     """
     place = path or models.resolve().parent / "metrics.json"
     try:
@@ -45,17 +45,17 @@ def read_measured(models: Path, path: Path | None) -> Measured:
     else:
         if isinstance(found, dict):
             return Measured(found, None)
-        missing = "it is no JSON object"
+        missing = "it is not a JSON object"
     if path:
         raise ValueError(f"--metrics {path}: {missing}. Name the metrics.json that run_benchmark wrote.")
     return Measured(None, f"metrics.json beside the models folder: {missing}")
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that is bound; port 0 lets the system choose one.
+    """Bind a socket; with port 0 the system chooses one.
 
     Raises:
-        OSError: the address is not one of this machine, or is taken.
+        OSError: the address is not one of this machine, or is in use.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -73,25 +73,25 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | None, measured: Measured) -> None:
-    """Serve on a bound socket until SIGTERM or SIGINT, then answer what is under way and return."""
+    """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in progress and return."""
     start_logs()
     app = create_app(snap, limits=limits, key=key, measured=measured)
     config = uvicorn.Config(
         app,
         log_config=None,
-        access_log=False,  # the service's own lines tell more
+        access_log=False,  # the middleware's lines say more
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,
     )
-    server = _Server(config, on_start=lambda: _tell(listener), on_stop=app.state.desk.stop)
+    server = _Server(config, on_start=lambda: _announce(listener), on_stop=app.state.queue.stop)
     try:
         server.run(sockets=[listener])
     finally:
-        app.state.desk.close()
+        app.state.queue.close()
 
 
-def _tell(listener: socket.socket) -> None:
+def _announce(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     print(f"PillSnap answers at {address} (Ctrl-C ends it)", flush=True)
@@ -99,7 +99,7 @@ def _tell(listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and ends well on a signal: uvicorn's own would die of it once everything is answered."""
+    """Announces that it listens, and ends with status 0 on a signal, which uvicorn would raise again at its end."""
 
     def __init__(self, config: uvicorn.Config, *, on_start: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from PIL import Image
 from pillsnap.answers.answer import Answer
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured
-from pillsnap.serve.form import AROUND_THE_PHOTO, _MemoryParser
+from pillsnap.serve.form import FORM_OVERHEAD, _MemoryParser
 from pillsnap.serve.logs import JsonFormatter
 from pillsnap.serve.page import policy_of
 from tests.support.models import DRUGS, onnx_models
@@ -31,8 +32,8 @@ from tests.support.workflow import PROJECT
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> PillSnap:
-    return PillSnap.load(onnx_models(tmp_path_factory.getbasetemp()), threads=1, device="cpu")
+def loaded(base: Path) -> PillSnap:
+    return PillSnap.load(onnx_models(base), threads=1, device="cpu")
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_no_pill_is_an_answer(snap: HeldUp) -> None:
         (picture(100, 100, "AVIF"), 200, ""),
         (picture(101, 100, "JPEG2000"), 413, "photo_too_large"),
         (bytes(20_001), 413, "too_many_bytes"),
-        (bytes(20_000 + AROUND_THE_PHOTO), 413, "too_many_bytes"),
+        (bytes(20_000 + FORM_OVERHEAD), 413, "too_many_bytes"),
     ],
     ids=range(13),
 )
@@ -159,7 +160,7 @@ def test_bytes_are_counted_while_they_arrive(snap: HeldUp) -> None:
         service(snap, max_bytes=50_000), lambda one: one.post("/v1/identify", content=endless(), headers=FORM)
     )[0]
     assert (response.status_code, code(response)) == (413, "too_many_bytes")
-    assert sent < 50_000 + AROUND_THE_PHOTO + 2 * 50_000
+    assert sent < 50_000 + FORM_OVERHEAD + 2 * 50_000
 
 
 def _ask_all(app: FastAPI, *asks: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> list[Any]:
@@ -239,7 +240,7 @@ def test_stopping_service_takes_nothing_in(snap: HeldUp) -> None:
     app = service(snap)
     asked = TestClient(app)
     assert (asked.get("/v1/health").status_code, asked.get("/v1/health").json()["ready"]) == (200, True)
-    app.state.desk.stop()
+    app.state.queue.stop()
     refused = asked.post("/v1/identify", files={"photo": PHOTO})
     assert (refused.status_code, code(refused)) == (503, "stopping")
     assert (asked.get("/v1/health").status_code, asked.get("/v1/health").json()["ready"]) == (503, False)

@@ -29,8 +29,8 @@ END = b"\r\n--x--\r\n"
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return onnx_models(tmp_path_factory.getbasetemp())
+def models(base: Path) -> Path:
+    return onnx_models(base)
 
 
 def start_upload(host: str, port: int, photo: bytes, *, extra: str = "", length: int | None = None) -> socket.socket:
@@ -254,8 +254,8 @@ def test_ctrl_c_ends_well_too(models: Path) -> None:
     ("words", "variable", "message"),
     [
         (["--models", "nowhere"], None, "there is no such model"),
-        (["--host", "0.0.0.0"], None, "--host 0.0.0.0: other machines could ask without a key"),
-        (["--no-api-key"], KEY, "--no-api-key: there is a key"),
+        (["--host", "0.0.0.0"], None, "--host 0.0.0.0: other machines could send requests without a key"),
+        (["--no-api-key"], KEY, "--no-api-key: an API key is set"),
         (["--api-key-file", "none"], None, "none"),
         (["--api-key-file", "empty"], None, "empty: the API key must be printable ASCII"),
         ([], "two words", "PILLSNAP_API_KEY: the API key must be printable ASCII"),

@@ -1,4 +1,4 @@
-"""Around every request: its id, its log line, its figures, and a proper end whatever happens inside."""
+"""Middleware around every request: request id, log line, metrics, and an error response whatever fails inside."""
 
 import asyncio
 import logging
@@ -14,21 +14,21 @@ from pillsnap.serve.errors import internal_error
 from pillsnap.serve.metrics import Metrics
 
 CLIENT_GONE = 499
-"""Status in log and figures of a request whose client went away before the answer."""
+"""Status, in log and metrics, of a request whose client closed the connection before the answer."""
 
 _LOG = logging.getLogger("pillsnap.serve")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DRAIN_SECONDS = 2.0
 
 
-class Watch:
-    """ASGI middleware; `request.state.told` collects what a path adds to its log line."""
+class RequestMiddleware:
+    """ASGI middleware; `request.state.log_fields` collects what a route adds to its log line."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, drain_bytes: int) -> None:
         self._app, self._metrics, self._drain_bytes = app, metrics, drain_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and tell of it."""
+        """Pass a request on, then log and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -40,12 +40,12 @@ class Watch:
         except Exception:
             _LOG.exception("failed", extra={"fields": {"request_id": exchange.request_id}})
             if exchange.status is None:
-                exchange.told["error"] = "internal"
+                exchange.log_fields["error"] = "internal"
                 await internal_error(exchange.request_id).response()(scope, exchange.receive, exchange.send)
         finally:
-            self._tell(scope, exchange)
+            self._record(scope, exchange)
 
-    def _tell(self, scope: Scope, exchange: "_Exchange") -> None:
+    def _record(self, scope: Scope, exchange: "_Exchange") -> None:
         seconds, route = time.perf_counter() - exchange.begun, scope.get("route")
         status = CLIENT_GONE if exchange.status is None else exchange.status
         self._metrics.count_request(getattr(route, "path", "other"), status, seconds)
@@ -57,11 +57,11 @@ class Watch:
             "ms": round(seconds * 1000, 1),
             "bytes": exchange.received,
         }
-        _LOG.info("request", extra={"fields": fields | exchange.told})
+        _LOG.info("request", extra={"fields": fields | exchange.log_fields})
 
 
 class _Exchange:
-    """One request and its response as they pass."""
+    """One request and its response as they pass through."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, drain_bytes: int) -> None:
         self._receive, self._send, self._drain_bytes = receive, send, drain_bytes
@@ -71,8 +71,8 @@ class _Exchange:
         self.begun = time.perf_counter()
         self.received = 0
         self.status: int | None = None
-        self.told: dict[str, object] = {}
-        scope.setdefault("state", {})["told"] = self.told
+        self.log_fields: dict[str, object] = {}
+        scope.setdefault("state", {})["log_fields"] = self.log_fields
         self._unread = scope["method"] in ("POST", "PUT", "PATCH")
         self._waits_for_continue = "expect" in headers
 
@@ -95,9 +95,9 @@ class _Exchange:
         await self._send(message)
 
     async def _drain(self) -> None:
-        """Read what a refused request still sends, within bounds, and forget it.
+        """Read and discard, within limits, what a refused request still sends.
 
-        A connection that is closed while its client writes is reset, and the client may never see why.
+        Closing the connection while the client writes would reset it, and the client might never see the response.
         """
         if self._waits_for_continue:
             return

@@ -1,4 +1,4 @@
-"""The desk where photographs are taken in: a bounded queue before a few threads, each request with a time limit."""
+"""Bounded queue of requests in front of a few worker threads, with a time limit for each request."""
 
 import asyncio
 import io
@@ -21,29 +21,29 @@ _RETRY = {"Retry-After": str(RETRY_SECONDS)}
 Image.init()  # Pillow finds a named format only where its plugin is loaded
 
 
-class Desk:
-    """Takes photographs in, as many at a time as the limits allow, and has them answered by threads."""
+class RequestQueue:
+    """Admits as many photographs at a time as the limits allow, and answers them in worker threads."""
 
     def __init__(self, snap: PillSnap, limits: Limits, metrics: Metrics) -> None:
         self._snap, self._limits, self._metrics = snap, limits, metrics
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="answer")
         self._lock = threading.Lock()
-        self._taken, self._running = 0, 0
+        self._admitted, self._running = 0, 0
         self.stopping = False
-        metrics.waiting.set_function(lambda: self._taken - self._running)
+        metrics.waiting.set_function(lambda: self._admitted - self._running)
         metrics.running.set_function(lambda: self._running)
 
     async def answer(self, read: Callable[[], Awaitable[Form]]) -> Answer:
         """Read a form and answer its photograph.
 
-        A photograph whose time is over before a thread began with it is never worked on. One that a thread has begun
-        with keeps its place until the thread is done, so that the bound holds whatever clients see.
+        A photograph that times out before a thread takes it is dropped. One that a thread has taken keeps its place
+        until the thread is done, so that the bound holds even after its client was sent a timeout.
 
         Raises:
-            ServiceError: 400 or 413 (the photograph), 408 or 504 (time limit), 429 (no place), 503 (stopping), and
+            ServiceError: 400 or 413 (the photograph), 408 or 504 (time limit), 429 (queue full), 503 (stopping), and
                 what `read` raises.
         """
-        self._enter()
+        self._admit()
         work: Future[Answer] | None = None
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -51,35 +51,35 @@ class Desk:
                 work = self._pool.submit(self._work, form)
                 return await asyncio.wrap_future(work)
         except TimeoutError:
-            raise self._too_late(arrived=work is not None) from None
+            raise self._timeout_error(uploaded=work is not None) from None
         except PictureError as error:
             raise picture_error(error) from error
         finally:
             if work is None or work.cancel() or work.done():
-                self._leave()
+                self._release()
             else:
-                work.add_done_callback(lambda _: self._leave())
+                work.add_done_callback(lambda _: self._release())
 
     def stop(self) -> None:
-        """Take in nothing more."""
+        """Refuse new photographs."""
         self.stopping = True
 
     def close(self) -> None:
-        """End the threads, when what they have begun with is done."""
+        """End the threads, once their current photographs are answered."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _enter(self) -> None:
+    def _admit(self) -> None:
         if self.stopping:
             raise ServiceError(503, "stopping", "The service is stopping.", "Try again in a while.", _RETRY)
         with self._lock:
-            if self._taken >= self._limits.workers + self._limits.waiting:
+            if self._admitted >= self._limits.workers + self._limits.waiting:
                 cure = f"Try again in {RETRY_SECONDS} s."
                 raise ServiceError(429, "busy", "Too many photographs are waiting.", cure, _RETRY)
-            self._taken += 1
+            self._admitted += 1
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         with self._lock:
-            self._taken -= 1
+            self._admitted -= 1
 
     def _work(self, form: Form) -> Answer:
         with self._lock:
@@ -92,15 +92,15 @@ class Desk:
             with self._lock:
                 self._running -= 1
 
-    def _too_late(self, *, arrived: bool) -> ServiceError:
+    def _timeout_error(self, *, uploaded: bool) -> ServiceError:
         limit = f"{self._limits.seconds:g} s"
-        if not arrived:
+        if not uploaded:
             return ServiceError(408, "upload_slow", f"The request did not arrive within {limit}.", "Send it again.")
         return ServiceError(504, "time_limit", f"No answer within {limit}.", "Try again, or send a smaller picture.")
 
 
 def check_pixels(data: bytes, max_pixels: int) -> None:
-    """Look at a picture's header, before anything is decoded.
+    """Check a picture's header, before anything is decoded.
 
     Raises:
         PictureError: `photo_empty`, `photo_unreadable` (in none of `PHOTO_FORMATS`), `photo_truncated` (no whole
