@@ -1,23 +1,18 @@
 """docs/cluster.md shows what was measured and computed; the profiles ask for what it says."""
 
 import re
-import sys
 from dataclasses import replace
 
+import cluster_page
+import cluster_plan
 import pytest
+import slurm_jobs
 import yaml
 
 from pillsnap.files import read_json
 from pillsnap.preflight.memory import memory_needs
 from tests.support.aihub_files import write_zip
 from tests.support.workflow import PROJECT, Workflow
-
-sys.path.insert(0, str(PROJECT / "benchmarks"))
-import cluster_page
-import cluster_plan
-import slurm_jobs
-
-sys.path.remove(str(PROJECT / "benchmarks"))
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,8 @@
 """The benchmark's page says what its run measured, and nothing else."""
 
-import sys
 from pathlib import Path
 
-import pytest
+from prepare_page import page
 
 from pillsnap.files import read_json
 from tests.support.workflow import PROJECT
@@ -11,27 +10,17 @@ from tests.support.workflow import PROJECT
 FOLDER = PROJECT / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def page():
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import prepare_page
-    finally:
-        sys.path.remove(str(FOLDER))
-    return prepare_page.page
-
-
 def run(photos: int = 10, **steps: float) -> dict:
     seconds = {name.replace("_", " "): {"seconds": value, "cpu_seconds": 2 * value} for name, value in steps.items()}
     return {"photos": photos, "steps": seconds, "peak_bytes": 10**8}
 
 
-def test_the_page_is_computed_from_the_run(page) -> None:
+def test_the_page_is_computed_from_the_run() -> None:
     text = Path(FOLDER / "prepare.md").read_text(encoding="utf-8")
     assert text == page(read_json(FOLDER / "prepare.json"))
 
 
-def test_ratios_are_those_of_one_repeat(page) -> None:
+def test_ratios_are_those_of_one_repeat() -> None:
     result = read_json(FOLDER / "prepare.json")
     usual = {"unzip": 0.1, "validate": 0.3, "resize": 0.3, "crop": 0.3, "classifier_epoch": 0.1}
     usual |= {"detector_epoch_of_small_photos": 0.1, "detector_epoch_of_raw_photos": 0.4}

@@ -4,10 +4,10 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from train_input_page import page
 
 from pillsnap.config.load import read_config
 from pillsnap.crops.dataset import CropDataset
@@ -15,23 +15,9 @@ from pillsnap.files import read_json
 from pillsnap.pictures.decode import decode_photo
 from tests.support.workflow import PROJECT
 
-FOLDER = PROJECT / "benchmarks"
 CONFIG = (PROJECT / "config.yaml", PROJECT / "tests/workflow/tiny.yaml")
 CLASSIFIERS = ["limit", "ours", "ours, not kept", "torchvision", "timm"]
 DETECTORS = ["limit", "prepared JPEGs", "raw PNGs"]
-
-
-@pytest.fixture(scope="module")
-def page() -> ModuleType:
-    return _imported("train_input_page")
-
-
-def _imported(name: str) -> ModuleType:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        return __import__(name)
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +67,16 @@ def made(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_ratios_are_those_of_one_repeat(page: ModuleType) -> None:
-    text = page.page(made())
+def test_ratios_are_those_of_one_repeat() -> None:
+    text = page(made())
     assert "| ours | 96.0 (49.0 to 97.0) | 97.0% (96.0% to 98.0%) | 2.00 (1.94 to 2.45) |" in text
     assert "| prepared JPEGs | 600.0 (300.0 to 640.0) | 18.0 (9.5 to 19.0) | 95.0% (90.0% to 95.0%) |" in text
     assert "the loader gives **15.00 (12.00 to 16.00)** times" in text
     assert "**1.90 (1.90 to 2.00)** times as many" in text
 
 
-def test_other_loaders_have_their_best_workers(page: ModuleType) -> None:
-    text = page.page(made())
+def test_other_loaders_have_their_best_workers() -> None:
+    text = page(made())
     assert "the best for each: torchvision 1, timm 0." in text
     assert "| torchvision | 40.0 | 48.0 |" in text
     assert "`0123456789`, with changes" in text
@@ -101,11 +87,13 @@ def test_other_loaders_have_their_best_workers(page: ModuleType) -> None:
     ("cores", "choices"), [(1, [0, 1]), (2, [0, 1, 2]), (6, [0, 1, 2, 4, 6]), (16, [0, 1, 2, 4, 8, 16])]
 )
 def test_other_loaders_are_tried_up_to_all_cores(cores: int, choices: list[int]) -> None:
-    assert _imported("train_input_classifier").worker_choices(cores) == choices
+    from train_input_classifier import worker_choices
+
+    assert worker_choices(cores) == choices
 
 
 @pytest.mark.campaign
-def test_every_contestant_is_timed_in_every_repeat(out: Path, page: ModuleType) -> None:
+def test_every_contestant_is_timed_in_every_repeat(out: Path) -> None:
     result = read_json(out.with_suffix(".json"))
     assert list(result["classifier"]["training"]) == CLASSIFIERS
     assert list(result["detector"]["training"]) == DETECTORS
@@ -114,14 +102,16 @@ def test_every_contestant_is_timed_in_every_repeat(out: Path, page: ModuleType) 
         assert len(part["load"]) == 2
     for rates in (result["classifier"]["training"], result["detector"]["training"], result["detector"]["loader"]):
         assert all(len(values) == 2 and all(0 < value < math.inf for value in values) for values in rates.values())
-    assert out.with_suffix(".md").read_text(encoding="utf-8") == page.page(result)
+    assert out.with_suffix(".md").read_text(encoding="utf-8") == page(result)
     assert "--photos=2" in result["command"]
 
 
 @pytest.mark.campaign
 def test_all_readers_get_the_same_pictures(tmp_path: Path) -> None:
     config = read_config(*CONFIG)
-    drawn = _imported("train_input_photos").draw_pictures(tmp_path, config, photos=3, copies=2, crops=7, processes=1)
+    from train_input_photos import draw_pictures
+
+    drawn = draw_pictures(tmp_path, config, photos=3, copies=2, crops=7, processes=1)
     data = CropDataset(drawn.crops, "train")
     files = sorted(drawn.crop_files.glob("*/*.jpg"), key=lambda file: file.name)
     assert (len(data), data.crops, len(files)) == (7, 7, 7)
@@ -144,6 +134,6 @@ def test_all_readers_get_the_same_pictures(tmp_path: Path) -> None:
         assert labels[0] == labels[1]
 
 
-def test_committed_page_is_that_of_the_committed_figures(page: ModuleType) -> None:
+def test_committed_page_is_that_of_the_committed_figures() -> None:
     result = read_json(PROJECT / "benchmarks" / "train_input.json")
-    assert (PROJECT / "benchmarks" / "train_input.md").read_text(encoding="utf-8") == page.page(result)
+    assert (PROJECT / "benchmarks" / "train_input.md").read_text(encoding="utf-8") == page(result)

@@ -10,17 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from slurm_jobs import SlurmJob, describe_jobs, job_table, overlaps, parse_job, read_jobs
 
 from pillsnap.files import write_json
 from tests.support import one_node_slurm
 from tests.support.debian import need
 from tests.support.one_node_slurm import one_node_slurm as slurm
-from tests.support.workflow import PROJECT, Workflow
-
-sys.path.insert(0, str(PROJECT / "benchmarks"))
-from slurm_jobs import SlurmJob, describe_jobs, job_table, overlaps, parse_job, read_jobs
-
-sys.path.remove(str(PROJECT / "benchmarks"))
+from tests.support.workflow import Workflow
 
 GPU_RULES = {"train_detector", "detect_pills", "train_classifier", "calibrate_answers", "run_benchmark"}
 DATA_RULES = {"index_archive", "prepare_archive"}

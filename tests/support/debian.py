@@ -3,9 +3,12 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 
 def need(what: str, find: Callable[[], str | None], *packages: str) -> str:
@@ -21,8 +24,9 @@ def need(what: str, find: Callable[[], str | None], *packages: str) -> str:
     named = ", ".join(packages)
     if os.environ.get("PILLSNAP_CI") != "1":
         pytest.skip(f"needs {what}: install Debian's {named}")
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(["apt-get", "-qq", *words], env=environment, capture_output=True, check=False)
+    with FileLock(Path(tempfile.gettempdir(), "pillsnap-tests-apt.lock")):  # apt-get refuses a second one beside it
+        if not find() and os.geteuid() == 0 and shutil.which("apt-get"):
+            for words in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+                environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+                subprocess.run(["apt-get", "-qq", *words], env=environment, capture_output=True, check=False)
     return find() or pytest.fail(f"PILLSNAP_CI=1 needs {what}, and apt-get cannot install {named}")
