@@ -1,33 +1,38 @@
-"""How the classifier reads crops: memory-mapped shards, decoded by workers or kept, moved on the device in batch."""
+"""Load batches of crops onto the device: from memory-mapped shards, decoded by workers or cached."""
 
 import contextlib
 import functools
 import mmap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from pillsnap.config.training import Classifier
 from pillsnap.crops.dataset import Batch, CropDataset, Item
+from pillsnap.hardware import usable_threads
 
 T = TypeVar("T")
+MAX_WORKERS = 16
+"""Threads (CPU) or processes (GPU) that decode crops, at most; no more than there are cores."""
 _BATCHES_AHEAD = 2
-"""Batches that each worker process may have ready."""
+"""`prefetch_factor` of each worker process."""
 
 
 class CropBatches:
-    """Batches of a `CropDataset` on a device, the same bits whatever reads them.
+    """Loader of a `CropDataset`'s batches, the same bits by every way of loading.
 
-    All crops are decoded once and kept where they fit into `cache_bytes`. Otherwise each batch is decoded when its turn
-    comes: for a GPU by worker processes, several batches ahead; for the CPU by threads just before it is used, since
-    whatever decodes meanwhile takes the cores that train.
+    All crops are decoded once and cached where they fit into `cache_bytes`. Otherwise each batch is decoded when it is
+    due: for a GPU by worker processes, several batches ahead; for the CPU by threads just before it is used, since
+    decoding ahead would take cores from the training.
 
     Args:
         data: the crops.
-        device: `cpu` or `cuda`, where batches are wanted.
+        device: `cpu` or `cuda`, of the batches.
         workers: threads or processes that decode, at least 1.
         cache_bytes: memory that decoded crops may take.
     """
@@ -37,7 +42,7 @@ class CropBatches:
         self._fits = data.crops > 0 and data.crops * data.side**2 * 3 <= cache_bytes
 
     def batches(self, order: Sequence[Sequence[Item]]) -> Iterator[Batch]:
-        """Read batches in the order given.
+        """Load batches in a given order.
 
         Args:
             order: (pill, choice of crop) of each picture of each batch.
@@ -54,10 +59,10 @@ class CropBatches:
             yield from _on_gpu(pairs, self._device) if self._device != "cpu" else _channels_first(pairs)
 
     def _pictures(self, order: Sequence[Sequence[Item]]) -> Iterator[torch.Tensor]:
-        """The batches' pictures, uint8 (N, S, S, 3) on the CPU; the memory of each is the caller's until the next."""
+        """Pictures of each batch, uint8 (N, S, S, 3) on the CPU, in memory that is valid until the next batch."""
         if self._fits:
             for items in order:
-                yield self._kept.index_select(0, torch.tensor(self._data.rows(items)))
+                yield self._cache.index_select(0, torch.tensor(self._data.rows(items)))
         elif self._device == "cpu":
             with ThreadPoolExecutor(self._workers) as pool:
                 for items in order:
@@ -66,7 +71,7 @@ class CropBatches:
             yield from _decoded_by_processes(self._data, order, self._workers)
 
     @functools.cached_property
-    def _kept(self) -> torch.Tensor:
+    def _cache(self) -> torch.Tensor:
         """All crops: uint8 (crops, S, S, 3)."""
         with ThreadPoolExecutor(self._workers) as pool:
             return torch.from_numpy(self._decoded(range(self._data.crops), pool))
@@ -78,14 +83,35 @@ class CropBatches:
             for place in range(worker, len(rows), self._workers):
                 self._data.decode(rows[place], pictures[place])
 
-        list(pool.map(decode, range(self._workers)))  # threads: the decoder runs without Python's lock
+        list(pool.map(decode, range(self._workers)))  # threads: the decoder releases the GIL
         return pictures
 
 
-class _SharedBatches(Dataset):
-    """What a worker process does: decode a batch into memory that it shares with the training.
+class Crops:
+    """Both splits of a crops folder, and their loaders.
 
-    An anonymous map, since `/dev/shm`, which torch would use, has 64 MB in many containers.
+    Attributes:
+        device: of the batches, `cuda:1` for instance; `kind` is `cpu` or `cuda`.
+        train, val: the splits.
+        train_batches, val_batches: their loaders.
+    """
+
+    def __init__(self, folder: Path, settings: Classifier, *, device: str) -> None:
+        self.device, self.kind = device, device.split(":")[0]
+        self.train, self.val = CropDataset(folder, "train"), CropDataset(folder, "val")
+        # the cache is shared by number of pills: either both splits fit, or neither
+        each = settings.cache_gb * 1e9 / (len(self.train) + len(self.val))
+        workers = usable_threads(MAX_WORKERS)
+        self.train_batches, self.val_batches = (
+            CropBatches(split, device=device, workers=workers, cache_bytes=int(each * len(split)))
+            for split in (self.train, self.val)
+        )
+
+
+class _SharedBatches(Dataset):
+    """Dataset whose items are whole batches, decoded by a worker process into memory that it shares with the training.
+
+    The memory is an anonymous map, since `/dev/shm`, which torch would use, has 64 MB in many containers.
     """
 
     def __init__(self, data: CropDataset, slots: int, largest: int) -> None:
@@ -101,8 +127,8 @@ class _SharedBatches(Dataset):
 
 
 def _decoded_by_processes(data: CropDataset, order: Sequence[Sequence[Item]], workers: int) -> Iterator[torch.Tensor]:
-    """uint8 (N, S, S, 3) for each batch; its memory is overwritten after the next one was asked for."""
-    slots = workers * _BATCHES_AHEAD + 1  # those that workers have, and the one that was handed out
+    """uint8 (N, S, S, 3) for each batch; its memory is overwritten after the next one is requested."""
+    slots = workers * _BATCHES_AHEAD + 1  # those that workers fill, and the one in use
     shared = _SharedBatches(data, slots, max(map(len, order), default=0))
     loader = DataLoader(
         shared,
@@ -126,7 +152,7 @@ def _channels_first(pairs: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _on_gpu(pairs: Iterator[Batch], device: str) -> Iterator[Batch]:
-    """Copy batches in a stream of their own, one ahead of the training."""
+    """Copy batches to the GPU in a stream of their own, one ahead of the training."""
     stream = torch.cuda.Stream(device)
 
     def copies() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.cuda.Event]]:
@@ -146,9 +172,9 @@ def _on_gpu(pairs: Iterator[Batch], device: str) -> Iterator[Batch]:
 
 
 def _one_ahead(source: Iterator[T]) -> Iterator[T]:
-    """The same things, each made by a thread while the one before is used."""
+    """Prefetch: each item is made by a thread while the one before is used."""
     with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, source, None)
-        while (thing := following.result()) is not None:
-            following = thread.submit(next, source, None)
-            yield thing
+        upcoming = thread.submit(next, source, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = thread.submit(next, source, None)
+            yield item

@@ -1,4 +1,4 @@
-"""The order in which an epoch reads pills: a function of seed and epoch alone, so that a place in it is a number."""
+"""Order of an epoch's pills: a function of seed and epoch alone, so that a checkpoint stores only its step."""
 
 import numpy as np
 
@@ -16,39 +16,41 @@ def epoch_order(
         batch: pills of a batch.
         balance: 0: each pill once; 1: all classes equally often, as many pills in all; between: a class of n pills as
             often as n to the power of 1 - balance.
-        smallest: a smaller last batch is left out, unless it is the only one.
+        smallest: a smaller last batch is dropped, unless it is the only one.
         seed: seed.
-        epoch: epochs done.
+        epoch: finished epochs.
     """
     generator = np.random.default_rng([seed, epoch])
-    pills = generator.permutation(_drawn(targets, balance, generator))
+    pills = generator.permutation(_sampled(targets, balance, generator))
     items = list(zip(pills.tolist(), generator.random(len(pills)).tolist(), strict=True))
     starts = range(0, len(items), batch)
     return [items[start : start + batch] for start in starts if not start or len(items) - start >= smallest]
 
 
-def _drawn(targets: np.ndarray, balance: float, generator: np.random.Generator) -> np.ndarray:
-    """As many pills as there are, class by class."""
+def _sampled(targets: np.ndarray, balance: float, generator: np.random.Generator) -> np.ndarray:
+    """Sample as many pills as there are, class by class."""
     counts = np.bincount(targets)
     counts = counts[counts > 0]
     members = np.split(np.argsort(targets, kind="stable"), np.cumsum(counts)[:-1])
-    shares = counts ** (1.0 - balance)
+    weights = counts ** (1.0 - balance)
     # a random start rounds each class's number up or down so that it is right in the mean of all epochs
-    ends = np.round(len(targets) * np.cumsum(shares) / shares.sum(), 6) + generator.random()
-    wanted = np.diff(np.floor(ends).astype(int), prepend=0)
-    return np.concatenate([_some(pills, count, generator) for pills, count in zip(members, wanted, strict=True)])
+    ends = np.round(len(targets) * np.cumsum(weights) / weights.sum(), 6) + generator.random()
+    samples = np.diff(np.floor(ends).astype(int), prepend=0)
+    return np.concatenate(
+        [_sample_of_class(pills, count, generator) for pills, count in zip(members, samples, strict=True)]
+    )
 
 
-def _some(pills: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """`count` of the pills, each as often as another, or once more."""
+def _sample_of_class(pills: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Sample `count` of the pills, each as often as another, or once more."""
     return np.concatenate([np.repeat(pills, count // len(pills)), generator.permutation(pills)[: count % len(pills)]])
 
 
 def picture_size(settings: Classifier, epoch: int) -> int:
     """Side in pixels of the training input in the epoch after `epoch` ones.
 
-    It grows from `start_size` to `image_size`, by `resize_by` every `resize_every` epochs. How many epochs are asked
-    for does not matter.
+    It grows from `start_size` to `image_size`, by `resize_by` every `resize_every` epochs, whatever number of epochs
+    is requested.
     """
     if settings.start_size is None:
         return settings.image_size

@@ -1,4 +1,4 @@
-"""The classifier's timm model: made with its starting weights, grouped by layer, averaged, and described."""
+"""Create, group, average, describe and load the classifier's timm model."""
 
 import json
 from pathlib import Path
@@ -41,51 +41,51 @@ def parameter_groups(model: nn.Module, layer_decay: float) -> list[dict[str, Any
 
     Args:
         model: timm model.
-        layer_decay: each layer's learning rate as a share of the next one's towards the output.
+        layer_decay: factor from one layer's learning rate to that of the layer before it.
 
     Returns:
-        groups with `params`, `lr_scale` (share of the output layer's rate) and `decay_scale` (1 or 0).
+        groups with `params`, `lr_scale` (factor on the output layer's learning rate) and `decay_scale` (1 or 0).
     """
     undecayed = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
-    words = {"weight_decay": 1.0, "no_weight_decay_list": undecayed}
+    options = {"weight_decay": 1.0, "no_weight_decay_list": undecayed}
     if layer_decay < 1:
-        groups = param_groups_layer_decay(model, layer_decay=layer_decay, **words)
+        groups = param_groups_layer_decay(model, layer_decay=layer_decay, **options)
     else:
-        groups = param_groups_weight_decay(model, **words)
+        groups = param_groups_weight_decay(model, **options)
     return [
         {"params": group["params"], "lr_scale": group.get("lr_scale", 1.0), "decay_scale": group["weight_decay"]}
         for group in groups
     ]
 
 
-def average_into(averaged: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
-    """One step of the exponential moving average of weights and batch statistics.
+def update_ema(ema: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
+    """Update the exponential moving average (EMA) of weights and batch norm's statistics.
 
     Args:
-        averaged: changed; the same kind of model.
-        model: what it follows.
-        decay: share that stays; less in the first steps.
-        step: steps done before.
+        ema: changed; a model of the same architecture.
+        model: model that is trained.
+        decay: decay of the average; less in the first steps.
+        step: earlier updates.
     """
-    pairs = list(zip(averaged.state_dict().values(), model.state_dict().values(), strict=True))
-    follow = get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))
-    follow(*zip(*[pair for pair in pairs if pair[0].is_floating_point()], strict=True), None)
-    for mean, now in pairs:
-        if not mean.is_floating_point():
-            mean.copy_(now)
+    pairs = list(zip(ema.state_dict().values(), model.state_dict().values(), strict=True))
+    update = get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))
+    update(*zip(*[pair for pair in pairs if pair[0].is_floating_point()], strict=True), None)
+    for average, current in pairs:
+        if not average.is_floating_point():
+            average.copy_(current)
 
 
 def preprocessing_of(model: nn.Module) -> dict[str, Any]:
-    """What has to be done to a crop's pixels before the model, as `crop_data` does it: resized, scaled to the value
-    range, mean taken off, divided by std (both by channel: red, green, blue)."""
-    figures = {name: [float(value) for value in model.pretrained_cfg[name]] for name in ("mean", "std")}
-    return {"interpolation": "bilinear", "antialias": True, "value_range": [0.0, 1.0]} | figures
+    """Preprocessing of a crop's pixels, as `pillsnap.classifier.transforms` does it: resized, scaled to the value
+    range, mean subtracted, divided by std (both by channel: red, green, blue)."""
+    statistics = {name: [float(value) for value in model.pretrained_cfg[name]] for name in ("mean", "std")}
+    return {"interpolation": "bilinear", "antialias": True, "value_range": [0.0, 1.0]} | statistics
 
 
-def count_right(logits: torch.Tensor, targets: torch.Tensor, k: int) -> int:
+def count_correct(logits: torch.Tensor, targets: torch.Tensor, k: int) -> int:
     """Rows whose target is among the k largest logits."""
-    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
-    return int((best == targets[:, None]).any(dim=1).sum())
+    top = logits.topk(min(k, logits.shape[1]), dim=1).indices
+    return int((top == targets[:, None]).any(dim=1).sum())
 
 
 def load_classifier(weights: Path, n_classes: int) -> tuple[nn.Module, int]:

@@ -1,4 +1,4 @@
-"""What is done to a batch of crops before the network sees it."""
+"""Transforms of a batch of crops on the device: normalisation, resize, augmentation, mix-up and cut-mix."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def normalise(pictures: torch.Tensor, model: nn.Module) -> torch.Tensor:
     Channels are last in memory.
     """
     mean, std = (torch.tensor(model.pretrained_cfg[name]) for name in ("mean", "std"))
-    factor, shift = _beside(pictures, torch.stack([1 / (255 * std), -mean / std]))
+    factor, shift = _to_device_of(pictures, torch.stack([1 / (255 * std), -mean / std]))
     # whole rows of pixels at once: arithmetic on three neighbours at a time is slow on a CPU
     width = pictures.shape[-1]
     rows = pictures.permute(0, 2, 3, 1).flatten(2).float()
@@ -22,8 +22,8 @@ def normalise(pictures: torch.Tensor, model: nn.Module) -> torch.Tensor:
     return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
 
 
-def _beside(pictures: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Small tensors of the CPU on the pictures' device, without making the CPU wait for what that still computes."""
+def _to_device_of(pictures: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Copy a small CPU tensor to the pictures' device without synchronising with it."""
     return values.pin_memory().to(pictures.device, non_blocking=True) if pictures.is_cuda else values
 
 
@@ -39,10 +39,10 @@ def augment(
     size: int,
     generator: torch.Generator,
     *,
-    whole: int | None = None,
-    taken: slice = slice(None),
+    global_batch_size: int | None = None,
+    shard: slice = slice(None),
 ) -> torch.Tensor:
-    """Random views of crops: turned by any angle, moved, zoomed, lighter or darker; never mirrored.
+    """Random views of crops: rotated by any angle, translated, scaled, lighter or darker; never flipped.
 
     A mirrored imprint is another imprint, so there is no flip; colour tells drugs apart, so hue stays.
 
@@ -50,7 +50,7 @@ def augment(
         pictures: float (N, 3, S, S), normalised.
         size: side of the result.
         generator: source of all randomness, on the CPU.
-        whole, taken: where the pictures are those `taken` of a batch of `whole` ones, all of which are drawn for.
+        global_batch_size, shard: where the pictures are a shard of a larger batch; numbers are drawn for all of it.
 
     Returns:
         float (N, 3, size, size).
@@ -58,7 +58,7 @@ def augment(
     count = len(pictures)
 
     def uniform(low: float, high: float) -> torch.Tensor:
-        return torch.rand(whole or count, generator=generator)[taken] * (high - low) + low
+        return torch.rand(global_batch_size or count, generator=generator)[shard] * (high - low) + low
 
     angle, zoom = uniform(-torch.pi, torch.pi), uniform(0.85, 1.15)
     shift = torch.stack([uniform(-0.08, 0.08), uniform(-0.08, 0.08)], 1)
@@ -66,15 +66,15 @@ def augment(
     right = torch.stack([torch.cos(angle), torch.sin(angle)], 1) * zoom[:, None]
     down = torch.stack([-right[:, 1], right[:, 0]], 1)
     light = torch.stack([gain, offset], 1)
-    values = _beside(pictures, torch.cat([right, down, shift, light], 1))
+    values = _to_device_of(pictures, torch.cat([right, down, shift, light], 1))
     moved = functional.grid_sample(pictures, _grid(values, size), padding_mode="border", align_corners=False)
     return moved.mul_(values[:, 6, None, None, None]).add_(values[:, 7, None, None, None])
 
 
 def _grid(values: torch.Tensor, size: int) -> torch.Tensor:
-    """Where a view's pixels come from: float (N, size, size, 2), x and y in [-1, 1] of the crop.
+    """Sampling grid of views: float (N, size, size, 2), x and y in [-1, 1] of the crop.
 
-    `functional.affine_grid` in a fifth of its time on a CPU.
+    Hand-written since it takes a fifth of the time of `functional.affine_grid` on a CPU.
 
     Args:
         values: float (N, 6 or more): the steps (x, y) to the right and down, then the middle's place.
@@ -92,16 +92,16 @@ Mixer = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]
 
 
 def mixer(*, mixup: float, cutmix: float, n_classes: int) -> Mixer | None:
-    """What mixes a batch, by torch's global random numbers; `None` where both are 0.
+    """Mix-up, cut-mix, or a random choice of both for each batch, by torch's global random numbers; `None` where both
+    are 0.
 
     Args:
-        mixup, cutmix: alpha of the share's beta distribution; 0: none. Where both are given, each batch gets one of
-            them, by chance.
+        mixup, cutmix: alpha of the mixing ratio's beta distribution; 0: none.
         n_classes: number of classes.
 
     Returns:
-        function of pictures, float (N, 3, S, S), and classes, int64 (N,), that gives pictures of the same shape and the
-        classes' shares, float32 (N, classes); each row's sum is 1.
+        function of pictures, float (N, 3, S, S), and class indices, int64 (N,), that gives pictures of the same shape
+        and soft targets, float32 (N, classes); each row's sum is 1.
     """
     chosen = [
         kind(alpha=alpha, num_classes=n_classes) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha

@@ -1,19 +1,19 @@
-"""The one way in which a pill is cut out of a photograph."""
+"""Cut a pill out of a photograph: the one crop function of the project."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 
-def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, margin: float) -> np.ndarray:
+def cut_crop(picture: np.ndarray, box: np.ndarray | Sequence[float], *, size: int, margin: float) -> np.ndarray:
     """Cut one pill out: the square window around the box, with margin, resized to `size`.
 
     The window is centred on the box and its side is (1 + margin) times the box's longer side, rounded to
     whole pixels. Outside the photograph its edge pixels are repeated. Each pixel of the crop is the mean of the window
-    at 2 x 2 points of it, bilinear: RoiAlign with `sampling_ratio` 2 (He et al. 2017). Of a window so large that those
-    points would pass over pixels, every second one or so is left out before. This is the only crop function of the
-    project: training, evaluation and answers all see pills through it.
+    at 2 x 2 points of it, bilinear: RoiAlign with `sampling_ratio` 2 (He et al. 2017). A window so large that those
+    points would skip pixels is subsampled before. Training, evaluation and answers all see pills through this function.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -28,9 +28,9 @@ def cut_crop(picture: np.ndarray, box: np.ndarray | list[float], *, size: int, m
     side = max(1, round(max(w, h) * (1 + margin)))
     # `round` takes halves to the even neighbour: the same pill in a photograph and in a part of it would differ
     left, top = math.floor(x + (w - side) / 2 + 0.5), math.floor(y + (h - side) / 2 + 0.5)
-    step = max(1, (side + 2 * size) // (4 * size))
-    places = (step - 1) // 2 + step * np.arange(side // step)
-    window = _window(picture, left, top, side) if step == 1 else _thinned(picture, top + places, left + places)
+    stride = max(1, (side + 2 * size) // (4 * size))
+    places = (stride - 1) // 2 + stride * np.arange(side // stride)
+    window = _window(picture, left, top, side) if stride == 1 else _subsampled(picture, top + places, left + places)
     points = cv2.resize(window.astype(np.float32), (2 * size, 2 * size), interpolation=cv2.INTER_LINEAR)
     return np.rint(cv2.resize(points, (size, size), interpolation=cv2.INTER_AREA)).astype(np.uint8)
 
@@ -47,14 +47,14 @@ def _window(picture: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
     return padded[:side, :side]
 
 
-def _thinned(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The pixels of these rows and columns, those of the edge where there are none."""
+def _subsampled(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Pixels at these rows and columns; beyond the photograph those of its edge."""
     height, width = picture.shape[:2]
     return picture.take(np.clip(rows, 0, height - 1), axis=0).take(np.clip(columns, 0, width - 1), axis=1)
 
 
 def context_window(
-    box: np.ndarray | list[float], width: int, height: int, *, context: float
+    box: np.ndarray | Sequence[float], width: int, height: int, *, context: float
 ) -> tuple[int, int, int, int]:
     """The box with `context` times its longer side kept on each side, cut at the photograph's edges.
 

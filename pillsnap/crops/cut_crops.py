@@ -1,4 +1,4 @@
-"""Crops for the classifier: every labelled pill, and the same pill as the detector saw it."""
+"""Cut crops for the classifier: every labelled pill by its label, and by the detector's box that matches it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -30,14 +30,14 @@ class _Photo:
         pills: its manifest rows.
         contexts: its context crops by label member: left, top, offset, length.
         stored: the open `crops.bin` that holds them.
-        found: the detector's boxes, float (N, 4), x, y, w, h in pixels of the raw photograph.
+        detected: the detector's boxes, float (N, 4), x, y, w, h in pixels of the raw photograph.
     """
 
     image_id: str
     pills: pd.DataFrame
     contexts: pd.DataFrame
     stored: BinaryIO
-    found: np.ndarray
+    detected: np.ndarray
 
 
 def cut_crops(
@@ -60,13 +60,13 @@ def cut_crops(
         min_score: detections below it are left out, as in an answer.
     """
     rows: list[dict[str, Any]] = []
-    found = read_table(detections, DETECTIONS)
-    found = found[found["score"] >= min_score]
+    detected = read_table(detections, DETECTIONS)
+    detected = detected[detected["score"] >= min_score]
     with replacing_folder(crops) as folder:
         for split, path in manifest.items():
             pills = read_split(path, split)
             with ShardWriter(folder / f"{split}.bin") as shard:
-                photos = _photos(pills, prepared, found[found["split"] == split])
+                photos = _photos(pills, prepared, detected[detected["split"] == split])
                 for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
                     rows += _cut(photo, split, shard, settings)
         table = make_table(rows, CROPS)
@@ -78,27 +78,27 @@ def cut_crops(
 def _photos(pills: pd.DataFrame, prepared: Sequence[Path], detections: pd.DataFrame) -> Iterator[_Photo]:
     """The photographs of `pills`, archive by archive, with the detector's boxes in them."""
     by_image = dict(list(pills.groupby("image_id", sort=True)))
-    found = {image_id: rows[list("xywh")].to_numpy(float) for image_id, rows in detections.groupby("image_id")}
+    boxes = {image_id: rows[list("xywh")].to_numpy(float) for image_id, rows in detections.groupby("image_id")}
     for archive in prepared:
         contexts = read_table(archive / "crops.parquet", CONTEXTS)
         contexts = contexts[contexts["image_id"].isin(by_image)]
         with (archive / "crops.bin").open("rb") as stored:
             for image_id, rows in contexts.groupby("image_id", sort=True):
-                boxes = found.get(image_id, np.zeros((0, 4)))
-                yield _Photo(image_id, by_image[image_id], rows.set_index("label_member"), stored, boxes)
+                detected = boxes.get(image_id, np.zeros((0, 4)))
+                yield _Photo(image_id, by_image[image_id], rows.set_index("label_member"), stored, detected)
 
 
 def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list[dict[str, Any]]:
     """Cut every pill of a photograph into `shard`; returns rows of schema `CROPS`."""
     labelled = photo.pills[["x", "y", "w", "h"]].to_numpy(float)
-    matched = {label: found for found, label in match_boxes(photo.found, labelled, min_iou=settings.min_iou)}
+    matched = {label: detection for detection, label in match_boxes(photo.detected, labelled, min_iou=settings.min_iou)}
     rows = []
     for number, pill in enumerate(photo.pills.itertuples()):
         context = photo.contexts.loc[pill.label_member]
         window = decode_jpeg(read_from_shard(photo.stored, int(context["offset"]), int(context["length"])))
         boxes = {"label": labelled[number]}
         if number in matched:
-            boxes["detector"] = photo.found[matched[number]]
+            boxes["detector"] = photo.detected[matched[number]]
         for box_from, box in boxes.items():
             local = box - np.array([context["left"], context["top"], 0, 0], float)
             crop = cut_crop(window, local, size=settings.size, margin=settings.margin)
@@ -112,7 +112,8 @@ def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list
                     "domain": pill.domain,
                     "k_code": pill.k_code,
                     "class_index": pill.class_index,
-                    "iou": 1.0 if box_from == "label" else _iou(box, labelled[number]),
+                    # rounding may bring the IoU of equal boxes above 1
+                    "iou": float(min(1.0, iou_matrix(box, labelled[number])[0, 0])) if box_from == "detector" else 1.0,
                     "offset": offset,
                     "length": length,
                 }
@@ -120,20 +121,14 @@ def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list
     return rows
 
 
-def _iou(first: np.ndarray, second: np.ndarray) -> float:
-    # rounding may bring equal boxes above 1
-    return float(min(1.0, iou_matrix(first, second)[0, 0]))
-
-
 def _summary(table: pd.DataFrame, splits: Sequence[str]) -> dict[str, Any]:
-    labelled, found = table[table["box_from"] == "label"], table[table["box_from"] == "detector"]
-    return {
-        split: {
-            "pills": int((labelled["split"] == split).sum()),
-            "found_by_detector": int((found["split"] == split).sum()),
-            "mean_iou": round(float(found.loc[found["split"] == split, "iou"].mean()), 4)
-            if (found["split"] == split).any()
-            else None,
+    summary = {}
+    for split in splits:
+        rows = table[table["split"] == split]
+        ious = rows.loc[rows["box_from"] == "detector", "iou"]
+        summary[split] = {
+            "pills": int((rows["box_from"] == "label").sum()),
+            "found_by_detector": len(ious),
+            "mean_iou": round(float(ious.mean()), 4) if len(ious) else None,
         }
-        for split in splits
-    }
+    return summary

@@ -1,8 +1,9 @@
-"""Stored crops as a data set of PyTorch."""
+"""Read stored crops as a PyTorch dataset."""
 
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class CropDataset(Dataset):
     """One split of `cut_crops`: item (pill, choice) gives uint8 (3, S, S) and the class index.
 
-    A pill has one or two crops (labelled box, detected box); `choice` in [0, 1) picks one of them.
+    A pill has one or two crops, cut by its labelled box and by the detector's; `choice` in [0, 1) picks one of them.
 
     Attributes:
         targets: int64 (pills,), class index of each pill.
@@ -44,11 +45,15 @@ class CropDataset(Dataset):
         return len(self.targets)
 
     def __getitem__(self, item: Item) -> tuple[torch.Tensor, int]:
-        picture = decode_jpeg(self._jpeg(self.rows([item])[0]))
-        return torch.from_numpy(picture).permute(2, 0, 1), int(self.targets[item[0]])
+        return self._picture(self.rows([item])[0]), int(self.targets[item[0]])
+
+    def picture(self, pill: int, *, box_from: Literal["label", "detector"]) -> torch.Tensor:
+        """A pill's crop, uint8 (3, S, S): by its label's box, or as answers do by the detector's where it has one."""
+        last = self._counts[pill] - 1  # `cut_crops` writes a pill's label crop first, and the detector's behind it
+        return self._picture(self._firsts[pill] + (last if box_from == "detector" else 0))
 
     def rows(self, items: Sequence[Item]) -> list[int]:
-        """Which crop each item means, as a number below `crops`."""
+        """Index of each item's crop, below `crops`."""
         return [int(self._firsts[pill] + int(choice * self._counts[pill])) for pill, choice in items]
 
     def decode(self, row: int, picture: np.ndarray) -> None:
@@ -63,6 +68,9 @@ class CropDataset(Dataset):
     @functools.cached_property
     def _shard(self) -> np.memmap:
         return np.memmap(self._path, dtype=np.uint8, mode="r")
+
+    def _picture(self, row: int) -> torch.Tensor:
+        return torch.from_numpy(decode_jpeg(self._jpeg(row))).permute(2, 0, 1)
 
     def _jpeg(self, row: int) -> np.ndarray:
         offset, length = self._places[row]

@@ -1,4 +1,4 @@
-"""The detector's data set in ultralytics' layout, out of the prepared photographs."""
+"""Build the detector's dataset in ultralytics' layout from the prepared photographs."""
 
 import logging
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ def build_yolo_dataset(
     """Write images and labels of training and validation; the test part stays out.
 
     Photographs that are known to be partly labelled stay out too, unless `settings` want them in training: an
-    unlabelled pill teaches the detector that it is background, and in validation it makes a right box look wrong.
+    unlabelled pill trains the detector that it is background, and in validation a correct box counts as false.
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
         dataset: folder, written whole: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
-        settings: how many single-pill photographs are used, and whether partly labelled ones are.
-        seed: seed of their choice.
+        settings: number of single-pill photographs, and use of partly labelled ones.
+        seed: seed of the sample of single-pill photographs.
     """
     with replacing_folder(dataset) as folder:
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
             if split != "train" or settings.partly_labelled == "leave_out":
                 pills = pills[pills["fully_labelled"]]
-            chosen = _chosen(pills, settings, seed, split)
+            chosen = _sample(pills, settings, seed, split)
             for kind in ("images", "labels"):
                 (folder / kind / split).mkdir(parents=True)
             _write_labels(chosen, folder / "labels" / split)
@@ -46,7 +46,7 @@ def build_yolo_dataset(
         (folder / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
-def _chosen(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:
+def _sample(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:
     singles = sorted(set(pills.loc[pills["domain"] == "single", "image_id"]))
     limit = settings.max_single_photos if split == "train" else settings.max_single_photos // 4
     order = pd.Series(hash_order(singles, seed), index=singles).sort_values()

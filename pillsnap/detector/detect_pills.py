@@ -1,4 +1,4 @@
-"""What the detector sees in every photograph but the test part's: one pass, read by crops and label audit."""
+"""Run the detector once over every photograph but the test part's; crops and label audit read its detections."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pillsnap.detector.weights import keep_threads, load_detector, prepare_ultralytics
+from pillsnap.detector.weights import load_detector, prepare_ultralytics, set_threads_on
 from pillsnap.hardware import torch_device
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 DETECTION_BATCH = 16
 
 Detect = Callable[[list[np.ndarray]], list[np.ndarray]]
-"""From RGB photographs, uint8 (H, W, 3), to what is found in each: (N, 5), x, y, w, h in its pixels, score."""
+"""RGB photographs, uint8 (H, W, 3), to the detections in each: (N, 5), x, y, w, h in its pixels, score."""
 
 
 def detect_pills(
@@ -47,15 +47,15 @@ def detect_pills(
         image_size: side of the detector's input in pixels.
         lowest_score: detections below it are left out.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads of arithmetic on the CPU; another number rounds otherwise.
+        threads: threads of torch on the CPU; another number rounds otherwise.
 
     Raises:
-        HardwareError: `cuda` is asked for and does not work.
+        HardwareError: `cuda` is requested and does not work.
         WeightsError: `detector` holds no detector's weights.
     """
     prepare_ultralytics(work)
-    find = _detector(detector, work, image_size, lowest_score, torch_device(device), threads)
-    tables = [_found(read_split(path, split), prepared, find, split) for split, path in manifest.items()]
+    detect = _detector(detector, work, image_size, lowest_score, torch_device(device), threads)
+    tables = [_detections_of(read_split(path, split), prepared, detect, split) for split, path in manifest.items()]
     table = pd.concat(tables, ignore_index=True)[list(DETECTIONS.columns)]
     write_table(table, detections, DETECTIONS)
     log.info("%d detections in %d photos", len(table), table["image_id"].nunique())
@@ -64,42 +64,52 @@ def detect_pills(
 def _detector(weights: Path, work: Path, image_size: int, lowest_score: float, device: str, threads: int) -> Detect:
     from ultralytics.models.yolo.detect import DetectionPredictor
 
-    given = {"imgsz": image_size, "conf": lowest_score, "device": "0" if device == "cuda" else device}
-    quiet = {"mode": "predict", "save": False, "verbose": False, "project": str(work.absolute())}
-    predictor = DetectionPredictor(overrides={**given, **quiet, "rect": False, "batch": 1})
-    keep_threads(predictor, "on_predict_start", threads)
+    predictor = DetectionPredictor(
+        overrides={
+            "mode": "predict",
+            "imgsz": image_size,
+            "conf": lowest_score,
+            "device": "0" if device == "cuda" else device,
+            "rect": False,
+            "batch": 1,
+            "save": False,
+            "verbose": False,
+            "project": str(work.absolute()),
+        }
+    )
+    set_threads_on(predictor, "on_predict_start", threads)
     predictor.setup_model(load_detector(weights), verbose=False)
 
-    def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
+    def detect(pictures: list[np.ndarray]) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
         return [_boxes(result.boxes.data.cpu().numpy()) for result in predictor(bgr)]
 
-    return find
+    return detect
 
 
 def _boxes(rows: np.ndarray) -> np.ndarray:
-    """x, y, w, h, score out of ultralytics' corners, score, class; what is cut off to nothing at the edge is no box."""
+    """x, y, w, h, score from ultralytics' corners, score, class; boxes that the edge clips to nothing are dropped."""
     boxes = np.concatenate([rows[:, :2], rows[:, 2:4] - rows[:, :2], rows[:, 4:5]], axis=1)
     return boxes[(boxes[:, 2:4] > 0).all(axis=1)]
 
 
-def _found(pills: pd.DataFrame, prepared: Sequence[Path], find: Detect, split: str) -> pd.DataFrame:
+def _detections_of(pills: pd.DataFrame, prepared: Sequence[Path], detect: Detect, split: str) -> pd.DataFrame:
     """Rows of schema `DETECTIONS` of one side of the split, by photograph and falling score."""
     tables = [make_table([], DETECTIONS)]
-    seen = _seen(pills, prepared, find)
-    for picture, rows, boxes in progress(seen, total=pills["image_id"].nunique(), title=split):
+    photos = _photos_and_boxes(pills, prepared, detect)
+    for picture, rows, boxes in progress(photos, total=pills["image_id"].nunique(), title=split):
         tables.append(_rows(rows.iloc[0], boxes, picture))
     table = pd.concat(tables, ignore_index=True).assign(split=split)
     return table.sort_values(["image_id", "score", *"xywh"], ascending=[True, False, *[True] * 4])
 
 
-def _seen(
-    pills: pd.DataFrame, prepared: Sequence[Path], find: Detect
+def _photos_and_boxes(
+    pills: pd.DataFrame, prepared: Sequence[Path], detect: Detect
 ) -> Iterator[tuple[np.ndarray, pd.DataFrame, np.ndarray]]:
-    """Each photograph with its manifest rows and what the detector finds in it."""
+    """Each photograph with its manifest rows and its detections."""
     for batch in _batches(pills, prepared):
         pictures = [decode_jpeg(data) for data, _ in batch]
-        for picture, (_, rows), boxes in zip(pictures, batch, find(pictures), strict=True):
+        for picture, (_, rows), boxes in zip(pictures, batch, detect(pictures), strict=True):
             yield picture, rows, boxes
 
 
@@ -114,7 +124,7 @@ def _batches(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[list[tup
 def _rows(photo: pd.Series, boxes: np.ndarray, picture: np.ndarray) -> pd.DataFrame:
     """Boxes in pixels of `picture` as rows in pixels of the raw photograph."""
     scale = photo["width"] / picture.shape[1], photo["height"] / picture.shape[0]
-    found = boxes[:, :4] * np.array(scale * 2)
+    scaled = boxes[:, :4] * np.array(scale * 2)
     return pd.DataFrame(
-        {"image_id": photo["image_id"], "score": boxes[:, 4], **dict(zip("xywh", found.T, strict=True))}
+        {"image_id": photo["image_id"], "score": boxes[:, 4], **dict(zip("xywh", scaled.T, strict=True))}
     )

@@ -1,85 +1,63 @@
-"""Processes of a detector's training, one per GPU: ultralytics' own DDP, in processes that torchrun started."""
+"""Join the processes of a detector's training, one per GPU: ultralytics' DDP in processes that torchrun started."""
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+
+import torch
+from torch import distributed
 
 from pillsnap.config.training import Detector
 from pillsnap.hardware import HardwareError
-from pillsnap.training.state import TrainingState, training_state
+from pillsnap.training.processes import Processes, init_process_group
 
-LONGEST_WAIT = timedelta(hours=3)
-"""As ultralytics has it: the others wait while the first one validates."""
+TIMEOUT = timedelta(hours=3)
+"""ultralytics' own: the other processes wait while the main one validates."""
 
 
-def share(device: str, asked: int, settings: Detector) -> int:
-    """How many processes share a batch.
+def ddp_world_size(device: str, requested: int, settings: Detector) -> int:
+    """Number of processes that share a batch.
 
     Args:
         device: `cpu` or `cuda`.
-        asked: setting `training.processes`.
+        requested: setting `training.processes`.
         settings: recipe.
 
     Returns:
-        `asked` on GPUs, 1 on the CPU, where ultralytics knows no sharing.
+        `requested` on GPUs, 1 on the CPU, where ultralytics has no DDP.
 
     Raises:
         HardwareError: there are fewer GPUs, or the batch cannot be shared equally.
     """
-    if device == "cpu" or asked == 1:
+    if device == "cpu" or requested == 1:
         return 1
-    import torch
-
-    if torch.cuda.device_count() < asked:
+    if torch.cuda.device_count() < requested:
         raise HardwareError(
-            f"training.processes = {asked}: there are {torch.cuda.device_count()} GPUs on this machine. Set it to "
+            f"training.processes = {requested}: there are {torch.cuda.device_count()} GPUs on this machine. Set it to "
             "their number."
         )
-    if settings.batch % asked:
+    if settings.batch % requested:
         raise HardwareError(
-            f"detector.batch = {settings.batch}: cannot be shared equally by training.processes = {asked}. Set it to "
-            "a multiple."
+            f"detector.batch = {settings.batch}: cannot be shared equally by training.processes = {requested}. Set it "
+            "to a multiple."
         )
-    return asked
+    return requested
 
 
 @contextlib.contextmanager
-def one_of(processes: int) -> Iterator[int | None]:
-    """Be one of the processes; gives its number, `None` where it is not needed."""
-    if processes == 1:
-        number = int(os.environ.get("RANK", "0"))
+def ddp_processes(world_size: int) -> Iterator[Processes | None]:
+    """Join the processes of a training; gives this one, `None` where only the main one trains and this is another."""
+    if world_size == 1:
+        rank = int(os.environ.get("RANK", "0"))
         for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # ultralytics would look for the others
             os.environ.pop(name, None)
-        yield number if number == 0 else None
+        yield Processes() if rank == 0 else None
         return
-    import torch
-    from torch import distributed
-
-    from pillsnap.training.processes import join
-
-    number = int(os.environ["LOCAL_RANK"])
-    torch.cuda.set_device(number)
-    join("nccl", timeout=LONGEST_WAIT)
+    rank = int(os.environ["LOCAL_RANK"])
+    torch.cuda.set_device(rank)
+    init_process_group("nccl", timeout=TIMEOUT)
     try:
-        yield number
+        yield Processes(rank, world_size)
     finally:
         distributed.destroy_process_group()
-
-
-@contextlib.contextmanager
-def held(
-    work: Path, signature: Mapping[str, Any], *, go_on: bool, number: int, processes: int
-) -> Iterator[TrainingState]:
-    """`training_state`, held by the first process for all of them."""
-    with contextlib.ExitStack() as stack:
-        state = TrainingState(work)
-        if number == 0:
-            state = stack.enter_context(training_state(work, signature, go_on=go_on))
-        if processes > 1:
-            from torch import distributed
-
-            distributed.barrier()
-        yield state

@@ -1,4 +1,4 @@
-"""What a training of the detector is given, and how ultralytics is told."""
+"""Settings of a detector's training, and the arguments of ultralytics that follow from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from pillsnap.config.training import Detector, Steering
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.watch import TrainingWatch
 
-CLOSING = "closing.json"
-"""File with the validation of an end that is off the schedule."""
+FINAL_VALIDATION = "final_validation.json"
+"""File with the validation of a last epoch that `validate_every` does not reach."""
 
 
 @dataclass(frozen=True)
 class DetectorJob:
-    """What a training of the detector is given.
+    """Everything that does not change while a training runs.
 
     Attributes:
         dataset: folder of `build_yolo_dataset`.
@@ -23,9 +23,9 @@ class DetectorJob:
         settings, steering: sections of the configuration.
         seed, threads: as in `train_detector`.
         device: `cpu` or `cuda`.
-        processes: GPUs that share a batch.
+        world_size: processes, one per GPU, that share a batch.
         backup: folder that gets a copy of every kept checkpoint.
-        watch: for people; `None` in all processes but the first.
+        watch: of the main process; `None` in the others.
     """
 
     dataset: Path
@@ -35,7 +35,7 @@ class DetectorJob:
     seed: int
     device: str
     threads: int
-    processes: int
+    world_size: int
     backup: Path | None = None
     watch: TrainingWatch | None = None
 
@@ -44,10 +44,10 @@ class DetectorJob:
         """Those in the folder."""
         return Checkpoints(self.folder, recipe=self.settings, backup=self.backup)
 
-    def arguments(self, parts: int) -> dict[str, Any]:
-        """ultralytics' own arguments, with a batch computed in so many parts."""
+    def ultralytics_args(self, accumulation_steps: int) -> dict[str, Any]:
+        """Arguments of ultralytics' trainer, whose batch is one micro-batch over all processes."""
         settings = self.settings
-        at_once = -(-settings.batch // self.processes // parts) * self.processes
+        micro_batch = -(-settings.batch // self.world_size // accumulation_steps) * self.world_size
         return {
             "model": settings.model,
             "data": str(self.dataset.absolute() / "data.yaml"),
@@ -55,24 +55,24 @@ class DetectorJob:
             "name": "run",
             "exist_ok": True,
             "imgsz": settings.image_size,
-            # what ultralytics derives from its epochs belongs to the horizon; where it ends is set apart
+            # what ultralytics derives from its epochs belongs to the horizon; the trainer sets the last epoch itself
             "epochs": settings.horizon,
-            "batch": at_once,
-            # a step at every part: `optimizer_step` counts them
-            "nbs": at_once,
+            "batch": micro_batch,
+            # `optimizer_step` is called for every micro-batch, and accumulates
+            "nbs": micro_batch,
             "optimizer": "AdamW",
             "lr0": settings.learning_rate,
             "weight_decay": settings.weight_decay,
             "warmup_epochs": settings.warmup_epochs,
             "warmup_bias_lr": settings.learning_rate,
-            # a pill has no upright side, but turning a photograph would loosen its boxes: mirrored only
+            # a pill has no upright side, but rotating a photograph would loosen its boxes: flipped only
             "flipud": 0.5,
             "fliplr": 0.5,
             "scale": 0.3,
             "mosaic": 0.0,
             "close_mosaic": 0,
             "single_cls": True,
-            "device": ",".join(map(str, range(self.processes))) if self.device == "cuda" else "cpu",
+            "device": ",".join(map(str, range(self.world_size))) if self.device == "cuda" else "cpu",
             "workers": self.threads,
             "seed": self.seed,
             "deterministic": True,
@@ -82,8 +82,8 @@ class DetectorJob:
         }
 
 
-def over(saved: Mapping[str, Any] | None, settings: Detector) -> bool:
-    """Whether a saved state has all epochs that are asked for, or patience has run out."""
+def is_finished(saved: Mapping[str, Any] | None, settings: Detector) -> bool:
+    """Whether a checkpoint has all requested epochs, or early stopping has run out of patience."""
     if saved is None:
         return False
     validated = saved["epoch"] % settings.validate_every == 0

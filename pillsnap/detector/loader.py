@@ -1,5 +1,5 @@
-"""Training batches of the detector: order and augmentation depend on seed, epoch and picture alone, so that neither a
-resumed training nor another number of processes that read changes them."""
+"""Load training batches of the detector: order and augmentation are functions of seed, epoch and picture, so that
+neither a resumed training nor another number of workers changes them."""
 
 import random
 from collections.abc import Iterator
@@ -10,49 +10,51 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 
-class EpochOrder:
-    """The pictures of an epoch, cut into batches and these into parts; a batch sampler.
+class EpochBatchSampler:
+    """Batch sampler of an epoch's pictures: each batch in `accumulation_steps` micro-batches.
 
     Args:
-        pictures: how many there are.
-        batch: pictures behind a step, over all processes; a multiple of `processes`.
-        parts: parts that a batch is computed in.
+        pictures: number of pictures.
+        batch: global batch size, over all processes; a multiple of `world_size`.
+        accumulation_steps: micro-batches of a batch.
         seed: seed of the order.
-        rank, processes: this process's number and how many share each batch.
+        rank, world_size: this process among those that share each batch.
     """
 
-    def __init__(self, pictures: int, *, batch: int, parts: int, seed: int, rank: int = 0, processes: int = 1) -> None:
-        self._pictures, self._seed, self._rank, self._processes = pictures, seed, rank, processes
-        self._own_batch = batch // processes
-        self.part = -(-self._own_batch // parts)
+    def __init__(
+        self, pictures: int, *, batch: int, accumulation_steps: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._pictures, self._seed, self._rank, self._world_size = pictures, seed, rank, world_size
+        self._shard = batch // world_size
+        self.micro_batch = -(-self._shard // accumulation_steps)
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0, that the next iteration gives."""
+        """Set the epoch, counted from 0, of the next iteration."""
         self._epoch = epoch
 
     def batches(self) -> list[list[tuple[int, int]]]:
         """(epoch, picture) of this process, batch by batch; every process has as many in each."""
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._pictures)
-        order = np.resize(order, -(-self._pictures // self._processes) * self._processes)
-        own = [(self._epoch, int(picture)) for picture in order[self._rank :: self._processes]]
-        return [own[start : start + self._own_batch] for start in range(0, len(own), self._own_batch)]
+        order = np.resize(order, -(-self._pictures // self._world_size) * self._world_size)
+        own = [(self._epoch, int(picture)) for picture in order[self._rank :: self._world_size]]
+        return [own[start : start + self._shard] for start in range(0, len(own), self._shard)]
 
-    def part_ends(self) -> list[bool]:
-        """For each part of an epoch, whether its batch ends with it."""
-        counts = [-(-len(batch) // self.part) for batch in self.batches()]
-        return [part == count - 1 for count in counts for part in range(count)]
+    def step_ends(self) -> list[bool]:
+        """For each micro-batch of an epoch, whether a step of the optimizer follows."""
+        counts = [-(-len(batch) // self.micro_batch) for batch in self.batches()]
+        return [number == count - 1 for count in counts for number in range(count)]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for batch in self.batches():
-            yield from (batch[start : start + self.part] for start in range(0, len(batch), self.part))
+            yield from (batch[start : start + self.micro_batch] for start in range(0, len(batch), self.micro_batch))
 
     def __len__(self) -> int:
-        return -(-self._pictures // self._processes)
+        return -(-self._pictures // self._world_size)
 
 
-class _Drawn(Dataset):
-    """Pictures augmented with draws of their own: the item (epoch, picture)."""
+class _SeededDataset(Dataset):
+    """Pictures, each augmented with random numbers of its own: the item (epoch, picture)."""
 
     def __init__(self, dataset: Any, seed: int) -> None:
         self._dataset, self._seed = dataset, seed
@@ -65,46 +67,46 @@ class _Drawn(Dataset):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(third))
             item = self._dataset[picture]
-        # ultralytics keeps decoded pictures for its mosaics, which are off: what comes later must not depend on them
+        # ultralytics keeps decoded pictures for its mosaics, which are off: later pictures must not depend on them
         self._dataset.buffer.clear()
         self._dataset.ims[picture] = None
         return item
 
 
 class EpochLoader:
-    """What ultralytics' trainer needs of a loader; `set_epoch` of its `sampler` chooses the epoch.
+    """Data loader with the attributes that ultralytics' trainer uses; `set_epoch` of its `sampler` sets the epoch.
 
     Args:
         dataset: ultralytics' one, with augmentation.
-        order: what comes when.
+        sampler: order of the pictures.
         seed: seed of the augmentation.
-        workers: processes that read; 0 reads in this one.
+        workers: worker processes; 0 loads in this one.
         pin_memory: whether batches go to a GPU.
     """
 
     drop_last = False
 
-    def __init__(self, dataset: Any, order: EpochOrder, *, seed: int, workers: int, pin_memory: bool) -> None:
-        self.dataset, self.sampler, self.num_workers, self.batch_size = dataset, order, workers, order.part
+    def __init__(self, dataset: Any, sampler: EpochBatchSampler, *, seed: int, workers: int, pin_memory: bool) -> None:
+        self.dataset, self.sampler, self.num_workers, self.batch_size = dataset, sampler, workers, sampler.micro_batch
         self._loader = DataLoader(
-            _Drawn(dataset, seed),
-            batch_sampler=order,
+            _SeededDataset(dataset, seed),
+            batch_sampler=sampler,
             num_workers=workers,
             collate_fn=dataset.collate_fn,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
         )
-        self._steps = len(order.part_ends())
+        self._length = len(sampler.step_ends())
 
     def __len__(self) -> int:
-        return self._steps
+        return self._length
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        # the trainer makes two iterators an epoch and uses one: nothing is read before the first batch is asked for
+        # the trainer makes two iterators an epoch and uses one: nothing is loaded before the first batch is requested
         yield from self._loader
 
     def close(self) -> None:
-        """End the processes that read."""
+        """Stop the worker processes."""
         iterator = getattr(self._loader, "_iterator", None)
         if iterator is not None:
             iterator._shutdown_workers()

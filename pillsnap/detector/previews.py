@@ -1,4 +1,4 @@
-"""Pictures of a detector's training, for people."""
+"""Preview pictures of a detector's training: an augmented batch, and boxes on a validation photograph."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from ultralytics.utils.nms import non_max_suppression
 from pillsnap.pictures.draw import Caption, draw_boxes
 
 
-def mosaic(pictures: torch.Tensor) -> np.ndarray:
-    """The first 16 of a batch side by side: uint8 (N, 3, H, W) -> uint8 (height, width, 3)."""
+def batch_grid(pictures: torch.Tensor) -> np.ndarray:
+    """Grid of a batch's first 16 pictures: uint8 (N, 3, H, W) -> uint8 (height, width, 3)."""
     return make_grid(pictures[:16].cpu(), nrow=4).permute(1, 2, 0).numpy()
 
 
 @torch.inference_mode()
-def picture_with_boxes(model: nn.Module, dataset: Any, device: torch.device) -> np.ndarray:
-    """The validation photograph with most pills and what the model finds on it, uint8 (H, W, 3).
+def validation_picture(model: nn.Module, dataset: Any, device: torch.device) -> np.ndarray:
+    """The validation photograph with most pills, with the model's boxes drawn on it, uint8 (H, W, 3).
 
     Args:
         model: detection model in evaluation mode.
         dataset: ultralytics' one, without augmentation.
         device: the model's.
     """
-    fullest = max(range(len(dataset)), key=lambda place: len(dataset.labels[place]["cls"]))
+    fullest = max(range(len(dataset)), key=lambda index: len(dataset.labels[index]["cls"]))
     photo = dataset[fullest]["img"]
-    found = non_max_suppression(model(photo[None].to(device).float() / 255), conf_thres=0.25)[0].cpu().tolist()
-    captions = [Caption((x, y, right - x, low - y), f"{score:.2f}") for x, y, right, low, score, _ in found]
+    detections = non_max_suppression(model(photo[None].to(device).float() / 255), conf_thres=0.25)[0].cpu().tolist()
+    captions = [Caption((x, y, right - x, low - y), f"{score:.2f}") for x, y, right, low, score, _ in detections]
     return draw_boxes(photo.permute(1, 2, 0).numpy().copy(), captions)

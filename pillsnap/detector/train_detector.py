@@ -1,4 +1,4 @@
-"""Train the one-class pill detector with ultralytics, from scratch or from given weights; it goes on where it was."""
+"""Train the one-class pill detector with ultralytics, from scratch or from given weights, or resume its training."""
 
 import contextlib
 import dataclasses
@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.config.training import Detector, Steering, Trainings
-from pillsnap.detector.distributed import held, one_of, share
-from pillsnap.detector.job import CLOSING, DetectorJob
-from pillsnap.detector.trainer import train_on
-from pillsnap.detector.weights import WeightsError, build_detector, pickled_detector, prepare_ultralytics, save_detector
+from pillsnap.detector.distributed import ddp_processes, ddp_world_size
+from pillsnap.detector.job import FINAL_VALIDATION, DetectorJob
+from pillsnap.detector.weights import (
+    WeightsError,
+    build_detector,
+    prepare_ultralytics,
+    save_detector,
+    save_ultralytics_checkpoint,
+)
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.training.history import write_history
-from pillsnap.training.recovery import Recovery, recovering
-from pillsnap.training.state import TrainingState, training_signature
-from pillsnap.training.steering import Event, events_to_json, steering_of
+from pillsnap.training.recovery import Recovery, train_with_recovery
+from pillsnap.training.state import TrainingState, locked_state, training_signature
+from pillsnap.training.steering import Event, events_to_json, steering_signature
 from pillsnap.training.watch import TrainingWatch
 
 
@@ -36,50 +41,68 @@ def train_detector(
     device: str,
     threads: int,
 ) -> None:
-    """Train, go on after the last finished epoch, or take over the finished training that `work` holds.
+    """Train, resume after the last finished epoch, or export the finished training that `work` holds.
 
-    A saved state says how many epochs are done: asking for more goes on from there, and ends as one training of all of
-    them would have; on the CPU to the bit.
+    A training of more epochs than a finished one resumes from its end, and ends as one training of all of them; on the
+    CPU to the bit.
 
     Args:
         dataset: folder of `build_yolo_dataset`.
-        best: written: ultralytics checkpoint, FP16, of the moving average where validation fitness was best.
+        best: written: ultralytics checkpoint, FP16, of the EMA where validation fitness was best.
         weights: written, safetensors, FP32: the same weights, as `save_detector` has them.
-        history: written, CSV: one row an epoch, `DETECTOR_COLUMNS`; empty where an epoch has no validation.
-        events: written, JSON: what `Event` says.
-        resources: written, JSON: what the training took.
+        history: written, CSV: one row an epoch, `DETECTOR_COLUMNS`; cells are empty where an epoch has no validation.
+        events: written, JSON: events of steering and recovery.
+        resources: written, JSON: peaks and rates.
         work: folder of the training's state.
         settings, steering, training: sections of the configuration.
         seed: seed of weights, data order and augmentation.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads of arithmetic on the CPU, where another number rounds otherwise; processes that read for a GPU.
+        threads: threads of torch on the CPU, where another number rounds otherwise; workers of the loader for a GPU.
 
     Raises:
-        HardwareError: `cuda` is asked for and does not work, or has fewer GPUs than there are processes.
-        WeightsError: the starting weights are not there, or not a detector's.
-        BatchError: not even the smallest allowed batch fits into memory.
-        DivergedError: the loss became no number.
+        HardwareError: `cuda` is requested and does not work, or there are fewer GPUs than processes.
+        WeightsError: the starting weights do not exist, or are not a detector's.
+        BatchError: not even the smallest allowed micro-batch fits into memory.
+        DivergedError: non-finite loss (NaN or inf), and no intervention is left.
     """
     chosen = torch_device(device)
-    values = {"seed": seed, "device": chosen, "threads": threads}
-    values["processes"] = processes = share(chosen, training.processes, settings)
-    with one_of(processes) as number:
-        if number is None:
+    world_size = ddp_world_size(chosen, training.processes, settings)
+    with ddp_processes(world_size) as processes:
+        if processes is None:
             return
-        inputs = {"dataset": dataset} | _starting_weights(settings.model)
-        signed = {"steering": steering_of(steering, "detector"), **values}
-        signature = training_signature("train_detector", inputs, settings, **signed)
-        with held(work, signature, go_on=training.cycles > 0, number=number, processes=processes) as state:
-            job = DetectorJob(dataset, state.folder, settings, steering, backup=_backup(training, work), **values)
-            watch = _watch(job, training)
-            _train(dataclasses.replace(job, watch=watch if number == 0 else None), state)
-            if number == 0:
-                _publish(job, best=best, weights=weights, history=history, events=events)
+        signature = {}
+        if processes.is_main:
+            signature = training_signature(
+                "train_detector",
+                {"dataset": dataset} | _starting_weights(settings.model),
+                settings,
+                steering=steering_signature(steering, "detector"),
+                seed=seed,
+                device=chosen,
+                threads=threads,
+                processes=world_size,
+            )
+        with locked_state(work, signature, processes=processes, resume_with_new_inputs=training.cycles > 0) as state:
+            job = DetectorJob(
+                dataset=dataset,
+                folder=state.folder,
+                settings=settings,
+                steering=steering,
+                seed=seed,
+                device=chosen,
+                threads=threads,
+                world_size=world_size,
+                backup=Path(training.backup) / work.parent.name / work.name if training.backup else None,
+            )
+            watch = _watch(job, training) if processes.is_main else None
+            _train(dataclasses.replace(job, watch=watch), state)
+            if watch:
+                _export(job, best=best, weights=weights, history=history, events=events)
                 write_json(resources, watch.resources())
 
 
 def _starting_weights(model: str) -> dict[str, Path]:
-    """The file that the training begins with, as an input."""
+    """The file of weights that the training starts from, as an input."""
     if model.endswith(".yaml"):
         return {}
     if not model.endswith((".pt", ".safetensors")) or not Path(model).is_file():
@@ -88,10 +111,6 @@ def _starting_weights(model: str) -> dict[str, Path]:
             "the path of a .pt or .safetensors file."
         )
     return {"weights": Path(model)}
-
-
-def _backup(training: Trainings, work: Path) -> Path | None:
-    return Path(training.backup) / work.parent.name / work.name if training.backup else None
 
 
 def _watch(job: DetectorJob, training: Trainings) -> TrainingWatch:
@@ -110,37 +129,44 @@ def _train(job: DetectorJob, state: TrainingState) -> None:
     prepare_ultralytics(job.folder / ("ultralytics" if job.watch else "ultralytics-others"))
     if state.finished(job.settings.epochs):
         return
+    from pillsnap.detector.trainer import PillTrainer  # imports ultralytics, which reads its settings then
+
     if state.new_inputs:
         done = (job.checkpoints.load(upto=job.settings.epochs) or {"epoch": 0})["epoch"]
-        said = f"goes on with other data after epoch {done}"
-        Recovery(job.folder).note(Event(done, "data", f"after epoch {done}", said, True))
+        said = f"resumed with other data after epoch {done}"
+        Recovery(job.folder).record(Event(done, "data", f"after epoch {done}", said, True))
     with job.watch or contextlib.nullcontext():
-        recovering(lambda recovery: train_on(job, recovery), job.folder, model="detector", recipe=job.settings)
+        train_with_recovery(
+            lambda recovery: PillTrainer(job, recovery).train(), job.folder, model="detector", recipe=job.settings
+        )
     if job.watch:
         state.mark_finished(job.settings.epochs)
 
 
-def _publish(job: DetectorJob, *, best: Path, weights: Path, history: Path, events: Path) -> None:
+def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, events: Path) -> None:
     saved = job.checkpoints.load(upto=job.settings.epochs)
-    rows, tensors = _delivered(saved, job)
+    rows, tensors = _final_history_and_weights(saved, job)
     write_history(rows, history)
-    happened = [Event(**event) for event in saved["events"]] + Recovery(job.folder).events
-    known = {(event.epoch, *event.key): event for event in happened if event.epoch <= saved["epoch"]}
-    write_json(events, events_to_json(sorted(known.values(), key=lambda event: event.epoch)))
+    every = [Event(**event) for event in saved["events"]] + Recovery(job.folder).events
+    by_key = {(event.epoch, *event.key): event for event in every if event.epoch <= saved["epoch"]}
+    write_json(events, events_to_json(sorted(by_key.values(), key=lambda event: event.epoch)))
     model = build_detector(saved["description"])
     model.load_state_dict(tensors)
     image_size = job.settings.image_size
     save_detector(weights, model, image_size=image_size)
-    facts = job.settings.model_dump(exclude={"model", "image_size"})
-    pickled_detector(best, model, image_size=image_size, facts={"model": Path(job.settings.model).name, **facts})
+    train_args = job.settings.model_dump(exclude={"model", "image_size"})
+    train_args = {"model": Path(job.settings.model).name, **train_args}
+    save_ultralytics_checkpoint(best, model, image_size=image_size, train_args=train_args)
 
 
-def _delivered(saved: Mapping[str, Any], job: DetectorJob) -> tuple[list[dict[str, float | None]], dict[str, Any]]:
-    """History and weights that are delivered: a validation at an end off the schedule counts here, and here alone."""
-    rows, tensors, closing = saved["history"], saved["best_weights"], job.folder / CLOSING
+def _final_history_and_weights(
+    saved: Mapping[str, Any], job: DetectorJob
+) -> tuple[list[dict[str, float | None]], dict[str, Any]]:
+    """History and best weights: a validation of a last epoch that `validate_every` does not reach counts only here."""
+    rows, tensors = saved["history"], saved["best_weights"]
     if saved["epoch"] % job.settings.validate_every:
-        found = read_json(closing)
-        rows = [*rows[:-1], rows[-1] | found["row"]]
-        if not tensors or found["fitness"] > saved["best"]:
-            tensors = saved["average"]
+        final = read_json(job.folder / FINAL_VALIDATION)
+        rows = [*rows[:-1], rows[-1] | final["row"]]
+        if not tensors or final["fitness"] > saved["best"]:
+            tensors = saved["ema"]
     return rows, tensors

@@ -1,56 +1,66 @@
-"""The detector's training: ultralytics' loop, with state, steering and data order of our own.
+"""Train the detector in ultralytics' loop, with state, steering and data order of our own.
 
-ultralytics refuses to go on from a finished training, keeps half of its state in FP16, draws anew after a resume and
-pickles its checkpoints. What its trainer class offers to be overridden is enough to do without: nothing of it is
-patched.
+ultralytics refuses to resume a finished training, keeps half of its state in FP16, draws other random numbers after a
+resume and pickles its checkpoints. Overriding methods of its trainer class is enough to do without: nothing of it is
+patched. Import this module after `prepare_ultralytics`.
 """
 
 import logging
 import math
 import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import distributed, nn
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import torch_distributed_zero_first, unwrap_model
 
-from pillsnap.detector.checkpointing import LOSSES, SavedTraining
-from pillsnap.detector.job import DetectorJob, over
-from pillsnap.detector.loader import EpochLoader, EpochOrder
+from pillsnap.detector.job import FINAL_VALIDATION, DetectorJob, is_finished
+from pillsnap.detector.loader import EpochBatchSampler, EpochLoader
+from pillsnap.detector.previews import batch_grid, validation_picture
 from pillsnap.detector.weights import start_model
+from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores, use_threads
-from pillsnap.training.history import detector_row
-from pillsnap.training.recovery import DivergedError, GoBack, Recovery
-from pillsnap.training.steering import Event, events_to_json
+from pillsnap.training.history import detector_row, read_ultralytics_results
+from pillsnap.training.recovery import DivergedError, Recovery, Rollback
+from pillsnap.training.steering import Event, Steering, events_to_json
 
 log = logging.getLogger(__name__)
 
+LOSSES = ("box_loss", "cls_loss", "dfl_loss")
+VALIDATION_METRICS = ("precision", "recall", "map50", "map50_95")
 
-def train_on(job: DetectorJob, recovery: Recovery) -> None:
-    """Train from the last checkpoint to the end.
+
+class PillTrainer(DetectionTrainer):
+    """`DetectionTrainer` that resumes from our checkpoints, whatever number of epochs they have.
+
+    `train` raises `Rollback` where an intervention returns to the last checkpoint, and `DivergedError` at a non-finite
+    loss that none is left against.
 
     Args:
-        job: what is asked for.
-        recovery: what has happened outside the epochs.
-
-    Raises:
-        GoBack: an intervention asks for the last checkpoint.
-        DivergedError: the loss is no number.
+        job: of the training.
+        recovery: its state outside the checkpoints.
     """
-    from ultralytics.models.yolo.detect import DetectionTrainer
 
-    class PillTrainer(PillTraining, DetectionTrainer):
-        pass
-
-    PillTrainer(job, recovery).train()
-
-
-class PillTraining(SavedTraining):
-    """What differs from ultralytics' `DetectionTrainer`, before which it stands in the order of bases."""
+    def __init__(self, job: DetectorJob, recovery: Recovery) -> None:
+        self.job, self.recovery = job, recovery
+        self.saved = job.checkpoints.load(upto=job.settings.epochs)
+        empty = {"epoch": 0, "best": 0.0, "best_epoch": 0, "best_weights": {}, "history": [], "events": []}
+        saved = self.saved or empty
+        self.best_score, self.best_epoch, self.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
+        self.history: list[dict[str, float | None]] = saved["history"]
+        recovered = [event for event in recovery.events if event.epoch <= saved["epoch"]]
+        events = [*(Event(**event) for event in saved["events"]), *recovered]
+        self.steering = Steering(job.steering, model="detector", recipe=job.settings, events=events)
+        recovery.epoch = saved["epoch"]
+        super().__init__(overrides=job.ultralytics_args(recovery.accumulation_steps))
+        self.epochs = job.settings.epochs
 
     def train(self) -> None:
-        """Train and end the processes that read, whatever happens."""
+        """Train from the last checkpoint to the end, and stop the worker processes whatever happens."""
         try:
             super().train()
         finally:
@@ -58,7 +68,7 @@ class PillTraining(SavedTraining):
                 self.train_loader.close()
 
     def _setup_ddp(self) -> None:
-        # the processes have found each other before: they share a checkpoint
+        # the process group is there already: the processes share a checkpoint
         self.device = torch.device("cuda", torch.cuda.current_device())
         self.accelerator = torch.cuda
 
@@ -66,7 +76,7 @@ class PillTraining(SavedTraining):
         use_threads(self.job.threads)
         if self.device.type == "cpu" and self.job.settings.precision != "fp32":
             log.warning("detector.precision = %s: on the CPU ultralytics computes in fp32", self.job.settings.precision)
-        if not over(self.saved, self.job.settings):
+        if not is_finished(self.saved, self.job.settings):
             return super()._do_train()
         if self.world_size > 1:
             self._setup_ddp()
@@ -77,42 +87,71 @@ class PillTraining(SavedTraining):
         return self.final_eval()
 
     def setup_model(self) -> None:
-        """The starting model; its weights are read without unpickling anything unchecked."""
+        """Build the starting model; its weights are read without unpickling anything unchecked."""
         self.model = start_model(self.job.settings.model)
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """ultralytics' loader for validation, ours for training."""
         if mode == "val":
             return super().get_dataloader(dataset_path, batch_size, rank, mode)
-        from ultralytics.utils.torch_utils import torch_distributed_zero_first
-
         with torch_distributed_zero_first(rank):
             dataset = self.build_dataset(dataset_path, mode, batch_size)
         job, on_gpu = self.job, self.device.type == "cuda"
-        sizes = {"batch": job.settings.batch, "parts": self.recovery.parts, "processes": job.processes}
-        order = EpochOrder(len(dataset), **sizes, seed=job.seed, rank=max(rank, 0))
-        # on the CPU one that reads gains something where arithmetic leaves it a core
+        sampler = EpochBatchSampler(
+            len(dataset),
+            batch=job.settings.batch,
+            accumulation_steps=self.recovery.accumulation_steps,
+            seed=job.seed,
+            rank=max(rank, 0),
+            world_size=job.world_size,
+        )
+        # on the CPU a worker gains something only where torch's threads leave it a core
         workers = job.threads if on_gpu else min(1, max(0, cores() - job.threads))
-        loader = EpochLoader(dataset, order, seed=job.seed, workers=workers, pin_memory=on_gpu)
-        self._part_ends = order.part_ends()
-        return loader
+        self._step_ends = sampler.step_ends()
+        return EpochLoader(dataset, sampler, seed=job.seed, workers=workers, pin_memory=on_gpu)
 
     def _setup_scheduler(self) -> None:
         # ultralytics warms up by itself, from batch to batch
-        warm, peak = self.job.settings.warmup_epochs, self.job.settings.learning_rate
-        self.lf = lambda epoch: self.steering.learning_rate(max(epoch, warm)) / peak
+        warmup, peak = self.job.settings.warmup_epochs, self.job.settings.learning_rate
+        self.lf = lambda epoch: self.steering.learning_rate(max(epoch, warmup)) / peak
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
 
     def _get_warmup_iterations(self, num_batches: int) -> int:
         return round(self.job.settings.warmup_epochs * num_batches)
 
+    def resume_training(self, ckpt: None) -> None:
+        """Load our checkpoint; ultralytics calls this at the end of its preparations."""
+        self.stopper = _EarlyStopping(self)
+        self._use_precision()
+        if self.saved is None:
+            return
+        saved, model = self.saved, unwrap_model(self.model)
+        model.load_state_dict(saved["model"])
+        self.ema.ema.load_state_dict(saved["ema"])
+        self.ema.updates = saved["updates"]
+        for stored, group in zip(saved["optimizer"]["param_groups"], self.optimizer.param_groups, strict=True):
+            stored["fused"] = group.get("fused")
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if saved["scaler"]:
+            self.scaler.load_state_dict(saved["scaler"])
+        self.start_epoch = saved["epoch"]
+        write_text(self.csv, saved["results"])
+        # the loss of a head with one-to-many and one-to-one branches shifts its weight between them, epoch by epoch
+        model.criterion = model.init_criterion()
+        if hasattr(model.criterion, "update"):
+            model.criterion.updates = self.start_epoch - 1
+            model.criterion.update()
+        if self.job.watch:
+            log.info("resuming after epoch %d", self.start_epoch)
+        self.saved = None  # its tensors have been copied
+
     def _model_train(self) -> None:
         super()._model_train()
-        self._began, self._part, self._step = time.monotonic(), 0, 0
-        self._oom_retries = math.inf  # memory that runs out is `recovering`'s matter
-        events = self._from_first(events_to_json(self.steering.events))
+        self._epoch_start, self._micro_batch, self._step = time.monotonic(), 0, 0
+        self._oom_retries = math.inf  # `train_with_recovery` handles memory that runs out
+        events = self._broadcast(events_to_json(self.steering.events))
         self.steering.events[:] = [Event(**event) for event in events]
-        self._tell(self.steering.begin(self.epoch))
+        self._log_events(self.steering.begin(self.epoch))
         self._use_precision()
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.lf(self.epoch)
@@ -124,29 +163,27 @@ class PillTraining(SavedTraining):
         torch.manual_seed(self.job.seed * 100_003 + self.epoch)
 
     def _use_precision(self) -> None:
-        # on the CPU ultralytics computes in FP32 whatever is asked for
+        # on the CPU ultralytics computes in FP32 whatever is requested
         precision = self.steering.value("precision") if self.device.type == "cuda" else "fp32"
         if precision != getattr(self, "_precision", None):
             self._precision = precision
             self.scaler = torch.amp.GradScaler("cuda", enabled=precision == "fp16")
-            # set here and not as an argument: ultralytics would want to download a model to check it
+            # set here and not as an argument: ultralytics would download a model to check it
             self.args.amp = {"fp32": False, "fp16": True, "bf16": "bf16"}[precision]
             self.amp = precision != "fp32"
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Show the first batch of all as it is augmented."""
-        if self.job.watch and self.epoch == 0 and self._part == 0 and self.model.training:
-            from pillsnap.detector.previews import mosaic
-
-            self.job.watch.picture("augmented", mosaic(batch["img"]), epoch=1)
+        """Log the training's first batch as it is augmented."""
+        if self.job.watch and self.epoch == 0 and self._micro_batch == 0 and self.model.training:
+            self.job.watch.picture("augmented", batch_grid(batch["img"]), epoch=1)
         return super().preprocess_batch(batch)
 
     def optimizer_step(self) -> None:
-        """A step where a whole batch has been computed; ultralytics calls this after each part."""
-        self._part += 1
+        """Do a step where all micro-batches of a batch are computed; ultralytics calls this after each of them."""
+        self._micro_batch += 1
         if self.world_size <= 1:
             self._handle_nan_recovery(self.epoch)
-        if not self._part_ends[self._part - 1]:
+        if not self._step_ends[self._micro_batch - 1]:
             return
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), max_norm=self.steering.value("clip"))
@@ -156,47 +193,135 @@ class PillTraining(SavedTraining):
         self.ema.update(self.model)
         self._step += 1
         if self.job.watch:
-            self.job.watch.step(epoch=self.epoch + 1, step=self._step, loss=self._loss)
-
-    def validate(self) -> tuple[dict[str, float] | None, float | None]:
-        """Validate where the epoch is on the schedule; otherwise what was measured last stays."""
-        if not self._scheduled:
-            return self.metrics, self.fitness
-        found = super().validate()
-        self._show_boxes()
-        return found
+            self.job.watch.step(epoch=self.epoch + 1, step=self._step, loss=self._mean_loss)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        """What follows from a loss that is no number: ultralytics would go back to a checkpoint of its own."""
-        verdict = self._from_first(None if math.isfinite(self._loss) else self._verdict(epoch))
-        if isinstance(verdict, dict):
-            raise GoBack(Event(**verdict))
-        if verdict is not None:
-            raise DivergedError(verdict)
+        """Roll back or stop at a non-finite loss; ultralytics would load a checkpoint of its own."""
+        reaction = self._broadcast(None if math.isfinite(self._mean_loss) else self._on_non_finite_loss(epoch))
+        if isinstance(reaction, dict):
+            raise Rollback(Event(**reaction))
+        if reaction is not None:
+            raise DivergedError(reaction)
         return False
 
-    def _verdict(self, epoch: int) -> dict[str, Any] | str:
+    def _on_non_finite_loss(self, epoch: int) -> dict[str, Any] | str:
+        """The event of an intervention that rolls back, as JSON values, or an error message."""
         row = detector_row({"epoch": epoch + 1, **self.label_loss_items(self.tloss)}, finite=False)
-        events = self.steering.end([*self.rows, row])
+        events = self.steering.end([*self.history, row])
         for event in events:
             if event.back:
                 return events_to_json([event])[0]
-        self._tell(events)
+        self._log_events(events)
         return (
-            f"detector, epoch {epoch + 1}: the loss is no number any more. Lower detector.learning_rate or "
+            f"detector, epoch {epoch + 1}: non-finite loss (NaN or inf). Lower detector.learning_rate or "
             "detector.clip, set detector.precision to fp32, or add an intervention with not_finite to "
             f"steering.interventions (mode apply). {epoch} epochs are saved."
         )
 
     @property
-    def _loss(self) -> float:
+    def _mean_loss(self) -> float:
         """Mean loss of the epoch so far."""
         return sum(float(value) for value in self.tloss.values())
 
-    def _from_first(self, value: Any) -> Any:
-        """The first process's value."""
+    def validate(self) -> tuple[dict[str, float] | None, float | None]:
+        """Validate every `validate_every` epochs; in between the last metrics stay."""
+        if not self._validates:
+            return self.metrics, self.fitness
+        metrics_and_fitness = super().validate()
+        self._log_validation_picture()
+        return metrics_and_fitness
+
+    def save_metrics(self, metrics: dict[str, float]) -> None:
+        """Write ultralytics' row of its `results.csv`, and read it back as ours; empty metrics without a validation."""
+        old = {} if self._validates else {name: math.nan for name in metrics if name.startswith(("metrics/", "val/"))}
+        super().save_metrics(metrics | old)
+        row = read_ultralytics_results(self.csv.read_text(encoding="utf-8"))[-1]
+        self.history.append(row | {"seconds": time.monotonic() - self._epoch_start})
+        if self._validates:
+            self._update_best(self.fitness)
+        self._log_events(self.steering.end(self.history))
+
+    def _update_best(self, fitness: float) -> None:
+        fitness = float(fitness) if math.isfinite(fitness) else 0.0
+        if fitness > self.best_score or self.best_score == 0:
+            self.best_score, self.best_epoch = fitness, self.epoch + 1
+            self.best_weights = {name: value.cpu().clone() for name, value in self.ema.ema.state_dict().items()}
+
+    def save_model(self) -> bool:
+        """Save a checkpoint after an epoch, of plain tensors and numbers."""
+        self.job.checkpoints.save(
+            {
+                "epoch": self.epoch + 1,
+                "step": 0,
+                "description": self.ema.ema.yaml,
+                "model": unwrap_model(self.model).state_dict(),
+                "ema": self.ema.ema.state_dict(),
+                "updates": self.ema.updates,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "best": self.best_score,
+                "best_epoch": self.best_epoch,
+                "best_weights": self.best_weights,
+                "history": self.history,
+                "events": events_to_json(self.steering.events),
+                "results": self.csv.read_text(encoding="utf-8"),
+            }
+        )
+        self.recovery.epoch = self.epoch + 1
+        if self.job.watch:
+            self.job.watch.epoch(self.history, self.steering.events)
+        _log_epoch(self.history[-1], self.epochs)
+        return True
+
+    def final_eval(self) -> None:
+        """Validate a last epoch that `validate_every` does not reach; more epochs resume without this validation."""
+        if self._validates:
+            return
+        metrics, fitness = super().validate()
+        self._log_validation_picture()
+        if metrics is not None:
+            row = {name: value for name, value in detector_row(metrics).items() if name in VALIDATION_METRICS}
+            score = float(fitness) if math.isfinite(fitness) else 0.0
+            write_json(self.job.folder / FINAL_VALIDATION, {"epoch": self.epoch + 1, "row": row, "fitness": score})
+            _log_epoch(self.history[-1] | row, self.epochs)
+
+    @property
+    def _validates(self) -> bool:
+        return (self.epoch + 1) % self.job.settings.validate_every == 0
+
+    def _log_events(self, events: list[Event]) -> None:
+        for event in events if self.job.watch else ():
+            log.info("%s", event.said)
+
+    def _log_validation_picture(self) -> None:
+        if self.job.watch:
+            picture = validation_picture(self.ema.ema, self.test_loader.dataset, self.device)
+            self.job.watch.picture("boxes", picture, epoch=self.epoch + 1)
+
+    def _broadcast(self, value: Any) -> Any:
+        """The main process's value."""
         if self.world_size <= 1:
             return value
         box = [value]
         distributed.broadcast_object_list(box, 0)
         return box[0]
+
+
+class _EarlyStopping:
+    """ultralytics' `EarlyStopping`, with a best epoch that survives a resume and skips epochs without validation."""
+
+    possible_stop = False
+
+    def __init__(self, trainer: PillTrainer) -> None:
+        self._trainer = trainer
+
+    def __call__(self, epoch: int, fitness: float | None) -> bool:
+        return is_finished({"epoch": epoch, "best_epoch": self._trainer.best_epoch}, self._trainer.job.settings)
+
+
+def _log_epoch(row: Mapping[str, float | None], epochs: int) -> None:
+    loss = sum(value for name in LOSSES if (value := row[name]) is not None)
+    measured = ""
+    if row["map50"] is not None:
+        measured = f"  mAP@0.5 {row['map50']:.4f}  mAP@0.5:0.95 {row['map50_95'] or 0:.4f}"
+    log.info("epoch %d/%d  Loss: %.3f%s  %.0f s", row["epoch"], epochs, loss, measured, row["seconds"] or 0)

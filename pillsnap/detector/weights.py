@@ -1,4 +1,4 @@
-"""The detector's weights: ultralytics kept offline, models saved and loaded without unpickling anything unchecked."""
+"""Build, save and load the detector: ultralytics kept offline, checkpoints never unpickled unchecked."""
 
 import json
 import os
@@ -17,26 +17,26 @@ from pillsnap.hardware import use_threads
 
 NAMES = {0: "pill"}
 PREPROCESSING = {"letterbox": {"fill": 114, "centred": True}, "channels": "RGB", "divided_by": 255}
-"""What a photograph goes through before the network: `pillsnap.predict.letterbox`, then 0 to 1."""
+"""Preprocessing of a photograph: `pillsnap.predict.letterbox`, then scaled to 0 to 1."""
 
 KNOWN_PREFIXES = ("ultralytics.", "torch.nn.", "numpy.", "pathlib.")
-"""Where the classes of an ultralytics checkpoint live."""
+"""Allowed modules of the classes in an ultralytics checkpoint."""
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be taken: not there, not readable, or not a detector's."""
+    """Weights that do not exist, cannot be read, or are not a detector's."""
 
 
 def prepare_ultralytics(folder: Path) -> None:
-    """Keep ultralytics offline, away from unchecked pickles, and its settings inside `folder`; before its first
-    import."""
+    """Keep ultralytics offline, away from unchecked pickles, and its settings inside `folder`; call it before the first
+    import of ultralytics."""
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {
         "YOLO_CONFIG_DIR": str(folder.absolute()),
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
         "YOLO_VERBOSE": "false",
-        # models are built from their description without `eval`, checkpoints read with `weights_only`
+        # models are built from their description without `eval`, checkpoints loaded with `weights_only`
         "ULTRALYTICS_SAFE_LOAD": "true",
     }
     from ultralytics import settings
@@ -44,8 +44,8 @@ def prepare_ultralytics(folder: Path) -> None:
     settings.update({"sync": False, "dvc": False, "tensorboard": False, "wandb": False, "mlflow": False})
 
 
-def keep_threads(model: Any, event: str, threads: int) -> None:
-    """Set torch's threads when `event` comes: ultralytics leaves one core idle, half of a two-core machine."""
+def set_threads_on(model: Any, event: str, threads: int) -> None:
+    """Set torch's threads in a callback of `event`: ultralytics leaves one core idle, half of a two-core machine."""
     model.add_callback(event, lambda _: use_threads(threads))
 
 
@@ -64,7 +64,7 @@ def build_detector(description: str | Mapping[str, Any], classes: int = len(NAME
 
 
 def save_detector(path: Path, model: nn.Module, *, image_size: int) -> None:
-    """Write weights as safetensors, FP32; the metadata's one entry `pillsnap` says as JSON how to build and feed it.
+    """Write weights as safetensors, FP32; the metadata's entry `pillsnap` holds model and preprocessing as JSON.
 
     Args:
         path: written.
@@ -80,10 +80,10 @@ def save_detector(path: Path, model: nn.Module, *, image_size: int) -> None:
 
 
 def load_detector(path: Path) -> nn.Module:
-    """The detection model of `save_detector`, ready to find: on the CPU, FP32, in evaluation mode.
+    """Load the detection model of `save_detector`: on the CPU, FP32, in evaluation mode.
 
     Raises:
-        WeightsError: no file, or not one of `save_detector`.
+        WeightsError: the file does not exist, or is not one of `save_detector`.
     """
     try:
         with safe_open(path, framework="pt") as stored:
@@ -91,7 +91,7 @@ def load_detector(path: Path) -> nn.Module:
             state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise WeightsError(
-            f"{path}: no weights of a detector ({type(error).__name__}: {error}). Take a best.safetensors of "
+            f"{path}: no weights of a detector ({type(error).__name__}: {error}). Name a best.safetensors of "
             "train_detector."
         ) from error
     model = build_detector(facts["model"], len(facts["names"]))
@@ -99,14 +99,16 @@ def load_detector(path: Path) -> nn.Module:
     return model.eval()
 
 
-def pickled_detector(path: Path, model: nn.Module, *, image_size: int, facts: Mapping[str, Any]) -> None:
-    """Write an ultralytics checkpoint, FP16, that people open with `YOLO(path)`; nothing in it tells of machine or day.
+def save_ultralytics_checkpoint(
+    path: Path, model: nn.Module, *, image_size: int, train_args: Mapping[str, Any]
+) -> None:
+    """Write an ultralytics checkpoint, FP16, for `YOLO(path)`, reproducibly: it has no date, path or host.
 
     Args:
         path: written.
         model: an ultralytics detection model; it is changed to FP16.
         image_size: side of its input in pixels.
-        facts: more training arguments, for people.
+        train_args: more training arguments, for information.
     """
     import ultralytics
 
@@ -115,35 +117,37 @@ def pickled_detector(path: Path, model: nn.Module, *, image_size: int, facts: Ma
         parameter.requires_grad = False
     unknown = dict.fromkeys(("ema", "updates", "optimizer", "train_results", "date", "git"))
     content = {"epoch": -1, "model": model.half().eval(), "version": ultralytics.__version__, **unknown}
-    content["train_args"] = _interned({**facts, "task": "detect", "imgsz": image_size, "single_cls": True})
+    content["train_args"] = _interned({**train_args, "task": "detect", "imgsz": image_size, "single_cls": True})
     for module in model.modules():
-        vars(module).update({name: _interned(value) for name, value in vars(module).items() if name in _WORDS})
+        vars(module).update(
+            {name: _interned(value) for name, value in vars(module).items() if name in _TEXT_ATTRIBUTES}
+        )
     with replacing(path) as temporary, temporary.open("wb") as stream:
         torch.save(content, stream)
 
 
-_WORDS = ("yaml", "args", "names", "type", "mode")
+_TEXT_ATTRIBUTES = ("yaml", "args", "names", "type", "mode")
 """Attributes of a detector's modules that hold texts."""
 
 
 def _interned(value: Any) -> Any:
-    """The value with one object for equal texts: otherwise its pickle tells which process made it, and how."""
+    """The value with one object for equal texts: otherwise its pickle depends on the process that made it."""
     if isinstance(value, str):
         return sys.intern(value)
     if isinstance(value, Mapping):
-        return {_interned(key): _interned(one) for key, one in value.items()}
-    return [_interned(one) for one in value] if isinstance(value, list) else value
+        return {_interned(key): _interned(each) for key, each in value.items()}
+    return [_interned(each) for each in value] if isinstance(value, list) else value
 
 
 def start_model(model: str) -> nn.Module:
-    """The one-class detection model that a training begins with.
+    """The one-class detection model that a training starts from.
 
     Args:
         model: name of an ultralytics `.yaml`: random weights; path of a `.pt` (ultralytics) or `.safetensors` (of
             `save_detector`) file: its weights, as far as they fit one class.
 
     Raises:
-        WeightsError: the file is not there, or not a detector's weights.
+        WeightsError: the file does not exist, or has no detector's weights.
     """
     if model.endswith(".yaml"):
         return build_detector(model)
@@ -153,10 +157,10 @@ def start_model(model: str) -> nn.Module:
     return started
 
 
-class _Inert:
-    """Stands for every class that a checkpoint names: it keeps what was stored and runs nothing."""
+class _Placeholder:
+    """Placeholder for every class that a checkpoint names: it keeps the stored attributes and runs no code."""
 
-    def __new__(cls, *_: object) -> "_Inert":
+    def __new__(cls, *_: object) -> "_Placeholder":
         return super().__new__(cls)
 
     def __init__(self, *_: object) -> None:
@@ -167,8 +171,8 @@ class _Inert:
 
 
 def _foreign_detector(path: Path) -> nn.Module:
-    """The detection model in an ultralytics checkpoint, out of its description and its tensors alone."""
-    content = _read_inert(path)
+    """The detection model in an ultralytics checkpoint, from its description and its tensors alone."""
+    content = _load_without_code(path)
     stored = content.get("ema") or content.get("model") if isinstance(content, dict) else None
     description = getattr(stored, "yaml", None)
     if not isinstance(description, dict):
@@ -185,26 +189,26 @@ def _foreign_detector(path: Path) -> nn.Module:
     return model
 
 
-def _read_inert(path: Path) -> Any:
+def _load_without_code(path: Path) -> Any:
     try:
-        named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"detector.model = {path}: cannot be read ({error}). Name a .yaml that ultralytics brings, or the path of "
             "a .pt or .safetensors file."
         ) from error
-    if foreign := sorted(name for name in named if not name.startswith(KNOWN_PREFIXES)):
+    if foreign := sorted(name for name in names if not name.startswith(KNOWN_PREFIXES)):
         raise WeightsError(
-            f"detector.model = {path}: asks to run {', '.join(foreign)}, which no detector's weights need. "
-            "It was not opened; do not use this file."
+            f"detector.model = {path}: would run {', '.join(foreign)}, which no detector's weights need. "
+            "It was not loaded; do not use this file."
         )
-    stand_ins: list[Callable | tuple[Callable, str]] = [(_Inert, name) for name in named]
-    with torch.serialization.safe_globals(stand_ins):
+    placeholders: list[Callable | tuple[Callable, str]] = [(_Placeholder, name) for name in names]
+    with torch.serialization.safe_globals(placeholders):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _tensors(module: Any, prefix: str) -> list[tuple[str, torch.Tensor]]:
-    """Names and tensors of a stored module, as `state_dict` gives them."""
+    """Names and tensors of a stored module, as in its `state_dict`."""
     unsaved = getattr(module, "_non_persistent_buffers_set", set())
     own = {**module._parameters, **{key: value for key, value in module._buffers.items() if key not in unsaved}}
     found = [(prefix + name, value.detach()) for name, value in own.items() if value is not None]

@@ -13,11 +13,11 @@ def monitor(
     stage: Annotated[str, typer.Option(help="stage1 to stage4")] = "stage4",
     work: Annotated[Path | None, typer.Option(help="Folder of the trainings' states; pathvars.work by default")] = None,
     config: Annotated[list[Path] | None, typer.Option(help="Configuration files, later ones win")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Print the view once; so it is where no terminal is")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the view once, as without a terminal")] = False,
 ) -> None:
     """Show how a stage's trainings run, live, until Ctrl-C; also before and after they run.
 
-    Exits with status 2 where there is no such stage, nothing of it has begun, or the configuration cannot be used.
+    Exits with status 2 where the stage is unknown or not started, or the configuration is invalid.
     """
     from pillsnap.config.load import ConfigError, read_config
     from pillsnap.monitor.trainings import StageError

@@ -1,6 +1,6 @@
-"""What is known of a stage's trainings while they run or afterwards, read out of their folders and logs.
+"""Status of a stage's trainings while they run or afterwards, read from their folders and logs.
 
-Everything is read as it is at this moment: a file that is missing, empty or half written leaves its facts unknown.
+Files are read as they are at this moment: one that is missing, empty or half written leaves its values unknown.
 """
 
 import functools
@@ -15,24 +15,24 @@ from typing import Any
 import psutil
 
 from pillsnap.config.config import Config
-from pillsnap.training.milestones import Reached, milestones_reached
+from pillsnap.training.milestones import MilestoneResult, milestone_results
 from pillsnap.training.tolerant_read import Row, read_mapping, read_mappings, read_rows
 
 MODELS = ("detector", "classifier")
 SILENT_SECONDS = 120
-"""A training of another machine that wrote nothing for so long counts as stopped."""
+"""A training on another machine that wrote nothing for so long counts as stopped."""
 LARGEST = 1e15
-"""No number of a training is so large; one that is comes of a damaged file."""
+"""A larger number comes from a damaged file."""
 _LOG_TAIL = 32_768
 
 
 class StageError(ValueError):
-    """A stage that there is no such of, or that has not begun; the message says what to do."""
+    """Unknown stage, or not started; the message says what to do."""
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A training as it is now.
+class TrainingStatus:
+    """Status of a training.
 
     Attributes:
         model: `detector` or `classifier`.
@@ -40,8 +40,8 @@ class Watched:
         progress: content of `progress.json`.
         history: one mapping an epoch.
         samples: measured resources, by time.
-        milestones: asked and reached.
-        events: what steering said and did.
+        milestones: targets and figures.
+        events: of steering and recovery, see `pillsnap.training.steering.Event`.
         log: last lines of its log.
     """
 
@@ -50,7 +50,7 @@ class Watched:
     progress: Mapping[str, Any]
     history: Sequence[Row]
     samples: Sequence[Row]
-    milestones: Sequence[Reached]
+    milestones: Sequence[MilestoneResult]
     events: Sequence[Mapping[str, Any]]
     log: Sequence[str]
 
@@ -60,27 +60,27 @@ class Watched:
         return int(max((row.get("epoch") or 0 for row in self.history), default=0))
 
     def number(self, key: str) -> float | None:
-        """A number of `progress.json`; `None` where it has none there."""
+        """A number of `progress.json`; `None` where it is missing or implausible."""
         value = self.progress.get(key)
         usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
         return value if usable else None
 
     def values(self, column: str) -> list[float]:
-        """What the history knows of a column, by epoch."""
+        """Values of a column of the history, by epoch."""
         return [value for row in self.history if (value := row.get(column)) is not None]
 
 
 @dataclass(frozen=True)
-class WatchedStage:
-    """A stage's trainings, and the log file that was written last: its path and how many seconds ago."""
+class StageStatus:
+    """Status of a stage: its trainings, and the log file that was written last, with its age in seconds."""
 
     stage: str
-    trainings: Sequence[Watched]
+    trainings: Sequence[TrainingStatus]
     newest_log: tuple[Path, float] | None
 
 
-def watch_stage(stage: str, config: Config, *, work: Path | None = None) -> WatchedStage:
-    """Look at a stage.
+def stage_status(stage: str, config: Config, *, work: Path | None = None) -> StageStatus:
+    """Read the status of a stage.
 
     Args:
         stage: its name.
@@ -88,31 +88,33 @@ def watch_stage(stage: str, config: Config, *, work: Path | None = None) -> Watc
         work: folder of the trainings' states; `None` for the configuration's.
 
     Raises:
-        StageError: there is no such stage, or nothing of it has begun.
+        StageError: the stage is unknown, or not started.
     """
     names = list(type(config.stages).model_fields)
     if stage not in names:
-        raise StageError(f"--stage {stage}: there is no such stage; known are {', '.join(names)}.")
+        raise StageError(f"--stage {stage}: unknown stage. Allowed: {', '.join(names)}.")
     states, logs = (work or Path(config.pathvars.work)) / stage, Path(config.pathvars.logs) / stage
     if not states.is_dir() and not logs.is_dir():
         raise StageError(
-            f"{stage} has not begun: there is neither {states} nor {logs}. "
-            f"`snakemake --cores all -- {config.pathvars.results}/{stage}/report.html` starts it."
+            f"{stage} is not started: neither {states} nor {logs} exists. "
+            f"Start it with `snakemake --cores all -- {config.pathvars.results}/{stage}/report.html`."
         )
-    stones = [stone.model_dump() for stone in config.steering.milestones]
-    trainings = [_look(states / f"train_{model}", logs / f"train_{model}.log", model, stones) for model in MODELS]
-    return WatchedStage(stage, trainings, _newest(logs))
+    milestones = [each.model_dump() for each in config.steering.milestones]
+    trainings = [
+        _training_status(states / f"train_{model}", logs / f"train_{model}.log", model, milestones) for model in MODELS
+    ]
+    return StageStatus(stage, trainings, _newest(logs))
 
 
-def _look(folder: Path, log: Path, model: str, milestones: Sequence[Mapping[str, Any]]) -> Watched:
+def _training_status(folder: Path, log: Path, model: str, milestones: Sequence[Mapping[str, Any]]) -> TrainingStatus:
     progress, history = read_mapping(folder / "progress.json"), read_rows(folder / "history.csv")
-    return Watched(
+    return TrainingStatus(
         model=model,
         state=_state(folder, progress),
         progress=progress,
         history=history,
         samples=_samples(folder / "resources.csv"),
-        milestones=milestones_reached(milestones, history, model=model),
+        milestones=milestone_results(milestones, history, model=model),
         events=[event for event in read_mappings(folder / "events.json") if isinstance(event.get("said"), str)],
         log=_last_lines(log),
     )
@@ -124,22 +126,22 @@ def _state(folder: Path, progress: Mapping[str, Any]) -> str:
     alive = _alive(folder, progress)
     if alive and progress.get("running") is True:
         return "running"
-    asked = read_mapping(folder / "finished.json").get("epochs")
-    if asked is not None and asked == progress.get("epochs", asked):
+    requested = read_mapping(folder / "finished.json").get("epochs")
+    if requested is not None and requested == progress.get("epochs", requested):
         return "finished"
-    # alive, but done with its epochs: it writes its results
+    # alive, but finished with its epochs: it writes its results
     return "running" if alive else "stopped" if progress else "starting"
 
 
 def _alive(folder: Path, progress: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote `progress` runs; on another machine, whether it wrote something lately."""
+    """Whether the process that wrote `progress` runs; on another machine, whether it has written recently."""
     if progress.get("host") != platform.node():
         files = [folder / name for name in ("progress.json", "resources.csv")]
         ages = [time.time() - changed for file in files if (changed := _changed(file)) is not None]
         return progress.get("running") is True and min(ages, default=SILENT_SECONDS) < SILENT_SECONDS
     pid, written = progress.get("pid"), _changed(folder / "progress.json")
     try:
-        # a process that began after the file was last written has only taken over the number
+        # a process that started after the file was last written only reuses the number
         return isinstance(pid, int) and psutil.Process(pid).create_time() <= (written or 0) + 1
     except (psutil.Error, ValueError, OverflowError):
         return False
@@ -160,7 +162,7 @@ def _samples(path: Path) -> Sequence[Row]:
 
 @functools.lru_cache(maxsize=2 * len(MODELS))
 def _read_samples(path: Path, changed: float) -> Sequence[Row]:
-    """The rows of a file that grows to some megabytes: read again when it has changed."""
+    """Rows of a file that grows to some megabytes: read again only when it has changed."""
     return read_rows(path)
 
 
@@ -177,4 +179,4 @@ def _last_lines(path: Path) -> list[str]:
 def _newest(logs: Path) -> tuple[Path, float] | None:
     """The newest log below a folder, and its age in seconds."""
     ages = [(path, max(0.0, time.time() - at)) for path in logs.rglob("*.log") if (at := _changed(path)) is not None]
-    return min(ages, key=lambda one: one[1], default=None)
+    return min(ages, key=lambda log: log[1], default=None)

@@ -1,4 +1,4 @@
-"""The terminal view of `pillsnap monitor`: as much of a stage's trainings as the screen has room for."""
+"""Terminal view of `pillsnap monitor`: a stage's trainings, in as much detail as fits the screen."""
 
 import contextlib
 import itertools
@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pillsnap.config.config import Config
-from pillsnap.monitor.trainings import Watched, WatchedStage, watch_stage
+from pillsnap.monitor.trainings import StageStatus, TrainingStatus, stage_status
 from pillsnap.pages.formats import MISSING, asked, count, duration, percent, size
-from pillsnap.training.milestones import Reached
+from pillsnap.training.milestones import MilestoneResult
 from pillsnap.training.resources import peak
 from pillsnap.training.tolerant_read import Row
 
@@ -44,24 +44,24 @@ _LONGEST = 10 * 365 * 86_400
 
 
 @dataclass(frozen=True)
-class _Room:
-    """How much is shown: lines of log, of what was said, of milestones; whether trainings that do not run are shown
-    like the others, and whether all figures are."""
+class _Detail:
+    """How much is shown: lines of log, of events and of milestones; whether trainings that do not run are shown in
+    full, and whether all figures are."""
 
     log: int
-    said: int
+    events: int
     milestones: int
-    others: bool = True
+    idle: bool = True
     all_figures: bool = True
 
 
-_ROOMS = (
-    _Room(8, 8, 20),
-    _Room(4, 6, 10),
-    _Room(4, 6, 10, others=False),
-    _Room(2, 3, 4, others=False),
-    _Room(1, 1, 2, others=False),
-    _Room(0, 0, 1, others=False, all_figures=False),
+_DETAILS = (
+    _Detail(8, 8, 20),
+    _Detail(4, 6, 10),
+    _Detail(4, 6, 10, idle=False),
+    _Detail(2, 3, 4, idle=False),
+    _Detail(1, 1, 2, idle=False),
+    _Detail(0, 0, 1, idle=False, all_figures=False),
 )
 
 
@@ -69,18 +69,18 @@ def show_stage(stage: str, config: Config, *, work: Path | None, live: bool) -> 
     """Print a stage's trainings, once or on the whole screen every second until Ctrl-C.
 
     Args:
-        stage, config, work: of `watch_stage`.
-        live: whether to go on.
+        stage, config, work: of `stage_status`.
+        live: whether to refresh until Ctrl-C.
 
     Raises:
-        StageError: there is no such stage, or nothing of it has begun.
+        StageError: the stage is unknown, or not started.
     """
 
     console = Console(file=sys.stdout)
 
     def view() -> StageView:
-        found = watch_stage(stage, config, work=work)
-        return StageView(found, now=datetime.now(), height=console.height if live else None)
+        status = stage_status(stage, config, work=work)
+        return StageView(status, now=datetime.now(), height=console.height if live else None)
 
     if not live:
         console.print(view())
@@ -95,29 +95,29 @@ def show_stage(stage: str, config: Config, *, work: Path | None, live: bool) -> 
 
 
 class StageView:
-    """A stage as rich shows it; where the height is limited, with fewer lines of log, of what was said, of milestones.
+    """A stage as rich renders it; where the height is limited, with fewer lines of log, events and milestones.
 
     Args:
-        stage: as it is now.
+        stage: its status.
         now: local time.
-        height: lines that there are; `None` for any number.
+        height: lines of the screen; `None` for any number.
     """
 
-    def __init__(self, stage: WatchedStage, *, now: datetime, height: int | None = None) -> None:
+    def __init__(self, stage: StageStatus, *, now: datetime, height: int | None = None) -> None:
         self._stage, self._now, self._height = stage, now, height
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         free = options.reset_height()
-        for room in _ROOMS:
-            lines = console.render_lines(self._shown(room, options.max_width), free, pad=False)
+        for detail in _DETAILS:
+            lines = console.render_lines(self._content(detail, options.max_width), free, pad=False)
             if self._height is None or len(lines) <= self._height:
                 break
         for line in lines:
             yield from line
             yield Segment.line()
 
-    def _shown(self, room: _Room, width: int) -> RenderableType:
-        panels = [_panel(training, room, self._now) for training in self._stage.trainings]
+    def _content(self, detail: _Detail, width: int) -> RenderableType:
+        panels = [_panel(training, detail, self._now) for training in self._stage.trainings]
         if width < SIDE_BY_SIDE:
             return Group(self._head(), *panels)
         beside = Table.grid(expand=True)
@@ -134,60 +134,60 @@ class StageView:
         return head
 
 
-def _panel(training: Watched, room: _Room, now: datetime) -> Panel:
+def _panel(training: TrainingStatus, detail: _Detail, now: datetime) -> Panel:
     style = _STYLES[training.state]
     title = Text.assemble((training.model.capitalize(), "bold"), ": ", (training.state, style))
     rows = Table.grid(padding=(0, 1), expand=True)
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(ratio=1, overflow="fold")
-    for label, value in _rows(training, room, now):
+    for label, value in _rows(training, detail, now):
         rows.add_row(label, value)
     return Panel(rows, title=title, title_align="left", border_style=style, padding=(0, 1))
 
 
-def _rows(training: Watched, room: _Room, now: datetime) -> Iterator[tuple[str, RenderableType]]:
+def _rows(training: TrainingStatus, detail: _Detail, now: datetime) -> Iterator[tuple[str, RenderableType]]:
     if training.state == "waiting":
-        yield "", "has not begun"
+        yield "", "not started"
         return
     yield "epoch", _epoch(training)
-    if room.others or training.state == "running":
+    if detail.idle or training.state == "running":
         yield "speed", _speed(training)
         if training.state == "running":
             yield "time left", _time_left(training, now)
-        yield from _figures(training, room)
-        yield from _said(training, room)
+        yield from _figures(training, detail)
+        yield from _steering(training, detail)
         yield "memory", _memory(training)
-        if room.all_figures:
+        if detail.all_figures:
             yield "disk", _disk(training)
-        if room.log and training.log:
-            yield "log", Text("\n".join(training.log[-room.log :]), style="dim", overflow="ellipsis", no_wrap=True)
+        if detail.log and training.log:
+            yield "log", Text("\n".join(training.log[-detail.log :]), style="dim", overflow="ellipsis", no_wrap=True)
 
 
-def _epoch(training: Watched) -> Text:
+def _epoch(training: TrainingStatus) -> Text:
     done, epochs = training.epochs_done, training.number("epochs")
     epoch, step, steps = (training.number(key) for key in ("epoch", "step", "steps"))
     if training.state == "finished":
-        early = " (it stopped early)" if epochs and done < epochs else ""
-        return Text(f"{count(done)} of {count(epochs)} done{early}")
+        early = " (stopped early)" if epochs and done < epochs else ""
+        return Text(f"{count(done)} of {count(epochs)} finished{early}")
     within = epoch is not None and epoch > done and step is not None and steps
     share = (done + min(1.0, step / steps if within else 0.0)) / epochs if epochs else 0.0
     filled = round(_BAR_WIDTH * min(1.0, max(0.0, share)))
     text = Text(f"{count(epoch if within else done)} of {count(epochs)} ")
     text.append("█" * filled, "green").append("░" * (_BAR_WIDTH - filled), "dim")
-    return text.append(f" step {count(step)} of {count(steps)}" if within else " done")
+    return text.append(f" step {count(step)} of {count(steps)}" if within else " finished")
 
 
-def _speed(training: Watched) -> str:
+def _speed(training: TrainingStatus) -> str:
     steps, pictures = training.number("steps"), training.number("pictures")
     rate, seconds = training.number("steps_per_second"), training.values("seconds")
     known = rate is not None and pictures is not None and steps
-    told = [f"{rate:.1f} steps/s"] if rate is not None else []
-    told += [f"{rate * pictures / steps:.0f} pictures/s"] if known else []
-    told += [f"{duration(seconds[-1])} the last epoch"] if seconds else []
-    return ", ".join(told) or MISSING
+    parts = [f"{rate:.1f} steps/s"] if rate is not None else []
+    parts += [f"{rate * pictures / steps:.0f} pictures/s"] if known else []
+    parts += [f"{duration(seconds[-1])} the last epoch"] if seconds else []
+    return ", ".join(parts) or MISSING
 
 
-def _time_left(training: Watched, now: datetime) -> str:
+def _time_left(training: TrainingStatus, now: datetime) -> str:
     left = training.number("seconds_left")
     if left is None or not 0 <= left < _LONGEST:
         return MISSING
@@ -195,7 +195,7 @@ def _time_left(training: Watched, now: datetime) -> str:
     return f"{duration(left)}, ends about {end:%H:%M}" + (f" on {end:%d %B}" if end.date() != now.date() else "")
 
 
-def _figures(training: Watched, room: _Room) -> Iterator[tuple[str, RenderableType]]:
+def _figures(training: TrainingStatus, detail: _Detail) -> Iterator[tuple[str, RenderableType]]:
     """Loss of the running epoch, and a small curve of every figure over the epochs."""
     loss = training.number("loss")
     if training.state == "running" and loss is not None:
@@ -207,7 +207,7 @@ def _figures(training: Watched, room: _Room) -> Iterator[tuple[str, RenderableTy
             curve = Text.assemble((sparkline(values), "cyan"), f" {shown[0]} → ", (shown[1], "bold"))
             yield label, curve.append(f", best {percent(max(values))}" if column in _SHARES else "")
     rates = training.values("learning_rate")
-    if rates and room.all_figures:
+    if rates and detail.all_figures:
         yield "learning rate", f"{rates[-1]:.3g}"
 
 
@@ -221,33 +221,34 @@ def sparkline(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
     return "".join(_LEVELS[min(len(_LEVELS) - 1, round((value - low) * scale))] for value in means)
 
 
-def _said(training: Watched, room: _Room) -> Iterator[tuple[str, RenderableType]]:
-    if training.milestones and room.milestones:
-        yield "milestones", Text("\n").join(map(_milestone, _near(training.milestones, room.milestones)))
+def _steering(training: TrainingStatus, detail: _Detail) -> Iterator[tuple[str, RenderableType]]:
+    if training.milestones and detail.milestones:
+        yield "milestones", Text("\n").join(map(_milestone, _around_next(training.milestones, detail.milestones)))
     phase = training.progress.get("phase")
-    if isinstance(phase, str) and room.all_figures:
+    if isinstance(phase, str) and detail.all_figures:
         yield "phase", Text(phase)
-    told = [event for event in training.events if event.get("kind") != "milestone"]
-    if told and room.said:
-        lines = [Text(f"after epoch {event.get('epoch')}: {event['said']}") for event in told[-room.said :]]
+    events = [event for event in training.events if event.get("kind") != "milestone"]
+    if events and detail.events:
+        lines = [Text(f"after epoch {event.get('epoch')}: {event['said']}") for event in events[-detail.events :]]
         yield "steering", Text("\n").join(lines)
 
 
-def _near(milestones: Sequence[Reached], most: int) -> Sequence[Reached]:
+def _around_next(milestones: Sequence[MilestoneResult], most: int) -> Sequence[MilestoneResult]:
     """So many milestones around the next one."""
-    checked = sum(stone.value is not None for stone in milestones)
-    begin = max(0, min(checked - (most + 1) // 2, len(milestones) - most))
-    return milestones[begin : begin + most]
+    checked = sum(each.value is not None for each in milestones)
+    start = max(0, min(checked - (most + 1) // 2, len(milestones) - most))
+    return milestones[start : start + most]
 
 
-def _milestone(stone: Reached) -> Text:
-    text = Text(f"epoch {stone.epoch}: {asked(stone.asked, '%')} asked")
-    if stone.value is None or stone.points is None:
+def _milestone(result: MilestoneResult) -> Text:
+    text = Text(f"epoch {result.epoch}: target {asked(result.target, '%')}")
+    if result.value is None or result.points is None:
         return text
-    return text.append(f", {percent(stone.value)}, ").append(stone.verdict, "green" if stone.points >= 0 else "red")
+    style = "green" if result.points >= 0 else "red"
+    return text.append(f", reached {percent(result.value)}, ").append(result.verdict, style)
 
 
-def _memory(training: Watched) -> str:
+def _memory(training: TrainingStatus) -> str:
     ram = f"RAM {_now_and_peak(training, 'ram')}"
     column = "gpu_process" if peak(training.samples, "gpu_process") is not None else "gpu_device"
     if peak(training.samples, column) is None:
@@ -257,14 +258,14 @@ def _memory(training: Watched) -> str:
     return f"{ram}; GPU{whose} {_now_and_peak(training, column)}" + (f", busy {percent(busy, 0)}" if busy else "")
 
 
-def _disk(training: Watched) -> str:
+def _disk(training: TrainingStatus) -> str:
     read, written = (_now_and_peak(training, f"disk_{way}", "/s") for way in ("read", "write"))
     free = _last_row(training.samples).get("disk_free")
     return f"read {read}; written {written}; {size(free)} free"
 
 
-def _now_and_peak(training: Watched, column: str, per: str = "") -> str:
-    """`2.1 GB, peak 2.3 GB`; the peak alone when nothing runs any more."""
+def _now_and_peak(training: TrainingStatus, column: str, per: str = "") -> str:
+    """`2.1 GB, peak 2.3 GB`; the peak alone when the training does not run."""
     highest = peak(training.samples, column)
     if highest is None:
         return MISSING
@@ -272,7 +273,7 @@ def _now_and_peak(training: Watched, column: str, per: str = "") -> str:
     return (f"{size(now)}{per}, " if now is not None else "") + f"peak {size(highest)}{per}"
 
 
-def _last(training: Watched, column: str) -> float | None:
+def _last(training: TrainingStatus, column: str) -> float | None:
     """The newest measurement, while the training runs."""
     return _last_row(training.samples).get(column) if training.state == "running" else None
 

@@ -1,1 +1,1 @@
-"""What both trainings share: state, checkpoints, steering, and what people watch."""
+"""Shared by both trainings: state, checkpoints, steering, and the files that `pillsnap monitor` reads."""

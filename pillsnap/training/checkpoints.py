@@ -1,5 +1,5 @@
-"""Checkpoints of a training: the last epoch's, one within an epoch, and one every few epochs; written whole, never
-unpickled unchecked."""
+"""Checkpoints of a training: of the last epoch, within an epoch, and every few epochs; written atomically, loaded with
+`weights_only`."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ class Checkpoints:
     second place.
 
     Args:
-        folder: where they lie.
+        folder: that holds them.
         recipe: `checkpoint_every` and `keep_checkpoints` count.
         backup: folder that gets a copy of every kept checkpoint; `None` for none.
     """
@@ -96,5 +96,5 @@ def _read(path: Path, device: str) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        log.warning("%s cannot be read (%s): an earlier checkpoint is taken", path, type(error).__name__)
+        log.warning("%s cannot be read (%s): falling back to an earlier checkpoint", path, type(error).__name__)
         return None

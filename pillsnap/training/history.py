@@ -1,4 +1,4 @@
-"""Training histories: one row an epoch, whatever framework wrote it."""
+"""History of a training, one row an epoch: ultralytics' `results.csv` read, and ours written and read."""
 
 import csv
 import io
@@ -21,12 +21,12 @@ DETECTOR_COLUMNS = {
     "map50_95": ("metrics/mAP50-95(B)", "metrics/mAP50-95", "metrics/mAP_0.5:0.95"),
     "learning_rate": ("lr/pg0", "lr0", "x/lr0"),
 }
-"""Our column: the names that versions of ultralytics have given it in `results.csv`, where `time`
-counts seconds since the start of the training."""
+"""Our column: its names in `results.csv` of the versions of ultralytics; `time` counts seconds since the start of the
+training."""
 
 
 def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
-    """Rows of an ultralytics `results.csv`, robustly: blank and half-written lines are left out, an empty or
+    """Rows of an ultralytics `results.csv`, tolerantly: blank and half-written lines are left out, an empty or
     unreadable value is `None`, a repeated epoch's last row counts.
 
     Returns:
@@ -58,7 +58,7 @@ def detector_row(values: Mapping[str, Any], *, finite: bool = True) -> dict[str,
 
 
 def _seconds_of_each(totals: Mapping[float, float | None]) -> dict[float, float | None]:
-    """Seconds of each epoch out of ultralytics' seconds since the start; a clock that fell back began anew."""
+    """Seconds of each epoch out of ultralytics' seconds since the start; a clock that fell back was restarted."""
     seconds: dict[float, float | None] = {}
     for epoch, total in totals.items():
         before = totals.get(epoch - 1) if seconds else 0.0

@@ -1,4 +1,4 @@
-"""Milestones of a training: what was asked at an epoch, what was reached, ahead or behind by how much."""
+"""Milestones of a training: target and measured figure at an epoch, and how far the training is ahead or behind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ MILESTONE_KEY = {"detector": "map50", "classifier": "top1"}
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A milestone and what the training had reached when its epoch ended.
+class MilestoneResult:
+    """A milestone, and what the training had reached at its epoch.
 
     Attributes:
-        epoch: whose end it is checked at.
-        asked: fraction of 1.
-        value: by the newest validation up to there; `None` where the training has not come there, or had none.
+        epoch: at whose end it is checked.
+        target: fraction of 1.
+        value: of the newest validation up to there; `None` where the training has not come there, or had none.
     """
 
     epoch: int
-    asked: float
+    target: float
     value: float | None
 
     @property
     def points(self) -> float | None:
         """Percentage points ahead; below zero: behind."""
-        return None if self.value is None else 100 * (self.value - self.asked)
+        return None if self.value is None else 100 * (self.value - self.target)
 
     @property
     def verdict(self) -> str:
@@ -38,26 +38,26 @@ class Reached:
         return f"{abs(self.points):.1f} points {'ahead' if self.points >= 0 else 'behind'}"
 
 
-def milestones_reached(
+def milestone_results(
     milestones: Sequence[Mapping[str, Any]], history: Sequence[Row], *, model: Model
-) -> list[Reached]:
+) -> list[MilestoneResult]:
     """The milestones of a model by epoch.
 
     Args:
         milestones: values of `steering.milestones`.
         history: one mapping an epoch.
-        model: whose; those that ask nothing of it are left out.
+        model: whose; those without a target for it are left out.
     """
-    asked = {stone["epoch"]: stone.get(MILESTONE_KEY[model]) for stone in milestones}
+    targets = {each["epoch"]: each.get(MILESTONE_KEY[model]) for each in milestones}
     return [
-        Reached(epoch, value, _value_at(history, epoch, MILESTONE_METRIC[model]))
-        for epoch, value in sorted(asked.items())
-        if value is not None
+        MilestoneResult(epoch, target, _value_at(history, epoch, MILESTONE_METRIC[model]))
+        for epoch, target in sorted(targets.items())
+        if target is not None
     ]
 
 
 def _value_at(history: Sequence[Row], epoch: int, metric: str) -> float | None:
-    """The newest value up to the end of `epoch`; `None` where that epoch is not done."""
+    """The newest value up to the end of `epoch`; `None` where that epoch is not finished."""
     done = [row for row in history if (row.get("epoch") or 0) <= epoch]
     if not done or (done[-1].get("epoch") or 0) < epoch:
         return None

@@ -1,4 +1,4 @@
-"""The processes of a training, one per GPU: who is which, sums over all, and shared gradients (torch's DDP)."""
+"""Processes of a training, one per GPU: their ranks, sums over all of them, and gradients that PyTorch's DDP shares."""
 
 import contextlib
 import os
@@ -11,57 +11,57 @@ from torch import distributed, nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-PATIENCE = timedelta(days=7)
-"""How long a process waits for the others: the first one may wait long for a training folder's lock, and where one
-ends, torchrun ends all."""
+TIMEOUT = timedelta(days=7)
+"""Of a collective operation: the main process may wait long for a training folder's lock, and where one process ends,
+torchrun ends all."""
 
 
 class ProcessesError(RuntimeError):
-    """There are other processes than `training.processes` says."""
+    """The training was started with another number of processes than `training.processes`."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Place of this process among all of a training.
+    """This process among all of a training.
 
     Attributes:
         rank: number of this process, from 0.
-        count: number of processes.
+        world_size: number of processes.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes files."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
     @property
-    def share(self) -> slice:
-        """Which pictures of each batch are this process's."""
-        return slice(self.rank, None, self.count)
+    def shard(self) -> slice:
+        """The pictures of each global batch that are this process's."""
+        return slice(self.rank, None, self.world_size)
 
     def device(self, kind: str) -> str:
         """This process's device of a kind, `cpu` or `cuda`."""
-        return f"cuda:{self.rank}" if kind == "cuda" and self.count > 1 else kind
+        return f"cuda:{self.rank}" if kind == "cuda" and self.world_size > 1 else kind
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def all_reduce(self, values: Sequence[float]) -> list[float]:
         """Sums over all processes, in float64; the same in each of them."""
         sums = torch.tensor(values, dtype=torch.float64)
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.all_reduce(sums)
         return sums.tolist()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until all processes are here."""
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.barrier()
 
-    def joined(self, model: nn.Module, device: str) -> nn.Module:
-        """A model whose gradients become the mean of all processes', and on GPUs batch norm's statistics those of the
-        whole batch."""
-        if self.count == 1:
+    def wrap(self, model: nn.Module, device: str) -> nn.Module:
+        """Wrap a model in DDP: its gradients become the mean of all processes', and on GPUs batch norm's statistics
+        are those of the global batch."""
+        if self.world_size == 1:
             return model
         if device == "cpu":
             return DistributedDataParallel(model)
@@ -70,41 +70,41 @@ class Processes:
         return DistributedDataParallel(convert_sync_batchnorm(model), device_ids=[torch.device(device)])
 
 
-def join(backend: str, *, timeout: timedelta) -> None:
-    """`init_process_group` of the processes that torchrun started together.
+def init_process_group(backend: str, *, timeout: timedelta) -> None:
+    """`torch.distributed.init_process_group` of the processes that torchrun started together.
 
     After a restart torchrun's store still has the addresses of the processes that ended, and new ones would wait for
     these: each start has keys of its own.
     """
-    store, rank, count = next(rendezvous("env://", timeout=timeout))
+    store, rank, world_size = next(rendezvous("env://", timeout=timeout))
     own = distributed.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    distributed.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=timeout)
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=world_size, timeout=timeout)
 
 
 @contextlib.contextmanager
-def joined_processes(count: int, kind: str) -> Iterator[Processes]:
+def process_group(world_size: int, kind: str) -> Iterator[Processes]:
     """Join the processes that torchrun started beside this one.
 
     Args:
-        count: how many there must be.
+        world_size: how many there must be.
         kind: `cpu` or `cuda`, what they compute on.
 
     Raises:
         ProcessesError: there are more or fewer.
     """
-    found = int(os.environ.get("WORLD_SIZE", "1"))
-    if found != count:
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != world_size:
         raise ProcessesError(
-            f"training.processes = {count}: this training was started in {found} of them. Start it through Snakemake, "
-            f"or by torchrun --standalone --nproc-per-node {count}."
+            f"training.processes = {world_size}: the training was started with WORLD_SIZE = {started}. Start it "
+            f"through Snakemake, or with torchrun --standalone --nproc-per-node {world_size}."
         )
-    if count == 1:
+    if world_size == 1:
         yield Processes()
         return
-    processes = Processes(int(os.environ["RANK"]), count)
+    processes = Processes(int(os.environ["RANK"]), world_size)
     if kind == "cuda":
         torch.cuda.set_device(processes.device(kind))
-    join("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
+    init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield processes
     finally:

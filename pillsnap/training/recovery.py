@@ -1,5 +1,5 @@
-"""What a training does about memory that runs out and about losses that are no numbers: go on from the last checkpoint,
-otherwise."""
+"""Recover a training from its last checkpoint: out of memory with smaller micro-batches, a non-finite loss with the
+changes of an intervention."""
 
 import gc
 import logging
@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 
 class BatchError(RuntimeError):
-    """Not even the smallest allowed batch fits into the device's memory."""
+    """Not even the smallest allowed micro-batch fits into the device's memory."""
 
 
 class DivergedError(RuntimeError):
-    """The loss is no number any more, and nothing is configured against it."""
+    """Non-finite loss (NaN or inf), and no intervention against it is left."""
 
 
-class GoBack(Exception):  # noqa: N818 (no error)
-    """The training goes back to its last checkpoint, with the changes of `event`."""
+class Rollback(Exception):  # noqa: N818 (no error)
+    """Return of the training to its last checkpoint, with the changes of `event`."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(event.said)
@@ -35,78 +35,83 @@ class GoBack(Exception):  # noqa: N818 (no error)
 
 
 class Recovery:
-    """What has happened to a training outside its epochs; kept in `recovery.json` of its folder.
+    """State of a training outside its checkpoints; kept in `recovery.json` of its folder.
 
     Attributes:
-        parts: parts that each process computes its share of a batch in, one after the other.
+        accumulation_steps: micro-batches that each process computes its shard of a batch in, one after the other.
         events: what happened.
-        epoch: epochs done; set by the training as it goes.
+        epoch: finished epochs; set by the training as it runs.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "recovery.json"
-        saved: dict[str, Any] = read_json(self._file) if self._file.is_file() else {"parts": 1, "events": []}
-        self.parts: int = saved["parts"]
+        empty: dict[str, Any] = {"accumulation_steps": 1, "events": []}
+        saved = read_json(self._file) if self._file.is_file() else empty
+        self.accumulation_steps: int = saved["accumulation_steps"]
         self.events = [Event(**event) for event in saved["events"]]
         self.epoch = 0
 
-    def note(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Keep an event for the next start."""
         self.events.append(event)
         log.warning("%s", event.said)
-        write_json(self._file, {"parts": self.parts, "events": events_to_json(self.events)})
+        content = {"accumulation_steps": self.accumulation_steps, "events": events_to_json(self.events)}
+        write_json(self._file, content)
 
-    def halve(self, model: str, recipe: Recipe, error: Exception) -> None:
-        """Compute batches in twice as many parts; the batch behind a step of the optimizer stays the same.
+    def halve_micro_batch(self, model: str, recipe: Recipe, error: Exception) -> None:
+        """Double the accumulation steps; the global batch behind a step of the optimizer stays the same.
 
         Raises:
-            BatchError: the parts would be smaller than `smallest_batch`.
+            BatchError: the micro-batch would be smaller than `smallest_batch`.
         """
-        share = recipe.batch / (distributed.get_world_size() if distributed.is_initialized() else 1)
-        before, after = (math.ceil(share / parts) for parts in (self.parts, self.parts * 2))
+        shard = recipe.batch / (distributed.get_world_size() if distributed.is_initialized() else 1)
+        before, after = (math.ceil(shard / steps) for steps in (self.accumulation_steps, self.accumulation_steps * 2))
         if after < recipe.smallest_batch or after == before:
             raise BatchError(
-                f"{model}.batch = {recipe.batch}: out of memory with {before} pictures at once, and "
+                f"{model}.batch = {recipe.batch}: out of memory with {before} pictures in a micro-batch, and "
                 f"{model}.smallest_batch = {recipe.smallest_batch} allows no fewer. Lower it, {model}.image_size or "
                 f"{model}.model, or free the device (see `pillsnap doctor`)."
             ) from error
-        self.parts *= 2
-        said = f"out of memory with {before} pictures at once: {after} at once, {self.parts} times for a step"
-        self.note(Event(self.epoch, "out_of_memory", f"{after} at once", said, True, {"pictures_at_once": after}))
+        self.accumulation_steps *= 2
+        said = (
+            f"out of memory with a micro-batch of {before}: now {after}, {self.accumulation_steps} accumulation steps"
+        )
+        changes = {"pictures_at_once": after}
+        self.record(Event(self.epoch, "out_of_memory", f"micro-batch {after}", said, True, changes))
 
 
-def recovering(train: Callable[[Recovery], None], folder: Path, *, model: str, recipe: Recipe) -> None:
-    """Run a training to its end through what can be recovered from.
+def train_with_recovery(train: Callable[[Recovery], None], folder: Path, *, model: str, recipe: Recipe) -> None:
+    """Run a training to its end, through errors that it can recover from.
 
     Args:
-        train: trains from the last checkpoint to the end. It is called again after memory ran out, with batches in more
-            parts, and after it raised `GoBack`.
+        train: trains from the last checkpoint to the end. It is called again after memory ran out, with more
+            accumulation steps, and after it raised `Rollback`.
         folder: of the training's state.
         model: `detector` or `classifier`, for messages.
         recipe: its section.
 
     Raises:
-        BatchError: memory ran out with the smallest allowed batch.
-        RuntimeError: memory ran out in one of several processes; that is written down for their next start.
+        BatchError: memory ran out with the smallest allowed micro-batch.
+        RuntimeError: memory ran out in one of several processes; that is recorded for their next start.
     """
     recovery = Recovery(folder)
     while True:
         try:
             return train(recovery)
-        except GoBack as back:
-            recovery.note(back.event)
+        except Rollback as rollback:
+            recovery.record(rollback.event)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            recovery.halve(model, recipe, error)
+            recovery.halve_micro_batch(model, recipe, error)
             if distributed.is_initialized():
-                raise  # the other processes wait in the middle of a step: the launcher starts them all again
+                raise  # the other processes wait in the middle of a step: torchrun starts them all again
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device's (or the CPU's) memory ran out, however the library says it."""
+    """Whether the device's (or the CPU's) memory ran out: only CUDA's allocator has an exception type of its own."""
     known = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(text.lower() in str(error).lower() for text in known)

@@ -1,4 +1,4 @@
-"""What a training takes: memory, GPU and disk, measured every few seconds by a thread of its own."""
+"""Measure the resources of a training, memory, GPU and disk, every few seconds in a thread of its own."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FILE = "resources.csv"
 SHORTEST_RATE = 0.5
-"""Seconds that a rate is taken over at least."""
+"""Seconds that a rate is measured over at least."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Sample:
     Attributes:
         time: seconds since 1970.
         ram: bytes of the processes' resident memory; pages that they share count in each.
-        gpu_process: bytes that these processes hold on the fullest of their GPUs, where the driver tells it (in a
-            container it often does not).
+        gpu_process: bytes that these processes hold on the fullest of their GPUs, where the driver reports it (in
+            a container it often does not).
         gpu_device: bytes in use there, whoever holds them.
         gpu_allocated: bytes of this process's tensors at their peak so far, as torch counts them.
         gpu_busy: share of the time in which the GPU computed, 0 to 1.
-        disk_read, disk_write: bytes a second from and to disks since the last measurement; what the page cache
-            answers is none.
+        disk_read, disk_write: bytes a second from and to disks since the last measurement; reads from the page cache
+            do not count.
         disk_free: bytes.
     """
 
@@ -56,7 +56,7 @@ COLUMNS = tuple(field.name for field in fields(Sample))
 
 
 class ResourceSampler:
-    """Appends a row to `resources.csv` of `folder` every `seconds`, from the start of the block to its end.
+    """Append a row to `resources.csv` of `folder` every `seconds`, from the start of the block to its end.
 
     It measures this process and its children; under torchrun all processes of the training. No error of it reaches the
     training.
@@ -67,7 +67,7 @@ class ResourceSampler:
 
     def __init__(self, folder: Path, *, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds
-        self._family = _Family()
+        self._tree = _ProcessTree()
         self._gpus = _Gpus()
         self._failed = False
         self._lock = threading.Lock()
@@ -98,18 +98,18 @@ class ResourceSampler:
         with self._lock:
             try:
                 self._append(self._measure())
-            except Exception as error:  # whatever it is, the training goes on
+            except Exception as error:  # whatever it is, the training must not stop
                 if not self._failed:
-                    log.warning("resources could not be measured: %s", error)
+                    log.warning("resources cannot be measured: %s", error)
                 self._failed = True
 
     def _measure(self) -> Sample:
-        ram, read, written = self._family.measure()
-        gpu = self._gpus.measure(self._family.pids)
+        ram, read, written = self._tree.measure()
+        gpu = self._gpus.measure(self._tree.pids)
         return Sample(time.time(), ram, *gpu, read, written, disk_free(self._folder))
 
     def _append(self, sample: Sample) -> None:
-        """Add a row; a row that a killed run left half written is ended first."""
+        """Append a row; one that a killed run left half written is terminated first."""
         path = self._folder / FILE
         line = ",".join(_cell(value) for value in asdict(sample).values()) + "\n"
         with path.open("ab+") as stream:
@@ -125,42 +125,43 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-class _Family:
-    """This process with its children, or all processes of a torchrun."""
+class _ProcessTree:
+    """This process with its children, or all processes of torchrun."""
 
     def __init__(self) -> None:
         own = psutil.Process()
-        self._root = own if _processes() == 1 else own.parent() or own
-        self._moved: dict[int, tuple[int, int]] = {}
+        self._root = own if _local_world_size() == 1 else own.parent() or own
+        self._transferred: dict[int, tuple[int, int]] = {}
         self._at: float | None = None
         self.pids: set[int] = set()
 
     def measure(self) -> tuple[int, float | None, float | None]:
         """Resident bytes, and bytes read and written a second since the last call; the first call knows no rates."""
-        ram, moved = 0, {}
+        ram, transferred = 0, {}
         for process in [self._root, *self._root.children(recursive=True)]:
             try:
                 ram += process.memory_info().rss
                 counters = process.io_counters()
-                moved[process.pid] = (counters.read_bytes, counters.write_bytes)
+                transferred[process.pid] = (counters.read_bytes, counters.write_bytes)
             except psutil.Error:  # it has ended meanwhile
                 continue
-        self.pids = set(moved)
-        return ram, *self._rates(moved)
+        self.pids = set(transferred)
+        return ram, *self._rates(transferred)
 
-    def _rates(self, moved: dict[int, tuple[int, int]]) -> tuple[float | None, float | None]:
+    def _rates(self, transferred: dict[int, tuple[int, int]]) -> tuple[float | None, float | None]:
         now, before = time.monotonic(), self._at
         if before is not None and now - before < SHORTEST_RATE:
             return None, None
-        gained = [
-            sum(max(0, one[way] - self._moved.get(pid, (0, 0))[way]) for pid, one in moved.items()) for way in (0, 1)
+        added = [
+            sum(max(0, one[way] - self._transferred.get(pid, (0, 0))[way]) for pid, one in transferred.items())
+            for way in (0, 1)
         ]
-        self._moved, self._at = moved, now
-        return (None, None) if before is None else (gained[0] / (now - before), gained[1] / (now - before))
+        self._transferred, self._at = transferred, now
+        return (None, None) if before is None else (added[0] / (now - before), added[1] / (now - before))
 
 
 class _Gpus:
-    """The GPUs that this training's torch has begun to use, as torch and the driver see them; none without."""
+    """The GPUs that torch has initialised in this process, as torch and the driver see them."""
 
     def __init__(self) -> None:
         self.name: str | None = None
@@ -169,18 +170,18 @@ class _Gpus:
     def measure(self, pids: set[int]) -> tuple[int | None, int | None, int | None, float | None]:
         """Values of `Sample`: gpu_process, gpu_device, gpu_allocated, gpu_busy."""
         torch = sys.modules.get("torch")
-        begun = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # torch may be amid its own import
-        if begun is None or not begun():
+        initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # torch may be half imported
+        if initialized is None or not initialized():
             return None, None, None, None
         import pynvml
 
         allocated = torch.cuda.max_memory_allocated(0)
         try:
             self._handles = self._find(torch) if self._handles is None else self._handles
-            held = [bytes_ for handle in self._handles if (bytes_ := _held(pynvml, handle, pids))]
+            held = [bytes_ for handle in self._handles if (bytes_ := _used_memory(pynvml, handle, pids))]
             used = [pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in self._handles]
             busy = [pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100 for handle in self._handles]
-        except pynvml.NVMLError:  # no driver that tells it, or a part of a GPU
+        except pynvml.NVMLError:  # no driver that reports it, or a MIG slice
             return None, None, allocated, None
         return max(held, default=None), max(used), allocated, sum(busy) / len(busy)
 
@@ -188,25 +189,25 @@ class _Gpus:
         """The driver's handles: by their unique names, since CUDA_VISIBLE_DEVICES counts otherwise."""
         import pynvml
 
-        properties = [torch.cuda.get_device_properties(index) for index in range(_processes())]
+        properties = [torch.cuda.get_device_properties(index) for index in range(_local_world_size())]
         self.name = properties[0].name
         pynvml.nvmlInit()
         return [pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{one.uuid}") for one in properties]
 
 
-def _processes() -> int:
-    """Processes of this training on this machine, each with a GPU of its own: torchrun says it."""
+def _local_world_size() -> int:
+    """Processes of this training on this machine, each with a GPU of its own, as torchrun counts them."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def _held(pynvml: Any, handle: Any, pids: set[int]) -> int:
-    """Bytes that these processes hold on a GPU; 0 where the driver does not tell."""
+def _used_memory(pynvml: Any, handle: Any, pids: set[int]) -> int:
+    """Bytes that these processes use on a GPU; 0 where the driver does not report it."""
     processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
     return sum(one.usedGpuMemory or 0 for one in processes if one.pid in pids)
 
 
 def resources_of(folder: Path, *, pictures: int) -> dict[str, Any]:
-    """What a training took, measured over all its runs; `None` where nothing was measured.
+    """Resources of a training, measured over all its runs; `None` where nothing was measured.
 
     Args:
         folder: of the training's state.
@@ -214,7 +215,7 @@ def resources_of(folder: Path, *, pictures: int) -> dict[str, Any]:
 
     Returns:
         samples and sample_seconds (their median distance); peak_ram_bytes; gpu (its name), peak_gpu_bytes on the
-        fullest GPU with gpu_bytes_of (`process`, or `device` where the driver tells only what all processes hold),
+        fullest GPU with gpu_bytes_of (`process`, or `device` where the driver reports only what all processes hold),
         peak_gpu_allocated_bytes (tensors), mean_gpu_busy; mean and peak disk_read_bytes_per_second and
         disk_write_bytes_per_second; least_disk_free_bytes; epochs, seconds_per_epoch (median), pictures (of an epoch),
         pictures_per_second (of whole epochs, validations included); checkpoint_bytes.

@@ -1,4 +1,4 @@
-"""The folder in which a training keeps its state: whose it is, whether it is finished, and one run at a time."""
+"""Folder of a training's state: its signature, whether the training is finished, and a lock against a second run."""
 
 import contextlib
 import logging
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from pillsnap.config.training import Recipe
 from pillsnap.files import read_json, sha256_of, write_json, write_text
+from pillsnap.training.processes import Processes
 from pillsnap.workflow.code_inputs import hash_of_code
 from pillsnap.workflow.provenance import package_versions
 
@@ -24,19 +25,19 @@ UNSIGNED = {"epochs", "checkpoint_every", "keep_checkpoints", "smallest_batch", 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A training's working folder, held by this process."""
+    """A training's working folder, locked by its main process."""
 
     folder: Path
     new_inputs: bool = False
-    """Whether the state was made with other inputs, which it may go on from."""
+    """Whether the state was made with other inputs, which the training resumes from."""
 
     def finished(self, epochs: int) -> bool:
-        """Whether the training that the signature describes has ended, asked for so many epochs."""
+        """Whether the training that the signature describes has finished with so many `epochs` requested."""
         file = self.folder / "finished.json"
         return file.is_file() and read_json(file) == {"epochs": epochs}
 
     def mark_finished(self, epochs: int) -> None:
-        """Say that the training has ended, asked for so many epochs, and its files may be taken."""
+        """Record that the training has finished with so many `epochs` requested, and its files may be taken."""
         write_json(self.folder / "finished.json", {"epochs": epochs})
 
 
@@ -46,7 +47,7 @@ def training_signature(module: str, inputs: Mapping[str, Path], settings: Recipe
     Args:
         module: the training's module, `train_detector` for instance; its code counts, with what it imports.
         inputs: files or folders by role; their contents count.
-        settings: recipe; how many epochs it asks for, and what only stores or caches, does not count.
+        settings: recipe; how many epochs it requests, and what only stores or caches, does not count.
         values: steering, seed, device, threads, processes.
     """
     versions = package_versions()
@@ -60,53 +61,63 @@ def training_signature(module: str, inputs: Mapping[str, Path], settings: Recipe
 
 
 @contextlib.contextmanager
-def training_state(
-    work: Path, signature: Mapping[str, Any], *, go_on: bool = False, poll_seconds: float = 10
+def locked_state(
+    work: Path,
+    signature: Mapping[str, Any],
+    *,
+    processes: Processes | None = None,
+    resume_with_new_inputs: bool = False,
+    poll_seconds: float = 10,
 ) -> Iterator[TrainingState]:
-    """Hold the training folder `work`.
+    """Lock the training folder `work` for all processes of a training.
 
-    Where another process holds it (one that outlived a killed Snakemake, say) this waits for its end, and then
-    finds its finished state. A state made under another signature is set aside as `<work>.previous`.
+    Where a process of another run holds the lock (one that outlived a killed Snakemake, say) this waits for its end,
+    and then finds its finished state. A state made under another signature is set aside as `<work>.previous`.
 
     Args:
         work: the folder.
-        signature: of `training_signature`.
-        go_on: take over a state that differs in its inputs alone.
-        poll_seconds: time between two looks at the lock.
+        signature: of `training_signature`; only the main process's counts.
+        processes: the main one takes the lock, and the others wait for it; one alone by default.
+        resume_with_new_inputs: resume from a state that differs in its inputs alone.
+        poll_seconds: time between two attempts to take the lock.
     """
+    processes = processes or Processes()
+    with contextlib.ExitStack() as stack:
+        state = TrainingState(work)
+        if processes.is_main:
+            stack.enter_context(_lock(work, poll_seconds))
+            state = TrainingState(work, _prepare(work, dict(signature), resume_with_new_inputs))
+        processes.barrier()
+        yield state
+
+
+@contextlib.contextmanager
+def _lock(work: Path, poll_seconds: float) -> Iterator[None]:
     work.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work.with_name(work.name + ".lock"))
     holder = work.with_name(work.name + ".pid")
-    while True:
+    while not lock.is_locked:
         try:
             lock.acquire(timeout=poll_seconds)
-            break
         except Timeout:
-            log.info("%s is held by process %s; waiting for it to end", work, _content(holder))
+            pid = holder.read_text() if holder.is_file() else "(unknown)"
+            log.info("%s is locked by process %s: waiting for it to end", work, pid)
     try:
         write_text(holder, str(os.getpid()))
-        new_inputs = _keep_only_matching(work, dict(signature), go_on)
-        yield TrainingState(work, new_inputs)
+        yield
     finally:
         lock.release()
 
 
-def _content(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return "(unknown)"
-
-
-def _keep_only_matching(work: Path, signature: dict[str, Any], go_on: bool) -> bool:
-    """Set a state of another signature aside; returns whether one of other inputs is gone on from."""
+def _prepare(work: Path, signature: dict[str, Any], resume_with_new_inputs: bool) -> bool:
+    """Set a state of another signature aside; returns whether the training resumes from one of other inputs."""
     described = work / "signature.json"
     found = read_json(described) if described.is_file() else None
     if found == signature:
         return False
-    if go_on and found and found | {"inputs": None} == signature | {"inputs": None}:
+    if resume_with_new_inputs and found and found | {"inputs": None} == signature | {"inputs": None}:
         (work / "finished.json").unlink(missing_ok=True)
-        log.info("%s goes on with other data", work)
+        log.info("%s: resuming with new inputs", work)
         write_json(described, signature)
         return True
     if work.exists():

@@ -1,6 +1,6 @@
-"""Phases, interventions and milestones of a training: what holds at an epoch, what is said, and what is changed.
+"""Phases, interventions and milestones of a training: which hyper-parameters hold at an epoch, and its events.
 
-A function of the configuration and of the history alone, so that a resumed training is steered as the unbroken one.
+A function of the configuration and of the history alone, so that a resumed training is steered as an uninterrupted one.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 
 from pillsnap.config.training import Change, Condition, Intervention, Phase, Recipe
 from pillsnap.config.training import Steering as Settings
-from pillsnap.training.milestones import MILESTONE_METRIC, Model, Row, milestones_reached
+from pillsnap.training.milestones import MILESTONE_METRIC, Model, Row, milestone_results
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class Event:
     """Something that steering said or did.
 
     Attributes:
-        epoch: epochs that were done then; what it changes holds from the next one on.
+        epoch: finished epochs at that time; its changes hold from the next one on.
         kind: `phase`, `intervention`, `milestone`, `out_of_memory` or `data`.
         name: which one.
-        said: a sentence for people.
+        said: message, one sentence.
         applied: whether `changes` hold.
         changes: new values of hyper-parameters, by name.
-        back: whether the training goes back to its last checkpoint for it.
+        back: whether the training returns to its last checkpoint for it.
     """
 
     epoch: int
@@ -46,8 +46,8 @@ def events_to_json(events: Iterable[Event]) -> list[dict[str, Any]]:
     return [asdict(event) for event in events]
 
 
-def steering_of(settings: Settings, model: Model) -> dict[str, Any]:
-    """What of the settings can change a training of `model`, JSON values."""
+def steering_signature(settings: Settings, model: Model) -> dict[str, Any]:
+    """The settings that can change a training of `model`, JSON values."""
     return {
         "mode": settings.mode,
         "phases": [[phase.name, phase.from_epoch, _change_of(phase, model).values] for phase in settings.phases],
@@ -62,7 +62,7 @@ class Steering:
         settings: section `steering`.
         model: whose training.
         recipe: its section; the values that hold at the start.
-        events: what was said and done before, in any order; doubles count once.
+        events: earlier events, in any order; doubles count once.
     """
 
     def __init__(self, settings: Settings, *, model: Model, recipe: Recipe, events: Iterable[Event] = ()) -> None:
@@ -71,21 +71,21 @@ class Steering:
         self.events: list[Event] = sorted(by_key.values(), key=_order)
 
     def begin(self, done: int) -> list[Event]:
-        """Events at the start of the epoch after `done` ones: a phase begins."""
-        begun = [phase for phase in self._settings.phases if phase.from_epoch == done + 1]
-        return self._note([self._phase_event(phase, done) for phase in begun])
+        """Events at the start of the epoch after `done` ones: phases."""
+        starting = [phase for phase in self._settings.phases if phase.from_epoch == done + 1]
+        return self._record([self._phase_event(phase, done) for phase in starting])
 
     def end(self, history: Sequence[Row]) -> list[Event]:
         """Events at the end of the epoch that is the history's last row: milestones, then interventions."""
         done = int(history[-1]["epoch"] or 0)
-        said = self._milestone_events(history, done)
-        called = [each for each in self._settings.interventions if self._calls(each, history, done)]
-        return self._note(said + [self._intervention_event(each, history, done) for each in called])
+        milestones = self._milestone_events(history, done)
+        triggered = [each for each in self._settings.interventions if self._triggers(each, history, done)]
+        return self._record(milestones + [self._intervention_event(each, history, done) for each in triggered])
 
     def phase(self, epoch: int) -> str | None:
         """Name of the phase that `epoch`, counted from 1, is in."""
-        begun = [phase.name for phase in self._settings.phases if phase.from_epoch <= epoch]
-        return begun[-1] if begun else None
+        started = [phase.name for phase in self._settings.phases if phase.from_epoch <= epoch]
+        return started[-1] if started else None
 
     def value(self, name: str) -> Any:
         """The value of a hyper-parameter that holds now, `weight_decay`, `clip` or `precision`."""
@@ -112,7 +112,7 @@ class Steering:
         along = min(1.0, (done - start) / (recipe.horizon - start))
         return peak * (recipe.final_rate + (1 - recipe.final_rate) * (1 + math.cos(math.pi * along)) / 2)
 
-    def _note(self, events: list[Event]) -> list[Event]:
+    def _record(self, events: list[Event]) -> list[Event]:
         known = {(event.epoch, *event.key) for event in self.events}
         new = [event for event in events if (event.epoch, *event.key) not in known]
         self.events = sorted([*self.events, *new], key=_order)
@@ -120,32 +120,33 @@ class Steering:
 
     def _phase_event(self, phase: Phase, done: int) -> Event:
         changes = _change_of(phase, self._model).values
-        return Event(done, "phase", phase.name, f"phase {phase.name} begins{_told(changes)}", True, changes)
+        return Event(done, "phase", phase.name, f"phase {phase.name} begins{_changes_text(changes)}", True, changes)
 
     def _milestone_events(self, history: Sequence[Row], done: int) -> list[Event]:
         """Reached or missed, by the newest validation up to here; nothing where there was none yet."""
-        stones = [stone.model_dump() for stone in self._settings.milestones if stone.epoch == done]
-        found = [stone for stone in milestones_reached(stones, history, model=self._model) if stone.value is not None]
+        due = [each.model_dump() for each in self._settings.milestones if each.epoch == done]
         metric, name = MILESTONE_METRIC[self._model], f"epoch {done}"
-        told = [f"{name}: {metric} {stone.value:.4f}, {stone.asked:.2f} asked: {stone.verdict}" for stone in found]
-        return [Event(done, "milestone", name, said, False) for said in told]
+        results = [each for each in milestone_results(due, history, model=self._model) if each.value is not None]
+        said = [f"{name}: {metric} {each.value:.4f}, target {each.target:.2f}: {each.verdict}" for each in results]
+        return [Event(done, "milestone", name, text, False) for text in said]
 
     def _intervention_event(self, each: Intervention, history: Sequence[Row], done: int) -> Event:
         applied, changes = self._settings.mode == "apply", each.change.values
         value = _value(each.when, history[-1])
-        why = f"{_formula(each.when)} is {'none' if value is None else f'{value:.4g}'}, {_limit(each.when)}"
-        said = f"{each.name}: {why}; {'now' if applied else 'advised'}{_told(changes)}"
-        back = applied and each.when.not_finite  # then the epoch's work is lost, and the change holds from its start
+        metric = f"{each.when.metric} - {each.when.minus}" if each.when.minus else each.when.metric
+        why = f"{metric} is {'none' if value is None else f'{value:.4g}'}, {_limit_text(each.when)}"
+        said = f"{each.name}: {why}; {'now' if applied else 'advised'}{_changes_text(changes)}"
+        back = applied and each.when.not_finite  # the epoch's work is lost: the change holds from its start
         return Event(done - back, "intervention", each.name, said, applied, changes, back)
 
-    def _calls(self, each: Intervention, history: Sequence[Row], done: int) -> bool:
+    def _triggers(self, each: Intervention, history: Sequence[Row], done: int) -> bool:
         fired = any(event.key == ("intervention", each.name) for event in self.events)
         here = each.model == self._model and (each.phase is None or each.phase == self.phase(done))
-        return here and not fired and holds(each.when, history)
+        return here and not fired and is_met(each.when, history)
 
 
 def _order(event: Event) -> tuple[int, bool]:
-    """By epoch; what sends the training back came behind the phase that began there, and overrides it."""
+    """Order by epoch; a rollback comes behind the phase that starts at its epoch, and overrides it."""
     return event.epoch, event.back
 
 
@@ -153,17 +154,17 @@ def _change_of(phase: Phase, model: Model) -> Change:
     return phase.detector if model == "detector" else phase.classifier
 
 
-def _told(changes: Mapping[str, Any]) -> str:
+def _changes_text(changes: Mapping[str, Any]) -> str:
     shown = (f"{value:g}" if isinstance(value, float) else str(value) for value in changes.values())
     return "".join(f", {name.replace('_', ' ')} {value}" for name, value in zip(changes, shown, strict=True))
 
 
-def holds(condition: Condition, history: Sequence[Row]) -> bool:
-    """Whether a condition is so at the end of the history; an epoch without the value, as without a validation, meets
-    no condition.
+def is_met(condition: Condition, history: Sequence[Row]) -> bool:
+    """Whether a condition is met at the end of the history; an epoch without the value, as without a validation, meets
+    none.
 
     Args:
-        condition: which.
+        condition: of an intervention.
         history: one mapping an epoch.
     """
     value = _value(condition, history[-1])
@@ -186,20 +187,16 @@ def _value(condition: Condition, row: Row) -> float | None:
 
 def _stagnates(condition: Condition, history: Sequence[Row]) -> bool:
     """Whether the best of the last epochs is no better than the best before them."""
-    begin = (history[-1]["epoch"] or 0) - (condition.stagnates_epochs or 0)
+    start = (history[-1]["epoch"] or 0) - (condition.stagnates_epochs or 0)
     pairs = [(row["epoch"] or 0, _value(condition, row)) for row in history]
-    before = [value for epoch, value in pairs if value is not None and epoch <= begin]
-    lately = [value for epoch, value in pairs if value is not None and epoch > begin]
-    return bool(before and lately) and max(lately) <= max(before)
+    before = [value for epoch, value in pairs if value is not None and epoch <= start]
+    since = [value for epoch, value in pairs if value is not None and epoch > start]
+    return bool(before and since) and max(since) <= max(before)
 
 
-def _formula(condition: Condition) -> str:
-    return f"{condition.metric} - {condition.minus}" if condition.minus else condition.metric
-
-
-def _limit(condition: Condition) -> str:
+def _limit_text(condition: Condition) -> str:
     if condition.not_finite:
-        return "no number"
+        return "not finite"
     if condition.below is not None:
         return f"below {condition.below:g}"
     if condition.above is not None:

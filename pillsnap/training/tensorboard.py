@@ -1,4 +1,4 @@
-"""TensorBoard's log of a training: figures of its epochs, what steering said, pictures."""
+"""Log a training to TensorBoard: scalars of its epochs, events of steering, images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,14 +27,14 @@ TAGS = {
     "map50_95": "detection/mAP@0.5:0.95",
     "learning_rate": "learning_rate",
 }
-"""What TensorBoard calls a column of the history; another column is `training/<column>`."""
+"""Tags of the history's columns; any other column is `training/<column>`."""
 
 
-class Board:
+class TensorBoardLog:
     """TensorBoard's event files, in `tensorboard` of the training's folder.
 
-    Each epoch is there once, however often the training was killed, went on or went back: `logged.json` beside the
-    event files says how far they reach, and what a training does again replaces what was there.
+    Each epoch is there once, however often the training was killed, resumed or rolled back: `logged.json` beside the
+    event files says how far they reach, and a repeated epoch replaces the logged one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,27 +42,27 @@ class Board:
         self._writer: SummaryWriter | None = None
         logged = read_mapping(self._folder / "logged.json").get("epoch")
         self._logged = logged if isinstance(logged, int) else 0
-        self._told = 0
+        self._logged_events = 0
 
     def epoch(self, history: Sequence[Mapping[str, float | None]], events: Sequence[Event]) -> None:
-        """Log the epochs that are not logged yet, and all events when there are new ones."""
+        """Log the epochs that are not logged yet, and all events where there are new ones."""
         done = int(history[-1]["epoch"] or 0)
         if done <= self._logged:
-            self._go_back(done)
+            self._rewind(done)
         writer = self._open()
         for row in history:
             if (row["epoch"] or 0) > self._logged:
                 _add_row(writer, row)
-        if len(events) != self._told:
-            writer.add_text("events", "\n".join(f"- after epoch {one.epoch}: {one.said}" for one in events), done)
-            self._told = len(events)
+        if len(events) != self._logged_events:
+            writer.add_text("events", "\n".join(f"- after epoch {event.epoch}: {event.said}" for event in events), done)
+            self._logged_events = len(events)
         writer.flush()
-        self._note(done)
+        self._save_logged(done)
 
     def picture(self, name: str, picture: np.ndarray, *, epoch: int) -> None:
         """Log a picture, uint8 (height, width, 3)."""
-        if epoch < self._logged:  # one of the last epoch is no sign that it is done again
-            self._go_back(epoch)
+        if epoch < self._logged:  # an image of the last epoch does not mean that it is repeated
+            self._rewind(epoch)
         self._open().add_image(name, picture, epoch, dataformats="HWC")
 
     def close(self) -> None:
@@ -71,12 +71,12 @@ class Board:
             self._writer.close()
             self._writer = None
 
-    def _go_back(self, epoch: int) -> None:
-        """`epoch` is done again: what is logged of it and of later ones becomes void with the next event file."""
+    def _rewind(self, epoch: int) -> None:
+        """Repeat `epoch`: it and later ones are purged by the next event file."""
         self.close()
-        self._note(epoch - 1)
+        self._save_logged(epoch - 1)
 
-    def _note(self, epoch: int) -> None:
+    def _save_logged(self, epoch: int) -> None:
         self._logged = epoch
         write_json(self._folder / "logged.json", {"epoch": epoch})
 

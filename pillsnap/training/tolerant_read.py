@@ -1,4 +1,4 @@
-"""What a training has written so far, read while it writes or after it was killed: what cannot be read is left out."""
+"""Read files of a training that still writes them, or was killed; what cannot be parsed is left out."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What people watch while a training runs: its log, its history so far, how far it is, and what it takes."""
+"""Write the files that show a running training: progress, history, events, resources and TensorBoard's log."""
 
 import contextlib
 import math
@@ -18,7 +18,7 @@ from pillsnap.progress import Counter, counting
 from pillsnap.training.history import write_history
 from pillsnap.training.resources import ResourceSampler, epoch_seconds, resources_of
 from pillsnap.training.steering import Event, events_to_json
-from pillsnap.training.tensorboard import Board
+from pillsnap.training.tensorboard import TensorBoardLog
 from pillsnap.training.tolerant_read import read_rows
 
 SECONDS_BETWEEN_WRITES = 1.0
@@ -27,7 +27,7 @@ _RATE_SMOOTHING = 0.8
 
 
 class TrainingWatch:
-    """Writes into the training's folder what `pillsnap monitor`, TensorBoard and the report show.
+    """Writer of what `pillsnap monitor`, TensorBoard and the report show, into the training's folder.
 
     `history.csv` and `events.json` change with every epoch, `progress.json` at most once a second, `resources.csv`
     grows while the block runs, and `tensorboard` holds TensorBoard's log. On a terminal the steps of an epoch are a
@@ -48,11 +48,11 @@ class TrainingWatch:
         self._folder = folder
         self._facts: dict[str, Any] = {"model": model, "epochs": epochs, "steps": steps, "pictures": pictures}
         self._sampler = ResourceSampler(folder, seconds=sample_seconds)
-        self._board = Board(folder)
+        self._tensorboard = TensorBoardLog(folder)
         self._pace = _Pace(epochs, steps)
         self._running = contextlib.ExitStack()
         self._counter: Counter | None = None
-        self._counted = 0
+        self._bar_epoch = 0
         self._written = 0.0
 
     def __enter__(self) -> "TrainingWatch":
@@ -61,7 +61,7 @@ class TrainingWatch:
         self._pace.seconds = epoch_seconds(read_rows(self._folder / "history.csv"))
         self._write()
         self._running.enter_context(self._sampler)
-        self._running.callback(self._board.close)
+        self._running.callback(self._tensorboard.close)
         self._counter = self._running.enter_context(counting())
         return self
 
@@ -71,18 +71,18 @@ class TrainingWatch:
         self._write()
 
     def step(self, *, epoch: int, step: int, loss: float) -> None:
-        """A step of `epoch` is done; both are counted from 1, and `loss` is the epoch's mean so far."""
-        self._count(epoch, step)
+        """Report a finished step of `epoch`; both are counted from 1, and `loss` is the epoch's mean so far."""
+        self._update_bar(epoch, step)
         self._facts |= {"epoch": epoch, "step": step, "loss": loss if math.isfinite(loss) else None}
         self._pace.step(epoch, step)
         if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self._write()
 
     def epoch(self, history: Sequence[Mapping[str, float | None]], events: Sequence[Event]) -> None:
-        """An epoch has ended: the whole history and all events so far."""
+        """Report a finished epoch: the whole history and all events so far."""
         write_history(history, self._folder / "history.csv")
         write_json(self._folder / "events.json", events_to_json(events))
-        self._board.epoch(history, events)
+        self._tensorboard.epoch(history, events)
         self._pace.seconds = epoch_seconds(history)
         self._pace.epoch_ended(int(history[-1]["epoch"] or 0))
         phases = [event for event in events if event.kind == "phase"]
@@ -90,34 +90,34 @@ class TrainingWatch:
         self._write()
 
     def picture(self, name: str, picture: np.ndarray, *, epoch: int) -> None:
-        """Show a picture, uint8 (height, width, 3), under `name`."""
-        self._board.picture(name, picture, epoch=epoch)
+        """Log a picture, uint8 (height, width, 3), under `name`."""
+        self._tensorboard.picture(name, picture, epoch=epoch)
 
     def resources(self) -> dict[str, Any]:
-        """What the training took until now, over all its runs: see `resources_of`."""
+        """Resources of the training until now, over all its runs: see `resources_of`."""
         if self._facts.get("running"):
             self._sampler.take()
         return resources_of(self._folder, pictures=self._facts["pictures"])
 
-    def _count(self, epoch: int, step: int) -> None:
-        """Move the bar; a training that goes on within an epoch has only the epoch's other steps to do."""
+    def _update_bar(self, epoch: int, step: int) -> None:
+        """Move the bar; one that resumes within an epoch has only the epoch's remaining steps."""
         if self._counter is None:
             return
-        if epoch != self._counted:
-            self._counted = epoch
+        if epoch != self._bar_epoch:
+            self._bar_epoch = epoch
             title = f"{self._facts['model']}, epoch {epoch} of {self._facts['epochs']}"
             self._counter.begin(total=self._facts["steps"] - step + 1, title=title, unit="steps")
         self._counter.update()
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        told = {"steps_per_second": self._pace.steps_per_second, "seconds_left": self._pace.seconds_left}
-        facts = self._facts | told | {"gpu": self._sampler.gpu, "updated": _now()}
+        pace = {"steps_per_second": self._pace.steps_per_second, "seconds_left": self._pace.seconds_left}
+        facts = self._facts | pace | {"gpu": self._sampler.gpu, "updated": _now()}
         write_json(self._folder / "progress.json", facts)
 
 
 class _Pace:
-    """How fast the steps are done, and how long the rest takes.
+    """Steps per second, and the estimated time that is left.
 
     Attributes:
         seconds: duration of each epoch so far, with its validation.
@@ -125,32 +125,32 @@ class _Pace:
 
     def __init__(self, epochs: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        self._before: tuple[float, int, int] | None = None
+        self._window: tuple[float, int, int] | None = None
         self._done = 0.0
         self.seconds: list[float] = []
         self.steps_per_second: float | None = None
 
     def step(self, epoch: int, step: int) -> None:
-        """A step is done; the rate follows the steps of about a second at a time, those before counting less."""
+        """Count a finished step; the rate is an exponential moving average over windows of about a second."""
         now = time.monotonic()
         self._done = epoch - 1 + step / self._steps
-        if self._before is None or self._before[1] != epoch:
-            self._before = (now, epoch, step)
-        elif now - self._before[0] >= SECONDS_BETWEEN_WRITES:
-            rate = (step - self._before[2]) / (now - self._before[0])
+        if self._window is None or self._window[1] != epoch:
+            self._window = (now, epoch, step)
+        elif now - self._window[0] >= SECONDS_BETWEEN_WRITES:
+            rate = (step - self._window[2]) / (now - self._window[0])
             known = self.steps_per_second
             self.steps_per_second = rate if known is None else _RATE_SMOOTHING * known + (1 - _RATE_SMOOTHING) * rate
-            self._before = (now, epoch, step)
+            self._window = (now, epoch, step)
 
     def epoch_ended(self, epoch: int) -> None:
-        """`epoch` epochs are done."""
-        self._done, self._before = float(epoch), None
+        """Count `epoch` epochs as finished."""
+        self._done, self._window = float(epoch), None
         if self.steps_per_second is None and self.seconds:
             self.steps_per_second = self._steps / max(self.seconds[-1], 1e-3)
 
     @property
     def seconds_left(self) -> float | None:
-        """By the last epochs, or in the first one by its steps; `None` before there is anything to go by."""
+        """By the last epochs, or in the first one by its steps; `None` before anything is measured."""
         left = max(0.0, self._epochs - self._done)
         if self.seconds:
             return left * statistics.fmean(self.seconds[-_RECENT_EPOCHS:])

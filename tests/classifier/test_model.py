@@ -9,14 +9,14 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from pillsnap.classifier.model import WeightsError, average_into, count_right, create_classifier, parameter_groups
+from pillsnap.classifier.model import WeightsError, count_correct, create_classifier, parameter_groups, update_ema
 from tests.support.models import CLASSIFIER, DRUGS, recipe, trained_classifier
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(base: Path) -> Path:
     """Delivered weights of three drugs."""
-    return trained_classifier(tmp_path_factory.getbasetemp())["best"]
+    return trained_classifier(base)["best"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_moving_average_is_short_at_first() -> None:
             value.add_(1)
     expected = 0.0
     for step in range(30):
-        average_into(averaged, model, decay=0.7, step=step)
+        update_ema(averaged, model, decay=0.7, step=step)
         expected += (1 - min(0.7, (1 + step) / (10 + step))) * (1 - expected)
     start, now = averaged.state_dict()["fc.weight"], model.state_dict()["fc.weight"]
     assert torch.allclose(now - start, torch.full_like(now, 1 - expected), atol=1e-5)
@@ -97,6 +97,6 @@ def test_moving_average_is_short_at_first() -> None:
 
 
 @pytest.mark.parametrize(("k", "right"), [(1, 1), (2, 2), (3, 3), (5, 3)])
-def test_count_right(k: int, right: int) -> None:
+def test_count_correct(k: int, right: int) -> None:
     logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    assert count_right(logits, torch.tensor([0, 1, 2]), k) == right
+    assert count_correct(logits, torch.tensor([0, 1, 2]), k) == right

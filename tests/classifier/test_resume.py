@@ -1,4 +1,4 @@
-"""Going on: a training that was killed, extended or cut short ends as the unbroken one; so it does with other crops."""
+"""Resuming: a training that was killed, extended or cut short ends as the unbroken one; so it does with other crops."""
 
 import logging
 import random
@@ -61,9 +61,9 @@ STEERING = Steering.model_validate(
 
 
 @pytest.fixture
-def job(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def job(tmp_path: Path, base: Path) -> dict[str, Any]:
     """Arguments of a training with everything, saved after every step."""
-    stage = tiny_stage(tmp_path_factory.getbasetemp())
+    stage = tiny_stage(base)
     training = Trainings(save_minutes=1e-9)
     return classifier_job(stage, tmp_path / "a", settings=recipe(**EVERYTHING), steering=STEERING, training=training)
 
@@ -89,8 +89,8 @@ def started(job: dict[str, Any], before: str = "") -> subprocess.Popen:
     script = f"""
         import logging, os, signal
         from pathlib import Path
-        from pillsnap.config_training import Classifier, Steering, Trainings
-        from pillsnap.train_classifier import train_classifier
+        from pillsnap.config.training import Classifier, Steering, Trainings
+        from pillsnap.classifier.train_classifier import train_classifier
         models = {{"settings": Classifier, "steering": Steering, "training": Trainings}}
         sections = {{name: models[name].model_validate_json(text) for name, text in {sections!r}.items()}}
         paths = {{name: Path(path) for name, path in {paths!r}.items()}}
@@ -99,7 +99,6 @@ def started(job: dict[str, Any], before: str = "") -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", "\n".join([textwrap.dedent(script), textwrap.dedent(before), call])])
 
 
-@pytest.mark.slow
 def test_killed_at_an_epochs_end(job: dict[str, Any]) -> None:
     """Killed with SIGKILL when its second epoch is done and not stored; without a state within epochs."""
     job["training"] = Trainings()
@@ -119,7 +118,6 @@ def test_killed_at_an_epochs_end(job: dict[str, Any]) -> None:
     assert_same_results(job, another(job, "b"))
 
 
-@pytest.mark.slow
 def test_killed_at_random_points(job: dict[str, Any]) -> None:
     """Killed with SIGKILL again and again, whatever it does then, until it comes to its end."""
     chance = random.Random(576)
@@ -148,7 +146,7 @@ def _place(work: Path) -> tuple[float, float]:
 
 @pytest.mark.parametrize("stop", range(1, 12))
 def test_each_step_can_be_the_last_one_before_a_kill(
-    job: dict[str, Any], stop: int, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    job: dict[str, Any], stop: int, monkeypatch: pytest.MonkeyPatch, base: Path
 ) -> None:
     """An exception after any number of saved states; what is left goes on to the unbroken run's end."""
     from pillsnap.training.checkpoints import Checkpoints
@@ -166,7 +164,7 @@ def test_each_step_can_be_the_last_one_before_a_kill(
         train_classifier(**job)
     monkeypatch.undo()
     train_classifier(**job)
-    whole = _whole(job, tmp_path_factory.getbasetemp() / "unbroken-with-everything")
+    whole = _whole(job, base / "unbroken-with-everything")
     assert_same_results(job, whole)
 
 
@@ -197,7 +195,7 @@ def test_fewer_epochs_come_from_an_earlier_checkpoint(job: dict[str, Any], caplo
     caplog.set_level(logging.INFO)
     two = recipe(**changes | {"epochs": 2})
     train_classifier(**job | {"settings": two})
-    assert "going on after epoch 2, step 0" in caplog.text
+    assert "resuming after epoch 2, step 0" in caplog.text
     other = another(job, "b", settings=two)
     train_classifier(**other)
     assert_same_results(job, other)
@@ -212,7 +210,7 @@ def test_fewer_epochs_without_a_checkpoint_start_anew(job: dict[str, Any]) -> No
     assert_same_results(job, other)
 
 
-def test_unreadable_checkpoint_costs_only_its_epochs(job: dict[str, Any], tmp_path_factory: Any) -> None:
+def test_unreadable_checkpoint_costs_only_its_epochs(job: dict[str, Any], base: Path) -> None:
     job["settings"] = recipe(**EVERYTHING | {"checkpoint_every": 1, "keep_checkpoints": 3, "epochs": 3})
     train_classifier(**job)
     (job["work"] / "last.pt").unlink()
@@ -220,7 +218,7 @@ def test_unreadable_checkpoint_costs_only_its_epochs(job: dict[str, Any], tmp_pa
     (job["work"] / "epoch-0003.pt").unlink()
     job["settings"] = recipe(**EVERYTHING | {"checkpoint_every": 1, "keep_checkpoints": 3})
     train_classifier(**job)
-    assert_same_results(job, _whole(job, tmp_path_factory.getbasetemp() / "unbroken-with-checkpoints"))
+    assert_same_results(job, _whole(job, base / "unbroken-with-checkpoints"))
 
 
 def test_backup_gets_kept_checkpoints(job: dict[str, Any], tmp_path: Path) -> None:
@@ -230,7 +228,7 @@ def test_backup_gets_kept_checkpoints(job: dict[str, Any], tmp_path: Path) -> No
     assert sorted(path.name for path in kept.iterdir()) == ["epoch-0003.pt", "epoch-0004.pt"]
 
 
-def test_other_crops_are_gone_on_with_in_cycles(job: dict[str, Any], tmp_path: Path) -> None:
+def test_cycles_resume_with_other_crops(job: dict[str, Any], tmp_path: Path) -> None:
     """The place within an epoch belongs to the old crops; weights and finished epochs stay."""
     write_crops(tmp_path / "crops", pills=15)
     cycles = Trainings(cycles=2, save_minutes=1e-9)
@@ -257,8 +255,7 @@ def test_other_crops_start_anew_without_cycles(job: dict[str, Any], tmp_path: Pa
     assert [event["kind"] for event in read_json(job["events"])] == ["intervention"]
 
 
-def test_what_only_stores_changes_nothing(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = tmp_path_factory.getbasetemp()
+def test_what_only_stores_changes_nothing(tmp_path: Path, base: Path) -> None:
     unbroken = trained_classifier(base)
     settings = recipe(checkpoint_every=1, keep_checkpoints=1, cache_gb=0, smallest_batch=2)
     stored = classifier_job(tiny_stage(base), tmp_path, settings=settings, training=Trainings(save_minutes=1e-9))

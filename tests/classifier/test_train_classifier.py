@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from pillsnap.classifier.model import count_right, create_classifier
+from pillsnap.classifier.model import count_correct, create_classifier
 from pillsnap.classifier.train_classifier import train_classifier
 from pillsnap.classifier.transforms import augment, normalise, resize
 from pillsnap.config.config import Classifier
@@ -37,15 +37,15 @@ COLUMNS = ["epoch", "seconds", "loss", "learning_rate", "size", "train_top1", "v
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def unbroken(base: Path) -> dict[str, Any]:
     """Arguments of a finished training."""
-    return trained_classifier(tmp_path_factory.getbasetemp())
+    return trained_classifier(base)
 
 
 @pytest.fixture
-def job(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def job(tmp_path: Path, base: Path) -> dict[str, Any]:
     """Arguments of the same training, in a folder of its own."""
-    return classifier_job(tiny_stage(tmp_path_factory.getbasetemp()), tmp_path)
+    return classifier_job(tiny_stage(base), tmp_path)
 
 
 def test_outputs_tell_what_they_are(unbroken: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def _val_top1(job: dict[str, Any]) -> float:
     crops = torch.stack([val[(pill, 0.0)][0] for pill in range(len(val))])
     with torch.inference_mode():
         logits = model(resize(normalise(crops, model), settings.image_size))
-    return count_right(logits, val.targets, 1) / len(val)
+    return count_correct(logits, val.targets, 1) / len(val)
 
 
 def test_same_seed_same_bytes(unbroken: dict[str, Any], job: dict[str, Any]) -> None:
@@ -178,7 +178,7 @@ def test_validates_when_asked_and_at_the_end(job: dict[str, Any]) -> None:
 def test_training_without_a_scheduled_validation_delivers_its_last_weights(job: dict[str, Any]) -> None:
     train_classifier(**job | {"settings": recipe(epochs=1, validate_every=5)})
     (row,) = read_history(job["history"])
-    averaged = torch.load(job["work"] / "last.pt", weights_only=True)["averaged"]
+    averaged = torch.load(job["work"] / "last.pt", weights_only=True)["ema"]
     assert row["val_top1"] is not None
     assert all(torch.equal(averaged[name], value) for name, value in load_file(job["best"]).items())
 
@@ -270,17 +270,20 @@ def test_views_are_the_same_however_a_batch_is_shared() -> None:
     crops = torch.rand(5, 3, 20, 20)
     whole = augment(crops, 16, torch.Generator().manual_seed(1))
     for taken in (slice(0, None, 2), slice(1, None, 2)):
-        part = augment(crops[taken], 16, torch.Generator().manual_seed(1), whole=5, taken=taken)
+        part = augment(crops[taken], 16, torch.Generator().manual_seed(1), global_batch_size=5, shard=taken)
         assert torch.equal(part, whole[taken])
 
 
-def test_crops_of_a_pill_are_chosen_by_the_item(tmp_path_factory: pytest.TempPathFactory) -> None:
-    data = CropDataset(tiny_stage(tmp_path_factory.getbasetemp()).crops, "train")
+def test_crops_of_a_pill_are_chosen_by_the_item(base: Path) -> None:
+    data = CropDataset(tiny_stage(base).crops, "train")
     assert (len(data), data.targets.tolist()) == (12, [number % 3 for number in range(12)])
-    labelled, seen = data[(1, 0.0)][0], data[(1, 0.999)][0]
+    labelled, detected = data[(1, 0.0)][0], data[(1, 0.999)][0]
     assert labelled.shape == (3, 48, 48)
-    assert not torch.equal(labelled, seen), "the second pill has two crops"
+    assert not torch.equal(labelled, detected), "the second pill has two crops"
     assert torch.equal(data[(0, 0.0)][0], data[(0, 0.999)][0]), "the first one has one"
+    assert torch.equal(data.picture(1, box_from="label"), labelled)
+    assert torch.equal(data.picture(1, box_from="detector"), detected)
+    assert torch.equal(data.picture(0, box_from="detector"), data[(0, 0.0)][0])
 
 
 @pytest.mark.parametrize(

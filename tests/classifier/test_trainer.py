@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pillsnap.classifier.trainer import ClassifierTraining
+from pillsnap.classifier.trainer import ClassifierTrainer
 from pillsnap.training.processes import Processes
 from tests.support.models import recipe
 
@@ -24,23 +24,26 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def started(**changes: Any) -> ClassifierTraining:
+def started(**changes: Any) -> ClassifierTrainer:
     settings = recipe(**{"model": "test_convnext", "image_size": 64, "learning_rate": 1e-3} | changes)
-    return ClassifierTraining(settings, 3, seed=1, device="cpu", processes=Processes())
+    return ClassifierTrainer(settings, 3, seed=1, device="cpu", processes=Processes())
 
 
-def learn(training: ClassifierTraining, steps: int = 1, *, parts: int = 1, clip: float = 1e9) -> float:
+def learn(
+    training: ClassifierTrainer, steps: int = 1, *, accumulation_steps: int = 1, max_grad_norm: float = 1e9
+) -> float:
     """Some steps; returns their mean loss."""
     for _ in range(steps):
         training.set_rates(learning_rate=1e-3, weight_decay=0.05)
-        views = training.views(PICTURES, 64, whole=8)
-        training.step(views, TARGETS, whole=8, parts=parts, clip=clip)
+        views = training.views(PICTURES, 64, global_batch_size=8)
+        limits = {"accumulation_steps": accumulation_steps, "max_grad_norm": max_grad_norm}
+        training.step(views, TARGETS, global_batch_size=8, **limits)
         training.end_step(100)
-    training.look()
+    training.sync_loss()
     return training.progress.mean_loss
 
 
-def gradients(training: ClassifierTraining) -> torch.Tensor:
+def gradients(training: ClassifierTrainer) -> torch.Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in training.model.parameters()])
 
 
@@ -50,16 +53,16 @@ def gradients(training: ClassifierTraining) -> torch.Tensor:
 def test_parts_give_the_whole_batchs_gradients(model: str, parts: int, mixing: dict[str, float]) -> None:
     """Also where they are not equally large; more parts than pictures are as many as pictures."""
     whole, split = started(model=model, **mixing), started(model=model, **mixing)
-    losses = learn(whole), learn(split, parts=parts)
+    losses = learn(whole), learn(split, accumulation_steps=parts)
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert torch.allclose(gradients(whole), gradients(split), atol=1e-6, rtol=1e-3)
-    assert whole.progress.right == split.progress.right
+    assert whole.progress.correct == split.progress.correct
     assert whole.progress.seen == split.progress.seen == 8
 
 
 def test_gradients_are_clipped() -> None:
     training = started()
-    learn(training, clip=1e-3)
+    learn(training, max_grad_norm=1e-3)
     assert float(gradients(training).norm()) == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -71,23 +74,23 @@ def test_half_precisions_learn_as_fp32_does(precision: str) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] != losses[1]
     assert all(value.dtype == torch.float32 for value in half.model.parameters())
-    assert bool(half.content()["scaler"]) == (precision == "fp16")
+    assert bool(half.state_dict()["scaler"]) == (precision == "fp16")
 
 
-def test_fp16_scale_falls_where_gradients_overflow_and_goes_on_from_a_checkpoint() -> None:
+def test_fp16_scale_falls_where_gradients_overflow_and_resumed_from_a_checkpoint() -> None:
     training = started()
     training.use_precision("fp16")
-    scale = training.content()["scaler"]["scale"]
+    scale = training.state_dict()["scaler"]["scale"]
     before = {name: value.clone() for name, value in training.model.state_dict().items()}
     with torch.no_grad():
         training.model.head.fc.weight.mul_(1e6)
     learn(training)
-    assert training.content()["scaler"]["scale"] == scale / 2
+    assert training.state_dict()["scaler"]["scale"] == scale / 2
     stem = "stem.0.weight"
     assert torch.equal(training.model.state_dict()[stem], before[stem]), "the step was left out"
     other = started()
-    other.restore(training.content())
-    assert other.content()["scaler"]["scale"] == scale / 2
+    other.load_state_dict(training.state_dict())
+    assert other.state_dict()["scaler"]["scale"] == scale / 2
 
 
 def test_precision_can_be_left() -> None:
@@ -96,17 +99,16 @@ def test_precision_can_be_left() -> None:
     learn(training)
     training.use_precision("fp32")
     learn(training)
-    assert training.content()["scaler"] == {}
+    assert training.state_dict()["scaler"] == {}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 def test_compiled_model_learns_the_same_and_is_saved_under_its_own_names() -> None:
     plain, compiled = started(model="test_resnet"), started(model="test_resnet", compile=True)
     losses = [learn(training, 3) for training in (plain, compiled)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    for name in ("model", "averaged"):
-        assert list(plain.content()[name]) == list(compiled.content()[name])
-    goes_on = started(model="test_resnet", compile=True)
-    goes_on.restore(compiled.content())
-    assert learn(goes_on) == learn(compiled)
+    for name in ("model", "ema"):
+        assert list(plain.state_dict()[name]) == list(compiled.state_dict()[name])
+    resumed = started(model="test_resnet", compile=True)
+    resumed.load_state_dict(compiled.state_dict())
+    assert learn(resumed) == learn(compiled)

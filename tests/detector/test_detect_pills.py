@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.detector.detect_pills import DETECTION_BATCH, _boxes, _found, detect_pills
+from pillsnap.detector.detect_pills import DETECTION_BATCH, _boxes, _detections_of, detect_pills
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import sha256_of
 from pillsnap.pictures.decode import PictureError, decode_photo
@@ -22,7 +22,7 @@ def run(tmp_path_factory) -> DataRun:
     return run
 
 
-def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
+def detect(pictures: list[np.ndarray]) -> list[np.ndarray]:
     """A detector that sees every place of `BOXES`, the last one best, in photographs of any size."""
     assert len(pictures) <= DETECTION_BATCH
     return [
@@ -33,7 +33,9 @@ def find(pictures: list[np.ndarray]) -> list[np.ndarray]:
 
 def test_boxes_are_in_pixels_of_the_raw_photograph_best_first(run) -> None:
     pills = run.pills("train")
-    table = check_table(_found(pills, run.prepared, find, "train")[list(DETECTIONS.columns)], DETECTIONS, "found")
+    table = check_table(
+        _detections_of(pills, run.prepared, detect, "train")[list(DETECTIONS.columns)], DETECTIONS, "found"
+    )
     assert list(table["image_id"]) == [image_id for image_id in sorted(set(pills["image_id"])) for _ in BOXES]
     for _, rows in table.groupby("image_id"):
         assert rows[list("xywh")].to_numpy() == pytest.approx(np.array(BOXES[::-1], float), rel=0.02)
@@ -41,12 +43,12 @@ def test_boxes_are_in_pixels_of_the_raw_photograph_best_first(run) -> None:
 
 
 def test_photographs_without_detection_have_no_row(run) -> None:
-    table = _found(run.pills("val"), run.prepared, lambda pictures: [np.zeros((0, 5))] * len(pictures), "val")
+    table = _detections_of(run.pills("val"), run.prepared, lambda pictures: [np.zeros((0, 5))] * len(pictures), "val")
     assert table.empty
 
 
 def test_a_split_without_photographs_has_no_row(run) -> None:
-    assert _found(run.pills("unseen_val"), run.prepared, find, "unseen_val").empty
+    assert _detections_of(run.pills("unseen_val"), run.prepared, detect, "unseen_val").empty
 
 
 def test_a_box_that_is_cut_off_to_nothing_is_none() -> None:

@@ -17,20 +17,16 @@ import pytest
 import torch
 
 from pillsnap.config.training import Change, Condition, Intervention, Steering
-from pillsnap.detector import trainer as detector_trainer
-from pillsnap.detector.loader import EpochLoader, EpochOrder
+from pillsnap.detector.loader import EpochBatchSampler, EpochLoader
 from pillsnap.detector.weights import WeightsError, build_detector, load_detector, prepare_ultralytics, start_model
 from pillsnap.files import read_json
 from pillsnap.training.recovery import BatchError, DivergedError
 from tests.support.detectors import detector_job, detector_run, rows, same_weights, unbroken
 from tests.support.workflow import PROJECT
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.getbasetemp()
+def base(base: Path) -> Path:
     prepare_ultralytics(base / "ultralytics")
     return base
 
@@ -192,7 +188,7 @@ def _evil_description(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "says"),
     [
-        (_evil, r"asks to run .*system, which no detector's weights need"),
+        (_evil, r"would run .*system, which no detector's weights need"),
         (lambda path: path.write_bytes(b"no weights"), "cannot be read"),
         (lambda path: torch.save({"model": torch.zeros(3)}, path), "holds no ultralytics model"),
         (lambda path: None, "no file of weights"),
@@ -212,12 +208,13 @@ def test_a_description_cannot_run_anything(base: Path, tmp_path: Path) -> None:
     _evil_description(tmp_path / "foreign.pt")
     code = f"""
 from pathlib import Path
-from pillsnap.detector_weights import prepare_ultralytics, start_model
+from pillsnap.detector.weights import prepare_ultralytics, start_model
 prepare_ultralytics(Path({str(tmp_path / "ultralytics")!r}))
 start_model({str(tmp_path / "foreign.pt")!r})
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
+    assert "ModuleNotFoundError" not in done.stderr
     assert not (tmp_path / "ran").exists()
 
 
@@ -234,45 +231,47 @@ def test_weights_without_our_description_are_told(tmp_path: Path) -> None:
 def test_processes_that_read_change_nothing(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
+    from pillsnap.detector import trainer  # imports ultralytics, which `base` has prepared
+
     def loader(*args: Any, **kwargs: Any) -> EpochLoader:
         return EpochLoader(*args, **kwargs | {"workers": workers})
 
-    monkeypatch.setattr(detector_trainer, "EpochLoader", loader)
+    monkeypatch.setattr(trainer, "EpochLoader", loader)
     job = detector_run(base, tmp_path)
     assert rows(job) == rows(unbroken(base, 2))
     assert same_weights(job, unbroken(base, 2))
 
 
-def _orders(pictures: int, **sizes: int) -> Iterator[EpochOrder]:
-    for rank in range(sizes["processes"]):
-        order = EpochOrder(pictures, seed=5, rank=rank, **sizes)
-        order.set_epoch(3)
-        yield order
+def _samplers(pictures: int, **sizes: int) -> Iterator[EpochBatchSampler]:
+    for rank in range(sizes["world_size"]):
+        sampler = EpochBatchSampler(pictures, seed=5, rank=rank, **sizes)
+        sampler.set_epoch(3)
+        yield sampler
 
 
 @pytest.mark.parametrize(
-    ("pictures", "batch", "processes", "parts"), [(22, 8, 2, 1), (22, 8, 2, 4), (21, 6, 3, 2), (3, 8, 4, 1)]
+    ("pictures", "batch", "world_size", "steps"), [(22, 8, 2, 1), (22, 8, 2, 4), (21, 6, 3, 2), (3, 8, 4, 1)]
 )
-def test_processes_share_each_batch(pictures: int, batch: int, processes: int, parts: int) -> None:
-    """Together they have the pictures of one process alone, batch by batch, in as many parts each."""
-    (alone,) = _orders(pictures, batch=batch, parts=1, processes=1)
-    shares = list(_orders(pictures, batch=batch, parts=parts, processes=processes))
-    for whole, *own in zip(alone, *(order.batches() for order in shares), strict=True):
+def test_processes_share_each_batch(pictures: int, batch: int, world_size: int, steps: int) -> None:
+    """Together they have the pictures of one process alone, batch by batch, in as many micro-batches each."""
+    (alone,) = _samplers(pictures, batch=batch, accumulation_steps=1, world_size=1)
+    samplers = list(_samplers(pictures, batch=batch, accumulation_steps=steps, world_size=world_size))
+    for whole, *own in zip(alone, *(sampler.batches() for sampler in samplers), strict=True):
         together = [key for keys in own for key in keys]
         assert set(together) >= set(whole) if len(whole) == batch else set(whole) <= set(together)
-        assert len(together) - len(whole) < processes
-    assert len({json.dumps(order.part_ends()) for order in shares}) == 1
-    for order in shares:
-        assert [len(order.part_ends()), sum(order.part_ends())] == [len(list(order)), len(order.batches())]
-        assert max(len(part) for part in order) <= -(-batch // processes // parts)
+        assert len(together) - len(whole) < world_size
+    assert len({json.dumps(sampler.step_ends()) for sampler in samplers}) == 1
+    for sampler in samplers:
+        assert [len(sampler.step_ends()), sum(sampler.step_ends())] == [len(list(sampler)), len(sampler.batches())]
+        assert max(len(micro_batch) for micro_batch in sampler) <= -(-batch // world_size // steps)
 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
     orders = []
     for epoch in (0, 1, 0):
-        order = EpochOrder(30, batch=30, parts=1, seed=5)
-        order.set_epoch(epoch)
-        ((pictures),) = order
+        sampler = EpochBatchSampler(30, batch=30, accumulation_steps=1, seed=5)
+        sampler.set_epoch(epoch)
+        ((pictures),) = sampler
         assert sorted(picture for _, picture in pictures) == list(range(30))
         orders.append([picture for _, picture in pictures])
     assert orders[0] == orders[2] != orders[1]

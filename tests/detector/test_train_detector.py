@@ -11,19 +11,12 @@ from safetensors import safe_open
 
 from pillsnap.config.training import Change, Phase, Steering, Trainings
 from pillsnap.detector.train_detector import train_detector
-from pillsnap.detector.weights import build_detector, load_detector, pickled_detector
+from pillsnap.detector.weights import build_detector, load_detector, save_ultralytics_checkpoint
 from pillsnap.files import read_json, sha256_of
 from pillsnap.training.history import DETECTOR_COLUMNS, read_history
 from tests.support.detectors import detector_run, rows, same_weights, unbroken
 from tests.support.models import DETECTOR_SIZE, draw_photo
 from tests.support.workflow import PROJECT
-
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +78,8 @@ def test_published_checkpoint_does_not_tell_which_process_wrote_it(tmp_path: Pat
             value.zero_()
         name = model.yaml["yaml_file"] = "".join(["yolo11n", ".yaml"])
         file = tmp_path / str(one_object) / "best.pt"
-        facts = {"model": name if one_object else "".join(["yolo11n.", "yaml"])}
-        pickled_detector(file, model, image_size=64, facts=facts)
+        train_args = {"model": name if one_object else "".join(["yolo11n.", "yaml"])}
+        save_ultralytics_checkpoint(file, model, image_size=64, train_args=train_args)
         written.append(file.read_bytes())
     assert written[0] == written[1]
 
@@ -127,7 +120,7 @@ def test_two_epochs_and_two_more_are_four(base: Path, tmp_path: Path, caplog: py
     detector_run(base, tmp_path, epochs=2)
     with caplog.at_level("INFO"):
         job = detector_run(base, tmp_path, epochs=4)
-    assert "going on after epoch 2" in caplog.text
+    assert "resuming after epoch 2" in caplog.text
     assert re.search(r"epoch 3/4  Loss: \d+\.\d+  mAP@0\.5 \d\.\d+", caplog.text)
     assert rows(job) == rows(unbroken(base))
     assert same_weights(job, unbroken(base))

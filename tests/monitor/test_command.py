@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from rich.console import Console
-from tests.support.terminal import Terminal
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.config.load import load_config, read_config
 from pillsnap.files import write_json, write_text
-from pillsnap.monitor.trainings import LARGEST, SILENT_SECONDS, Watched, watch_stage
+from pillsnap.monitor.trainings import LARGEST, SILENT_SECONDS, TrainingStatus, stage_status
 from pillsnap.monitor.view import StageView, sparkline
-from pillsnap.training.milestones import milestones_reached
+from pillsnap.training.milestones import milestone_results
+from tests.support.terminal import Terminal
 from tests.support.trainings import STEERING, classifier_rows, detector_rows, write_training
 from tests.support.workflow import PROJECT
 
@@ -57,7 +57,7 @@ def monitor(*words: str, columns: int = 100) -> Result:
 
 
 def states() -> dict[str, str]:
-    return {one.model: one.state for one in watch_stage("stage4", load_config(CONFIG)).trainings}
+    return {one.model: one.state for one in stage_status("stage4", load_config(CONFIG)).trainings}
 
 
 def test_a_running_stage_is_told_in_full(project: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_running_stage_is_told_in_full(project: Path) -> None:
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stdout).split())
     for words in (
         "Detector: finished",
-        "12 of 12 done",
+        "12 of 12 finished",
         "Classifier: running",
         "8 of 12",
         "step 15 of 30",
@@ -78,9 +78,9 @@ def test_a_running_stage_is_told_in_full(project: Path) -> None:
         "loss now 1.234",
         "top-1 validation",
         "mAP@0.5:0.95",
-        "epoch 2: 40 % asked, 62.6 %, 22.6 points ahead",
-        "epoch 6: 97 % asked, 94.1 %, 2.9 points behind",
-        "epoch 50: 90 % asked",
+        "epoch 2: target 40 %, reached 62.6 %, 22.6 points ahead",
+        "epoch 6: target 97 %, reached 94.1 %, 2.9 points behind",
+        "epoch 50: target 90 %",
         "phase fine-tuning",
         "after epoch 1: classifier is weak: val_top1 is 0.2101, below 0.3; now, learning rate 0.002",
         "no GPU in use",
@@ -197,18 +197,18 @@ def test_before_the_trainings_the_newest_log_tells_what_runs(project: Path) -> N
     done = monitor()
     assert done.exit_code == 0
     assert "newest log: logs/stage4/prepare_archive/TS_1.log" in done.stdout
-    assert done.stdout.count("has not begun") == 2
+    assert done.stdout.count("not started") == 2
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--stage", "stage5"], "--stage stage5: there is no such stage; known are stage1, stage2, stage3, stage4."),
-        (["--stage", "../stage4"], "there is no such stage"),
+        (["--stage", "stage5"], "--stage stage5: unknown stage. Allowed: stage1, stage2, stage3, stage4."),
+        (["--stage", "../stage4"], "unknown stage"),
         (
             ["--stage", "stage1"],
-            "stage1 has not begun: there is neither work/stage1 nor logs/stage1. "
-            "`snakemake --cores all -- results/stage1/report.html` starts it.",
+            "stage1 is not started: neither work/stage1 nor logs/stage1 exists. "
+            "Start it with `snakemake --cores all -- results/stage1/report.html`.",
         ),
         (["--work", "elsewhere", "--stage", "stage2"], "neither elsewhere/stage2 nor logs/stage2"),
         (["--config", "none.yaml"], "none.yaml: cannot be read as YAML"),
@@ -250,7 +250,7 @@ def test_what_runs_is_on_the_screen(project: Path, width: int, height: int) -> N
     write_json(project / "work" / "stage4" / "train_detector" / "finished.json", {"epochs": 12})
     training(project, "classifier", 7, running=True, epoch=8, step=15, seconds_left=60)
     console = Console(width=width, height=height, force_terminal=True, color_system=None)
-    stage = watch_stage("stage4", read_config("config.yaml"))
+    stage = stage_status("stage4", read_config("config.yaml"))
     with console.capture() as shown:
         console.print(StageView(stage, now=datetime(2026, 1, 1, 23, 59, 30), height=height))
     lines = shown.get().splitlines()
@@ -277,18 +277,18 @@ def test_sparkline(values: list[float], blocks: str) -> None:
 
 def test_milestones_are_judged_by_the_newest_validation() -> None:
     stones = [{"epoch": 5, "map50": 0.5, "top1": None}, {"epoch": 2, "map50": 0.9}, {"epoch": 9, "map50": 0.9}]
-    found = milestones_reached(stones, detector_rows(6, validate_every=2), model="detector")
+    found = milestone_results(stones, detector_rows(6, validate_every=2), model="detector")
     assert [(one.epoch, one.verdict) for one in found] == [
         (2, "27.4 points behind"),
         (5, "35.6 points ahead"),
         (9, ""),
     ]
-    assert milestones_reached(stones, classifier_rows(6), model="classifier") == []
+    assert milestone_results(stones, classifier_rows(6), model="classifier") == []
 
 
 def test_numbers_that_are_none_are_unknown() -> None:
     values = {"a": "3", "b": True, "c": float("nan"), "d": LARGEST, "e": 4}
-    one = Watched("detector", "running", values, [], [], [], [], [])
+    one = TrainingStatus("detector", "running", values, [], [], [], [], [])
     assert [one.number(key) for key in "abcdef"] == [None, None, None, None, 4, None]
 
 

@@ -7,7 +7,7 @@ import torch
 
 from pillsnap.config.training import Classifier
 from pillsnap.files import read_json
-from pillsnap.training.recovery import BatchError, GoBack, Recovery, is_out_of_memory, recovering
+from pillsnap.training.recovery import BatchError, Recovery, Rollback, is_out_of_memory, train_with_recovery
 from pillsnap.training.steering import Event
 
 
@@ -19,7 +19,7 @@ class Card:
 
     def train(self, recovery: Recovery) -> None:
         recovery.epoch = 3
-        at_once = -(-self.batch // recovery.parts)
+        at_once = -(-self.batch // recovery.accumulation_steps)
         self.tried.append(at_once)
         if at_once > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -34,39 +34,41 @@ def test_batches_are_halved_until_they_fit(
 ) -> None:
     card = Card(fits, batch)
     recipe = Classifier(batch=batch, smallest_batch=smallest)
-    recovering(card.train, tmp_path, model="classifier", recipe=recipe)
+    train_with_recovery(card.train, tmp_path, model="classifier", recipe=recipe)
     assert card.tried == tried
     assert [event.changes["pictures_at_once"] for event in Recovery(tmp_path).events] == tried[1:]
 
 
 def test_a_new_start_remembers(tmp_path: Path) -> None:
     recipe = Classifier(batch=8)
-    recovering(Card(4).train, tmp_path, model="classifier", recipe=recipe)
+    train_with_recovery(Card(4).train, tmp_path, model="classifier", recipe=recipe)
     again = Card(4)
-    recovering(again.train, tmp_path, model="classifier", recipe=recipe)
+    train_with_recovery(again.train, tmp_path, model="classifier", recipe=recipe)
     assert again.tried == [4], "what did not fit is not tried again"
     (event,) = Recovery(tmp_path).events
     assert (event.epoch, event.kind, event.applied) == (3, "out_of_memory", True)
-    assert event.said == "out of memory with 8 pictures at once: 4 at once, 2 times for a step"
-    assert read_json(tmp_path / "recovery.json")["parts"] == 2
+    assert event.said == "out of memory with a micro-batch of 8: now 4, 2 accumulation steps"
+    assert read_json(tmp_path / "recovery.json")["accumulation_steps"] == 2
 
 
 @pytest.mark.parametrize(("smallest", "fits", "tried"), [(4, 2, [8, 4]), (1, 0, [8, 4, 2, 1])])
 def test_the_descent_ends_with_a_cure(tmp_path: Path, smallest: int, fits: int, tried: list[int]) -> None:
     card = Card(fits)
     with pytest.raises(BatchError, match=r"classifier\.batch = 8: out of memory with \d pictures .*pillsnap doctor"):
-        recovering(card.train, tmp_path, model="classifier", recipe=Classifier(batch=8, smallest_batch=smallest))
+        train_with_recovery(
+            card.train, tmp_path, model="classifier", recipe=Classifier(batch=8, smallest_batch=smallest)
+        )
     assert card.tried == tried
 
 
 def test_going_back_keeps_its_event(tmp_path: Path) -> None:
-    event = Event(4, "intervention", "unstable", "loss is no number", True, {"clip": 1.0}, True)
+    event = Event(4, "intervention", "unstable", "loss is not finite", True, {"clip": 1.0}, True)
 
     def train(recovery: Recovery) -> None:
         if not recovery.events:
-            raise GoBack(event)
+            raise Rollback(event)
 
-    recovering(train, tmp_path, model="detector", recipe=Classifier())
+    train_with_recovery(train, tmp_path, model="detector", recipe=Classifier())
     assert Recovery(tmp_path).events == [event]
 
 
@@ -75,7 +77,7 @@ def test_other_errors_pass(tmp_path: Path) -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        recovering(train, tmp_path, model="detector", recipe=Classifier())
+        train_with_recovery(train, tmp_path, model="detector", recipe=Classifier())
     assert not (tmp_path / "recovery.json").exists()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pillsnap.config.training import Classifier
 from pillsnap.files import read_json
-from pillsnap.training.state import training_signature, training_state
+from pillsnap.training.state import locked_state, training_signature
 
 SIGNATURE = {"dataset": "ab" * 32, "settings": {"epochs": 2}, "seed": 1}
 
@@ -22,8 +22,8 @@ def holder(work: Path, body: str) -> subprocess.Popen:
     code = f"""
         import time
         from pathlib import Path
-        from pillsnap.training.state import training_state
-        with training_state(Path({str(work)!r}), {SIGNATURE!r}) as state:
+        from pillsnap.training.state import locked_state
+        with locked_state(Path({str(work)!r}), {SIGNATURE!r}) as state:
             print("held", flush=True)
             {body}
     """
@@ -34,13 +34,13 @@ def holder(work: Path, body: str) -> subprocess.Popen:
 
 def test_nothing_is_finished_until_it_is_marked(tmp_path: Path) -> None:
     work = tmp_path / "work"
-    with training_state(work, SIGNATURE) as state:
+    with locked_state(work, SIGNATURE) as state:
         assert not state.finished(2)
         (work / "last.pt").write_bytes(b"weights")
-    with training_state(work, SIGNATURE) as state:
+    with locked_state(work, SIGNATURE) as state:
         assert not state.finished(2)
         state.mark_finished(2)
-    with training_state(work, SIGNATURE) as state:
+    with locked_state(work, SIGNATURE) as state:
         assert state.finished(2)
         assert not state.finished(3), "more epochs were asked for"
         assert (state.folder / "last.pt").read_bytes() == b"weights"
@@ -53,10 +53,10 @@ def test_nothing_is_finished_until_it_is_marked(tmp_path: Path) -> None:
 )
 def test_another_signature_sets_the_state_aside(tmp_path: Path, changed: dict) -> None:
     work, previous = tmp_path / "work", tmp_path / "work.previous"
-    with training_state(work, SIGNATURE) as state:
+    with locked_state(work, SIGNATURE) as state:
         (work / "last.pt").write_bytes(b"weights")
         state.mark_finished(2)
-    with training_state(work, SIGNATURE | changed) as state:
+    with locked_state(work, SIGNATURE | changed) as state:
         assert not state.finished(2)
         assert not (work / "last.pt").exists()
     assert (previous / "last.pt").read_bytes() == b"weights"
@@ -86,31 +86,31 @@ def test_what_leaves_the_past_as_it_is_keeps_the_signature(tmp_path: Path, chang
 
 
 @pytest.mark.parametrize(
-    ("changed", "go_on", "kept"),
+    ("changed", "resume", "kept"),
     [
         ({"inputs": {"crops": "ef"}}, True, True),
         ({"inputs": {"crops": "ef"}}, False, False),
         ({"inputs": {"crops": "ef"}, "seed": 2}, True, False),
     ],
 )
-def test_cycles_go_on_with_other_data(tmp_path: Path, changed: dict, go_on: bool, kept: bool) -> None:
+def test_cycles_resume_with_other_data(tmp_path: Path, changed: dict, resume: bool, kept: bool) -> None:
     signature = SIGNATURE | {"inputs": {"crops": "cd"}}
     work = tmp_path / "work"
-    with training_state(work, signature) as state:
+    with locked_state(work, signature) as state:
         (work / "last.pt").write_bytes(b"weights")
         state.mark_finished(2)
-    with training_state(work, signature | changed, go_on=go_on) as state:
+    with locked_state(work, signature | changed, resume_with_new_inputs=resume) as state:
         assert state.new_inputs is kept
         assert (work / "last.pt").exists() is kept
         assert not state.finished(2)
         assert read_json(work / "signature.json") == signature | changed
-    with training_state(work, signature | changed, go_on=go_on) as state:
+    with locked_state(work, signature | changed, resume_with_new_inputs=resume) as state:
         assert not state.new_inputs
 
 
 def test_only_one_previous_state_is_kept(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
-        with training_state(tmp_path / "work", SIGNATURE | {"seed": seed}):
+        with locked_state(tmp_path / "work", SIGNATURE | {"seed": seed}):
             pass
     seeds = {path.name: read_json(path / "signature.json")["seed"] for path in tmp_path.iterdir() if path.is_dir()}
     assert seeds == {"work": 3, "work.previous": 2}
@@ -121,10 +121,10 @@ def test_waits_for_the_process_that_holds_it(tmp_path: Path, caplog: pytest.LogC
     caplog.set_level("INFO")
     with holder(tmp_path / "work", "time.sleep(0.5); state.mark_finished(2)") as other:
         began = time.monotonic()
-        with training_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
+        with locked_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
             assert state.finished(2)
         assert time.monotonic() - began > 0.3
-    assert f"held by process {other.pid}" in caplog.text
+    assert f"locked by process {other.pid}" in caplog.text
     assert other.returncode == 0
 
 
@@ -132,12 +132,12 @@ def test_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     with holder(tmp_path / "work", "time.sleep(60)") as other:
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
-        with training_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
+        with locked_state(tmp_path / "work", SIGNATURE, poll_seconds=0.1) as state:
             assert not state.finished(2)
 
 
 def test_error_frees_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), training_state(tmp_path / "work", SIGNATURE):
+    with pytest.raises(RuntimeError), locked_state(tmp_path / "work", SIGNATURE):
         raise RuntimeError("out of memory")
     with holder(tmp_path / "work", "pass") as other:
         assert other.wait() == 0

@@ -10,7 +10,7 @@ from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
 from pillsnap.config.training import Change, Classifier, Condition, Detector, Intervention, Milestone, Phase
 from pillsnap.config.training import Steering as Settings
-from pillsnap.training.steering import Event, Steering, events_to_json, holds, steering_of
+from pillsnap.training.steering import Event, Steering, events_to_json, is_met, steering_signature
 from tests.support.workflow import PROJECT
 
 PRODUCTION: Config = read_config(PROJECT / "config.yaml", PROJECT / "profiles" / "production" / "pillsnap.yaml")
@@ -140,19 +140,19 @@ def test_phases_begin_at_their_epochs(model: str, rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "asked"),
+    ("model", "targets"),
     [
         ("classifier", {5: 0.40, 10: 0.60, 15: 0.75, 20: 0.85, 30: 0.90, 40: 0.92}),
         ("detector", {5: 0.40, 10: 0.50, 15: 0.60, 20: 0.70, 30: 0.80, 40: 0.85}),
     ],
 )
-def test_milestones_are_checked_at_their_epochs(model: str, asked: dict[int, float]) -> None:
+def test_milestones_are_checked_at_their_epochs(model: str, targets: dict[int, float]) -> None:
     make = classifier_row if model == "classifier" else detector_row
     events = steered(model, [make(epoch, 0.625 + epoch / 1000) for epoch in range(1, 51)])
     stones = [event for event in events if event.kind == "milestone"]
-    assert [event.epoch for event in stones] == list(asked)
+    assert [event.epoch for event in stones] == list(targets)
     for event in stones:
-        gap = 100 * (0.625 + event.epoch / 1000 - asked[event.epoch])
+        gap = 100 * (0.625 + event.epoch / 1000 - targets[event.epoch])
         assert f"{abs(gap):.1f} points {'ahead' if gap >= 0 else 'behind'}" in event.said
 
 
@@ -161,7 +161,7 @@ def test_milestone_between_validations_takes_the_last_one() -> None:
     steering = Steering(settings, model="classifier", recipe=Classifier())
     rows = [row(1, val_top1=None), row(2, val_top1=0.4), row(3, val_top1=None)]
     said = [event.said for count in (1, 2, 3) for event in steering.end(rows[:count])]
-    assert said == ["epoch 3: val_top1 0.4000, 0.50 asked: 10.0 points behind"]
+    assert said == ["epoch 3: val_top1 0.4000, target 0.50: 10.0 points behind"]
 
 
 def test_milestone_without_any_validation_says_nothing() -> None:
@@ -220,8 +220,8 @@ def test_only_what_steers_a_model_belongs_to_it() -> None:
     settings = PRODUCTION.steering
     others = [each for each in settings.interventions if each.model == "classifier"]
     fewer = settings.model_copy(update={"milestones": (), "interventions": tuple(others)})
-    assert steering_of(fewer, "classifier") == steering_of(settings, "classifier")
-    assert steering_of(fewer, "detector") != steering_of(settings, "detector")
+    assert steering_signature(fewer, "classifier") == steering_signature(settings, "classifier")
+    assert steering_signature(fewer, "detector") != steering_signature(settings, "detector")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_only_what_steers_a_model_belongs_to_it() -> None:
     ],
 )
 def test_conditions(condition: dict[str, Any], history: list[Any], so: bool) -> None:
-    assert holds(Condition(**condition), history) is so
+    assert is_met(Condition(**condition), history) is so
 
 
 @pytest.mark.parametrize("given", [{}, {"below": 1, "above": 2}, {"below": 1, "not_finite": True}])

@@ -17,7 +17,7 @@ from pillsnap.training import watch as watch_module
 from pillsnap.training.history import read_history
 from pillsnap.training.resources import COLUMNS, ResourceSampler, read_samples, resources_of
 from pillsnap.training.steering import Event
-from pillsnap.training.tensorboard import Board
+from pillsnap.training.tensorboard import TensorBoardLog
 from pillsnap.training.tolerant_read import read_mapping, read_mappings, read_rows
 from pillsnap.training.watch import TrainingWatch
 from tests.support.trainings import classifier_rows, detector_rows, events_of, watch
@@ -116,7 +116,7 @@ def test_board_names_the_classifiers_figures(tmp_path: Path) -> None:
 def test_board_has_each_epoch_once(tmp_path: Path, runs: list[tuple[int, int]], picture: int | None) -> None:
     """Each run starts after the epochs before its first one; what it does again replaces what was there."""
     for number, (first, last) in enumerate(runs):
-        board = Board(tmp_path)
+        board = TensorBoardLog(tmp_path)
         if number and picture:
             board.picture("crops", np.zeros((8, 8, 3), np.uint8), epoch=picture)
         for done in range(first, last + 1):
@@ -134,13 +134,13 @@ def test_board_has_each_epoch_once(tmp_path: Path, runs: list[tuple[int, int]], 
 @pytest.mark.parametrize("picture", [2, 3, 4])
 def test_board_survives_a_run_that_only_shows_a_picture(tmp_path: Path, picture: int) -> None:
     for done in (3, 4):
-        board = Board(tmp_path)
+        board = TensorBoardLog(tmp_path)
         board.epoch([{"epoch": n, "loss": float(n)} for n in range(1, done + 1)], [])
         board.close()
-        board = Board(tmp_path)
+        board = TensorBoardLog(tmp_path)
         board.picture("crops", np.zeros((8, 8, 3), np.uint8), epoch=picture)
         board.close()
-    board = Board(tmp_path)
+    board = TensorBoardLog(tmp_path)
     board.epoch([{"epoch": n, "loss": float(n)} for n in range(1, 6)], [])
     board.close()
     assert scalars(tmp_path)["loss/train"] == [(n, float(n)) for n in range(1, 6)]
@@ -148,7 +148,7 @@ def test_board_survives_a_run_that_only_shows_a_picture(tmp_path: Path, picture:
 
 @pytest.mark.parametrize("picture", [None, 2])
 def test_board_goes_back_within_a_run(tmp_path: Path, picture: int | None) -> None:
-    board = Board(tmp_path)
+    board = TensorBoardLog(tmp_path)
     for number, done in enumerate((1, 2, 3, 2, 3)):
         if number == 3 and picture:
             board.picture("crops", np.zeros((8, 8, 3), np.uint8), epoch=picture)
@@ -193,13 +193,13 @@ def test_resources_are_summed_over_all_runs(tmp_path: Path) -> None:
 
 def test_children_count(tmp_path: Path) -> None:
     """A reader process's memory is the training's too."""
-    family = resources_module._Family()
-    alone, _, _ = family.measure()
+    tree = resources_module._ProcessTree()
+    alone, _, _ = tree.measure()
     code = "b = bytes(range(256)) * 400_000; print('ready', flush=True); input()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "ready\n"
     time.sleep(resources_module.SHORTEST_RATE)
-    both, read, written = family.measure()
+    both, read, written = tree.measure()
     child.communicate("\n")
     assert both > alone + 80e6
     assert read >= 0 and written >= 0
@@ -217,7 +217,7 @@ def test_no_error_of_the_measurement_reaches_the_training(tmp_path: Path, monkey
     monkeypatch.setattr(resources_module, "disk_free", lambda folder: 1 / 0)
     with ResourceSampler(tmp_path, seconds=0.01):
         time.sleep(0.1)
-    assert caplog.messages == ["resources could not be measured: division by zero"]
+    assert caplog.messages == ["resources cannot be measured: division by zero"]
 
 
 @pytest.mark.parametrize(
