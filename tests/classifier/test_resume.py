@@ -118,6 +118,7 @@ def test_killed_at_an_epochs_end(job: dict[str, Any]) -> None:
     assert_same_results(job, another(job, "b"))
 
 
+@pytest.mark.campaign
 def test_killed_at_random_points(job: dict[str, Any]) -> None:
     """Killed with SIGKILL again and again, whatever it does then, until it comes to its end."""
     chance = random.Random(576)

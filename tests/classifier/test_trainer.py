@@ -102,6 +102,7 @@ def test_precision_can_be_left() -> None:
     assert training.state_dict()["scaler"] == {}
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 def test_compiled_model_learns_the_same_and_is_saved_under_its_own_names() -> None:
     plain, compiled = started(model="test_resnet"), started(model="test_resnet", compile=True)

@@ -39,6 +39,7 @@ def command(job: dict[str, Any]) -> list[str]:
     return words
 
 
+@pytest.mark.campaign
 def test_killed_at_any_moment_it_ends_as_the_unbroken_training(base: Path, tmp_path: Path) -> None:
     """`kill -9`, a while after the first sign of life, several times; then the same command once more."""
     job = detector_job(base, tmp_path, epochs=4)
