@@ -13,7 +13,20 @@ from pillsnap.dataset.facts.boxes import AREA_EDGES, ASPECT_EDGES, BoxFacts
 from pillsnap.dataset.facts.counts import Count
 from pillsnap.dataset.facts.gather import Facts
 from pillsnap.dataset.stage_data import DOMAINS
-from pillsnap.pages.drawing import BLUE, GRID, INK, MUTED, ORANGE, SQUARES, Figure, bars, chart, draw, told
+from pillsnap.pages.drawing import (
+    BLUE,
+    DESCRIPTION,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    SQUARES,
+    Figure,
+    bars,
+    chart,
+    descriptions,
+    draw,
+)
 from pillsnap.pages.formats import count, decimal, percent, plural
 from pillsnap.pages.quarantine import quarantine_chart
 
@@ -50,7 +63,7 @@ def _view(word: str, counts: Sequence[Count]) -> Figure:
             "what": one.value,
             "number": number,
             "kind": DOMAINS[domain],
-            "told": f"{one.value}, {domain}: {plural(number, 'photograph')}",
+            "description": f"{one.value}, {domain}: {plural(number, 'photograph')}",
         }
         for one in counts
         for domain, number in (("single", one.single), ("combo", one.combo))
@@ -58,7 +71,7 @@ def _view(word: str, counts: Sequence[Count]) -> Figure:
     ]
     colour = alt.Color("kind:N", scale=DOMAIN_COLOURS, legend=SQUARES)
     layers = [bars(rows, [one.value for one in counts], "Photographs", colour)]
-    words = f"Bars: {told(rows)}."
+    words = f"Bars: {descriptions(rows)}."
     return draw(f"view_{word}", VIEW_TITLES[word], words, layers, width=220, height=22 * len(counts))
 
 
@@ -88,7 +101,7 @@ def _columns(name: str, title: str, bins: Sequence[str], counted: Sequence[tuple
             "bin": bin_name,
             "share": number / one.boxes,
             "kind": DOMAINS[one.domain],
-            "told": f"{DOMAINS[one.domain]}, {bin_name}: {percent(number / one.boxes)} ({count(number)})",
+            "description": f"{DOMAINS[one.domain]}, {bin_name}: {percent(number / one.boxes)} ({count(number)})",
         }
         for one, numbers in counted
         for bin_name, number in zip(bins, numbers, strict=True)
@@ -99,9 +112,9 @@ def _columns(name: str, title: str, bins: Sequence[str], counted: Sequence[tuple
         xOffset=alt.XOffset("kind:N", sort=list(DOMAINS.values())),
         y=alt.Y("share:Q", title="Share of the boxes", axis=alt.Axis(format=".0%", tickCount=5)),
         color=alt.Color("kind:N", scale=DOMAIN_COLOURS, legend=SQUARES),
-        description="told:N",
+        description=DESCRIPTION,
     )
-    return draw(name, title, f"Columns: {told([row for row in rows if row['share']])}.", [columns])
+    return draw(name, title, f"Columns: {descriptions([row for row in rows if row['share']])}.", [columns])
 
 
 def _places(one: BoxFacts) -> Figure:
@@ -112,14 +125,14 @@ def _places(one: BoxFacts) -> Figure:
         return f"{percent((column + 0.5) / width, 0)} across, {percent((row + 0.5) / height, 0)} down"
 
     rows = [
-        {"x": column, "y": row, "boxes": value, "told": f"{where(row, column)}: {decimal(value)}"}
+        {"x": column, "y": row, "boxes": value, "description": f"{where(row, column)}: {decimal(value)}"}
         for (row, column), value in np.ndenumerate(one.places.round(4))
     ]
     most = float(one.places.max())
     opacity = alt.FillOpacity("boxes:Q", scale=alt.Scale(domain=[0, most], range=[0, 1]), legend=None)
     cells = chart(rows).mark_rect(color=BLUE, stroke=GRID, strokeWidth=0.5)
     cells = cells.encode(
-        x=alt.X("x:O", axis=None), y=alt.Y("y:O", axis=None), fillOpacity=opacity, description="told:N"
+        x=alt.X("x:O", axis=None), y=alt.Y("y:O", axis=None), fillOpacity=opacity, description=DESCRIPTION
     )
     fullest = where(*(int(place) for place in np.unravel_index(one.places.argmax(), one.places.shape)))
     words = f"Boxes over each place of a photograph, on average; the fullest, {fullest}, has {decimal(most)}."
@@ -134,7 +147,7 @@ def _class_curve(sizes: pd.Series) -> Figure:
         {
             "rank": place + 1,
             "pills": ordered[place],
-            "told": f"Drug {count(place + 1)} of {count(len(ordered))}: {plural(ordered[place], 'pill')}",
+            "description": f"Drug {count(place + 1)} of {count(len(ordered))}: {plural(ordered[place], 'pill')}",
         }
         for place in shown
     ]
@@ -144,12 +157,12 @@ def _class_curve(sizes: pd.Series) -> Figure:
         "x": alt.X("rank:Q", title="Drugs, from the largest", scale=ranks, axis=_whole(grid=False)),
         "y": alt.Y("pills:Q", title="Training pills", scale=alt.Scale(zero=True), axis=_whole()),
     }
-    dashed = chart([{"pills": mean, "told": f"Mean: {decimal(mean, 1)}"}])
+    dashed = chart([{"pills": mean, "description": f"Mean: {decimal(mean, 1)}"}])
     layers = [
         chart(rows).mark_area(color=BLUE, opacity=0.14).encode(**place),
         chart(rows).mark_line(color=BLUE, strokeWidth=2.2).encode(**place),
-        chart(rows).mark_circle(color=BLUE, size=60, opacity=0).encode(**place, description="told:N"),
-        dashed.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(y="pills:Q", description="told:N"),
+        chart(rows).mark_circle(color=BLUE, size=60, opacity=0).encode(**place, description=DESCRIPTION),
+        dashed.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(y="pills:Q", description=DESCRIPTION),
     ]
     words = f"From {count(ordered[0])} pills down to {count(ordered[-1])}; dashed: the mean, {decimal(mean, 1)}."
     return draw("class_curve", "Training pills of each drug", words, layers)
@@ -168,14 +181,14 @@ def _class_histogram(sizes: pd.Series) -> Figure:
         first, number = low + place * step, int(counted.get(place, 0))
         name = count(first) if step == 1 else f"{count(first)}–{count(first + step - 1)}"
         text, words = count(number) if number else "", f"{name} pills: {plural(number, 'drug')}"
-        rows.append({"bin": name, "drugs": number, "text": text, "told": words})
+        rows.append({"bin": name, "drugs": number, "text": text, "description": words})
     axis = alt.Axis(labelAngle=-40, grid=False, ticks=False)
     base = chart(rows).encode(
         x=alt.X("bin:N", title="Training pills", sort=[row["bin"] for row in rows], axis=axis),
         y=alt.Y("drugs:Q", title="Drugs", axis=_whole()),
     )
     layers = [
-        base.mark_bar(color=BLUE).encode(description="told:N"),
+        base.mark_bar(color=BLUE).encode(description=DESCRIPTION),
         base.mark_text(dy=-7, color=INK, fontSize=12).encode(text="text:N"),
     ]
-    return draw("class_histogram", "Drugs by their training pills", f"Columns: {told(rows)}.", layers)
+    return draw("class_histogram", "Drugs by their training pills", f"Columns: {descriptions(rows)}.", layers)

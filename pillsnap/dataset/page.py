@@ -12,10 +12,12 @@ from pillsnap.dataset.facts.gather import Facts, gather_facts
 from pillsnap.dataset.gallery import class_pictures, contact_sheets
 from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
+from pillsnap.pages import html
 from pillsnap.pages.formats import count, decimal, listing, never_seen, percent, plural
-from pillsnap.pages.html import Picture, Table, data_uri, render
-from pillsnap.pages.quarantine import account, quarantined_share, reasons, repairs
+from pillsnap.pages.html import Picture, data_uri
+from pillsnap.pages.quarantine import account, outcome_tables, quarantined_share, reasons
 from pillsnap.pages.states import NO_TARGET, stage_name
+from pillsnap.pages.table import Table, code, name, number
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.classes import DrugClass
 
@@ -36,7 +38,7 @@ def render_page(
     facts = gather_facts(data)
     most, fewest = extremes(facts.drugs)
     examples = quarantine_examples(data.quarantine, raw, fractions=get_kind(source_kind).box_fractions)
-    return render(
+    return html.render_page(
         "dataset/page.html.jinja",
         source=source_kind,
         page="page",
@@ -80,28 +82,32 @@ def _tiles(facts: Facts, data: StageData) -> list[dict[str, str]]:
 
 
 def _tables(facts: Facts, data: StageData, hashes: Mapping[str, str]) -> dict[str, Table]:
-    return _count_tables(facts) | _code_tables(facts) | _outcome_tables(data, hashes)
+    made_from = Table("SHA-256 of what this page was made from", ("File", code("SHA-256")), list(hashes.items()))
+    outcomes = outcome_tables(data.summary, "Rows of the quarantine by reason")
+    return _count_tables(facts) | _code_tables(facts) | outcomes | {"hashes": made_from}
 
 
 def _count_tables(facts: Facts) -> dict[str, Table]:
     columns = 3 if any(named for _, _, named in facts.combo_pills) else 2
-    sizes = [(f"{width} x {height}", count(number)) for width, height, number in facts.sizes[:SHOWN_ROWS]]
+    sizes = [(f"{width} x {height}", count(photos)) for width, height, photos in facts.sizes[:SHOWN_ROWS]]
     return {
         "parts": Table(
             "What there is, by part and domain",
-            ("", "#Photos", "#Pills", "#Drugs", "#Capture groups"),
+            ("", number("Photos"), number("Pills"), number("Drugs"), number("Capture groups")),
             [_part_row(part) for part in facts.parts],
             summed=True,
         ),
         "combo_pills": Table(
             "Combo photographs by their number of pills",
-            ("Pills", "#Labelled so many", "#So many by their name")[:columns],
+            ("Pills", number("Labelled so many"), number("So many by their name"))[:columns],
             [[count(value) for value in row[:columns]] for row in facts.combo_pills],
         ),
-        "sizes": Table(_first("Sizes of photographs, pixels", len(facts.sizes)), ("Width x height", "#Photos"), sizes),
+        "sizes": Table(
+            _first("Sizes of photographs, pixels", len(facts.sizes)), ("Width x height", number("Photos")), sizes
+        ),
         "boxes": Table(
             "Labelled boxes at three percentiles",
-            ("", *(f"#{percent(share, 0)}" for share in QUANTILES)),
+            ("", *(number(percent(share, 0)) for share in QUANTILES)),
             [row for one in facts.boxes for row in _box_rows(one)],
         ),
     }
@@ -109,60 +115,49 @@ def _count_tables(facts: Facts) -> dict[str, Table]:
 
 def _part_row(part: PartCount) -> list[str]:
     words = {"all": "All", **PARTS}[part.part]
-    name = words if part.domain == "all" else f"{words}, {part.domain}"
-    return [name, *(count(value) for value in (part.photos, part.pills, part.drugs, part.groups))]
+    title = words if part.domain == "all" else f"{words}, {part.domain}"
+    return [title, *(count(value) for value in (part.photos, part.pills, part.drugs, part.groups))]
 
 
 def _box_rows(one: BoxFacts) -> list[list[str]]:
-    name = DOMAINS[one.domain]
+    domain = DOMAINS[one.domain]
     return [
-        [f"{name}: share of the photograph's area", *(percent(value) for value in one.area)],
-        [f"{name}: width over height", *(decimal(value) for value in one.aspect)],
-        [f"{name}: shorter side, pixels", *(count(value) for value in one.short_side)],
+        [f"{domain}: share of the photograph's area", *(percent(value) for value in one.area)],
+        [f"{domain}: width over height", *(decimal(value) for value in one.aspect)],
+        [f"{domain}: shorter side, pixels", *(count(value) for value in one.short_side)],
     ]
 
 
 def _code_tables(facts: Facts) -> dict[str, Table]:
     codes = facts.codes
-    shared = [[code, _names(drugs)] for code, drugs in codes.shared[:SHOWN_ROWS]]
+    shared = [[edi_code, _names(drugs)] for edi_code, drugs in codes.shared[:SHOWN_ROWS]]
     several = [[drug.k_code, drug.name, ", ".join(drug.edi_codes)] for drug in codes.several[:SHOWN_ROWS]]
     without = [[drug.k_code, drug.name] for drug in codes.without[:SHOWN_ROWS]]
     return {
-        "shared_codes": Table(_first("EDI codes of several drugs", len(codes.shared)), ("@EDI code", "*Drugs"), shared),
-        "several_codes": Table(
-            _first("Drugs with several EDI codes", len(codes.several)), ("@K-code", "*Drug", "@EDI codes"), several
+        "shared_codes": Table(
+            _first("EDI codes of several drugs", len(codes.shared)), (code("EDI code"), name("Drugs")), shared
         ),
-        "without_code": Table(_first("Drugs without EDI code", len(codes.without)), ("@K-code", "*Drug"), without),
+        "several_codes": Table(
+            _first("Drugs with several EDI codes", len(codes.several)),
+            (code("K-code"), name("Drug"), code("EDI codes")),
+            several,
+        ),
+        "without_code": Table(
+            _first("Drugs without EDI code", len(codes.without)), (code("K-code"), name("Drug")), without
+        ),
     }
 
 
-def _first(words: str, number: int) -> str:
-    return f"{words}: {count(number)}" + (f", the first {SHOWN_ROWS}" if number > SHOWN_ROWS else "")
+def _first(words: str, total: int) -> str:
+    return f"{words}: {count(total)}" + (f", the first {SHOWN_ROWS}" if total > SHOWN_ROWS else "")
 
 
 def _names(drugs: Sequence[DrugClass]) -> str:
     return listing([f"{drug.k_code} {drug.name}" for drug in drugs])
 
 
-def _outcome_tables(data: StageData, hashes: Mapping[str, str]) -> dict[str, Table]:
-    outcomes = {
-        outcome: [
-            (reason.name, count(reason.photos), count(reason.labels), reason.meaning)
-            for reason in reasons(data.summary, outcome)
-        ]
-        for outcome in ("quarantined", "skipped")
-    }
-    head = ("@Reason", "#Photos", "#Labels", "Meaning")
-    return {
-        "quarantined": Table("Rows of the quarantine by reason", head, outcomes["quarantined"]),
-        "skipped": Table("Skipped, nothing wrong with them", head, outcomes["skipped"]),
-        "repaired": Table("Repaired and kept", ("@Repair", "#Rows", "Meaning"), repairs(data.summary)),
-        "hashes": Table("SHA-256 of what this page was made from", ("File", "@SHA-256"), list(hashes.items())),
-    }
-
-
 def _example(one: Example) -> dict[str, Any]:
-    name = (one.member or one.label_member).rpartition("/")[2]
+    file = (one.member or one.label_member).rpartition("/")[2]
     words = f"Quarantined photograph {one.member} of {one.archive}, {one.reason}. {one.told}"
-    picture = Picture(data_uri(one.picture), words, f"{one.reason}: {name}. {one.told}") if one.picture else None
-    return {"picture": picture, "name": name, "detail": one.detail, "told": one.told, "archive": one.archive}
+    picture = Picture(data_uri(one.picture), words, f"{one.reason}: {file}. {one.told}") if one.picture else None
+    return {"picture": picture, "name": file, "detail": one.detail, "told": one.told, "archive": one.archive}

@@ -1,8 +1,8 @@
-"""What a document is made of that is written both as Markdown and into a page."""
+"""Parts of a document that is written both as Markdown and into a page."""
 
 from dataclasses import dataclass
 
-from pillsnap.pages.html import Table
+from pillsnap.pages.table import Table
 
 
 @dataclass(frozen=True)

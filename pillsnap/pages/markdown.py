@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pillsnap.pages.blocks import Section, kind_of
-from pillsnap.pages.html import ICONS, Table
+from pillsnap.pages.states import ICONS
+from pillsnap.pages.table import Table
 
 
 def card_markdown(title: str, sections: Sequence[Section]) -> str:
@@ -32,9 +33,9 @@ def _block(block: Any) -> str:
 def _table(table: Table) -> str:
     if not table.rows:
         return ""
-    kinds = [kind for _, kind in table.columns]
+    kinds = [column.kind for column in table.columns]
     rules = ["---:" if kind == "number" else "---" for kind in kinds]
-    lines = [[escape(title) for title, _ in table.columns], rules]
+    lines = [[escape(column.title) for column in table.columns], rules]
     lines += [[_cell(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in table.rows]
     return f"**{escape(table.caption)}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

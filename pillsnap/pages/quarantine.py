@@ -1,4 +1,4 @@
-"""Account of what was read, kept, quarantined, skipped and repaired."""
+"""Accounts of what was read, kept, quarantined, skipped and repaired."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,10 @@ from typing import Any
 
 import altair as alt
 
-from pillsnap.pages.drawing import BLUE, ORANGE, SQUARES, Figure, bars, draw, told
+from pillsnap.pages.drawing import BLUE, ORANGE, SQUARES, Figure, bars, descriptions, draw
 from pillsnap.pages.formats import count, plural
+from pillsnap.pages.table import Table, code, number
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
-
-Rows = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,25 @@ def reasons(manifest: Mapping[str, Any], outcome: str) -> list[Reason]:
     return sorted(found, key=lambda reason: (-reason.photos - reason.labels, reason.name))
 
 
-def repairs(manifest: Mapping[str, Any]) -> Rows:
-    """Repairs that were made: name, how often, meaning."""
-    return [[name, count(number), REPAIRED.get(name, "")] for name, number in manifest["repaired"].items()]
+def outcome_tables(manifest: Mapping[str, Any], caption: str) -> dict[str, Table]:
+    """Reasons of what was `quarantined`, under that caption, and of what was `skipped`, and what was `repaired`."""
+    tables = {
+        outcome: Table(
+            words,
+            (code("Reason"), number("Photos"), number("Labels"), "Meaning"),
+            [[one.name, count(one.photos), count(one.labels), one.meaning] for one in reasons(manifest, outcome)],
+        )
+        for outcome, words in (("quarantined", caption), ("skipped", "Skipped, nothing wrong with them"))
+    }
+    repaired = [[repair, count(rows), REPAIRED.get(repair, "")] for repair, rows in manifest["repaired"].items()]
+    return tables | {"repaired": Table("Repaired and kept", (code("Repair"), number("Rows"), "Meaning"), repaired)}
 
 
 def quarantine_chart(manifest: Mapping[str, Any]) -> Figure | None:
     """Photographs and labels of each reason; `None` where nothing is in the quarantine."""
     found = reasons(manifest, "quarantined")
     rows = [
-        {"what": reason.name, "number": number, "kind": kind, "told": f"{reason.name}: {plural(number, word)}"}
+        {"what": reason.name, "number": number, "kind": kind, "description": f"{reason.name}: {plural(number, word)}"}
         for reason in found
         for kind, word, number in (("Photographs", "photograph", reason.photos), ("Labels", "label", reason.labels))
         if number
@@ -79,4 +87,6 @@ def quarantine_chart(manifest: Mapping[str, Any]) -> Figure | None:
         return None
     kinds = alt.Scale(domain=["Photographs", "Labels"], range=[BLUE, ORANGE])
     layers = [bars(rows, [one.name for one in found], "Rows", alt.Color("kind:N", scale=kinds, legend=SQUARES))]
-    return draw("quarantine", "Rows by reason", f"Bars: {told(rows)}.", layers, width=200, height=24 * len(found))
+    return draw(
+        "quarantine", "Rows by reason", f"Bars: {descriptions(rows)}.", layers, width=200, height=24 * len(found)
+    )

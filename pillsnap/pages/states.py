@@ -5,6 +5,9 @@ from dataclasses import dataclass
 MET, MISSED, UNMEASURED, NO_TARGET = "met", "missed", "not measured", "no target"
 WARNED = "warning"
 
+ICONS = {MET: "✓", MISSED: "✗", UNMEASURED: "?", NO_TARGET: "–", WARNED: "!"}
+"""A sign for each state, beside its word."""
+
 
 @dataclass(frozen=True)
 class Statement:

@@ -4,13 +4,17 @@ from typing import Any
 
 from pillsnap.pages.blocks import Code, Section
 from pillsnap.pages.formats import MISSING, count, figure, percent, plural, size
-from pillsnap.pages.html import Table
 from pillsnap.pages.states import NO_TARGET, stage_name
+from pillsnap.pages.table import Table, code, name, number
+from pillsnap.report.facts.drugs import worst_drugs_table
+from pillsnap.report.facts.intervals import interval
+from pillsnap.report.facts.look_alikes import colours, difference, imprint, mistakes_in_words, shape
+from pillsnap.report.facts.parity import precision_table
+from pillsnap.report.facts.speed import speed_tables
+from pillsnap.report.facts.splits import splits_table
+from pillsnap.report.facts.trust import trust_tables
+from pillsnap.report.facts.verdicts import verdict_table, verdicts
 from pillsnap.report.inputs import Measured
-from pillsnap.report.sections import facts
-from pillsnap.report.sections.answers import precision_table, speed_tables, trust_tables
-from pillsnap.report.sections.look_alikes import colours, difference, imprint, mistakes_in_words, shape
-from pillsnap.report.sections.verdict import verdicts
 from pillsnap.sources.registry import get_kind
 
 LISTED_DRUGS = 200
@@ -82,12 +86,7 @@ def _training_data(measured: Measured) -> Section:
         (
             f"Source: {get_kind(measured.source_kind).title}. The test part was seen by no training and by no choice "
             "of a threshold; views of one capture stand on one side of the split only.",
-            Table(
-                "Photographs and pills",
-                ("", "#Photos", "#Pills", "#Single", "#Combo", "#Capture groups", "#Drugs"),
-                facts.splits(measured.manifest),
-                summed=True,
-            ),
+            splits_table(measured.manifest, "Photographs and pills"),
         ),
     )
 
@@ -111,19 +110,15 @@ def _how_right(measured: Measured) -> Section:
         (
             f"Measured on {plural(measured.accuracy['photos'], 'test photograph')} with the delivered ONNX models. The "
             "interval is what the number of pills leaves open (Wilson, 95 %); mAP and F1 are no shares and have none.",
-            Table("Test part", ("", "#Pills", "#Measured", "#95 % interval"), rows),
-            Table(
-                "Targets of the stage",
-                ("Figure", "#Asked", "#Measured", "Verdict"),
-                [(one.label, one.asked, one.measured, one) for one in aims],
-            ),
+            Table("Test part", ("", number("Pills"), number("Measured"), number("95 % interval")), rows),
+            verdict_table("Targets of the stage", aims),
         ),
     )
 
 
 def _share(accuracy: dict[str, Any], label: str, path: str, pills: str, is_share: bool) -> list[str]:
-    value, number = figure(accuracy, path), figure(accuracy, pills)
-    return [label, count(number), percent(value, 2), facts.interval(value, number) if is_share else ""]
+    value, total = figure(accuracy, path), figure(accuracy, pills)
+    return [label, count(total), percent(value, 2), interval(value, total) if is_share else ""]
 
 
 def _trust(measured: Measured) -> Section:
@@ -133,7 +128,7 @@ def _trust(measured: Measured) -> Section:
         (
             "Temperature and thresholds were chosen on validation and travel with the model. They hold for pills that "
             "are photographed like those of the data; another camera, light or background may break every promise.",
-            *(tables[name] for name in ("words", "sets", "ece", "thresholds")),
+            *(tables[part] for part in ("words", "sets", "ece", "thresholds")),
         ),
     )
 
@@ -177,14 +172,17 @@ def _failures(measured: Measured) -> Section:
         "Where it fails",
         (
             said or "The classifier made no mistake on the labelled boxes of the test part.",
-            Table(
-                "Drugs that are named wrong most often",
-                ("@K-code", "*Drug", "#Test pills", "#Top-1", "#95 % interval"),
-                facts.worst_drugs(measured.accuracy["by_drug"]),
-            ),
+            worst_drugs_table(measured.accuracy["by_drug"]),
             Table(
                 "Drugs that are confused most",
-                ("@K-code", "*Drug", "@Named as", "*Drug", "#Times", "What tells them apart"),
+                (
+                    code("K-code"),
+                    name("Drug"),
+                    code("Named as"),
+                    name("Drug"),
+                    number("Times"),
+                    "What tells them apart",
+                ),
                 pairs,
             ),
         ),
@@ -211,13 +209,13 @@ def _speed(measured: Measured) -> Section:
 
 
 def _files(measured: Measured) -> Section:
-    files = [[name, size(value)] for name, value in measured.resources["model_bytes"].items()]
+    files = [[file, size(value)] for file, value in measured.resources["model_bytes"].items()]
     return Section(
         "Files",
         (
             "`pipeline.onnx` is all that an answer needs. The smaller networks are measured on validation only; all "
             "other figures of this card are those of FP32.",
-            Table("Delivered", ("@File", "#Size"), files),
+            Table("Delivered", (code("File"), number("Size")), files),
             precision_table(measured),
         ),
     )
@@ -247,7 +245,7 @@ def _use(measured: Measured) -> Section:
 def _drugs(measured: Measured) -> Section:
     rows = [
         [
-            code,
+            k_code,
             drug["drug_name"],
             drug["edi_codes"].replace(",", ", "),
             shape(drug),
@@ -255,7 +253,7 @@ def _drugs(measured: Measured) -> Section:
             imprint(drug),
             count(drug["train_pills"]),
         ]
-        for code, drug in list(measured.drugs.items())[:LISTED_DRUGS]
+        for k_code, drug in list(measured.drugs.items())[:LISTED_DRUGS]
     ]
     listed = len(measured.drugs) > LISTED_DRUGS
     said = f"The first {LISTED_DRUGS} of {count(len(measured.drugs))}; all" if listed else "All of them"
@@ -265,7 +263,15 @@ def _drugs(measured: Measured) -> Section:
             f"{said} are in `manifest/drugs.csv` and in the metadata of each ONNX file.",
             Table(
                 "Drugs",
-                ("@K-code", "*Drug", "@EDI codes", "Shape", "Colour", "Imprint", "#Training pills"),
+                (
+                    code("K-code"),
+                    name("Drug"),
+                    code("EDI codes"),
+                    "Shape",
+                    "Colour",
+                    "Imprint",
+                    number("Training pills"),
+                ),
                 rows,
             ),
         ),

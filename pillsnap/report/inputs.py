@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from pillsnap.files import read_json, sha256_of
 from pillsnap.report.rule_times import RuleTime, rule_times
-from pillsnap.tables.csv_cells import as_given
+from pillsnap.tables.csv_cells import unescape_formula
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import DRUGS
 from pillsnap.training.history import read_history
@@ -173,7 +173,7 @@ def _drugs_by_code(path: Path) -> dict[str, dict[str, Any]]:
 
 def _rows(stream: TextIO) -> Iterator[dict[str, str]]:
     for row in csv.DictReader(stream):
-        yield {name: as_given(cell) for name, cell in row.items()}
+        yield {name: unescape_formula(cell) for name, cell in row.items()}
 
 
 def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.files import replacing_folder, write_text
-from pillsnap.report.charts.overview import all_figures
+from pillsnap.report.contents import SECTIONS
 from pillsnap.report.inputs import read_inputs
-from pillsnap.report.page import render_page
+from pillsnap.report.page import render_report
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,10 @@ def write_report(
         examples=examples,
         durations=durations,
     )
-    drawn = all_figures(inputs)
+    sections = [fill(inputs) for fill in SECTIONS]
+    drawn = [figure for section in sections for figure in section.drawn]
     with replacing_folder(figures) as folder:
         for figure in drawn:
             write_text(folder / f"{figure.name}.svg", figure.standalone + "\n")
-    write_text(report, render_page(inputs, drawn))
+    write_text(report, render_report(inputs, sections))
     log.info("%s: %d figures, %d bytes", report, len(drawn), report.stat().st_size)

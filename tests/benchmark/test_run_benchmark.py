@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pillsnap.report.sections.verdict import verdicts
 
 from pillsnap.benchmark.run_benchmark import run_benchmark
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
 from pillsnap.pages.states import UNMEASURED
+from pillsnap.report.facts.verdicts import verdicts
 from pillsnap.tables.files import read_table, write_table
 from pillsnap.tables.schemas import MANIFEST
 from tests.support.models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint

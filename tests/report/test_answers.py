@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from pillsnap.files import read_json, write_json
-from pillsnap.report.charts.speed import latency_chart, side_by_side_chart
-from pillsnap.report.sections import models
-from pillsnap.report.sections.facts import interval
-from pillsnap.report.sections.verdict import headline, verdicts
+from pillsnap.report.facts.intervals import interval
+from pillsnap.report.facts.parity import map50_difference
+from pillsnap.report.facts.speed import side_by_side_rows, throughput_rows
+from pillsnap.report.facts.verdicts import headline, verdicts
+from pillsnap.report.sections.latency import latency_chart, side_by_side_chart
 from pillsnap.report.write_report import write_report
 from tests.support.measured import latency, parity
 from tests.support.report_inputs import NO_TARGETS, STAGE4, figures, words_of, write_inputs
@@ -128,7 +129,7 @@ def test_checklist_fails_what_parity_fails(written: dict[str, Any], tmp_path: Pa
 
 @pytest.mark.parametrize(("one", "other", "difference"), [(0.9, 0.88, 0.02), (None, None, None)])
 def test_map_difference(one: float | None, other: float | None, difference: float | None) -> None:
-    found = models.map50_difference({"detector": {"map50": {"pytorch": one, "onnx": other}}})
+    found = map50_difference({"detector": {"map50": {"pytorch": one, "onnx": other}}})
     assert found == (pytest.approx(difference) if difference else None)
 
 
@@ -143,9 +144,9 @@ def test_times_side_by_side(page: str) -> None:
 
 def test_a_test_part_without_combos_has_no_bars_of_them() -> None:
     times = latency(("single",))
-    assert "combo" not in latency_chart(times, 50).words.lower()
-    assert [row[0] for row in models.side_by_side_rows(times)] == ["1 pill"] * 4
-    assert models.throughput_rows(times)[1] == ["Combo", "–", "–"]
+    assert "combo" not in latency_chart(times, 50).summary.lower()
+    assert [row[0] for row in side_by_side_rows(times)] == ["1 pill"] * 4
+    assert throughput_rows(times)[1] == ["Combo", "–", "–"]
     assert side_by_side_chart({}) is None
 
 
@@ -153,7 +154,7 @@ def test_what_was_not_timed_has_no_row() -> None:
     """INT8 is not timed on a GPU."""
     times = latency(("single",))
     del times["side_by_side"]["1"]["int8"]
-    assert "INT8" not in str(models.side_by_side_rows(times))
+    assert "INT8" not in str(side_by_side_rows(times))
     assert "INT8" not in side_by_side_chart(times["side_by_side"]).svg
 
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from pillsnap.report.sections.look_alikes import (
+from pillsnap.report.facts.look_alikes import (
     IMPRINT,
     LOOK,
     SAME,
-    UNTOLD,
+    UNKNOWN,
     difference,
-    drug_rows,
     mistakes_by_kind,
     mistakes_in_words,
 )
+from pillsnap.report.sections.classifier import drug_rows
 
 PLAIN = {"form": "나정", "shape": "원형", "colours": "하양", "imprint_front": "AB12", "imprint_back": ""}
 NOTHING = dict.fromkeys(PLAIN, "")
@@ -32,8 +32,8 @@ NOTHING = dict.fromkeys(PLAIN, "")
         ),
         ({"form": "필름코팅정"}, LOOK, "differ in form (uncoated tablet / film-coated tablet)"),
         ({"shape": "별형"}, LOOK, "differ in shape (round / 별형)"),
-        ({"shape": "", "imprint_front": "CD34"}, UNTOLD, "differ by imprint (AB12 / CD34), shape unknown"),
-        ({"shape": "", "colours": ""}, UNTOLD, "shape and colour unknown, so is what tells them apart"),
+        ({"shape": "", "imprint_front": "CD34"}, UNKNOWN, "differ by imprint (AB12 / CD34), shape unknown"),
+        ({"shape": "", "colours": ""}, UNKNOWN, "shape and colour unknown, so is what tells them apart"),
         ({"shape": "", "colours": "노랑"}, LOOK, "differ in colour (white / yellow)"),
         ({}, SAME, "same shape, colour and imprint (AB12)"),
     ],
@@ -46,7 +46,7 @@ def test_difference(other: dict, kind: str, words: str) -> None:
 def test_without_any_imprint_it_is_unknown() -> None:
     blank = PLAIN | {"imprint_front": ""}
     assert difference(blank, blank).words == "same shape and colour, imprint unknown"
-    assert difference(NOTHING, NOTHING).kind == UNTOLD
+    assert difference(NOTHING, NOTHING).kind == UNKNOWN
 
 
 DRUGS = {
@@ -64,7 +64,7 @@ MISTAKES = [
 
 
 def test_mistakes_are_counted_by_what_tells_the_drugs_apart() -> None:
-    assert mistakes_by_kind(MISTAKES, DRUGS) == {LOOK: 3, IMPRINT: 6, SAME: 0, UNTOLD: 1}
+    assert mistakes_by_kind(MISTAKES, DRUGS) == {LOOK: 3, IMPRINT: 6, SAME: 0, UNKNOWN: 1}
     assert mistakes_in_words(MISTAKES, DRUGS).replace("\u202f", " ") == (
         "Of 10 mistakes, 6 (60.0 %) are between drugs that differ by imprint only, 3 between drugs that differ in "
         "shape, colour or form and 1 between drugs of which the source does not say enough."

@@ -9,8 +9,8 @@ import pytest
 
 from pillsnap.files import read_json, sha256_of, write_json
 from pillsnap.pages.blocks import Code, Section
-from pillsnap.pages.html import Table
 from pillsnap.pages.markdown import card_markdown, escape
+from pillsnap.pages.table import Table, code, number
 from pillsnap.report.write_report import write_report
 from tests.support.report_inputs import NAMES, NO_TARGETS, card_of, words_of, write_inputs
 
@@ -110,7 +110,7 @@ def test_hostile_names_are_no_mark_up(tmp_path: Path) -> None:
 
 
 def test_markdown_of_every_block() -> None:
-    table = Table("Cap|tion", ("", "#Number", "@Code"), [("a|b", "1", "x`|y"), ("c\nd", "2", "")])
+    table = Table("Cap|tion", ("", number("Number"), code("Code")), [("a|b", "1", "x`|y"), ("c\nd", "2", "")])
     section = Section("Part", ("Some `code`.", ("one", "two"), table, Table("empty", ("A",), []), Code("bash", "ls")))
     assert card_markdown("Title", [section]) == (
         "# Title\n\n## Part\n\nSome `code`.\n\n- one\n- two\n\n**Cap\\|tion**\n\n"

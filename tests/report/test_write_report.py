@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
+from altair.vegalite.v6.schema.core import Root
+from jsonschema import ValidationError
 
 from pillsnap.files import sha256_of, write_json
 from pillsnap.pages import formats
 from pillsnap.pages.quarantine import account, reasons
 from pillsnap.pages.states import MET, MISSED, NO_TARGET, UNMEASURED
+from pillsnap.report.contents import SECTIONS
+from pillsnap.report.facts.intervals import top1_interval
+from pillsnap.report.facts.trainings import improving
+from pillsnap.report.facts.verdicts import headline, slowest_p95, verdicts
 from pillsnap.report.rule_times import rule_times
-from pillsnap.report.sections.facts import top1_interval
-from pillsnap.report.sections.verdict import forecasts, headline, improving, slowest_p95, success, verdicts
+from pillsnap.report.sections.verdict import forecasts, success
 from pillsnap.report.write_report import write_report
 from pillsnap.tables.schemas import FINDINGS
 from pillsnap.training.history import write_history
@@ -31,8 +37,6 @@ from tests.support.report_inputs import (
     write_label_audit,
 )
 from tests.support.trainings import detector_rows
-
-STAGE4 |= {"ece": 0.02, "known_right": 0.99, "unseen_not_known": 0.95}
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +260,29 @@ def test_same_inputs_same_bytes(written: dict[str, Any], tmp_path: Path) -> None
     write_report(**written | again)
     assert again["report"].read_bytes() == written["report"].read_bytes()
     assert sha256_of(again["figures"]) == sha256_of(written["figures"])
+
+
+def test_charts_are_valid_vega_lite(written: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """altair does not check them when they are drawn."""
+    specifications = []
+    draw = vl_convert.vegalite_to_svg
+    monkeypatch.setattr(
+        vl_convert, "vegalite_to_svg", lambda spec, **how: specifications.append(spec) or draw(spec, **how)
+    )
+    write_report(**written | {"report": tmp_path / "report.html", "figures": tmp_path / "figures"})
+    assert len(specifications) == len(list(written["figures"].glob("*.svg")))
+    for specification in specifications:
+        Root.validate(specification)
+    with pytest.raises(ValidationError):
+        Root.validate(specifications[0] | {"layer": "none"})
+
+
+def test_every_section_has_its_template_and_heading(page: str) -> None:
+    names = [section.__module__.rpartition(".")[2] for section in SECTIONS]
+    assert re.findall(r'<section id="(.*?)">', page) == names
+    assert re.findall(r'<li><a href="#(.*?)">', page) == names
+    templates = (REPOSITORY / "pillsnap/report/sections").glob("*.html.jinja")
+    assert {path.name.removesuffix(".html.jinja") for path in templates} == set(names)
 
 
 def test_figures_are_files_of_their_own(written: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ KINDS["webcam"] = ("webcam", "pictures of a webcam")
 from pillsnap.config.load import read_config
 from pillsnap.config.reference import configuration_page
 from pillsnap.manifest.index_archive import index_archive
-from pillsnap.pages.html import render
+from pillsnap.pages.html import render_page
 from pillsnap.preflight.amounts import estimate_amounts
 from pillsnap.sources.registry import list_archives
 from pillsnap.tables.files import read_table
@@ -70,7 +70,7 @@ config = read_config("config.yaml", folder / "overlay.yaml")
 archives = list_archives(config.source)
 files = {name: folder / f"{name}.parquet" for name in ("pills", "looks", "issues")}
 index_archive(kind=config.source.kind, archive=archives["shelf_9"], counts=folder / "counts.json", **files)
-page = render("pages/frame.html.jinja", source=config.source.kind, page="report", figures=[], sections=[("a", "A")])
+page = render_page("pages/frame.html.jinja", source=config.source.kind, page="report", sections=[("a", "A")])
 reference = configuration_page(config.model_dump())
 print(json.dumps({
     "archives": list(archives),

@@ -1,12 +1,10 @@
-"""What tells two drugs apart, by the words of the source: shape, colour, form, imprint."""
+"""Differences between two drugs by the words of the source: shape, colour, form, imprint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pillsnap.pages.formats import count, listing, percent, plural
-from pillsnap.pages.quarantine import Rows
-from pillsnap.report.sections.facts import interval
 
 SHAPES = {
     "원형": "round",
@@ -48,12 +46,12 @@ FORMS = {
 MARKS = {"분할선": "score line", "마크": "logo"}
 """AIHub's words in English; others stay as they are."""
 
-IMPRINT, LOOK, SAME, UNTOLD = "imprint", "look", "same", "untold"
+IMPRINT, LOOK, SAME, UNKNOWN = "imprint", "look", "same", "unknown"
 KINDS = {
     LOOK: "that differ in shape, colour or form",
     IMPRINT: "that differ by imprint only",
     SAME: "of the same look and imprint",
-    UNTOLD: "of which the source does not say enough",
+    UNKNOWN: "of which the source does not say enough",
 }
 """How two drugs differ."""
 
@@ -85,12 +83,12 @@ def difference(one: Drug, other: Drug) -> Difference:
     missing = [name for name in ("shape", "colour") if not all(pairs[name])]
     if other_imprint:
         if missing:
-            return Difference(UNTOLD, f"differ by imprint {marks}, {' and '.join(missing)} unknown")
+            return Difference(UNKNOWN, f"differ by imprint {marks}, {' and '.join(missing)} unknown")
         return Difference(IMPRINT, f"differ by imprint only {marks}")
     if missing:
-        return Difference(UNTOLD, f"{' and '.join(missing)} unknown, so is what tells them apart")
+        return Difference(UNKNOWN, f"{' and '.join(missing)} unknown, so is what tells them apart")
     if not any(imprints):
-        return Difference(UNTOLD, "same shape and colour, imprint unknown")
+        return Difference(UNKNOWN, "same shape and colour, imprint unknown")
     return Difference(SAME, f"same shape, colour and imprint ({imprints[0]})")
 
 
@@ -139,21 +137,3 @@ def mistakes_in_words(confused: Sequence[Mapping[str, Any]], drugs: Mapping[str,
         f"Of {plural(total, 'mistake')}, {count(imprint_only)} ({percent(imprint_only / total)}) are between drugs "
         f"{KINDS[IMPRINT]}" + (f", {listing(others)}." if others else ".")
     )
-
-
-def drug_rows(by_drug: Sequence[Mapping[str, Any]], drugs: Mapping[str, Drug], at_most: int) -> Rows:
-    """The drugs of the test part, worst first: pills, top-1 with its interval, and how each looks."""
-    worst = sorted(by_drug, key=lambda drug: (drug["top1"], -drug["pills"], drug["k_code"]))
-    return [
-        [
-            one["k_code"],
-            one["name"],
-            count(one["pills"]),
-            percent(one["top1"]),
-            interval(one["top1"], one["pills"]),
-            shape(drugs[one["k_code"]]),
-            colours(drugs[one["k_code"]]),
-            imprint(drugs[one["k_code"]]),
-        ]
-        for one in worst[:at_most]
-    ]

@@ -1,10 +1,10 @@
-"""Facts of the delivered models: do they agree with PyTorch and each other, what do smaller ones cost, how fast."""
+"""How long an answer takes, step by step, on every device, and beside other ways to the same answer."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pillsnap.pages.formats import MISSING, count, decimal, figure, milliseconds, percent, plural, size, tiny
-from pillsnap.pages.quarantine import Rows
+from pillsnap.pages.formats import MISSING, count, decimal, figure, milliseconds, plural
+from pillsnap.pages.table import Rows, Table, number
 from pillsnap.report.inputs import Measured
 
 PERCENTILES = ("p50", "p95", "p99")
@@ -18,75 +18,40 @@ WAYS = {
 }
 """Ways to an answer that are timed side by side; INT8 on the CPU only."""
 DEVICES = {"cpu": "CPU", "cuda": "GPU, CUDA", "tensorrt": "GPU, TensorRT"}
-PRECISIONS = {"fp32": "FP32", "fp16": "FP16, for GPUs", "int8": "INT8, for CPUs"}
 
 
-def map50_difference(parity: Mapping[str, Any]) -> float | None:
-    """How far mAP@0.5 of ONNX Runtime and PyTorch are apart; `None` where it cannot be measured."""
-    return _difference(parity["detector"]["map50"])
-
-
-def top1_difference(parity: Mapping[str, Any]) -> float | None:
-    """How far top-1 of ONNX Runtime and PyTorch are apart."""
-    return _difference(parity["classifier"]["top1"])
-
-
-def _difference(values: Mapping[str, float | None]) -> float | None:
-    return None if None in values.values() else abs(values["pytorch"] - values["onnx"])
-
-
-def parity_rows(inputs: Measured) -> Rows:
-    """What was compared with what, on how many, the largest difference, and what is allowed."""
-    parity, allowed, tested = inputs.parity, inputs.config["onnx"], inputs.accuracy["fused"]
-    detector, classifier, fused = (parity[name] for name in ("detector", "classifier", "fused"))
-    photos, crops = plural(detector["photos"], "photo"), plural(classifier["crops"], "crop")
-    least = f"at least {percent(allowed['min_same_answers'], 0)}"
-    same = [("validation", fused, least), ("test", tested, "")]
-    return [
-        [
-            "Detector: box coordinates",
-            photos,
-            f"{tiny(detector['max_box_error_px'])} px",
-            f"{tiny(allowed['max_box_error'])} px",
-        ],
-        ["Detector: scores", photos, tiny(detector["max_score_error"]), ""],
-        ["Detector: mAP@0.5", photos, tiny(map50_difference(parity)), tiny(allowed["max_map50_difference"])],
-        ["Classifier: logits", crops, tiny(classifier["max_logit_error"]), tiny(allowed["max_logit_error"])],
-        ["Classifier: distances", crops, tiny(classifier["max_distance_error"]), ""],
-        ["Classifier: top-1", crops, tiny(top1_difference(parity)), tiny(allowed["max_top1_difference"])],
-        *(
-            row
-            for word, one, share in same
-            for row in (
-                [
-                    f"Fused graph and steps, {word}: same pills",
-                    plural(one["photos"], "photo"),
-                    percent(one["same_pills"], 2),
-                    "",
-                ],
-                [
-                    f"Fused graph and steps, {word}: same drugs too",
-                    plural(one["photos"], "photo"),
-                    percent(one["same_top1"], 2),
-                    share,
-                ],
-            )
+def speed_tables(inputs: Measured) -> dict[str, Table]:
+    """Tables of the section on latency."""
+    percentiles = [number(f"{mode} {p}") for mode in ("Single", "Combo") for p in PERCENTILES]
+    return {
+        "latency": Table(
+            "Milliseconds, one fused graph",
+            ("Step", *percentiles),
+            latency_rows(inputs.latency, FUSED_STEPS),
+            summed=True,
         ),
-    ]
-
-
-def precision_rows(parity: Mapping[str, Any]) -> Rows:
-    """What the smaller networks cost and save, on validation: mAP@0.5, top-1 and bytes of each."""
-    return [
-        [
-            PRECISIONS[name],
-            percent(found["map50"], 2),
-            percent(found["top1"], 2),
-            size(found["detector_bytes"]),
-            size(found["classifier_bytes"]),
-        ]
-        for name, found in parity["precisions"].items()
-    ]
+        "steps": Table(
+            "Milliseconds, the single steps",
+            ("Step", *percentiles),
+            latency_rows(inputs.latency["steps"], SINGLE_STEPS),
+            summed=True,
+        ),
+        "devices": Table(
+            "Whole answers on every device that works here",
+            ("Device", *percentiles),
+            device_rows(inputs.latency),
+        ),
+        "side_by_side": Table(
+            "Side by side",
+            ("Photograph", "Way", number("p50"), number("p95"), number("p99"), number("Times as long")),
+            side_by_side_rows(inputs.latency),
+        ),
+        "throughput": Table(
+            "Photographs a second, many asked for at once",
+            ("Photographs", number("At once"), number("A second")),
+            throughput_rows(inputs.latency),
+        ),
+    }
 
 
 def latency_rows(latency: Mapping[str, Any], steps: tuple[str, ...]) -> Rows:

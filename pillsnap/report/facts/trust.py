@@ -1,13 +1,15 @@
-"""Facts of how far answers can be trusted: what was promised, and what the test part shows."""
+"""How far answers can be trusted: what was promised, and what the test part shows."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pillsnap.pages.formats import MISSING, count, decimal, figure, percent
-from pillsnap.pages.quarantine import Rows
+from pillsnap.pages.table import Rows, Table, number
+from pillsnap.report.facts.intervals import interval
+from pillsnap.report.facts.verdicts import verdict_table, verdicts
 from pillsnap.report.inputs import Measured
-from pillsnap.report.sections.facts import interval
 
+TARGETS = ("ece", "known_right", "unseen_not_known")
 VERDICTS = ("known", "uncertain", "unknown")
 NOTHING: dict[str, Any] = {
     "pills": 0,
@@ -16,12 +18,52 @@ NOTHING: dict[str, Any] = {
     "verdicts": {word: {"pills": 0, "share": None, "right": None} for word in VERDICTS},
     "unseen": None,
 }
-"""What `trust_figures` would say of no pill at all."""
+"""What `calibration_metrics` gives without any pill."""
 
 
 def tested(inputs: Measured) -> Mapping[str, Any]:
     """Figures of the answered pills of the test part, `NOTHING` where there is none."""
     return inputs.accuracy["trust"] or NOTHING
+
+
+def trust_tables(inputs: Measured) -> dict[str, Table]:
+    """Tables of the report's section on trust and of the model card, by name."""
+    found = {one.key: one for one in verdicts(inputs.targets, inputs.metrics)}
+    return {
+        "trust_targets": verdict_table("Promises against the test part", [found[key] for key in TARGETS]),
+        "ece": Table(
+            "Calibration error (ECE)",
+            ("Part", number("Pills"), number("Before"), number("After"), number("If perfectly calibrated")),
+            ece_rows(inputs),
+        ),
+        "sets": Table(
+            "Prediction sets on the test part",
+            (
+                "Promised",
+                number("Held the right drug"),
+                number("95 % interval"),
+                number("Mean size"),
+                number("Sets of one drug"),
+                number("Largest"),
+            ),
+            set_rows(tested(inputs)),
+        ),
+        "words": Table(
+            "The three words on the test part",
+            ("Word", "Promises", number("Pills"), number("Share"), number("Named right"), number("95 % interval")),
+            verdict_rows(inputs),
+        ),
+        "unseen": Table(
+            "Pills of drugs that were held out",
+            ("", number("Half for choosing"), number("Half for measuring")),
+            unseen_rows(inputs),
+        ),
+        "thresholds": Table(
+            "Thresholds, chosen on validation and stored with the models",
+            ("Threshold", number("Value"), "How"),
+            threshold_rows(inputs),
+        ),
+    }
 
 
 def ece_rows(inputs: Measured) -> Rows:

@@ -1,24 +1,18 @@
-"""Asked against measured: targets, success, forecasts."""
+"""Measured figures against the targets of a stage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pillsnap.pages import formats
-from pillsnap.pages.formats import figure, listing, milliseconds, percent
-from pillsnap.pages.states import MET, NO_TARGET, UNMEASURED, Statement, stage_name, state_of
-
-_FORECASTS = (
-    ("Classifier top-1", "classifier.top1", (0.88, 0.92, 0.95)),
-    ("Detector mAP@0.5", "detector.map50", (0.70, 0.85, 0.90)),
-    ("Classifier top-5", "classifier.top5", (0.98, 0.99, 0.995)),
-)
-"""Conservative, realistic and optimistic forecasts for stage 4."""
+from pillsnap.pages.formats import MISSING, figure, listing, milliseconds, percent
+from pillsnap.pages.states import MET, NO_TARGET, UNMEASURED, stage_name, state_of
+from pillsnap.pages.table import Table, number
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One figure against its target: texts to show and `state`, one of the four constants above."""
+    """One figure against its target: texts to show and `state`, `MET`, `MISSED`, `UNMEASURED` or `NO_TARGET`."""
 
     key: str
     label: str
@@ -104,53 +98,17 @@ def headline(stage: str, found: Sequence[Verdict]) -> str:
         return f"{name} has no targets; what was measured is below."
     shown = missed or asked
     # more than three with their figures are no sentence any more
-    told = listing([f"{v.short} {v.measured} (asked {v.asked})" if len(shown) <= 3 else v.short for v in shown])
+    names = listing([f"{v.short} {v.measured} (asked {v.asked})" if len(shown) <= 3 else v.short for v in shown])
     if not missed:
         how_many = {1: "its one target", 2: "both its targets"}.get(len(asked), f"all {len(asked)} targets")
-        return f"{name} meets {how_many}: {told}."
-    return f"{name} does not meet {len(missed)} of {len(asked)} targets: {told}."
+        return f"{name} meets {how_many}: {names}."
+    return f"{name} does not meet {len(missed)} of {len(asked)} targets: {names}."
 
 
-def success(found: Sequence[Verdict], detector_history: Sequence[Mapping[str, float | None]]) -> list[Statement]:
-    """Whether the production stage succeeded; empty where top-1, mAP@0.5 and latency are not all asked for."""
-    by_key = {verdict.key: verdict for verdict in found}
-    if any(by_key[key].state == NO_TARGET for key in ("top1", "map50", "p95_ms")):
-        return []
-    top1, map50, p95 = by_key["top1"], by_key["map50"], by_key["p95_ms"]
-    return [
-        Statement(f"Success: classifier top-1 {top1.asked}", top1.measured, top1.state),
-        Statement(f"Detection: mAP@0.5 {map50.asked}", map50.measured, map50.state),
-        improving(detector_history),
-        Statement(f"Mandatory: whole answer {p95.asked} (p95)", p95.measured, p95.state),
-    ]
-
-
-def improving(history: Sequence[Mapping[str, float | None]]) -> Statement:
-    """Whether the detector's best validation mAP@0.5 of the second half of the training beats the first half's."""
-    values = [row["map50"] for row in history if row["map50"] is not None]
-    text = "Detection kept improving: best validation mAP@0.5 in the first half of the training, then in the second"
-    if len(values) < 2:
-        return Statement(text, "too few epochs", UNMEASURED)
-    first, second = max(values[: len(values) // 2]), max(values[len(values) // 2 :])
-    return Statement(text, f"{percent(first, 2)} → {percent(second, 2)}", state_of(second > first))
-
-
-def forecasts(stage: str, metrics: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of measured figures beside the three forecasts, and which is reached; stage 4 only."""
-    if stage != "stage4":
-        return []
-    return [
-        [
-            label,
-            *(formats.asked(value, "%") for value in levels),
-            percent(figure(metrics, path), 2),
-            _reached(figure(metrics, path), levels),
-        ]
-        for label, path, levels in _FORECASTS
-    ]
-
-
-def _reached(value: float | None, levels: Sequence[float]) -> str:
-    if value is None:
-        return UNMEASURED
-    return ("below conservative", "conservative", "realistic", "optimistic")[sum(value >= level for level in levels)]
+def verdict_table(caption: str, found: Sequence[Verdict]) -> Table:
+    """Target, measured figure and verdict, a row each."""
+    return Table(
+        caption,
+        ("Figure", number("Asked"), number("Measured"), "Verdict"),
+        [(one.label, one.asked or MISSING, one.measured, one) for one in found],
+    )

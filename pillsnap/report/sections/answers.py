@@ -1,101 +1,44 @@
-"""Tables of the report about answers: how far they can be trusted, how fast they are, what the models are worth."""
+"""Whole answers: from the photograph to the drugs' names."""
 
-from pillsnap.pages.html import Table
-from pillsnap.report.inputs import Measured
-from pillsnap.report.sections import models, trust
-from pillsnap.report.sections.verdict import verdicts
+from pathlib import Path
+from typing import Any
 
-TRUST_TARGETS = ("ece", "known_right", "unseen_not_known")
-
-
-def trust_tables(inputs: Measured) -> dict[str, Table]:
-    """Tables of the section on trust."""
-    found = {one.key: one for one in verdicts(inputs.targets, inputs.metrics)}
-    aims = [found[key] for key in TRUST_TARGETS]
-    return {
-        "trust_targets": Table(
-            "Promises against the test part",
-            ("Figure", "#Asked", "#Measured", "Verdict"),
-            [(one.label, one.asked, one.measured, one) for one in aims],
-        ),
-        "ece": Table(
-            "Calibration error (ECE)",
-            ("Part", "#Pills", "#Before", "#After", "#If perfectly calibrated"),
-            trust.ece_rows(inputs),
-        ),
-        "sets": Table(
-            "Prediction sets on the test part",
-            ("Promised", "#Held the right drug", "#95 % interval", "#Mean size", "#Sets of one drug", "#Largest"),
-            trust.set_rows(trust.tested(inputs)),
-        ),
-        "words": Table(
-            "The three words on the test part",
-            ("Word", "Promises", "#Pills", "#Share", "#Named right", "#95 % interval"),
-            trust.verdict_rows(inputs),
-        ),
-        "unseen": Table(
-            "Pills of drugs that were held out",
-            ("", "#Half for choosing", "#Half for measuring"),
-            trust.unseen_rows(inputs),
-        ),
-        "thresholds": Table(
-            "Thresholds, chosen on validation and stored with the models",
-            ("Threshold", "#Value", "How"),
-            trust.threshold_rows(inputs),
-        ),
-    }
+from pillsnap.pages.formats import decimal, figure, percent, plural
+from pillsnap.pages.html import Picture, data_uri
+from pillsnap.pages.table import Table, number
+from pillsnap.report.inputs import Inputs
+from pillsnap.report.section import Section
 
 
-def speed_tables(inputs: Measured) -> dict[str, Table]:
-    """Tables of the section on latency."""
-    percentiles = [f"#{mode} {p}" for mode in ("Single", "Combo") for p in models.PERCENTILES]
-    return {
-        "latency": Table(
-            "Milliseconds, one fused graph",
-            ("Step", *percentiles),
-            models.latency_rows(inputs.latency, models.FUSED_STEPS),
-            summed=True,
-        ),
-        "steps": Table(
-            "Milliseconds, the single steps",
-            ("Step", *percentiles),
-            models.latency_rows(inputs.latency["steps"], models.SINGLE_STEPS),
-            summed=True,
-        ),
-        "devices": Table(
-            "Whole answers on every device that works here",
-            ("Device", *percentiles),
-            models.device_rows(inputs.latency),
-        ),
-        "side_by_side": Table(
-            "Side by side",
-            ("Photograph", "Way", "#p50", "#p95", "#p99", "#Times as long"),
-            models.side_by_side_rows(inputs.latency),
-        ),
-        "throughput": Table(
-            "Photographs a second, many asked for at once",
-            ("Photographs", "#At once", "#A second"),
-            models.throughput_rows(inputs.latency),
-        ),
-    }
+def section(inputs: Inputs) -> Section:
+    """What a user gets: pills found and named right, and sample answers."""
+    rows = [
+        [
+            word,
+            percent(figure(inputs.metrics, f"pipeline.{mode}_found"), 2),
+            percent(figure(inputs.metrics, f"pipeline.{mode}_correct"), 2),
+            decimal(figure(inputs.metrics, f"pipeline.{mode}_extra_per_photo")),
+        ]
+        for mode, word in (("single", "Single"), ("combo", "Combo"))
+    ]
+    head = ("Photographs", *map(number, ("Found", "Found and named right", "Extra boxes per photo")))
+    return Section(
+        id="answers",
+        title="Whole answers",
+        tables={"pipeline": Table("Whole answers, pill by pill", head, rows)},
+        values={"samples": [_sample(inputs.examples_folder, sample) for sample in inputs.examples["samples"]]},
+    )
 
 
-def export_tables(inputs: Measured) -> dict[str, Table]:
-    """Tables of the section on the delivered models."""
-    return {
-        "parity": Table(
-            "Do the ONNX models answer like PyTorch, and the fused graph like its steps?",
-            ("", "#Compared on", "#Largest difference, or share", "#Allowed"),
-            models.parity_rows(inputs),
-        ),
-        "precisions": precision_table(inputs),
-    }
-
-
-def precision_table(inputs: Measured) -> Table:
-    """What smaller networks cost and save."""
-    return Table(
-        "Smaller networks, on validation",
-        ("Precision", "#mAP@0.5", "#Top-1", "#Detector", "#Classifier"),
-        models.precision_rows(inputs.parity),
+def _sample(folder: Path, sample: dict[str, Any]) -> Picture:
+    # a box that is no pill is wrong too, even where every pill is right
+    perfect = sample["right"] == sample["pills"] == sample["answered"]
+    boxes = "box" if sample["answered"] == 1 else "boxes"
+    right = f"{sample['right']} of {plural(sample['pills'], 'pill')} named right"
+    words = f"{right}, {sample['answered']} {boxes} drawn"
+    return Picture(
+        data_uri((folder / sample["file"]).read_bytes()),
+        f"Test photograph {sample['image_id']} with the boxes of the answer: {words}.",
+        f"{sample['domain'].capitalize()}: {words}",
+        "right" if perfect else "wrong",
     )

@@ -1,32 +1,56 @@
-"""Facts of the label audit."""
+"""Label audit: where the detector disagrees with the labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from pillsnap.pages.formats import count, decimal, figure, listing
+from pillsnap.pages.formats import count, decimal, figure, listing, plural
+from pillsnap.pages.html import Picture, data_uri
+from pillsnap.pages.table import Rows, Table, code, number
+from pillsnap.report.inputs import Inputs
+from pillsnap.report.section import Section
 
 KINDS = {
     "detection_without_label": "Detection without label",
     "label_without_detection": "Label without detection",
 }
 """The kinds of findings and their names on the page."""
-
 _COUNTS = ("all", "split.train", "split.val", "domain.single", "domain.combo", "partly_labelled")
 
 
-def findings(audit: Mapping[str, Any]) -> int:
-    """Findings of both kinds together."""
-    return sum(kind["all"] for kind in audit["findings"].values())
+def section(inputs: Inputs) -> Section:
+    """Findings counted, listed and shown."""
+    total = sum(kind["all"] for kind in inputs.audit["findings"].values())
+    return Section(
+        id="audit",
+        title="Label audit",
+        tables={
+            "audit": Table(
+                "Where detector and labels disagree",
+                ("Finding", *map(number, ("All", "Training", "Validation", "Single", "Combo", "Partly labelled"))),
+                [
+                    [word, *(count(figure(inputs.audit, f"findings.{kind}.{path}")) for path in _COUNTS)]
+                    for kind, word in KINDS.items()
+                ],
+            ),
+            "findings": Table(
+                f"First {len(inputs.first_findings)} of {plural(total, 'finding')}",
+                (
+                    "Finding",
+                    code("Archive"),
+                    code("Photo"),
+                    code("K-code"),
+                    code("Named, not labelled"),
+                    number("Score"),
+                    number("Best IoU"),
+                ),
+                _finding_rows(inputs.first_findings),
+            ),
+        },
+        values={"findings": _pictures(inputs)},
+    )
 
 
-def count_rows(audit: Mapping[str, Any]) -> list[list[str]]:
-    """Findings of each kind: all, by side of the split, by domain, in partly labelled photographs."""
-    return [
-        [word, *(count(figure(audit, f"findings.{kind}.{path}")) for path in _COUNTS)] for kind, word in KINDS.items()
-    ]
-
-
-def finding_rows(rows: Iterable[Mapping[str, str]]) -> list[list[str]]:
+def _finding_rows(rows: Sequence[Mapping[str, str]]) -> Rows:
     """Findings one by one: kind, photograph, the label's K-code, K-codes without label, score, best IoU."""
     return [
         [
@@ -42,8 +66,26 @@ def finding_rows(rows: Iterable[Mapping[str, str]]) -> list[list[str]]:
     ]
 
 
-def words_of(rows: Sequence[Mapping[str, str]]) -> str:
-    """What is found in one photograph, in words; `rows` are its findings of one kind."""
+def _pictures(inputs: Inputs) -> dict[str, list[Picture]]:
+    """Photographs by the name of the kind of finding that they show."""
+    return {
+        word: [
+            _picture(inputs.audit_folder / file, rows)
+            for file, rows in inputs.drawn_findings.items()
+            if rows[0]["kind"] == kind
+        ]
+        for kind, word in KINDS.items()
+    }
+
+
+def _picture(path: Path, rows: Sequence[Mapping[str, str]]) -> Picture:
+    caption = _in_words(rows)
+    words = f"Photograph {rows[0]['image_id']}, {KINDS[rows[0]['kind']].lower()}. {caption}."
+    return Picture(data_uri(path.read_bytes()), words, caption)
+
+
+def _in_words(rows: Sequence[Mapping[str, str]]) -> str:
+    """One photograph's findings in words; `rows` are all of one kind."""
     photo = rows[0]
     side = {"train": "Training", "val": "Validation"}[photo["split"]]
     place = f"{side}, {photo['domain']}"

@@ -6,12 +6,22 @@ from typing import Any
 from pillsnap.pages.formats import count, decimal, figure, listing, percent, plural, tiny
 from pillsnap.pages.quarantine import account, quarantined_share
 from pillsnap.pages.states import MET, NO_TARGET, UNMEASURED, WARNED, Statement, state_of
+from pillsnap.report.facts.parity import map50_difference, top1_difference
+from pillsnap.report.facts.splits import leaks
+from pillsnap.report.facts.trainings import (
+    MODELS,
+    Training,
+    events_of,
+    history_of,
+    improving,
+    milestones,
+    resources_of,
+    training,
+)
+from pillsnap.report.facts.trust import tested
+from pillsnap.report.facts.verdicts import verdicts
 from pillsnap.report.inputs import Inputs
-from pillsnap.report.sections import trainings
-from pillsnap.report.sections.models import map50_difference, top1_difference
-from pillsnap.report.sections.trainings import Training, training
-from pillsnap.report.sections.trust import tested
-from pillsnap.report.sections.verdict import improving, verdicts
+from pillsnap.report.section import Section
 from pillsnap.sources.registry import get_kind
 from pillsnap.workflow.rules import RULES
 
@@ -19,10 +29,14 @@ VALIDATED = {"precision", "recall", "map50", "map50_95", "val_top1", "val_top5"}
 """Columns that only an epoch with a validation has."""
 
 
-def checklists(inputs: Inputs) -> dict[str, list[Statement]]:
-    """Statements by `Before`, `During` and `After`."""
-    before = [*_preflight(inputs.preflight), *_before(inputs)]
-    return {"Before: machine and data": before, "During: training": _during(inputs), "After: delivery": _after(inputs)}
+def section(inputs: Inputs) -> Section:
+    """Statements before, during and after."""
+    checks = {
+        "Before: machine and data": [*_preflight(inputs.preflight), *_before(inputs)],
+        "During: training": _during(inputs),
+        "After: delivery": _after(inputs),
+    }
+    return Section(id="checklists", title="Checklists", values={"checks": checks})
 
 
 def _preflight(findings: Sequence[Mapping[str, str]]) -> list[Statement]:
@@ -77,21 +91,6 @@ def _before(inputs: Inputs) -> list[Statement]:
     ]
 
 
-def leaks(manifest: Mapping[str, Any]) -> list[Statement]:
-    """What must not stand on two sides of the split."""
-    groups, contents = (manifest["audit"][f"{what}_on_two_sides"] for what in ("groups", "contents"))
-    return [
-        Statement(
-            "No capture group stands on two sides of the split", plural(groups, "such group"), state_of(not groups)
-        ),
-        Statement(
-            "No photograph stands on two sides with the same bytes",
-            plural(contents, "such photo"),
-            state_of(not contents),
-        ),
-    ]
-
-
 def _during(inputs: Inputs) -> list[Statement]:
     detector, classifier = training(inputs, "detector"), training(inputs, "classifier")
     return [
@@ -101,7 +100,9 @@ def _during(inputs: Inputs) -> list[Statement]:
         _fell("classifier's loss", inputs.classifier_history, "loss"),
         improving(inputs.detector_history),
         _complete(inputs),
-        *trainings.statements(inputs),
+        *_milestones(inputs),
+        *_steering(inputs),
+        _measured(inputs),
         _one_commit(inputs),
     ]
 
@@ -125,8 +126,8 @@ def _fell(name: str, history: Sequence[Mapping[str, float | None]], column: str)
 def _complete(inputs: Inputs) -> Statement:
     gaps = sum(
         value is None
-        for model in trainings.MODELS
-        for row in trainings.history_of(inputs, model)
+        for model in MODELS
+        for row in history_of(inputs, model)
         for column, value in row.items()
         if column not in VALIDATED or _validated(inputs, model, row)
     )
@@ -135,8 +136,51 @@ def _complete(inputs: Inputs) -> Statement:
 
 def _validated(inputs: Inputs, model: str, row: Mapping[str, float | None]) -> bool:
     """Whether an epoch has a validation: every few epochs, and the last of a training."""
-    last = row["epoch"] == trainings.training(inputs, model).done
+    last = row["epoch"] == training(inputs, model).done
     return last or (row["epoch"] or 0) % inputs.config[model]["validate_every"] == 0
+
+
+def _milestones(inputs: Inputs) -> list[Statement]:
+    passed = [(model, stone) for model in MODELS for stone in milestones(inputs, model) if stone.value is not None]
+    if not passed:
+        return []
+    recorded = {
+        (model, event["epoch"])
+        for model in MODELS
+        for event in events_of(inputs, model)
+        if event["kind"] == "milestone"
+    }
+    checked = sum((model, stone.epoch) in recorded for model, stone in passed)
+    met = sum((stone.points or 0) >= 0 for _, stone in passed)
+    return [
+        Statement(
+            "Every milestone was checked when its epoch ended",
+            f"{checked} of {len(passed)}",
+            state_of(checked == len(passed)),
+        ),
+        Statement("Every milestone was reached at its epoch", f"{met} of {len(passed)}", state_of(met == len(passed))),
+    ]
+
+
+def _steering(inputs: Inputs) -> list[Statement]:
+    events = [event for model in MODELS for event in events_of(inputs, model)]
+    called = [event for event in events if event["kind"] == "intervention"]
+    short = [event for event in events if event["kind"] == "out_of_memory"]
+    applied = sum(event["applied"] for event in called)
+    return [
+        Statement(
+            "No intervention was called for",
+            f"{len(called)} called for, {applied} applied" if called else "none",
+            state_of(not called),
+        ),
+        Statement("Memory never ran out", plural(len(short), "time") if short else "never", state_of(not short)),
+    ]
+
+
+def _measured(inputs: Inputs) -> Statement:
+    samples = [resources_of(inputs, model)["samples"] for model in MODELS]
+    fact = " and ".join(f"{count(number)} ({model})" for number, model in zip(samples, MODELS, strict=True))
+    return Statement("Memory and disk were measured during both trainings", fact, state_of(all(samples) or None))
 
 
 def _one_commit(inputs: Inputs) -> Statement:

@@ -1,4 +1,4 @@
-"""Charts of how long an answer takes."""
+"""Latency: how long an answer takes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import altair as alt
 
 from pillsnap.pages.drawing import (
     BLUE,
+    DESCRIPTION,
     GREEN,
     INK,
     MUTED,
@@ -17,13 +18,28 @@ from pillsnap.pages.drawing import (
     Figure,
     Row,
     chart,
+    descriptions,
     draw,
-    told,
 )
 from pillsnap.pages.formats import asked, decimal, figure, milliseconds, plural
-from pillsnap.report.sections.models import FUSED_STEPS, SINGLE_STEPS, WAYS
+from pillsnap.report.facts.speed import FUSED_STEPS, SINGLE_STEPS, WAYS, speed_tables
+from pillsnap.report.inputs import Inputs
+from pillsnap.report.section import Section
 
 _STEPS = {"decode": PURPLE, "graph": BLUE, "detector": GREEN, "crop": ORANGE, "classifier": ROSE}
+
+
+def section(inputs: Inputs) -> Section:
+    """Times of whole answers and of their steps."""
+    return Section(
+        id="latency",
+        title="Latency",
+        tables=speed_tables(inputs),
+        figures=[
+            latency_chart(inputs.latency, inputs.targets.get("p95_ms")),
+            side_by_side_chart(inputs.latency["side_by_side"]),
+        ],
+    )
 
 
 def latency_chart(latency: Mapping[str, Any], target: float | None) -> Figure | None:
@@ -45,14 +61,16 @@ def latency_chart(latency: Mapping[str, Any], target: float | None) -> Figure | 
     colours = alt.Scale(domain=[step.capitalize() for step in _STEPS], range=list(_STEPS.values()))
     colour = alt.Color("step:N", scale=colours, legend=SQUARES)
     layers = [
-        chart(medians).mark_bar(size=20).encode(x=stacked, y=name, color=colour, order="order:Q", description="told:N"),
-        chart(totals).mark_tick(color=INK, thickness=3, size=30).encode(x="ms:Q", y=name, description="told:N"),
+        chart(medians)
+        .mark_bar(size=20)
+        .encode(x=stacked, y=name, color=colour, order="order:Q", description=DESCRIPTION),
+        chart(totals).mark_tick(color=INK, thickness=3, size=30).encode(x="ms:Q", y=name, description=DESCRIPTION),
     ]
-    words = f"Bars: median of each step. Upright marks: 95th percentile of the whole answer. {told(totals)}."
+    words = f"Bars: median of each step. Upright marks: 95th percentile of the whole answer. {descriptions(totals)}."
     if target is not None:
-        rule = chart([{"ms": target, "told": f"Target: below {asked(target, 'ms')}"}])
+        rule = chart([{"ms": target, "description": f"Target: below {asked(target, 'ms')}"}])
         rule = rule.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2)
-        layers.append(rule.encode(x="ms:Q", description="told:N"))
+        layers.append(rule.encode(x="ms:Q", description=DESCRIPTION))
         words += f" Dashed line: the target, below {asked(target, 'ms')}."
     return draw("latency", "How long an answer takes", words, layers, width=270, height=38 * len(order) + 10)
 
@@ -60,12 +78,12 @@ def latency_chart(latency: Mapping[str, Any], target: float | None) -> Figure | 
 def _step(figures: Mapping[str, Any], name: str, step: str, place: int) -> Row:
     median = figure(figures, f"{step}.p50_ms") or 0
     words = f"{name}, {step}: median {milliseconds(median)}"
-    return {"name": name, "step": step.capitalize(), "order": place, "ms": median, "told": words}
+    return {"name": name, "step": step.capitalize(), "order": place, "ms": median, "description": words}
 
 
 def _total(figures: Mapping[str, Any], name: str) -> Row:
     slow = figure(figures, "total.p95_ms")
-    return {"name": name, "ms": slow, "told": f"{name}: p95 {milliseconds(slow)}"}
+    return {"name": name, "ms": slow, "description": f"{name}: p95 {milliseconds(slow)}"}
 
 
 def side_by_side_chart(numbers: Mapping[str, Any]) -> Figure | None:
@@ -76,7 +94,7 @@ def side_by_side_chart(numbers: Mapping[str, Any]) -> Figure | None:
             "way": words,
             "median": ways[way]["p50_ms"],
             "slow": ways[way]["p95_ms"],
-            "told": f"{plural(int(pills), 'pill')}, {words}: median {milliseconds(ways[way]['p50_ms'])}, "
+            "description": f"{plural(int(pills), 'pill')}, {words}: median {milliseconds(ways[way]['p50_ms'])}, "
             f"p95 {milliseconds(ways[way]['p95_ms'])}",
         }
         for pills, ways in numbers.items()
@@ -90,7 +108,7 @@ def side_by_side_chart(numbers: Mapping[str, Any]) -> Figure | None:
     place = {
         "y": alt.Y("pills:N", title=None, sort=order, axis=alt.Axis(domain=False, ticks=False, labelColor=INK)),
         "yOffset": alt.YOffset("way:N", sort=shown),
-        "description": "told:N",
+        "description": DESCRIPTION,
     }
     colours = dict(zip(WAYS.values(), (BLUE, PURPLE, GREEN, ORANGE), strict=True))
     scale = alt.Scale(domain=shown, range=[colours[words] for words in shown])

@@ -1,4 +1,4 @@
-"""The charts of the two trainings: curves over epochs, with phases and interventions marked."""
+"""Training: curves over epochs, milestones, what steering did, and what the trainings took."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from pillsnap.pages import formats
 from pillsnap.pages.drawing import (
     BLUE,
+    DESCRIPTION,
     GREEN,
     HEIGHT,
     MUTED,
@@ -19,12 +21,99 @@ from pillsnap.pages.drawing import (
     Figure,
     Row,
     chart,
+    descriptions,
     draw,
-    told,
 )
-from pillsnap.pages.formats import percent, plural
+from pillsnap.pages.formats import count, duration, percent, plural
+from pillsnap.pages.states import Statement, state_of
+from pillsnap.pages.table import Rows, Table, number
+from pillsnap.report.facts.resources import estimate_rows, estimated_seconds, taken_rows
+from pillsnap.report.facts.trainings import KINDS, MODELS, events_of, history_of, milestones, training
 from pillsnap.report.inputs import Events, History, Inputs
-from pillsnap.report.sections.trainings import KINDS, events_of, history_of, training
+from pillsnap.report.section import Section
+from pillsnap.training.milestones import MilestoneResult
+
+METRICS = {"detector": "mAP@0.5", "classifier": "top-1"}
+
+
+def section(inputs: Inputs) -> Section:
+    """Both trainings side by side."""
+    both = ("", number("Detector"), number("Classifier"))
+    return Section(
+        id="training",
+        title="Training",
+        tables={
+            "training": Table("Both trainings", ("", "Detector", "Classifier"), _training_rows(inputs)),
+            "milestones": Table(
+                "Milestones, when their epoch ended",
+                ("Milestone", number("Asked"), number("Reached"), "Ahead or behind", "Verdict"),
+                _milestone_rows(inputs),
+            ),
+            "steering": Table(
+                "What steering said and did",
+                ("Training", number("After epoch"), "What", "Said", "Effect"),
+                _steering_rows(inputs),
+            ),
+            "taken": Table("What the trainings took", both, taken_rows(inputs)),
+            "estimate": Table("Estimate for the whole budget of the stage", both, estimate_rows(inputs), summed=True),
+        },
+        figures=_figures(inputs),
+        values={"estimated_seconds": estimated_seconds(inputs)},
+    )
+
+
+def _training_rows(inputs: Inputs) -> Rows:
+    """Both trainings side by side."""
+    both = [training(inputs, model) for model in MODELS]
+    settings = [inputs.config[model] for model in MODELS]
+    return [
+        ["Model", *(part["model"] for part in settings)],
+        ["Input", *(f"{part['image_size']} px" for part in settings)],
+        ["Epochs done, of asked", *(f"{one.done} of {one.asked}" for one in both)],
+        ["Best epoch", *(count(one.best) for one in both)],
+        ["Its validation mAP@0.5:0.95, or top-1", *(percent(one.best_value, 2) for one in both)],
+        ["Time per epoch", *(duration(one.seconds_per_epoch) for one in both)],
+        ["Device", *(record["device"] for record in (inputs.detector_record, inputs.classifier_record))],
+    ]
+
+
+def _milestone_rows(inputs: Inputs) -> list[tuple[str, str, str, str, Statement]]:
+    """Milestones of both models by epoch: name, asked, reached, how far ahead or behind, verdict."""
+    found = [(stone, model) for model in reversed(MODELS) for stone in milestones(inputs, model)]
+    return [
+        (
+            f"Epoch {stone.epoch}, {model} {METRICS[model]}",
+            formats.asked(stone.target, "%"),
+            percent(stone.value),
+            stone.verdict or _why_unknown(inputs, model, stone),
+            Statement("", "", state_of(None if stone.points is None else stone.points >= 0)),
+        )
+        for stone, model in sorted(found, key=lambda one: one[0].epoch)
+    ]
+
+
+def _why_unknown(inputs: Inputs, model: str, stone: MilestoneResult) -> str:
+    done = training(inputs, model).done
+    return f"the training ended with epoch {done}" if done < stone.epoch else "no validation up to there"
+
+
+def _steering_rows(inputs: Inputs) -> Rows:
+    """What steering said and did, milestones aside: training, epochs done, kind, sentence, effect."""
+    found = [(event, model) for model in MODELS for event in events_of(inputs, model) if event["kind"] in KINDS]
+    return [
+        [model.capitalize(), count(event["epoch"]), KINDS[event["kind"]], event["said"], _effect(event)]
+        for event, model in sorted(found, key=lambda one: (MODELS.index(one[1]), one[0]["epoch"]))
+    ]
+
+
+def _effect(event: Mapping[str, Any]) -> str:
+    if event["kind"] == "data":
+        return "went on with it"
+    if not event["changes"]:
+        return "nothing changed"
+    if not event["applied"]:
+        return "advised, not applied"
+    return "applied, from the last checkpoint on" if event["back"] else "applied"
 
 
 @dataclass(frozen=True)
@@ -64,7 +153,7 @@ _CHARTS = (
 )
 
 
-def training_figures(inputs: Inputs) -> list[Figure | None]:
+def _figures(inputs: Inputs) -> list[Figure | None]:
     """The curves of both trainings; `None` for one that has no value at all."""
     return [
         _curves(one, history_of(inputs, one.model), training(inputs, one.model).best, events_of(inputs, one.model))
@@ -89,8 +178,10 @@ def _curves(one: _Curves, history: History, best: int | None, events: Events) ->
     layers = [*_best_epoch(best), *_phases(marks), *_changes(marks), lines]
     ends = [[row for row in rows if row["series"] == label] for label in labels]
     words = "; ".join(f"{part[0]['series']} from {part[0]['text']} to {part[-1]['text']}" for part in ends if part)
-    words = f"Lines over {plural(len(history), 'epoch')}: {words}." + (f" Marked: {told(marks)}." if marks else "")
-    return draw(one.name, one.title, words, [*layers, points.encode(**place, color=colour, description="told:N")])
+    words = f"Lines over {plural(len(history), 'epoch')}: {words}."
+    if marks:
+        words += f" Marked: {descriptions(marks)}."
+    return draw(one.name, one.title, words, [*layers, points.encode(**place, color=colour, description=DESCRIPTION)])
 
 
 def _marks(events: Events, epochs: Sequence[float]) -> list[Row]:
@@ -102,7 +193,7 @@ def _marks(events: Events, epochs: Sequence[float]) -> list[Row]:
             "kind": event["kind"],
             "name": event["name"],
             "begins": event["epoch"] < first,
-            "told": f"After epoch {event['epoch']}, {KINDS[event['kind']]}: {event['said']}",
+            "description": f"After epoch {event['epoch']}, {KINDS[event['kind']]}: {event['said']}",
         }
         for event in events
         if event["kind"] in KINDS
@@ -120,7 +211,7 @@ def _phases(marks: Sequence[Row]) -> list[alt.Chart]:
         .encode(x="epoch:Q", y=alt.value(HEIGHT - 16 - 13 * (number % 3)), text="name:N")
         for number, phase in enumerate(phases)
     ]
-    rules = chart(lines).mark_rule(color=PURPLE, strokeWidth=1).encode(x="epoch:Q", description="told:N")
+    rules = chart(lines).mark_rule(color=PURPLE, strokeWidth=1).encode(x="epoch:Q", description=DESCRIPTION)
     return [*([rules] if lines else []), *names]
 
 
@@ -128,7 +219,7 @@ def _changes(marks: Sequence[Row]) -> list[alt.Chart]:
     """A triangle on the axis."""
     changes = [mark for mark in marks if mark["kind"] != "phase"]
     triangles = chart(changes).mark_point(shape="triangle-up", size=90, filled=True, color=PURPLE, opacity=1)
-    return [triangles.encode(x="epoch:Q", y=alt.value(HEIGHT - 4), description="told:N")] if changes else []
+    return [triangles.encode(x="epoch:Q", y=alt.value(HEIGHT - 4), description=DESCRIPTION)] if changes else []
 
 
 def _point(row: Mapping[str, float | None], column: str, label: str, share: bool) -> Row:
@@ -139,7 +230,7 @@ def _point(row: Mapping[str, float | None], column: str, label: str, share: bool
         "value": value,
         "series": label,
         "text": text,
-        "told": f"Epoch {row['epoch']:.0f}, {label}: {text}",
+        "description": f"Epoch {row['epoch']:.0f}, {label}: {text}",
     }
 
 
@@ -165,5 +256,6 @@ def _line_styles(labels: list[str]) -> tuple[Any, Any]:
 def _best_epoch(best: int | None) -> list[alt.Chart]:
     if best is None:
         return []
-    rule = chart([{"epoch": best, "told": f"Best epoch: {best}"}])
-    return [rule.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1.5).encode(x="epoch:Q", description="told:N")]
+    rule = chart([{"epoch": best, "description": f"Best epoch: {best}"}])
+    rule = rule.mark_rule(color=MUTED, strokeDash=[3, 3], strokeWidth=1.5)
+    return [rule.encode(x="epoch:Q", description=DESCRIPTION)]

@@ -1,17 +1,45 @@
-"""Charts of how far answers can be trusted."""
+"""Trust: how far answers can be believed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from pillsnap.pages.drawing import BLUE, GREEN, INK, MUTED, ORANGE, PERCENT, SHARE, SQUARES, Figure, chart, draw
+from pillsnap.pages.drawing import (
+    BLUE,
+    DESCRIPTION,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PERCENT,
+    SHARE,
+    SQUARES,
+    Figure,
+    chart,
+    draw,
+)
 from pillsnap.pages.formats import decimal, percent, plural
+from pillsnap.report.facts.trust import tested, trust_tables
+from pillsnap.report.inputs import Inputs
+from pillsnap.report.section import Section
 
 RIGHT, GAPS = "named right", ("more than said", "less than said")
 
 
-def trust_figures(trust: Mapping[str, Any] | None, promised: float) -> list[Figure]:
+def section(inputs: Inputs) -> Section:
+    """What answers promise, and what they kept."""
+    return Section(
+        id="trust",
+        title="Trust",
+        heading="Can the answers be trusted?",
+        tables=trust_tables(inputs),
+        figures=_figures(inputs.accuracy["trust"], inputs.calibration["calibration"]["precision"]),
+        values={"tested": tested(inputs)},
+    )
+
+
+def _figures(trust: Mapping[str, Any] | None, promised: float) -> list[Figure]:
     """Reliability before and after the temperature, and accuracy over coverage; nothing where no pill was answered.
 
     Args:
@@ -36,7 +64,7 @@ def _reliability(trust: Mapping[str, Any], when: str, title: str) -> Figure:
     solid = [row | {"what": RIGHT, "low": 0.0, "high": row["low"]} for row in rows]
     layers = [
         _bars(part).encode(
-            x=place, x2="to:Q", y=alt.Y("low:Q", **right), y2="high:Q", color=colour, description="told:N"
+            x=place, x2="to:Q", y=alt.Y("low:Q", **right), y2="high:Q", color=colour, description=DESCRIPTION
         )
         for part in (solid, rows)
     ]
@@ -45,7 +73,7 @@ def _reliability(trust: Mapping[str, Any], when: str, title: str) -> Figure:
         x2="to:Q",
         y=alt.Y("share:Q", title="Pills", axis=alt.Axis(format=".0%", tickCount=2), scale=SHARE),
         y2=alt.datum(0),
-        description="told:N",
+        description=DESCRIPTION,
     )
     words = (
         f"Of {plural(trust['pills'], 'test pill')}, the share named right in each of 15 bins of probability; the "
@@ -63,11 +91,11 @@ def _bars(rows: Sequence[Mapping[str, Any]], **options: Any) -> alt.Chart:
 def _bin(row: Mapping[str, Any]) -> dict[str, Any]:
     """A bin with its gap, from the lower to the higher of accuracy and probability."""
     low, high = sorted((row["right"], row["confidence"]))
-    told = (
+    description = (
         f"Probability {percent(row['from'], 0)} to {percent(row['to'], 0)}: {plural(row['pills'], 'pill')}, "
         f"{percent(row['right'])} right at {percent(row['confidence'])} on average"
     )
-    return {**row, "low": low, "high": high, "what": GAPS[row["right"] < row["confidence"]], "told": told}
+    return {**row, "low": low, "high": high, "what": GAPS[row["right"] < row["confidence"]], "description": description}
 
 
 def _diagonal(place: alt.X, right: Mapping[str, Any]) -> alt.Chart:
@@ -78,7 +106,7 @@ def _diagonal(place: alt.X, right: Mapping[str, Any]) -> alt.Chart:
 
 def _selective(trust: Mapping[str, Any], promised: float) -> Figure:
     rows = [
-        {**point, "told": f"The surest {percent(point['coverage'])}: {percent(point['accuracy'], 2)} right"}
+        {**point, "description": f"The surest {percent(point['coverage'])}: {percent(point['accuracy'], 2)} right"}
         for point in trust["selective"]
     ]
     lowest = min(promised, *(row["accuracy"] for row in rows))
@@ -87,18 +115,18 @@ def _selective(trust: Mapping[str, Any], promised: float) -> Figure:
         x=alt.X("coverage:Q", title="Answers that are given, surest first", axis=PERCENT, scale=SHARE),
         y=alt.Y("accuracy:Q", title="Right among them", axis=alt.Axis(format=".1~%", tickCount=5), scale=scale),
     )
-    aim = chart([{"accuracy": promised, "told": f"Promised of known answers: {percent(promised, 0)}"}])
+    aim = chart([{"accuracy": promised, "description": f"Promised of known answers: {percent(promised, 0)}"}])
     layers = [
         base.mark_line(color=BLUE, strokeWidth=2.2),
-        aim.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2).encode(y="accuracy:Q", description="told:N"),
-        base.mark_circle(color=BLUE, size=60, opacity=0).encode(description="told:N"),
+        aim.mark_rule(color=MUTED, strokeDash=[4, 3], strokeWidth=2).encode(y="accuracy:Q", description=DESCRIPTION),
+        base.mark_circle(color=BLUE, size=60, opacity=0).encode(description=DESCRIPTION),
     ]
     known = trust["verdicts"]["known"]
     words = f"Dashed line: what known answers promise, {percent(promised, 0)}."
     if known["right"] is not None:
-        told = f"Known: {percent(known['share'])} of the pills, {percent(known['right'], 2)} right"
-        point = chart([{"coverage": known["share"], "accuracy": known["right"], "told": told}])
+        description = f"Known: {percent(known['share'])} of the pills, {percent(known['right'], 2)} right"
+        point = chart([{"coverage": known["share"], "accuracy": known["right"], "description": description}])
         mark = point.mark_point(shape="diamond", filled=True, size=140, color=GREEN, opacity=1)
-        layers.append(mark.encode(x="coverage:Q", y="accuracy:Q", description="told:N"))
-        words += f" Diamond: what is called known. {told}."
+        layers.append(mark.encode(x="coverage:Q", y="accuracy:Q", description=DESCRIPTION))
+        words += f" Diamond: what is called known. {description}."
     return draw("selective", "The fewer answers, the more of them right", words, layers)

@@ -1,0 +1,42 @@
+"""The exported models against PyTorch, and the smaller ones against the full ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pillsnap.pages.formats import percent, size
+from pillsnap.pages.table import Table, number
+from pillsnap.report.inputs import Measured
+
+PRECISIONS = {"fp32": "FP32", "fp16": "FP16, for GPUs", "int8": "INT8, for CPUs"}
+
+
+def map50_difference(parity: Mapping[str, Any]) -> float | None:
+    """How far mAP@0.5 of ONNX Runtime and PyTorch are apart; `None` where it cannot be measured."""
+    return _difference(parity["detector"]["map50"])
+
+
+def top1_difference(parity: Mapping[str, Any]) -> float | None:
+    """How far top-1 of ONNX Runtime and PyTorch are apart."""
+    return _difference(parity["classifier"]["top1"])
+
+
+def _difference(values: Mapping[str, float | None]) -> float | None:
+    return None if None in values.values() else abs(values["pytorch"] - values["onnx"])
+
+
+def precision_table(measured: Measured) -> Table:
+    """What smaller networks cost and save, on validation: mAP@0.5, top-1 and bytes of each."""
+    return Table(
+        "Smaller networks, on validation",
+        ("Precision", *map(number, ("mAP@0.5", "Top-1", "Detector", "Classifier"))),
+        [
+            [
+                PRECISIONS[name],
+                percent(found["map50"], 2),
+                percent(found["top1"], 2),
+                size(found["detector_bytes"]),
+                size(found["classifier_bytes"]),
+            ]
+            for name, found in measured.parity["precisions"].items()
+        ],
+    )
