@@ -3,11 +3,11 @@
 # One file of rules for each part of the way; rule = script = function name.
 from snakemake.utils import min_version
 
-from pillsnap.workflow.code_inputs import code_of, workflow_file
 from pillsnap.config.load import load_config
-from pillsnap.sources.registry import get_kind, list_archives, source_module
 from pillsnap.sources.archives import source_root
-from pillsnap.workflow.untracked import Unwatched, is_checked
+from pillsnap.sources.registry import get_kind, list_archives, source_module
+from pillsnap.workflow.code_inputs import code_of, templates_in, workflow_file
+from pillsnap.workflow.untracked import UntrackedParam, is_checked
 
 min_version("9.27")
 
@@ -17,6 +17,7 @@ configfile: "config.yaml"
 
 CONFIG = load_config(config, workflow.configfiles)
 ARCHIVES = list_archives(CONFIG.source)
+PAGE_FILES = templates_in("pages")
 
 
 wildcard_constraints:
@@ -25,7 +26,9 @@ wildcard_constraints:
 
 
 include: "rules/sources.smk"
+include: "rules/preflight.smk"
 include: "rules/manifest.smk"
+include: "rules/dataset.smk"
 include: "rules/detector.smk"
 include: "rules/audit.smk"
 include: "rules/crops.smk"

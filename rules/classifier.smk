@@ -10,7 +10,8 @@ rule train_classifier:
         crops="<results>/{stage}/crops",
         classes="<results>/{stage}/manifest/classes.json",
         starts_from=CONFIG.classifier.starting_files,
-        code=code_of("train_classifier", files=["scripts/train_classifier.py"]),
+        script=workflow_file("scripts/train_classifier.py"),
+        code=code_of("train_classifier"),
     output:
         best="<results>/{stage}/classifier/best.safetensors",
         history="<results>/{stage}/classifier/history.csv",
@@ -36,7 +37,8 @@ rule train_classifier:
         device=CONFIG.device,
         threads=CONFIG.threads,
     shell:
-        "{params.launch} scripts/train_classifier.py --crops {input.crops:q} --classes {input.classes:q} --best {output.best:q} "
-        "--history {output.history:q} --events {output.events:q} --resources {output.resources:q} --record {output.record:q} "
-        "--starts_from {input.starts_from:q} --work {params.work:q} --settings {params.settings:q} --steering {params.steering:q} "
-        "--training {params.training:q} --seed {params.seed} --device {params.device} --threads {params.threads} --log {log:q}"
+        "{params.launch} {input.script:q} --crops {input.crops:q} --classes {input.classes:q} "
+        "--best {output.best:q} --history {output.history:q} --events {output.events:q} "
+        "--resources {output.resources:q} --work {params.work:q} --settings {params.settings:q} "
+        "--steering {params.steering:q} --training {params.training:q} --seed {params.seed} --device {params.device} "
+        "--threads {params.threads} --record {output.record:q} --log {log:q}"

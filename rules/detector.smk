@@ -1,7 +1,30 @@
 # The detector: one class, `pill`.
-# Needs: results/{stage}/yolo; the manifest and the prepared archives.
-# Makes: results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json},
+# Needs: the manifest and the prepared archives.
+# Makes: results/{stage}/yolo, results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json},
 # results/{stage}/detections.parquet; state in work/{stage}/train_detector.
+
+
+rule build_yolo_dataset:
+    """Lay out images and labels as ultralytics reads them, without the test part."""
+    input:
+        train="<results>/{stage}/manifest/train.csv",
+        val="<results>/{stage}/manifest/val.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        code=code_of("build_yolo_dataset"),
+    output:
+        dataset=directory("<results>/{stage}/yolo"),
+        record="<results>/{stage}/provenance/build_yolo_dataset.json",
+    log:
+        "<logs>/{stage}/build_yolo_dataset.log",
+    benchmark:
+        "<logs>/{stage}/build_yolo_dataset.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    params:
+        settings=CONFIG.yolo.model_dump(),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/build_yolo_dataset.py"
 
 
 rule train_detector:
@@ -9,7 +32,8 @@ rule train_detector:
     input:
         dataset="<results>/{stage}/yolo",
         starts_from=CONFIG.detector.starting_files,
-        code=code_of("train_detector", files=["scripts/train_detector.py"]),
+        script=workflow_file("scripts/train_detector.py"),
+        code=code_of("train_detector"),
     output:
         best="<results>/{stage}/detector/best.pt",
         weights="<results>/{stage}/detector/best.safetensors",
@@ -36,11 +60,11 @@ rule train_detector:
         device=CONFIG.device,
         threads=CONFIG.threads,
     shell:
-        "{params.launch} scripts/train_detector.py --dataset {input.dataset:q} --best {output.best:q} "
-        "--weights {output.weights:q} --history {output.history:q} --events {output.events:q} "
-        "--resources {output.resources:q} --record {output.record:q} --work {params.work:q} --starts_from {input.starts_from:q} "
-        "--settings {params.settings:q} --steering {params.steering:q} --training {params.training:q} "
-        "--seed {params.seed} --device {params.device} --threads {params.threads} --log {log:q}"
+        "{params.launch} {input.script:q} --dataset {input.dataset:q} "
+        "--best {output.best:q} --weights {output.weights:q} --history {output.history:q} --events {output.events:q} "
+        "--resources {output.resources:q} --work {params.work:q} --settings {params.settings:q} "
+        "--steering {params.steering:q} --training {params.training:q} --seed {params.seed} --device {params.device} "
+        "--threads {params.threads} --record {output.record:q} --log {log:q}"
 
 
 rule detect_pills:

@@ -1,6 +1,7 @@
-# From raw archives to the manifest and the detector's data set.
-# Needs: the archives of the source.
-# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, preflight.json, prepared/<archive>/, manifest/, yolo/}.
+# From raw archives to the manifest.
+# Needs: the archives of the source; preflight.json before the first photograph is decoded.
+# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, plan.issues.parquet, plan.json, prepared/<archive>/,
+# manifest/}.
 
 
 rule index_archive:
@@ -50,28 +51,6 @@ rule plan_stage:
         seed=CONFIG.seed,
     script:
         "../scripts/plan_stage.py"
-
-
-rule check_machine:
-    """Check disk, memory, GPU, raw data and plan; refuse a stage that cannot end well."""
-    input:  # no code, and no setting that is compared: see pillsnap/workflow/untracked.py
-        plan="<results>/{stage}/plan.parquet",
-        plan_summary="<results>/{stage}/plan.json",
-    output:
-        preflight="<results>/{stage}/preflight.json",
-        record="<results>/{stage}/provenance/check_machine.json",
-    log:
-        "<logs>/{stage}/check_machine.log",
-    benchmark:
-        "<logs>/{stage}/check_machine.tsv"
-    conda:
-        "../envs/pillsnap.yaml"
-    threads: workflow.cores  # as many as decoding jobs at a time, which it reckons with
-    params:
-        config=Unwatched(CONFIG.model_dump_json(exclude={"manifest", "onnx", "benchmark"}, exclude_defaults=True)),
-    shell:
-        "python scripts/check_machine.py --plan {input.plan:q} --plan_summary {input.plan_summary:q} "
-        "--preflight {output.preflight:q} --record {output.record:q} --settings {params.config:q} --threads {threads} --log {log:q}"
 
 
 rule prepare_archive:
@@ -134,26 +113,3 @@ rule build_manifest:
         shared_groups=CONFIG.plan.shared_groups,
     script:
         "../scripts/build_manifest.py"
-
-
-rule build_yolo_dataset:
-    """Lay out images and labels as ultralytics reads them, without the test part."""
-    input:
-        train="<results>/{stage}/manifest/train.csv",
-        val="<results>/{stage}/manifest/val.csv",
-        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=code_of("build_yolo_dataset"),
-    output:
-        dataset=directory("<results>/{stage}/yolo"),
-        record="<results>/{stage}/provenance/build_yolo_dataset.json",
-    log:
-        "<logs>/{stage}/build_yolo_dataset.log",
-    benchmark:
-        "<logs>/{stage}/build_yolo_dataset.tsv"
-    conda:
-        "../envs/pillsnap.yaml"
-    params:
-        settings=CONFIG.yolo.model_dump(),
-        seed=CONFIG.seed,
-    script:
-        "../scripts/build_yolo_dataset.py"

@@ -1,41 +1,6 @@
-# What people read.
-# Needs: the manifest for the dataset page, everything that was measured for the model card and the report.
-# Makes: results/{stage}/dataset.html and results/{stage}/report.html, each one file that opens offline; the figures;
-# results/{stage}/model_card.md.
-
-TEMPLATES = ["pillsnap/pages/style.css", "pillsnap/pages/frame.html.jinja", "pillsnap/pages/macros.html.jinja"]
-
-
-rule write_dataset_page:
-    """Show the stage's photographs, classes, boxes and quarantine."""
-    input:
-        train="<results>/{stage}/manifest/train.csv",
-        val="<results>/{stage}/manifest/val.csv",
-        test="<results>/{stage}/manifest/test.csv",
-        quarantine="<results>/{stage}/manifest/quarantine.csv",
-        classes="<results>/{stage}/manifest/classes.json",
-        summary="<results>/{stage}/manifest/summary.json",
-        plan_summary="<results>/{stage}/plan.json",
-        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=code_of(
-            "write_dataset_page", source_module(CONFIG.source), files=[*TEMPLATES, "pillsnap/dataset/page.html.jinja"]
-        ),
-    output:
-        page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),
-        record="<results>/{stage}/provenance/write_dataset_page.json",
-    log:
-        "<logs>/{stage}/write_dataset_page.log",
-    benchmark:
-        "<logs>/{stage}/write_dataset_page.tsv"
-    conda:
-        "../envs/pillsnap.yaml"
-    params:
-        stage=lambda wildcards: wildcards.stage,
-        # no input: a page whose raw archives are gone is still up to date
-        raw={archive.name: archive.photos for archive in ARCHIVES.values()},
-        source_kind=CONFIG.source.kind,
-    script:
-        "../scripts/write_dataset_page.py"
+# What people read of the models.
+# Needs: everything that was measured, and the dataset page beside the report.
+# Makes: results/{stage}/model_card.md; results/{stage}/report.html, one file that opens offline, and its figures/.
 
 
 rule write_model_card:
@@ -100,9 +65,7 @@ rule write_report:
         onnx_folder="<results>/{stage}/onnx",
         dataset="<results>/{stage}/dataset.html",
         model_card="<results>/{stage}/model_card.md",
-        code=code_of(
-            "write_report", source_module(CONFIG.source), files=[*TEMPLATES, "pillsnap/report/template.html.jinja"]
-        ),
+        code=code_of("write_report", source_module(CONFIG.source), files=[*PAGE_FILES, *templates_in("report")]),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(

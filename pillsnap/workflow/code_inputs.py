@@ -5,13 +5,14 @@ are compared by content, so that an edit runs again just the rules that it can c
 """
 
 import ast
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pillsnap.files import sha256_of
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
 """The checkout: it holds `Snakefile`, `rules/`, `scripts/` and the package."""
 
@@ -23,6 +24,9 @@ NOT_TRACKED = {
     "files",
     "hardware",
     "progress",
+    "settings",
+    "sources.registry",
+    "sources.settings",
     "tables.quarantine_reasons",
     "training.checkpoints",
     "training.resources",
@@ -50,20 +54,35 @@ def code_of(rule: str, *modules: str, files: Iterable[str] = ()) -> list[str]:
     return [workflow_file(path) for path in (*_modules_of(rule, *modules), *files)]
 
 
+def templates_in(room: str) -> list[str]:
+    """Templates and styles in a folder of the package, as paths from the checkout's root: `files` of `code_of`."""
+    found = [path for path in (PACKAGE / room).rglob("*") if path.suffix in (".css", ".jinja")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
 def workflow_file(path: str) -> str:
     """A file of the checkout, given from its root, as a rule's input.
 
-    Below the working folder the path is relative, so that clones agree on it; results that are kept apart from the
-    workflow (`snakemake --directory`) get an absolute one.
+    Below the working folder the path is relative, so that clones agree on it; where results are kept apart from the
+    workflow (`snakemake --directory`) it is absolute.
     """
-    whole = ROOT / path
-    here = Path.cwd()
-    return (whole.relative_to(here) if whole.is_relative_to(here) else whole).as_posix()
+    file, here = ROOT / path, Path.cwd()
+    return (file.relative_to(here) if file.is_relative_to(here) else file).as_posix()
 
 
-def path_from_root(path: str | Path) -> str:
-    """The path of a file of the checkout from its root, whatever the working folder."""
-    return Path(path).absolute().relative_to(ROOT).as_posix()
+def path_from_root(file: str) -> str:
+    """The path from the checkout's root of what `workflow_file` gave.
+
+    Raises:
+        ValueError: the file belongs to another checkout than this package, which then is not what Snakemake compares.
+    """
+    path = Path(file).absolute()
+    if not path.is_relative_to(ROOT):
+        raise ValueError(
+            f"{path}: the workflow is not of the checkout {ROOT}, which the package pillsnap is imported from. Install "
+            "the package of the workflow's own checkout (`make env` there), or set PYTHONPATH to that folder."
+        )
+    return path.relative_to(ROOT).as_posix()
 
 
 def hash_of_code(rule: str) -> str:
@@ -84,23 +103,33 @@ def _modules_of(*names: str) -> list[str]:
 
 def _collect(path: Path, found: set[Path]) -> None:
     found.add(path)
-    for name in _imports(path):
-        module = name.removeprefix(f"{PACKAGE.name}.")
-        target = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
-        if module not in NOT_TRACKED and target not in found:
+    for name in imported_modules(path):
+        target = PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
+        if name not in NOT_TRACKED and target not in found:
             _collect(target, found)
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Names of the package's modules that a module imports, at its top or inside a function."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE.name:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]  # each a module, or something in one
-            yield from filter(_is_module, (node.module, *names))
+@functools.cache
+def imported_modules(path: Path) -> tuple[str, ...]:
+    """Names, from the package on, of its modules that a module imports, at its top or inside a function.
+
+    What stands below `if TYPE_CHECKING` is not imported.
+    """
+    found: list[str] = []
+    for node in _nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            ]  # modules, or what is in one
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith(f"{PACKAGE.name}."))
+            found += [alias.name for alias in node.names]
+    ours = [name.removeprefix(f"{PACKAGE.name}.") for name in found if name.startswith(f"{PACKAGE.name}.")]
+    return tuple(name for name in ours if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file())
 
 
-def _is_module(name: str) -> bool:
-    """Whether it is a module: packages hold no code of their own."""
-    return PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py").is_file()
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _nodes(node)

@@ -4,78 +4,97 @@ Imports nothing but the standard library, so that a failing import of the job it
 import argparse
 import contextlib
 import os
+import sys
 import time
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pillsnap.workflow.log import job_log
 
 
-def job_words(
-    description: str, *, paths: Sequence[str], files: Sequence[str] = (), sections: Sequence[str] = ("settings",)
-) -> dict[str, Any]:
-    """Parse the command line: the given paths, files and sections, `seed`, `device`, `threads`, `log`.
+@contextlib.contextmanager
+def logged_job(description: str, args: Sequence[str] | None = None) -> Iterator[Callable[..., None]]:
+    """Log the block to the file that `--log` names and to the console, before the job's function is imported.
 
     Args:
         description: shown by `--help`.
-        paths: names of required options that are paths.
-        files: names of options that take any number of paths.
-        sections: names of options that are JSON of a section of the configuration.
+        args: words of the command line; those of this process by default.
+
+    Yields:
+        `run_job(function, outputs, unrecorded)`: call the function with its `job_arguments`, then write the record that
+        `--record` names. `outputs` are the parameters that name what the job writes, `unrecorded` those that decide no
+        result; other paths are inputs, other values settings.
+    """
+    words = sys.argv[1:] if args is None else args
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--log", default=os.devnull)
+    with job_log(early.parse_known_args(words)[0].log):
+        started = time.monotonic()
+
+        def run_job(function: Callable[..., None], *, outputs: Sequence[str], unrecorded: Sequence[str] = ()) -> None:
+            arguments, record = job_arguments(function, description, words)
+            function(**arguments)
+            if os.environ.get("RANK", "0") == "0":  # of several processes, the first one writes it
+                recorded = {name: value for name, value in arguments.items() if name not in unrecorded}
+                _write_record(function.__name__, record, recorded, outputs, seconds=time.monotonic() - started)
+
+        yield run_job
+
+
+def job_arguments(function: Callable[..., None], description: str, words: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    """Parse the command line that a function's signature describes: one option for each parameter, of its name.
+
+    A section of the configuration is given as JSON; what it leaves out has the section's defaults.
 
     Returns:
-        values by name, paths as `Path`.
+        the function's keyword arguments, and the path of the record.
+
+    Raises:
+        SystemExit: an option is missing or unknown.
+        pydantic.ValidationError: a value is not of its parameter's type.
     """
+    from pydantic import BaseModel, TypeAdapter
+
+    types = {name: kind for name, kind in typing.get_type_hints(function).items() if name != "return"}
+    sections = {name for name, kind in types.items() if issubclass(kind, BaseModel)}
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    for name in paths:
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    for name in files:
-        parser.add_argument(f"--{name}", type=Path, nargs="*", default=[])
-    for name in sections:
-        parser.add_argument(
-            f"--{name}", default="{}", help="JSON of a section of the configuration; the rest by default"
-        )
-    parser.add_argument("--seed", type=int, default=576)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--log", default=os.devnull, help="log file besides the console")
-    return vars(parser.parse_args())
+    for name in types:
+        parser.add_argument(f"--{name}", required=True, help="JSON" if name in sections else None)
+    parser.add_argument("--record", required=True, help="written, JSON: where the outputs come from")
+    parser.add_argument("--log", help="written besides the console")
+    given = vars(parser.parse_args(words))
+    arguments = {
+        name: (TypeAdapter(kind).validate_json if name in sections else TypeAdapter(kind).validate_python)(given[name])
+        for name, kind in types.items()
+    }
+    return arguments, Path(given["record"])
 
 
-@contextlib.contextmanager
-def worded_job(
-    rule: str, words: dict[str, Any], *, inputs: Sequence[str], outputs: Sequence[str], settings: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Log the block, and write `record` when it ended well; of several processes, the first one writes it.
+def _write_record(
+    rule: str, record: Path, arguments: dict[str, Any], outputs: Sequence[str], *, seconds: float
+) -> None:
+    from pydantic import BaseModel
 
-    Args:
-        rule: its name.
-        words: of `job_words`.
-        inputs: names of the words that are inputs.
-        outputs: names of the words that are outputs.
-        settings: names of the words that decide the outputs.
+    from pillsnap.workflow.code_inputs import code_of, path_from_root
+    from pillsnap.workflow.provenance import write_record
 
-    Yields:
-        the words that are the function's: all but `log` and `record`.
-    """
-    given = dict(words)
-    record = given.pop("record")
-    with job_log(given.pop("log")):
-        started = time.monotonic()
-        yield given
-        if os.environ.get("RANK", "0") != "0":
-            return
-        from pillsnap.workflow.code_inputs import code_of
-        from pillsnap.workflow.provenance import write_record
-
-        write_record(
-            record,
-            rule=rule,
-            inputs={name: words[name] for name in inputs},
-            outputs={name: words[name] for name in outputs},
-            code=code_of(rule, files=[f"scripts/{rule}.py"]),
-            settings={name: words[name] for name in settings},
-            seconds=time.monotonic() - started,
-        )
+    paths = {name: value for name, value in arguments.items() if isinstance(value, Path)}
+    settings = {name: value for name, value in arguments.items() if name not in paths}
+    # a recipe names the file of weights that its training begins with
+    starts_from = [file for value in settings.values() for file in getattr(value, "starting_files", ())]
+    write_record(
+        record,
+        rule=rule,
+        inputs={name: path for name, path in paths.items() if name not in outputs} | {"starts_from": starts_from},
+        outputs={name: paths[name] for name in outputs},
+        code=[path_from_root(path) for path in code_of(rule, files=[f"scripts/{rule}.py"])],
+        settings={
+            name: value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value
+            for name, value in settings.items()
+        },
+        seconds=seconds,
+    )

@@ -14,16 +14,19 @@ def job(snakemake: Any) -> Iterator[None]:
     """Log the block to the rule's `log`; when it ended well, write the rule's output `record`."""
     with job_log(snakemake.log[0]):
         started = time.monotonic()
+        from pillsnap.workflow.code_inputs import path_from_root
+
+        files = dict(snakemake.input.items())
+        code = [path_from_root(path) for path in files.pop("code")]  # fails now where it would at the end
         yield
         from pillsnap.workflow.provenance import write_record
 
-        files = dict(snakemake.input.items())
         write_record(
             snakemake.output.record,
             rule=snakemake.rule,
-            code=files.pop("code"),
             inputs=files,
             outputs=dict(snakemake.output.items()),
+            code=code,
             settings=dict(snakemake.params.items()),
             seconds=time.monotonic() - started,
         )

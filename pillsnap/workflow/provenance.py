@@ -1,7 +1,6 @@
 """Where an artifact comes from: inputs, code, commit, settings, versions, device, seed, duration."""
 
 import datetime
-import json
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 from pillsnap.files import sha256_of, write_json
 from pillsnap.hardware import cores, cpu_name, torch_device
 from pillsnap.sources.fingerprint import fingerprint_of
-from pillsnap.workflow.code_inputs import ROOT, path_from_root
+from pillsnap.workflow.code_inputs import ROOT
 
 PACKAGES = (
     "pillsnap",
@@ -62,26 +61,25 @@ def write_record(
         rule: its name.
         inputs: files and folders by role, code left out.
         outputs: files and folders by role; `record` itself does not count.
-        code: paths of the modules behind the rule.
-        settings: what the job was given, JSON values or objects whose text is JSON.
+        code: paths of the modules behind the rule, from the checkout's root.
+        settings: what the job was given, JSON values.
         seconds: how long the job took.
 
     Raises:
         FileNotFoundError: an input or output is not there.
     """
-    told = {name: _plain(value) for name, value in settings.items()}
     write_json(
         record,
         {
             "rule": rule,
             "outputs": identities({role: path for role, path in outputs.items() if role != "record"}),
             "inputs": identities(inputs),
-            "settings": told,
-            "seed": told.get("seed"),
-            "device": describe_device(torch_device(told.get("device", "cpu"))),
+            "settings": dict(settings),
+            "seed": settings.get("seed"),
+            "device": describe_device(torch_device(settings.get("device", "cpu"))),
             "commit": git_commit(),
             "versions": package_versions(),
-            "code": {path_from_root(path): sha256_of(path) for path in code},
+            "code": {path: sha256_of(ROOT / path) for path in code},
             "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
         },
@@ -100,13 +98,6 @@ def identities(files: Files) -> dict[str, str]:
 def identity_of(path: str | Path, *, raw: bool) -> str:
     """`fingerprint_of` a raw archive, `sha256_of` all else."""
     return fingerprint_of(path) if raw else sha256_of(path)
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON value; what Snakemake hands on as JSON text is read."""
-    if isinstance(value, str) and value[:1] == "{":
-        return json.loads(value)
-    return value
 
 
 def describe_device(device: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Unwatched:
+class UntrackedParam:
     """A parameter that Snakemake hands on and does not compare: it compares plain values only."""
 
     text: str

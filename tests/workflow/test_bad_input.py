@@ -40,7 +40,8 @@ def test_a_gpu_that_is_not_there_is_told_by_the_training(workflow) -> None:
     said = workflow.run(
         "python", "scripts/train_detector.py", "--dataset", "tests", "--best", "out/best.pt", "--weights",
         "out/best.safetensors", "--history", "out/h.csv", "--events", "out/e.json", "--resources", "out/u.json",
-        "--record", "out/r.json", "--work", "out/work", "--device", "cuda", check=False,
+        "--record", "out/r.json", "--work", "out/work", "--settings", "{}", "--steering", "{}", "--training", "{}",
+        "--seed", "1", "--threads", "1", "--device", "cuda", check=False,
     )  # fmt: skip
     assert "device = cuda: no CUDA device works on this machine" in said
     assert not (workflow.folder / "out" / "best.pt").exists()

@@ -33,13 +33,12 @@ def record_of(folder: Path, **changes: Any) -> dict[str, Any]:
     """A record of a job that read `data.bin` and wrote `out.bin`."""
     (folder / "data.bin").write_bytes(b"pills")
     (folder / "out.bin").write_bytes(b"crops")
-    (folder / "module.py").write_bytes(b"code")
     facts: dict[str, Any] = {
         "rule": "cut_crops",
         "inputs": {"data": folder / "data.bin"},
         "outputs": {"crops": folder / "out.bin", "record": folder / "record.json"},
-        "code": [str(folder / "module.py")],
-        "settings": {"seed": 7, "device": "cpu", "margin": 0.1, "steering": '{"mode": "advise"}'},
+        "code": ["pillsnap/files.py"],
+        "settings": {"seed": 7, "device": "cpu", "margin": 0.1, "steering": {"mode": "advise"}},
         "seconds": 1.23456,
     }
     write_record(folder / "record.json", **facts | changes)
@@ -51,7 +50,7 @@ def test_record_tells_files_settings_code_and_machine(tmp_path: Path) -> None:
     assert record["rule"] == "cut_crops"
     assert record["inputs"] == {(tmp_path / "data.bin").as_posix(): hashlib.sha256(b"pills").hexdigest()}
     assert record["outputs"] == {(tmp_path / "out.bin").as_posix(): hashlib.sha256(b"crops").hexdigest()}
-    assert record["code"] == {str(tmp_path / "module.py"): hashlib.sha256(b"code").hexdigest()}
+    assert record["code"] == {"pillsnap/files.py": sha256_of(PROJECT / "pillsnap/files.py")}
     assert record["settings"]["steering"] == {"mode": "advise"}
     assert (record["settings"]["margin"], record["seed"], record["seconds"]) == (0.1, 7, 1.235)
     assert record["device"] == describe_device("cpu")
@@ -106,7 +105,7 @@ def test_a_commit_of_documents_is_not_the_results_commit(tmp_path: Path) -> None
     (tmp_path / "dvc.lock").write_text("stages: {}\n")
     assert commit() != first
     assert json.loads(run(sys.executable, "-c", ask)) == {"hash": first, "dirty": False}
-    with (tmp_path / "pillsnap" / "boxes.py").open("a") as stream:
+    with (tmp_path / "pillsnap" / "files.py").open("a") as stream:
         stream.write("\n# edited\n")
     assert json.loads(run(sys.executable, "-c", ask)) == {"hash": first, "dirty": True}
 

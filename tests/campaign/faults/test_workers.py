@@ -34,7 +34,8 @@ def start(job: dict[str, Any], folder: Path) -> subprocess.Popen:
     paths = {name: str(job[name]) for name in ("crops", "classes")} | {n: str(folder / job[n].name) for n in OUTPUTS}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     words += [f"--{n}={job[n].model_dump_json()}" for n in ("settings", "steering", "training")]
-    words += ["--record", f"{folder}/record.json", "--device", "cpu", "--threads", "1", "--log", f"{folder}/job.log"]
+    words += ["--seed", str(job["seed"]), "--device", "cpu", "--threads", "1"]
+    words += ["--record", f"{folder}/record.json", "--log", f"{folder}/job.log"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *job["training"].launcher.split()[1:]]
     command = [*torchrun, str(PROJECT / "scripts/train_classifier.py"), *words]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
