@@ -1,5 +1,6 @@
-# make report: environment, then everything from raw archives to results/stage4/report.html
-# make test:   environment, then every test
+# make report:   environment, then everything from raw archives to results/stage4/report.html
+# make test:     environment, then the tests of every part and one tiny run with all that reads it
+# make campaign: what is long by nature: kills, full disks, Slurm, an empty environment, the benchmarks' scripts
 PYTHON ?= python3
 STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -7,14 +8,22 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 # compiled modules are kept: without them each of a run's forty processes compiles torch and Snakemake again (seconds)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: report test env pull rebuild-check docs lock
+.PHONY: report test campaign env pull rebuild-check docs lock
 
 report: env
-	snakemake --cores all -- results/$(STAGE)/report.html
+	@echo "Making results/$(STAGE)/report.html of what config.yaml names. The demo's stage4 has taken, from nothing:"
+	@cat benchmarks/report_times.txt
+	PYTHONPATH=plugins$${PYTHONPATH:+:$$PYTHONPATH} snakemake --logger brief --cores all -- results/$(STAGE)/report.html
 	@echo "Open results/$(STAGE)/report.html"
 
+# two processes share the cores; a module's tests stay in one, since they share what its fixtures make
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: env
-	pytest
+	$(PYTEST) -m "not campaign"
+
+campaign: env
+	$(PYTEST) -m campaign
 
 env: .venv/installed
 
