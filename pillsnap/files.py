@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and shards: many small pictures in one file."""
+"""Write files and folders atomically, hash them, and store many small pictures in one file, a shard."""
 
 import contextlib
 import errno
@@ -13,53 +13,53 @@ from typing import Any, BinaryIO
 
 import psutil
 
-_FULL = 2**20
-"""A disk with fewer bytes free counts as full, where a library does not say why it could not write."""
+_FULL_DISK_BYTES = 2**20
+"""A disk with fewer bytes free counts as full, where a library's error has no errno."""
 _CURE = "{}, or move pathvars.results and pathvars.work elsewhere, and give the same command again."
 
 
 class DiskError(OSError):
-    """Results that cannot be written: their disk is full, or may not be written."""
+    """Results cannot be written: their disk is full, or read-only."""
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; it becomes `path` when the block ends well, and vanishes otherwise.
+    """Give a temporary name beside `path`, which is renamed to `path` when the block succeeds, and removed otherwise.
 
-    What a killed process left under its temporary name is removed first. Raises `DiskError` where the block fails for
-    want of space, or of the right to write.
+    Temporary files of killed processes are removed first. Raises `DiskError` where the block fails because the disk is
+    full or not writable. Hand-written, for folders too, and to explain a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            if not psutil.pid_exists(int(left.suffixes[-2][1:])):
-                _remove(left)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            if not psutil.pid_exists(int(stale.suffixes[-2][1:])):
+                _remove(stale)
         yield temporary
         temporary.replace(path)
     except Exception as error:
-        if message := _unwritable(error, path):
+        if message := _disk_problem(error, path):
             raise DiskError(message) from error
         raise
     finally:
-        with contextlib.suppress(OSError):  # what cannot be removed now is by the next one
+        with contextlib.suppress(OSError):  # the next writer removes it
             _remove(temporary)
 
 
-def _unwritable(error: Exception, path: Path) -> str:
-    """What to say of an error that the disk is to blame for; empty where it is not, or was said already."""
+def _disk_problem(error: Exception, path: Path) -> str:
+    """Message for an error that the disk causes; empty for others, and where the error has it already."""
     number = getattr(error, "errno", None)
     if isinstance(error, DiskError):
         return ""
-    blamed = Path(getattr(error, "filename", None) or path)
-    refused = number in (errno.EACCES, errno.EPERM) and blamed.absolute().is_relative_to(path.absolute().parent)
+    failed = Path(getattr(error, "filename", None) or path)
+    denied = number in (errno.EACCES, errno.EPERM) and failed.absolute().is_relative_to(path.absolute().parent)
     folder = next(folder for folder in path.absolute().parents if folder.exists())
-    mute = number is None and not os.access(folder, os.W_OK)
-    if number == errno.EROFS or refused or mute:
+    unexplained = number is None and not os.access(folder, os.W_OK)
+    if number == errno.EROFS or denied or unexplained:
         return f"{path}: cannot be written ({error}). {_CURE.format('Allow writing there')}"
     free = shutil.disk_usage(folder).free
-    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and free < _FULL):
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and free < _FULL_DISK_BYTES):
         return f"{path}: cannot be written, the disk is full ({free} bytes free). {_CURE.format('Make room')}"
     return ""
 
@@ -73,7 +73,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """Like `replacing`, for a folder: an older one is removed just before the new one takes its name."""
+    """Like `replacing`, for a folder: an older one is removed just before the new one is renamed."""
     with replacing(path) as temporary:
         temporary.mkdir()
         yield temporary
@@ -82,13 +82,13 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text with line feeds, whole or not at all."""
+    """Write UTF-8 text with line feeds, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write readable JSON (keys in the order given), whole or not at all."""
+    """Write indented JSON (keys in their order), atomically."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
@@ -100,8 +100,8 @@ def read_json(path: str | Path) -> Any:
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, or of a folder's relative names and contents in sorted order; hexadecimal.
 
-    What Snakemake (`.snakemake…`) and ultralytics (`*.cache`) leave in a folder does not count. Raises
-    `FileNotFoundError` where there is neither file nor folder.
+    Files of Snakemake (`.snakemake…`) and ultralytics (`*.cache`) in a folder are ignored. Raises `FileNotFoundError`
+    where there is neither file nor folder.
     """
     path = Path(path)
     if not path.is_dir():
@@ -116,7 +116,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 class ShardWriter:
-    """Append pictures to one file; each call tells where the picture lies."""
+    """Writer that appends pictures to one file, and returns their offsets."""
 
     def __init__(self, path: str | Path) -> None:
         self._stream: BinaryIO = Path(path).open("wb")  # noqa: SIM115 (closed in __exit__)
