@@ -17,7 +17,6 @@ configfile: "config.yaml"
 
 CONFIG = load_config(config, workflow.configfiles)
 ARCHIVES = list_archives(CONFIG.source)
-PAGE_FILES = templates_in("pages")
 
 
 wildcard_constraints:

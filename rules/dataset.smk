@@ -14,7 +14,7 @@ rule write_dataset_page:
         summary="<results>/{stage}/manifest/summary.json",
         plan_summary="<results>/{stage}/plan.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=code_of("write_dataset_page", source_module(CONFIG.source), files=[*PAGE_FILES, *templates_in("dataset")]),
+        code=code_of("write_dataset_page", source_module(CONFIG.source), files=templates_in("pages", "dataset")),
     output:
         page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),
         record="<results>/{stage}/provenance/write_dataset_page.json",

@@ -65,7 +65,7 @@ rule write_report:
         onnx_folder="<results>/{stage}/onnx",
         dataset="<results>/{stage}/dataset.html",
         model_card="<results>/{stage}/model_card.md",
-        code=code_of("write_report", source_module(CONFIG.source), files=[*PAGE_FILES, *templates_in("report")]),
+        code=code_of("write_report", source_module(CONFIG.source), files=templates_in("pages", "report")),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(

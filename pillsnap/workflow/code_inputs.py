@@ -54,9 +54,9 @@ def code_of(rule: str, *modules: str, files: Iterable[str] = ()) -> list[str]:
     return [workflow_file(path) for path in (*_modules_of(rule, *modules), *files)]
 
 
-def templates_in(room: str) -> list[str]:
-    """Templates and styles in a folder of the package, as paths from the checkout's root: `files` of `code_of`."""
-    found = [path for path in (PACKAGE / room).rglob("*") if path.suffix in (".css", ".jinja")]
+def templates_in(*rooms: str) -> list[str]:
+    """Templates and styles in folders of the package, as paths from the checkout's root: `files` of `code_of`."""
+    found = [path for room in rooms for path in (PACKAGE / room).rglob("*") if path.suffix in (".css", ".jinja")]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
