@@ -1,0 +1,1 @@
+"""An answer and how far it can be trusted: calibration, thresholds, accuracy."""

@@ -1,0 +1,1 @@
+"""Accuracy, latency and resources of the models on the test part."""

@@ -1,0 +1,1 @@
+"""The drug classifier: batches, transforms, timm model, training loop."""

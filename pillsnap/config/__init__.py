@@ -1,0 +1,1 @@
+"""The configuration: its sections, how files are read and checked, its reference."""

@@ -1,0 +1,1 @@
+"""From raw archives to the manifest: index, plan, the one decode, quarantine, classes."""

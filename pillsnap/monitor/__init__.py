@@ -1,0 +1,1 @@
+"""The live view of trainings, `pillsnap monitor`."""

@@ -1,0 +1,1 @@
+"""Both models as ONNX, and one graph of both, checked against PyTorch."""

@@ -1,0 +1,1 @@
+"""Parts that the HTML pages share: frame, style, charts, formats."""

@@ -1,0 +1,1 @@
+"""Photographs as arrays: decoding, metadata, scaling, boxes, drawing."""

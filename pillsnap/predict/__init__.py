@@ -1,0 +1,1 @@
+"""The model that answers: photograph in, drugs out, by ONNX Runtime alone."""

@@ -1,1 +1,1 @@
-"""What is looked at before a stage's first photograph is decoded: disk, memory, GPU, raw data, plan, manifest."""
+"""Checks before a stage's first photograph is decoded: disk, memory, GPU, raw data, plan, manifest."""

@@ -1,1 +1,1 @@
-"""Where results come from, why two of them differ, and whether they can be made again."""
+"""Provenance of results: trace a file, compare two runs, and rebuild a commit's stage."""

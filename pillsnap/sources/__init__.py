@@ -1,0 +1,1 @@
+"""Kinds of raw data: archives, containers, labels; one module a kind, listed in `registry.py`."""

@@ -1,0 +1,1 @@
+"""Glue between Snakemake and the package: jobs, command line, logs, records, code inputs."""

@@ -1,0 +1,1 @@
+"""Facts that sections of the report and the model card share."""
