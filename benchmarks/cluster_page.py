@@ -1,4 +1,4 @@
-"""The tables of docs/cluster.md: everything in them is computed from the files of measurements and the profile."""
+"""Tables of docs/cluster.md, all computed from the files of measurements and the profile."""
 
 import re
 from typing import Any

@@ -8,7 +8,7 @@ Claim: 2,630,000 labels of 4,523 drugs in 200 pairs of archives are indexed at 1
 manifest of 500,000 photographs less than 30 s.
 
 Archives are built first, without pixels: every photograph is an empty member, since neither index nor plan opens one;
-every label is a whole one, 1.1 kB of JSON, deflated. They are indexed by `index_archive`, one process a core. The
+every label is a complete one, 1.1 kB of JSON, deflated. They are indexed by `index_archive`, one process a core. The
 manifest needs prepared photographs: their tables are made up (sizes, random hashes), no picture is. Each step runs in a
 process of its own; seconds are elapsed time, memory is the largest process's peak. Files are in the page cache. Data
 are synthetic.

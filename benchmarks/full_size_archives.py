@@ -1,4 +1,4 @@
-"""Label archives of AIHub's full size, without a pixel: names of photographs and real labels in real zips."""
+"""Build label archives of AIHub's full size without a pixel: names of photographs and real labels in real zips."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""How near `prepare_archive` comes to bare PNG decoding, and how far it is from the usual way.
+"""Compare `prepare_archive` with bare PNG decoding, and with the usual way.
 
     python benchmarks/prepare.py                                     # the figures of benchmarks/prepare.md
     python benchmarks/prepare.py --photos 12 --repeats 1 --out /tmp/prepare    # a minute, to try it
@@ -181,7 +181,7 @@ def _decoders(archive: DrawnArchive) -> dict[str, dict[str, float]]:
 
 
 def _job_seconds(folder: Path) -> list[float]:
-    """Seconds of jobs that have no photograph to prepare: what each archive costs besides its photographs."""
+    """Seconds of jobs that have no photograph to prepare: the fixed cost of an archive."""
     write_table(make_table([], PLAN), folder / "empty.parquet", PLAN)
     code = (
         "import sys; from pathlib import Path; from pillsnap.config.config import Prepare;"

@@ -1,4 +1,4 @@
-"""The readable page of benchmarks/prepare.py: everything in it is computed from `prepare.json`."""
+"""Markdown page of benchmarks/prepare.py, all computed from `prepare.json`."""
 
 import statistics
 from typing import Any

@@ -1,10 +1,10 @@
-"""What each rule of a finished run took: duration, processor time and peak memory of its jobs.
+"""Duration, processor time and peak memory of the jobs of each rule of a finished run.
 
     python benchmarks/rule_costs.py                # of the run in this folder, into benchmarks/rule_costs.json
     python benchmarks/rule_costs.py ../other-run
 
 Claim: none; the figures are those that Snakemake measured (`benchmark:` of each rule), beside how much the run handled.
-profiles/slurm asks for memory and run time by them, and benchmarks/cluster_plan.py reckons with them.
+profiles/slurm requests memory and run time by them, and benchmarks/cluster_plan.py computes with them.
 """
 
 import argparse

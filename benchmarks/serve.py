@@ -1,14 +1,15 @@
-"""How many photographs `pillsnap serve` answers in a second, how long each client waits, and that none is lost.
+"""Measure `pillsnap serve` under load: photographs a second, time that each client waits, and lost requests.
 
     python benchmarks/serve.py                                               # the figures of benchmarks/serve.md
     python benchmarks/serve.py --requests 40 --clients 1 4 --out /tmp/serve  # half a minute, to try it
 
 Claim: under any load each request is answered or refused; what is answered is answered within a bounded time.
 
-Method: the real command is started on a free port of loopback and asked over real sockets. Photographs are the combos
-of a stage's test part, as stored: JPEGs at native size. Each client is a thread with a connection of its own that stays
-open, and sends the next photograph when it has the answer to the last. A request without an HTTP response counts as
-lost. The clients' threads run on the same cores as the service, so the service alone would do a little better.
+Method: the real command is started on a free port of loopback and receives requests over real sockets. Photographs are
+the combos of a stage's test part, as stored: JPEGs at native size. Each client is a thread with a connection of its own
+that stays open, and sends the next photograph when it has the answer to the last. A request without an HTTP response
+counts as lost. The clients' threads run on the same cores as the service, so the service alone would do a little
+better.
 
 For each number of clients the queue has a place for every one, and a fixed number of requests is sent. Then the
 service is overloaded: as many clients as `--overload` says, before a queue of `--queue`; a client that is refused waits
@@ -110,7 +111,7 @@ def service(models: Path, *, workers: int, queue: int) -> Iterator[tuple[str, in
 
 @dataclass
 class Seen:
-    """What clients saw: seconds of every response by its status, and requests without one."""
+    """Responses as clients saw them: seconds by status, and requests without a response."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     lost: int = 0

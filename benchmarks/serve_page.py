@@ -1,4 +1,4 @@
-"""The readable page of benchmarks/serve.py: everything in it is computed from `serve.json`."""
+"""Markdown page of benchmarks/serve.py, all computed from `serve.json`."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""The jobs of a run through Slurm, by Slurm's own records: what each asked for, where and how long it ran.
+"""Jobs of a run through Slurm, by Slurm's own records: what each requested, where and how long it ran.
 
     python -m tests.support.one_node_slurm bash -c \
         'snakemake --workflow-profile profiles/slurm -- results/stage4/report.html; python benchmarks/slurm_jobs.py'
 
-Claim: every job went through Slurm; trainings held the GPU, and no two jobs held it at one time.
+Claim: every job went through Slurm; trainings had the GPU, and no two jobs had it at one time.
 
 Run while the controller still remembers the jobs (MinJobAge), in the folder of the run. Peak memory is Snakemake's
 measurement of the rule's own process and its children, the largest of the rule's jobs.
@@ -37,7 +37,7 @@ class SlurmJob:
         rule, wildcards: Snakemake's, from the job's comment.
         state: COMPLETED, FAILED, CANCELLED, OUT_OF_MEMORY, …
         node: where it ran.
-        cores, memory_mb, gpus, minutes: asked for.
+        cores, memory_mb, gpus, minutes: requested.
         started, ended: seconds since 1970; 0 of a job that never ran.
     """
 
@@ -102,7 +102,7 @@ def _time(text: str) -> float:
 
 
 def overlaps(jobs: list[SlurmJob]) -> list[tuple[SlurmJob, SlurmJob]]:
-    """Pairs of jobs that held a GPU at one time, of a cluster that has one."""
+    """Pairs of jobs that had a GPU at one time, of a cluster that has one."""
     holding = sorted((job for job in jobs if job.gpus and job.started), key=lambda job: job.started)
     return [(first, second) for first, second in pairwise(holding) if second.started < first.ended]
 

@@ -1,4 +1,4 @@
-"""What a random split would have pretended: same photographs, random and grouped split, both accuracies.
+"""Measure by how much a random split overstates accuracy: same photographs, random and grouped split.
 
     python benchmarks/split.py                     # the figures of benchmarks/split.md; 10 to 20 minutes on two cores
     python benchmarks/split.py --drugs 3 --longitudes 4 --unseen 2 --seeds 1 --config config.yaml \\
@@ -17,7 +17,7 @@ does. The parts have the same sizes (a fifth test, a fifth validation). Then bot
 
 Each model is measured on its own test part, and on `unseen` further groups of each drug, one photograph of each, that
 no part of either split holds. Test groups of the grouped split and unseen groups come out of the same lot. What a test
-part says above the unseen groups is what its split pretended.
+part has above the unseen groups is what its split overstated.
 """
 
 import argparse
@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 import split_page
 import torch
+from pillsnap.report.sections.facts import top1_interval
 from safetensors.torch import load_file
 from split_photos import Indexed, Sizes, divide, draw_photos, hold_out, index_photos, prepare_photos
 
@@ -50,7 +51,6 @@ from pillsnap.hardware import cores, torch_device
 from pillsnap.manifest.build_manifest import build_manifest
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
-from pillsnap.report.sections.facts import top1_interval
 from pillsnap.tables.classes import read_classes
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN

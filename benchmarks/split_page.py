@@ -1,4 +1,4 @@
-"""The readable page of benchmarks/split.py: everything in it is computed from `split.json`."""
+"""Markdown page of benchmarks/split.py, all computed from `split.json`."""
 
 import statistics
 from typing import Any

@@ -1,4 +1,4 @@
-"""The photographs of benchmarks/split.py: drawn, indexed, divided in two ways, prepared."""
+"""Photographs of benchmarks/split.py: drawn, indexed, split in two ways, prepared."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""Whether training waits for its pictures: our input path against no loading at all, torchvision's and timm's.
+"""Measure whether training waits for its pictures: our input path against no loading, torchvision's and timm's.
 
     python benchmarks/train_input.py               # the figures of benchmarks/train_input.md; 5 minutes on 2 cores
     python benchmarks/train_input.py --config config.yaml profiles/production/pillsnap.yaml \\
@@ -6,9 +6,9 @@
     python benchmarks/train_input.py --config config.yaml tests/workflow/tiny.yaml --photos 4 --steps 2 --repeats 1 \\
         --out /tmp/train_input                     # half a minute, to try it; its figures mean nothing
 
-Claim: with our input path a training step takes hardly longer than on pictures that are there already. In one run,
+Claim: with our input path a training step takes hardly longer than on pictures that are in memory already. In one run,
 with the same model, batch and images, it times training steps (forward, label-smoothed cross entropy, backward, AdamW;
-on a GPU in bfloat16 where asked, channels last) on batches by
+on a GPU in bfloat16 where requested, channels last) on batches by
 
 - the limit: one batch of random numbers on the device, always the same;
 - ours: `CropBatches`, `normalise`, `augment`, as `train_classifier` uses them, crops kept in memory after the first
@@ -20,7 +20,7 @@ on a GPU in bfloat16 where asked, channels last) on batches by
 The last two get the number of worker processes that was quickest for them in this run, tried before: none, powers of
 two and all cores. Ours gets as many threads (CPU) or processes (GPU) as there are cores.
 
-What feeds the detector: ultralytics' own loader with the augmentation of `train_detector`, over the JPEGs that
+The detector's input: ultralytics' own loader with the augmentation of `train_detector`, over the JPEGs that
 `build_yolo_dataset` writes and over the raw 976 x 1280 PNGs: the loader alone, and training steps of the configured
 detector, with one batch that is always the same as the limit.
 

@@ -1,4 +1,4 @@
-"""What feeds the classifier in benchmarks/train_input.py: each contestant gives batches, and one step takes them."""
+"""Inputs of the classifier in benchmarks/train_input.py: each contestant gives batches, and one step takes them."""
 
 import functools
 import itertools

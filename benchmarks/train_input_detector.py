@@ -1,4 +1,4 @@
-"""What feeds the detector in benchmarks/train_input.py: ultralytics' own loader, over two kinds of files."""
+"""Inputs of the detector in benchmarks/train_input.py: ultralytics' own loader, over two kinds of files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext

@@ -1,4 +1,4 @@
-"""The readable page of benchmarks/train_input.py: everything in it is computed from its JSON."""
+"""Markdown page of benchmarks/train_input.py, all computed from its JSON."""
 
 import statistics
 from typing import Any

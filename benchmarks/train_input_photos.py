@@ -1,4 +1,4 @@
-"""The pictures of benchmarks/train_input.py: synthetic photographs, prepared, and laid out for each reader."""
+"""Pictures of benchmarks/train_input.py: synthetic photographs, prepared, and laid out for each reader."""
 
 import shutil
 import zipfile
