@@ -2,29 +2,7 @@
 
 from pathlib import Path
 
-MODULE = """
-configfile: "{checkout}/config.yaml"
-configfile: "own.yaml"
-
-
-module pillsnap:
-    snakefile:
-        "{checkout}/Snakefile"
-    config:
-        config
-
-
-use rule * from pillsnap
-
-
-rule count_photos:
-    input:
-        "made/stage4/manifest/summary.json",
-    output:
-        "photos.txt",
-    shell:
-        "grep -c kept {{input}} > {{output}}"
-"""
+from tests.support.documents import FENCE, text_of
 
 
 def write_overlay(folder: Path, overlay: str) -> Path:
@@ -34,14 +12,11 @@ def write_overlay(folder: Path, overlay: str) -> Path:
     return folder
 
 
-def write_module(folder: Path, checkout: Path, overlay: str = "") -> Path:
-    """A folder with a workflow that takes the rules of `checkout`, its results below `made`, and has a rule of its own.
-
-    Args:
-        folder: made.
-        checkout: of PillSnap.
-        overlay: YAML over the checkout's `config.yaml`.
-    """
-    write_overlay(folder, f"pathvars: {{results: made}}\n{overlay}")
-    (folder / "Snakefile").write_text(MODULE.format(checkout=checkout), encoding="utf-8")
+def write_module(folder: Path, checkout: Path) -> Path:
+    """A folder with the workflow and the overlay that docs/pipeline.md shows: it takes the rules of `checkout`."""
+    blocks = [block for _, block in FENCE.findall(text_of("docs/pipeline.md"))]
+    (snakefile,) = [block for block in blocks if "module pillsnap:" in block]
+    (overlay,) = [block for block in blocks if block.startswith("pathvars:")]
+    write_overlay(folder, overlay)
+    (folder / "Snakefile").write_text(snakefile.replace('"pillsnap/', f'"{checkout}/'), encoding="utf-8")
     return folder
