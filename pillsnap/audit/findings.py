@@ -1,4 +1,4 @@
-"""Which detections have no label, and which labels no detection."""
+"""Matching of labels and detections: detections without label, labels without detection."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which photographs and pills are shown: spread evenly over drugs and views, the same ones each time."""
+"""Choice of the photographs and pills to show: spread evenly over drugs and views, the same each time."""
 
 import math
 from collections.abc import Sequence
@@ -36,5 +36,5 @@ def spread_photos(photos: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _turns(drugs: int, count: int) -> Sequence[int]:
-    """Which drug's turn it is, `count` times."""
+    """The drug whose turn it is, `count` times."""
     return spread(drugs, count) if drugs >= count else [turn % drugs for turn in range(count if drugs else 0)]

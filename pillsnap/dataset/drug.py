@@ -1,4 +1,4 @@
-"""What a stage holds of one drug."""
+"""Facts and pictures of one drug of a stage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -60,7 +60,7 @@ def contact_sheets(data: StageData, prepared: Sequence[Path]) -> list[Sheet]:
 
 
 def caption(photo: tuple, codes: Sequence[str]) -> str:
-    """What a photograph shows: its drugs or their number, its view, and whether labels are missing."""
+    """Caption of a photograph: its drugs or their number, its view, and whether labels are missing."""
     drugs = list(dict.fromkeys(codes))
     words = [", ".join(drugs) if len(drugs) <= 2 else f"{plural(len(codes), 'pill')} of {len(drugs)} drugs"]
     if not pd.isna(photo.background):

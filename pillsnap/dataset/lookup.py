@@ -43,7 +43,7 @@ def _plain(words: str) -> str:
 
 
 def _is_code(words: str) -> bool:
-    """Whether the words look like a K-code, whole, cut short or mistyped."""
+    """Tell whether the words look like a K-code, whole, cut short or mistyped."""
     return re.fullmatch(r"k-\S*\d\S*|k?\d+", words) is not None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 GOOD, BAD = (255, 221, 51), (255, 66, 54)
 _DARK, _BEYOND = (20, 20, 20), (128, 128, 128)
 _MOST_BEYOND = 0.5
-"""How far a photograph is extended to show a box outside of it, as a share of its longer side."""
+"""Limit up to which a photograph is extended to show a box outside of it, as a share of its longer side."""
 
 
 def outline(picture: np.ndarray, boxes: Iterable[Sequence[float]], colour: tuple[int, int, int] = GOOD) -> np.ndarray:

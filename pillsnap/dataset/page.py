@@ -158,6 +158,6 @@ def _names(drugs: Sequence[DrugClass]) -> str:
 
 def _example(one: Example) -> dict[str, Any]:
     file = (one.member or one.label_member).rpartition("/")[2]
-    words = f"Quarantined photograph {one.member} of {one.archive}, {one.reason}. {one.told}"
-    picture = Picture(data_uri(one.picture), words, f"{one.reason}: {file}. {one.told}") if one.picture else None
-    return {"picture": picture, "name": file, "detail": one.detail, "told": one.told, "archive": one.archive}
+    words = f"Quarantined photograph {one.member} of {one.archive}, {one.reason}. {one.note}"
+    picture = Picture(data_uri(one.picture), words, f"{one.reason}: {file}. {one.note}") if one.picture else None
+    return {"picture": picture, "name": file, "detail": one.detail, "note": one.note, "archive": one.archive}

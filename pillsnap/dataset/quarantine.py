@@ -29,7 +29,7 @@ class Example:
     Attributes:
         reason, archive, member, label_member, detail: the row.
         picture: a JPEG; empty where there is none.
-        told: why there is no picture, or what is drawn on it; may be empty.
+        note: why there is no picture, or what is drawn on it; may be empty.
     """
 
     reason: str
@@ -38,7 +38,7 @@ class Example:
     label_member: str
     detail: str
     picture: bytes = b""
-    told: str = ""
+    note: str = ""
 
 
 def quarantine_examples(rows: pd.DataFrame, raw: Mapping[str, str], *, fractions: bool) -> dict[str, list[Example]]:
@@ -87,8 +87,8 @@ def _shown(examples: Iterable[Example], path: str | None, fractions: bool) -> li
         return [_without(one, "The raw archive cannot be opened.") for one in examples]
 
 
-def _without(one: Example, told: str) -> Example:
-    return Example(one.reason, one.archive, one.member, one.label_member, one.detail, told=told)
+def _without(one: Example, note: str) -> Example:
+    return Example(one.reason, one.archive, one.member, one.label_member, one.detail, note=note)
 
 
 def _show(one: Example, container: Container, fractions: bool) -> Example:
@@ -105,9 +105,9 @@ def _show(one: Example, container: Container, fractions: bool) -> Example:
     except PictureError as error:
         size = f"{len(data):,} bytes, beginning with {data[:8].hex(' ').upper()}" if data else "an empty file"
         return _without(one, f"Cannot be decoded ({error.reason}): {size}.")
-    drawn, told = _drawn(picture, one, fractions)
+    drawn, note = _drawn(picture, one, fractions)
     jpeg = encode_jpeg(shrink([drawn], LONG_SIDE), QUALITY)
-    return Example(one.reason, one.archive, one.member, one.label_member, one.detail, jpeg, told)
+    return Example(one.reason, one.archive, one.member, one.label_member, one.detail, jpeg, note)
 
 
 def _drawn(picture: np.ndarray, one: Example, fractions: bool) -> tuple[np.ndarray, str]:

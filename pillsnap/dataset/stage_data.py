@@ -19,12 +19,12 @@ STAGES = tuple(Stages.model_fields)
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
 DOMAINS = {"single": "Single", "combo": "Combo"}
 VIEW = tuple(name for name in PhotoName._fields if name not in ("drugs", "size"))
-"""What a photograph's name tells of how it was taken: background, side, light, latitude, longitude."""
+"""Conditions of a photograph that its name holds: background, side, light, latitude, longitude."""
 
 
 @dataclass(frozen=True)
 class StageData:
-    """What the manifest of a stage says.
+    """The manifest of a stage.
 
     Attributes:
         pills: the rows of all parts, schema `MANIFEST` without `sha256`.
@@ -73,9 +73,9 @@ def photo_table(pills: pd.DataFrame) -> pd.DataFrame:
     photos = pills.drop_duplicates("image_id").set_index("image_id")[columns]
     stems = photos["member"].str.replace(r"^.*/", "", regex=True).str.replace(r"\.[^.]*$", "", regex=True)
     # what `parse_photo_name` does, for half a million names at once
-    told = stems.str.extract(f"^{PATTERN.pattern}$")
-    views = told[list(VIEW)].apply(pd.to_numeric).astype("Int64")
-    views["named_pills"] = (told["numbers"].str.count("-") + 1).astype("Int64")
+    parsed = stems.str.extract(f"^{PATTERN.pattern}$")
+    views = parsed[list(VIEW)].apply(pd.to_numeric).astype("Int64")
+    views["named_pills"] = (parsed["numbers"].str.count("-") + 1).astype("Int64")
     return photos.assign(pills=pills["image_id"].value_counts()).join(views)
 
 
@@ -85,7 +85,7 @@ def stem_of(member: str) -> str:
 
 
 class DataError(ValueError):
-    """What somebody asked about is not there; the message says what to do."""
+    """Requested data are missing; the message says what to do."""
 
 
 def stage_data_of(results: Path, stage: str) -> StageData:

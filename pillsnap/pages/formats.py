@@ -1,4 +1,8 @@
-"""Numbers as people read them; what was not measured is a dash."""
+"""Numbers as people read them; what was not measured is a dash.
+
+Hand-written, since humanize says `999 Bytes` and `2 hours and 5 minutes`, keeps all digits of `432.4 MB`, and puts a
+space at which a line breaks between a number and its unit.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -14,7 +14,7 @@ from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 
 @dataclass(frozen=True)
 class Account:
-    """Where everything of one kind (`photos`, `labels`) that was read went."""
+    """Account of everything of one kind (`photos`, `labels`) that was read."""
 
     kind: str
     read: int
@@ -24,7 +24,7 @@ class Account:
 
     @property
     def balances(self) -> bool:
-        """Whether read = kept + quarantined + skipped."""
+        """Check that read = kept + quarantined + skipped."""
         return self.read == self.kept + self.quarantined + self.skipped
 
 
@@ -41,7 +41,7 @@ def quarantined_share(manifest: Mapping[str, Any]) -> float:
 
 @dataclass(frozen=True)
 class Reason:
-    """How many photographs and labels one reason took, and what it means."""
+    """A reason, the photographs and labels that it took, and its meaning."""
 
     name: str
     photos: int

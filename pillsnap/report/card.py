@@ -28,7 +28,7 @@ def card_title(measured: Measured) -> str:
 
 
 def card_sections(measured: Measured) -> list[Section]:
-    """Everything that the card says."""
+    """The card's sections in their order."""
     return [
         _what_it_is(measured),
         _purpose(),
@@ -48,9 +48,9 @@ def _what_it_is(measured: Measured) -> Section:
     config, used = measured.config, measured.resources
     commit = used["commit"]
     rows = [
-        ["Names", f"{plural(len(measured.drugs), 'drug')}, each by its K-code with its EDI codes"],
-        ["Takes", "one RGB photograph of any size, of one pill (single) or of several (combo)"],
-        ["Gives", "a box, a word (known, uncertain, unknown) and up to five drugs with probabilities for each pill"],
+        ["Classes", f"{plural(len(measured.drugs), 'drug')}, each by its K-code with its EDI codes"],
+        ["Input", "one RGB photograph of any size, of one pill (single) or of several (combo)"],
+        ["Output", "a box, a word (known, uncertain, unknown) and up to five drugs with probabilities for each pill"],
         ["Detector", f"{config['detector']['model']}, {config['detector']['image_size']} px"],
         ["Classifier", f"{config['classifier']['model']}, {config['classifier']['image_size']} px"],
         ["Format", f"ONNX, opset {measured.parity['opset']}, one graph from photograph to answer"],
@@ -59,12 +59,12 @@ def _what_it_is(measured: Measured) -> Section:
         ["Commit", (commit["hash"] or "outside a repository") + (" with local changes" if commit["dirty"] else "")],
         ["SHA-256 of pipeline.onnx", used["model"]],
     ]
-    return Section("What it is", (get_kind(measured.source_kind).card, Table("Facts", ("", "Value"), rows)))
+    return Section("Model details", (get_kind(measured.source_kind).card, Table("Facts", ("", "Value"), rows)))
 
 
 def _purpose() -> Section:
     return Section(
-        "What it is for, and what it is not for",
+        "Intended use",
         (
             "It is for finding out which drug a loose tablet or capsule may be, as a first hint that a person checks, "
             "and for studying how far such hints can be trusted.",
@@ -73,8 +73,8 @@ def _purpose() -> Section:
                 "It is not for deciding what to take, to give or to throw away; ask a pharmacist.",
                 "It is not for drugs that it was not trained on, for broken pills, powders, liquids, or for pills in "
                 "blisters.",
-                "It guesses neither doses nor whether a drug is genuine or fit for use.",
-                "It is told whether a photograph shows one pill or several; it does not find that out.",
+                "It estimates neither doses nor whether a drug is genuine or fit for use.",
+                "Whether a photograph shows one pill or several is an input; the model does not infer it.",
             ),
         ),
     )
@@ -106,9 +106,9 @@ def _how_right(measured: Measured) -> Section:
     rows = [_share(measured.accuracy, *share) for share in shares]
     aims = [one for one in verdicts(measured.targets, measured.metrics) if one.state != NO_TARGET]
     return Section(
-        "How right it is",
+        "Accuracy",
         (
-            f"Measured on {plural(measured.accuracy['photos'], 'test photograph')} with the delivered ONNX models. The "
+            f"Measured on {plural(measured.accuracy['photos'], 'test photograph')} with the exported ONNX models. The "
             "interval is what the number of pills leaves open (Wilson, 95 %); mAP and F1 are no shares and have none.",
             Table("Test part", ("", number("Pills"), number("Measured"), number("95 % interval")), rows),
             verdict_table("Targets of the stage", aims),
@@ -124,7 +124,7 @@ def _share(accuracy: dict[str, Any], label: str, path: str, pills: str, is_share
 def _trust(measured: Measured) -> Section:
     tables = trust_tables(measured)
     return Section(
-        "How far its answers can be trusted",
+        "Calibration and prediction sets",
         (
             "Temperature and thresholds were chosen on validation and travel with the model. They hold for pills that "
             "are photographed like those of the data; another camera, light or background may break every promise.",
@@ -135,13 +135,13 @@ def _trust(measured: Measured) -> Section:
 
 def _unseen(measured: Measured) -> Section:
     table = trust_tables(measured)["unseen"]
-    title = "Drugs that it never saw"
+    title = "Unseen drugs"
     if not table.rows:
         return Section(
             title,
             (
                 "Not measured: there is no pill of a drug that was held out, so nothing is known of how it treats "
-                "strange drugs.",
+                "unseen drugs.",
             ),
         )
     return Section(
@@ -169,7 +169,7 @@ def _failures(measured: Measured) -> Section:
     ]
     said = mistakes_in_words(confused, measured.drugs)
     return Section(
-        "Where it fails",
+        "Failure modes",
         (
             said or "The classifier made no mistake on the labelled boxes of the test part.",
             worst_drugs_table(measured.accuracy["by_drug"]),
@@ -197,7 +197,7 @@ def _speed(measured: Measured) -> Section:
         ["Peak memory of the measurement", size(used["peak_memory_bytes"])],
     ]
     return Section(
-        "How fast it is",
+        "Speed",
         (
             "One photograph at a time, from the bytes of a file to the answer.",
             Table("Measured on", ("", "Value"), machine),
@@ -215,7 +215,7 @@ def _files(measured: Measured) -> Section:
         (
             "`pipeline.onnx` is all that an answer needs. The smaller networks are measured on validation only; all "
             "other figures of this card are those of FP32.",
-            Table("Delivered", (code("File"), number("Size")), files),
+            Table("Exported files", (code("File"), number("Size")), files),
             precision_table(measured),
         ),
     )
@@ -224,7 +224,7 @@ def _files(measured: Measured) -> Section:
 def _use(measured: Measured) -> Section:
     folder = f"results/{measured.stage}/onnx"
     return Section(
-        "How to use it",
+        "Usage",
         (
             Code("bash", f"pillsnap predict --models {folder} --mode combo photo.jpg"),
             Code(
@@ -258,7 +258,7 @@ def _drugs(measured: Measured) -> Section:
     listed = len(measured.drugs) > LISTED_DRUGS
     said = f"The first {LISTED_DRUGS} of {count(len(measured.drugs))}; all" if listed else "All of them"
     return Section(
-        "Drugs that it can name",
+        "Classes",
         (
             f"{said} are in `manifest/drugs.csv` and in the metadata of each ONNX file.",
             Table(

@@ -1,4 +1,4 @@
-"""Everything the report reads, read once."""
+"""Files that report and model card are made from, read once."""
 
 import csv
 import itertools
@@ -23,7 +23,7 @@ Events = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What was asked of a stage, what its models reached, and how: all that the model card tells.
+    """Targets, settings and measured figures of a stage: the input of the model card.
 
     Attributes:
         stage, source_kind, config, targets: what was asked.

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from pillsnap.pages import html, states
 from pillsnap.pages.formats import figure, percent
 from pillsnap.report.facts.intervals import top1_interval
@@ -23,21 +25,14 @@ def render_report(inputs: Inputs, sections: Sequence[Section]) -> str:
         tiles=_tiles(inputs, found),
         top1_interval=top1_interval(inputs.accuracy),
         sections=[(one.id, one.title) for one in sections],
-        filled=[
-            {
-                "id": one.id,
-                "heading": one.heading or one.title,
-                "html": html.render_part(
-                    f"report/sections/{one.id}.html.jinja",
-                    figures=one.drawn,
-                    tables=one.tables,
-                    inputs=inputs,
-                    **one.values,
-                ),
-            }
-            for one in sections
-        ],
+        filled=[(one.id, one.heading or one.title, render_section(one, inputs)) for one in sections],
     )
+
+
+def render_section(section: Section, inputs: Inputs) -> Markup:
+    """A section's HTML without its heading."""
+    template = f"report/sections/{section.id}.html.jinja"
+    return html.render_part(template, figures=section.drawn, tables=section.tables, inputs=inputs, **section.values)
 
 
 def _tiles(inputs: Inputs, found: Sequence[Verdict]) -> list[dict[str, str]]:

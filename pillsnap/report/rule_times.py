@@ -1,4 +1,4 @@
-"""What each rule took, out of the files that Snakemake's `benchmark:` wrote."""
+"""Time and memory of each rule, from the files that Snakemake's `benchmark:` wrote."""
 
 import csv
 import re

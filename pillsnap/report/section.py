@@ -1,4 +1,4 @@
-"""What a section of the report is made of."""
+"""Content of a section of the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which drug somebody means, and which rows of the quarantine are about it."""
+"""Lookup of a drug by code or name, and of the rows of the quarantine about it."""
 
 import pandas as pd
 import pytest

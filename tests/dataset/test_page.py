@@ -151,7 +151,7 @@ def test_an_archive_that_cannot_be_opened_stops_nothing(tmp_path: Path) -> None:
     broken.write_bytes(b"no zip")
     row = {"archive": "A", "member": "a.png", "label_member": "", "reason": "photo_empty", "detail": "0 bytes"}
     (example,) = quarantine_examples(pd.DataFrame([row]), {"A": str(broken)}, fractions=False)["photo_empty"]
-    assert (example.picture, example.told) == (b"", "The raw archive cannot be opened.")
+    assert (example.picture, example.note) == (b"", "The raw archive cannot be opened.")
 
 
 def test_hostile_drug_name_is_escaped(page: str) -> None:

@@ -77,8 +77,8 @@ def test_a_missed_target_of_trust_is_in_the_headline() -> None:
     found = verdicts(NO_TARGETS | {"ece": 0.02, "known_right": 0.99}, measured)
     said = plain(headline("stage4", found))
     assert said == (
-        "Stage 4 does not meet 2 of 2 targets: calibration error 0.0310 (asked ≤ 0.02) and right among known 98.00 % "
-        "(asked ≥ 99 %)."
+        "Stage 4 does not meet 2 of 2 targets: calibration error 0.0310 (target ≤ 0.02) and right among known 98.00 % "
+        "(target ≥ 99 %)."
     )
     assert [one.key for one in verdicts(STAGE4, measured) if one.state == "not measured"] == ["unseen_not_known"]
 
@@ -190,7 +190,7 @@ def test_a_test_part_without_answered_pills_leaves_dashes(written: dict[str, Any
     assert "Test 0 – –" in text
     assert "Known at least 99 % are right 0 – – –" in text
     assert "reliability_after" not in page
-    assert "? not measured The temperature made probabilities truer" in section(page, "checklists")
+    assert "? not measured Temperature scaling lowered the calibration error" in section(page, "checklists")
 
 
 def test_every_device_has_its_times(page: str) -> None:

@@ -1,4 +1,4 @@
-"""What tells two confused drugs apart, in words, and how many mistakes an imprint would have told."""
+"""Differences between confused drugs, in words, and mistakes by the kind of difference."""
 
 import pytest
 

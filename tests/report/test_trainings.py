@@ -52,8 +52,8 @@ def test_milestone_that_no_event_tells_of_was_not_checked(arguments: dict[str, A
 @pytest.mark.parametrize(
     ("mode", "effect", "fact", "note"),
     [
-        ("apply", "now, learning rate 0.002 applied", "1 called for, 1 applied", "applied and recorded"),
-        ("advise", "advised, learning rate 0.002 advised, not applied", "1 called for, 0 applied", "advised only"),
+        ("apply", "now, learning rate 0.002 applied", "1 triggered, 1 applied", "applied and recorded"),
+        ("advise", "advised, learning rate 0.002 advised, not applied", "1 triggered, 0 applied", "advised only"),
     ],
 )
 def test_what_steering_said_and_did(arguments: dict[str, Any], mode: str, effect: str, fact: str, note: str) -> None:
@@ -65,7 +65,7 @@ def test_what_steering_said_and_did(arguments: dict[str, Any], mode: str, effect
     assert "Classifier 4 phase phase fine-tuning begins, learning rate 0.0001 applied" in text
     assert f"Classifier 1 intervention classifier is weak: val_top1 is 0.2101, below 0.3; {effect}" in text
     assert "Classifier 3 out of memory out of memory with 8 pictures at once applied" in text
-    assert f"✗ missed No intervention was called for {fact}" in text
+    assert f"✗ missed No intervention was triggered {fact}" in text
     assert "✗ missed Memory never ran out 1 time" in text
     assert note in text
 
@@ -90,7 +90,7 @@ def test_nothing_is_shown_of_a_steering_that_asks_nothing(arguments: dict[str, A
     text = written(with_config(arguments, steering=NO_STEERING))
     assert "Phases and interventions" not in text and "Milestones" not in text and "milestone was" not in text
     assert "a triangle on the axis" not in text
-    assert "✓ met No intervention was called for none" in text
+    assert "✓ met No intervention was triggered none" in text
 
 
 def test_what_the_trainings_took(arguments: dict[str, Any]) -> None:
@@ -98,11 +98,11 @@ def test_what_the_trainings_took(arguments: dict[str, Any]) -> None:
     write_json(arguments["classifier_resources"], read_json(arguments["classifier_resources"]) | gpu)
     text = written(arguments)
     for row in (
-        "Measured 99 times, one each 5.0 s 99 times, one each 5.0 s",
+        "Measured 99 samples, every 5.0 s 99 samples, every 5.0 s",
         "Peak memory of all processes (RAM) 2.5 GB 2.5 GB",
-        "GPU none in use Card",
+        "GPU none Card",
         "Peak GPU memory – 14.6 GB (of the whole GPU, whoever held it)",
-        "GPU busy, mean – 93 %",
+        "GPU utilisation, mean – 93 %",
         "Read from disk, peak 5.0 MB/s 5.0 MB/s",
         "Time per epoch, median 42 s 38 s",
         "Checkpoint, with the state of the optimizer 31.0 MB 31.0 MB",
@@ -115,9 +115,9 @@ def test_what_was_not_measured_is_not_estimated(arguments: dict[str, Any]) -> No
     nothing = dict.fromkeys(read_json(arguments["detector_resources"])) | {"samples": 0, "pictures": 430, "epochs": 12}
     write_json(arguments["detector_resources"], nothing)
     text = written(arguments)
-    assert "Measured not measured 99 times" in text
+    assert "Measured not measured 99 samples" in text
     assert "Estimated time – 50 h 03 min" in text
-    assert "An estimate, not a measurement. Pictures an epoch times" in text
+    assert "An estimate, not a measurement. Images per epoch times" in text
     assert "? not measured Memory and disk were measured during both trainings 0 (detector)" in text
     assert "None" not in text
 
@@ -141,9 +141,9 @@ def test_estimate_for_the_whole_budget(
         "training": CONFIG["training"] | {"cycles": cycles},
     }
     text = written(with_config(arguments, **changed))
-    assert f"Pictures an epoch, with the whole budget {pictures}" in text
-    assert f"Epochs asked {epochs}" in text
-    assert "Measured pictures a second 10.0 10.0" in text
+    assert f"Images per epoch, with the whole budget {pictures}" in text
+    assert f"Epochs requested {epochs}" in text
+    assert "Measured images per second 10.0 10.0" in text
     assert f"Estimated time {times}" in text
     assert "by 2,386 used" in text and "An estimate, not a measurement: both trainings together" in text
 

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pytest
 import vl_convert
-from altair.vegalite.v6.schema.core import Root
 from jsonschema import ValidationError
 
 from pillsnap.files import sha256_of, write_json
@@ -272,9 +272,9 @@ def test_charts_are_valid_vega_lite(written: dict[str, Any], tmp_path: Path, mon
     write_report(**written | {"report": tmp_path / "report.html", "figures": tmp_path / "figures"})
     assert len(specifications) == len(list(written["figures"].glob("*.svg")))
     for specification in specifications:
-        Root.validate(specification)
+        alt.Root.validate(specification)
     with pytest.raises(ValidationError):
-        Root.validate(specifications[0] | {"layer": "none"})
+        alt.Root.validate(specifications[0] | {"layer": "none"})
 
 
 def test_every_section_has_its_template_and_heading(page: str) -> None:

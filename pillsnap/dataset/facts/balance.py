@@ -1,4 +1,4 @@
-"""How evenly pills are spread over drugs, and what the class list says of EDI codes."""
+"""Class balance, and EDI codes of the class list."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SHOWN_CLASSES = 15
 
 @dataclass(frozen=True)
 class Codes:
-    """What is special about EDI codes: drugs without one, drugs with several, codes that several drugs share."""
+    """Anomalies of EDI codes: drugs without one, drugs with several, codes that several drugs share."""
 
     without: tuple[DrugClass, ...]
     several: tuple[DrugClass, ...]
@@ -70,7 +70,7 @@ def extremes(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def codes_of(classes: Sequence[DrugClass]) -> Codes:
-    """What is special about the class list's EDI codes."""
+    """Find the anomalies of the class list's EDI codes."""
     holders: dict[str, list[DrugClass]] = defaultdict(list)
     for drug in classes:
         for code in dict.fromkeys(drug.edi_codes):

@@ -69,14 +69,14 @@ def _quantiles(values: np.ndarray) -> tuple[float, ...]:
 
 
 def _binned(values: np.ndarray, edges: Sequence[float]) -> tuple[int, ...]:
-    """How many values lie in each bin, the lower edge belonging to it."""
+    """Count values by bin; the lower edge belongs to it."""
     places = np.searchsorted(edges, values, side="right") - 1
     counts = np.bincount(np.clip(places, 0, len(edges) - 2), minlength=len(edges) - 1)
     return tuple(int(count) for count in counts)
 
 
 def place_map(pills: pd.DataFrame, *, columns: int, rows: int) -> np.ndarray:
-    """How many boxes lie over the middle of each cell of the photograph: int (rows, columns), top row first.
+    """Count boxes over the middle of each cell of the photograph: int (rows, columns), top row first.
 
     A box that covers no cell's middle counts in the cell that holds its own.
     """

@@ -1,4 +1,4 @@
-"""How many photographs, pills, drugs and capture groups there are, by part, domain and view."""
+"""Counts of photographs, pills, drugs and capture groups by part, domain and view."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from pillsnap.sources.aihub_name import BACKGROUNDS, SIDES
 
 @dataclass(frozen=True)
 class PartCount:
-    """What one part of one domain holds; `all` stands for the parts or domains together."""
+    """Content of one part of one domain; `all` stands for the parts or domains together."""
 
     part: str
     domain: str
@@ -65,8 +65,8 @@ def view_counts(photos: pd.DataFrame) -> dict[str, list[Count]]:
     Combinations are left out of the side, which in their names says nothing about each pill. What no name tells is not
     in the result.
     """
-    told = {word: photos if word != "side" else photos[photos["domain"] == "single"] for word in VIEW}
-    counted = {word: _counts(rows, word) for word, rows in told.items()}
+    named = {word: photos if word != "side" else photos[photos["domain"] == "single"] for word in VIEW}
+    counted = {word: _counts(rows, word) for word, rows in named.items()}
     return {word: rows for word, rows in counted.items() if rows}
 
 

@@ -1,4 +1,4 @@
-"""Everything that page and terminal say about a stage's data, counted once."""
+"""Facts of a stage's data for page and terminal, counted once."""
 
 from dataclasses import dataclass
 

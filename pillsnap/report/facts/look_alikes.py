@@ -53,21 +53,21 @@ KINDS = {
     SAME: "of the same look and imprint",
     UNKNOWN: "of which the source does not say enough",
 }
-"""How two drugs differ."""
+"""Ways in which two drugs differ."""
 
 Drug = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How two drugs differ: one of `KINDS`, and in words."""
+    """A difference between two drugs: one of `KINDS`, and in words."""
 
     kind: str
     words: str
 
 
 def difference(one: Drug, other: Drug) -> Difference:
-    """What tells two drugs apart; what the source does not say of both tells nothing."""
+    """Compare two drugs; what the source does not say of both is left out."""
     pairs = {
         "shape": (shape(one), shape(other)),
         "colour": (colours(one), colours(other)),
@@ -113,7 +113,7 @@ def _sides(drug: Drug) -> set[str]:
 
 
 def mistakes_by_kind(confused: Sequence[Mapping[str, Any]], drugs: Mapping[str, Drug]) -> dict[str, int]:
-    """How many mistakes are between drugs that differ in each way of `KINDS`.
+    """Count the mistakes by the way of `KINDS` in which the two drugs differ.
 
     Args:
         confused: pairs of K-codes `true` and `named` with a `count`.

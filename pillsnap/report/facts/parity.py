@@ -11,12 +11,12 @@ PRECISIONS = {"fp32": "FP32", "fp16": "FP16, for GPUs", "int8": "INT8, for CPUs"
 
 
 def map50_difference(parity: Mapping[str, Any]) -> float | None:
-    """How far mAP@0.5 of ONNX Runtime and PyTorch are apart; `None` where it cannot be measured."""
+    """Difference in mAP@0.5 between ONNX Runtime and PyTorch; `None` where it cannot be measured."""
     return _difference(parity["detector"]["map50"])
 
 
 def top1_difference(parity: Mapping[str, Any]) -> float | None:
-    """How far top-1 of ONNX Runtime and PyTorch are apart."""
+    """Difference in top-1 between ONNX Runtime and PyTorch."""
     return _difference(parity["classifier"]["top1"])
 
 
@@ -25,7 +25,7 @@ def _difference(values: Mapping[str, float | None]) -> float | None:
 
 
 def precision_table(measured: Measured) -> Table:
-    """What smaller networks cost and save, on validation: mAP@0.5, top-1 and bytes of each."""
+    """mAP@0.5, top-1 and bytes of the smaller networks, on validation."""
     return Table(
         "Smaller networks, on validation",
         ("Precision", *map(number, ("mAP@0.5", "Top-1", "Detector", "Classifier"))),

@@ -1,4 +1,4 @@
-"""What the trainings took, and an estimate of what the stage's whole budget would take."""
+"""Resources of the trainings, and an estimate of those for the stage's whole budget."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from pillsnap.report.inputs import Inputs
 
 
 def taken_rows(inputs: Inputs) -> Rows:
-    """What both trainings took, measured while they ran."""
+    """Resources of both trainings, measured while they ran."""
     both = [resources_of(inputs, model) for model in MODELS]
 
     def row(title: str, key: str, written: Callable[[Any], str]) -> list[str]:
@@ -24,24 +24,24 @@ def taken_rows(inputs: Inputs) -> Rows:
     return [
         ["Measured", *(_how_often(one) for one in both)],
         row("Peak memory of all processes (RAM)", "peak_ram_bytes", size),
-        ["GPU", *(one["gpu"] or "none in use" for one in both)],
+        ["GPU", *(one["gpu"] or "none" for one in both)],
         ["Peak GPU memory", *(_gpu_memory(one) for one in both)],
-        row("Of it, tensors at their peak", "peak_gpu_allocated_bytes", size),
-        row("GPU busy, mean", "mean_gpu_busy", lambda value: percent(value, 0)),
+        row("Of it, allocated to tensors at the peak", "peak_gpu_allocated_bytes", size),
+        row("GPU utilisation, mean", "mean_gpu_busy", lambda value: percent(value, 0)),
         row("Read from disk, mean", "mean_disk_read_bytes_per_second", rate),
         row("Read from disk, peak", "peak_disk_read_bytes_per_second", rate),
         row("Written to disk, peak", "peak_disk_write_bytes_per_second", rate),
         row("Least free disk", "least_disk_free_bytes", size),
         row("Time per epoch, median", "seconds_per_epoch", duration),
-        row("Pictures an epoch", "pictures", count),
-        row("Pictures a second, validations included", "pictures_per_second", lambda value: decimal(value, 1)),
+        row("Images per epoch", "pictures", count),
+        row("Images per second, validation included", "pictures_per_second", lambda value: decimal(value, 1)),
         row("Checkpoint, with the state of the optimizer", "checkpoint_bytes", size),
     ]
 
 
 def _how_often(one: Mapping[str, Any]) -> str:
-    every = f", one each {duration(one['sample_seconds'])}" if one["sample_seconds"] else ""
-    return plural(one["samples"], "time") + every if one["samples"] else "not measured"
+    every = f", every {duration(one['sample_seconds'])}" if one["sample_seconds"] else ""
+    return plural(one["samples"], "sample") + every if one["samples"] else "not measured"
 
 
 def _gpu_memory(one: Mapping[str, Any]) -> str:
@@ -51,8 +51,13 @@ def _gpu_memory(one: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a training of the stage's whole budget would take on this machine: pictures of an epoch there, epochs,
-    measured pictures a second; `None` where they are not known."""
+    """A training of the stage's whole budget on this machine.
+
+    Attributes:
+        pictures: images of an epoch.
+        epochs: requested.
+        pictures_per_second: as measured; `None` where it was not.
+    """
 
     pictures: float
     epochs: int
@@ -82,12 +87,12 @@ def estimate(inputs: Inputs, model: str) -> Estimate:
 
 
 def estimate_rows(inputs: Inputs) -> Rows:
-    """How the estimate comes about, and the estimate."""
+    """Rows of the estimate: its factors, and the time."""
     both = [estimate(inputs, model) for model in MODELS]
     return [
-        ["Pictures an epoch, with the whole budget", *(count(one.pictures) for one in both)],
-        ["Epochs asked", *(count(one.epochs) for one in both)],
-        ["Measured pictures a second", *(decimal(one.pictures_per_second, 1) for one in both)],
+        ["Images per epoch, with the whole budget", *(count(one.pictures) for one in both)],
+        ["Epochs requested", *(count(one.epochs) for one in both)],
+        ["Measured images per second", *(decimal(one.pictures_per_second, 1) for one in both)],
         ["Estimated time", *(duration(one.seconds) for one in both)],
     ]
 

@@ -1,4 +1,4 @@
-"""How long an answer takes, step by step, on every device, and beside other ways to the same answer."""
+"""Latency of an answer: step by step, on every device, and beside other ways to the same answer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ DEVICES = {"cpu": "CPU", "cuda": "GPU, CUDA", "tensorrt": "GPU, TensorRT"}
 
 
 def speed_tables(inputs: Measured) -> dict[str, Table]:
-    """Tables of the section on latency."""
+    """Tables of the report's section on latency and of the model card, by name."""
     percentiles = [number(f"{mode} {p}") for mode in ("Single", "Combo") for p in PERCENTILES]
     return {
         "latency": Table(
@@ -47,8 +47,8 @@ def speed_tables(inputs: Measured) -> dict[str, Table]:
             side_by_side_rows(inputs.latency),
         ),
         "throughput": Table(
-            "Photographs a second, many asked for at once",
-            ("Photographs", number("At once"), number("A second")),
+            "Throughput with concurrent requests, photographs per second",
+            ("Photographs", number("Concurrent"), number("Per second")),
             throughput_rows(inputs.latency),
         ),
     }

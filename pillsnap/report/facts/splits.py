@@ -9,7 +9,7 @@ from pillsnap.pages.table import Table, number
 
 
 def splits_table(manifest: Mapping[str, Any], caption: str) -> Table:
-    """What is on each side of the split; drugs and capture groups have no sum."""
+    """Photographs, pills, capture groups and drugs of each side; the latter two have no sum."""
     heads = ("Photos", "Pills", "Single", "Combo", "Capture groups", "Drugs")
     columns = ("photos", "pills", "single", "combo", "groups", "classes")
     names = {"train": "Training", "val": "Validation", "test": "Test"}
@@ -19,7 +19,7 @@ def splits_table(manifest: Mapping[str, Any], caption: str) -> Table:
 
 
 def leaks(manifest: Mapping[str, Any]) -> list[Statement]:
-    """What must not stand on two sides of the split."""
+    """Statements on what must not stand on two sides of the split."""
     groups, contents = (manifest["audit"][f"{what}_on_two_sides"] for what in ("groups", "contents"))
     return [
         Statement(

@@ -1,4 +1,4 @@
-"""The two trainings: how they ran."""
+"""Course of the two trainings: epochs, events, milestones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def milestones(inputs: Inputs, model: str) -> list[MilestoneResult]:
 
 
 def improving(history: Sequence[Mapping[str, float | None]]) -> Statement:
-    """Whether the detector's best validation mAP@0.5 of the second half of the training beats the first half's."""
+    """Compare the detector's best validation mAP@0.5 of the second half of the training with the first half's."""
     values = [row["map50"] for row in history if row["map50"] is not None]
     text = "Detection kept improving: best validation mAP@0.5 in the first half of the training, then in the second"
     if len(values) < 2:

@@ -1,4 +1,4 @@
-"""How far answers can be trusted: what was promised, and what the test part shows."""
+"""Calibration, prediction sets and unseen drugs: promises, and what the test part shows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -119,7 +119,7 @@ def unseen_rows(inputs: Measured) -> Rows:
     if not any(halves):
         return []
     shares = [
-        ("Taken for unlike every drug, at 95 % of trained drugs kept", "caught_at_95_kept"),
+        ("Rejected by distance, at 95 % of trained drugs kept", "caught_at_95_kept"),
         *((f"Called {word}", f"verdicts.{word}.share") for word in VERDICTS),
         ("Not called known", "not_known"),
     ]
@@ -132,7 +132,7 @@ def unseen_rows(inputs: Measured) -> Rows:
 
 
 def threshold_rows(inputs: Measured) -> Rows:
-    """What validation chose, and how."""
+    """Thresholds chosen on validation, and the rule that chose each."""
     chosen, asked = inputs.calibration["calibration"], inputs.config["answers"]
     loosest = (
         f"the loosest at which validation still shows {percent(asked['precision'], 0)} right, with "

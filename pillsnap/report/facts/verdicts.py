@@ -98,7 +98,7 @@ def headline(stage: str, found: Sequence[Verdict]) -> str:
         return f"{name} has no targets; what was measured is below."
     shown = missed or asked
     # more than three with their figures are no sentence any more
-    names = listing([f"{v.short} {v.measured} (asked {v.asked})" if len(shown) <= 3 else v.short for v in shown])
+    names = listing([f"{v.short} {v.measured} (target {v.asked})" if len(shown) <= 3 else v.short for v in shown])
     if not missed:
         how_many = {1: "its one target", 2: "both its targets"}.get(len(asked), f"all {len(asked)} targets")
         return f"{name} meets {how_many}: {names}."
@@ -109,6 +109,6 @@ def verdict_table(caption: str, found: Sequence[Verdict]) -> Table:
     """Target, measured figure and verdict, a row each."""
     return Table(
         caption,
-        ("Figure", number("Asked"), number("Measured"), "Verdict"),
+        ("Figure", number("Target"), number("Measured"), "Verdict"),
         [(one.label, one.asked or MISSING, one.measured, one) for one in found],
     )

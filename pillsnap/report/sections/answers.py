@@ -11,7 +11,7 @@ from pillsnap.report.section import Section
 
 
 def section(inputs: Inputs) -> Section:
-    """What a user gets: pills found and named right, and sample answers."""
+    """Pills found and named right in whole answers, and sample answers."""
     rows = [
         [
             word,

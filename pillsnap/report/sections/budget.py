@@ -13,5 +13,5 @@ def section(inputs: Inputs) -> Section:
         [word, count(asked[key]), count(used[key]), percent(used[key] / asked[key])]
         for key, word in (("images", "Photographs"), ("classes", "Drugs"))
     ]
-    head = ("", number("Asked, at most"), number("Used"), number("Share"))
+    head = ("", number("Budget"), number("Used"), number("Share"))
     return Section(id="budget", title="Budget", tables={"budget": Table("Budget of the stage", head, rows)})

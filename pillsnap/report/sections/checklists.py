@@ -34,13 +34,13 @@ def section(inputs: Inputs) -> Section:
     checks = {
         "Before: machine and data": [*_preflight(inputs.preflight), *_before(inputs)],
         "During: training": _during(inputs),
-        "After: delivery": _after(inputs),
+        "After: export and benchmark": _after(inputs),
     }
     return Section(id="checklists", title="Checklists", values={"checks": checks})
 
 
 def _preflight(findings: Sequence[Mapping[str, str]]) -> list[Statement]:
-    """What `check_machine` found before the first photograph was decoded; a refused stage has no report."""
+    """Findings of `check_machine` before the first photograph was decoded; a refused stage has no report."""
     if not findings:
         return [
             Statement("The machine was checked before the first photograph was decoded", "no record of it", UNMEASURED)
@@ -135,7 +135,7 @@ def _complete(inputs: Inputs) -> Statement:
 
 
 def _validated(inputs: Inputs, model: str, row: Mapping[str, float | None]) -> bool:
-    """Whether an epoch has a validation: every few epochs, and the last of a training."""
+    """Tell whether an epoch has a validation: every few epochs, and the last of a training."""
     last = row["epoch"] == training(inputs, model).done
     return last or (row["epoch"] or 0) % inputs.config[model]["validate_every"] == 0
 
@@ -169,8 +169,8 @@ def _steering(inputs: Inputs) -> list[Statement]:
     applied = sum(event["applied"] for event in called)
     return [
         Statement(
-            "No intervention was called for",
-            f"{len(called)} called for, {applied} applied" if called else "none",
+            "No intervention was triggered",
+            f"{len(called)} triggered, {applied} applied" if called else "none",
             state_of(not called),
         ),
         Statement("Memory never ran out", plural(len(short), "time") if short else "never", state_of(not short)),
@@ -248,7 +248,7 @@ def _same_answers(inputs: Inputs) -> Statement:
 def _calibrated(inputs: Inputs) -> Statement:
     error = tested(inputs)["ece"]
     return Statement(
-        "The temperature made probabilities truer on the test part",
+        "Temperature scaling lowered the calibration error on the test part",
         f"ECE {decimal(error['before'], 4)} → {decimal(error['after'], 4)}",
         state_of(None if error["after"] is None else error["after"] <= error["before"]),
     )

@@ -31,7 +31,7 @@ class Pair:
 
 
 def section(inputs: Inputs) -> Section:
-    """What the classifier makes of the labelled boxes of the test part."""
+    """Accuracy of the classifier on the labelled boxes of the test part."""
     by_drug = inputs.accuracy["by_drug"]
     listed = plural(len(by_drug), "drug")
     listed = f"All {listed}" if len(by_drug) <= LISTED_DRUGS else f"First {LISTED_DRUGS} of {listed}"

@@ -31,7 +31,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def _found_rows(inputs: Inputs) -> Rows:
-    """How many pills the detector finds, and boxes that are no pill."""
+    """Pills that the detector finds, and boxes that are no pill."""
     rows = []
     for part, word in (("train", "Training"), ("val", "Validation")):
         crops = inputs.crops.get(part, {})

@@ -24,7 +24,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def _parity_rows(inputs: Inputs) -> Rows:
-    """What was compared with what, on how many, the largest difference, and what is allowed."""
+    """Rows of comparisons: on how many photographs or crops, the largest difference, and the allowed one."""
     parity, allowed, tested = inputs.parity, inputs.config["onnx"], inputs.accuracy["fused"]
     detector, classifier, fused = (parity[name] for name in ("detector", "classifier", "fused"))
     photos, crops = plural(detector["photos"], "photo"), plural(classifier["crops"], "crop")

@@ -14,7 +14,7 @@ from pillsnap.report.section import Section
 
 
 def section(inputs: Inputs) -> Section:
-    """Where the stage's results come from, and how long they took."""
+    """Origin of the stage's results, and the time that they took."""
     return Section(
         id="provenance",
         title="Provenance",

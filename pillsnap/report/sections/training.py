@@ -46,15 +46,15 @@ def section(inputs: Inputs) -> Section:
             "training": Table("Both trainings", ("", "Detector", "Classifier"), _training_rows(inputs)),
             "milestones": Table(
                 "Milestones, when their epoch ended",
-                ("Milestone", number("Asked"), number("Reached"), "Ahead or behind", "Verdict"),
+                ("Milestone", number("Target"), number("Reached"), "Ahead or behind", "Verdict"),
                 _milestone_rows(inputs),
             ),
             "steering": Table(
-                "What steering said and did",
-                ("Training", number("After epoch"), "What", "Said", "Effect"),
+                "Phases, interventions and recovery",
+                ("Training", number("After epoch"), "Kind", "Message", "Effect"),
                 _steering_rows(inputs),
             ),
-            "taken": Table("What the trainings took", both, taken_rows(inputs)),
+            "taken": Table("Resources of the trainings", both, taken_rows(inputs)),
             "estimate": Table("Estimate for the whole budget of the stage", both, estimate_rows(inputs), summed=True),
         },
         figures=_figures(inputs),
@@ -69,7 +69,7 @@ def _training_rows(inputs: Inputs) -> Rows:
     return [
         ["Model", *(part["model"] for part in settings)],
         ["Input", *(f"{part['image_size']} px" for part in settings)],
-        ["Epochs done, of asked", *(f"{one.done} of {one.asked}" for one in both)],
+        ["Epochs done, of those requested", *(f"{one.done} of {one.asked}" for one in both)],
         ["Best epoch", *(count(one.best) for one in both)],
         ["Its validation mAP@0.5:0.95, or top-1", *(percent(one.best_value, 2) for one in both)],
         ["Time per epoch", *(duration(one.seconds_per_epoch) for one in both)],
@@ -98,7 +98,7 @@ def _why_unknown(inputs: Inputs, model: str, stone: MilestoneResult) -> str:
 
 
 def _steering_rows(inputs: Inputs) -> Rows:
-    """What steering said and did, milestones aside: training, epochs done, kind, sentence, effect."""
+    """Events other than milestones: training, epochs done, kind, message, effect."""
     found = [(event, model) for model in MODELS for event in events_of(inputs, model) if event["kind"] in KINDS]
     return [
         [model.capitalize(), count(event["epoch"]), KINDS[event["kind"]], event["said"], _effect(event)]
@@ -108,7 +108,7 @@ def _steering_rows(inputs: Inputs) -> Rows:
 
 def _effect(event: Mapping[str, Any]) -> str:
     if event["kind"] == "data":
-        return "went on with it"
+        return "resumed with it"
     if not event["changes"]:
         return "nothing changed"
     if not event["applied"]:

@@ -1,4 +1,4 @@
-"""Trust: how far answers can be believed."""
+"""Trust: calibration, verdicts, prediction sets and unseen drugs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ RIGHT, GAPS = "named right", ("more than said", "less than said")
 
 
 def section(inputs: Inputs) -> Section:
-    """What answers promise, and what they kept."""
+    """Promises of answers, and how far the test part keeps them."""
     return Section(
         id="trust",
         title="Trust",
@@ -49,8 +49,8 @@ def _figures(trust: Mapping[str, Any] | None, promised: float) -> list[Figure]:
     if trust is None:
         return []
     return [
-        _reliability(trust, "before", "Before the temperature"),
-        _reliability(trust, "after", "After the temperature"),
+        _reliability(trust, "before", "Before temperature scaling"),
+        _reliability(trust, "after", "After temperature scaling"),
         _selective(trust, promised),
     ]
 

@@ -21,7 +21,7 @@ _FORECASTS = (
 
 
 def section(inputs: Inputs) -> Section:
-    """What was asked of the stage against what was measured."""
+    """Targets and forecasts against what was measured."""
     found = verdicts(inputs.targets, inputs.metrics)
     return Section(
         id="verdict",
@@ -34,7 +34,7 @@ def section(inputs: Inputs) -> Section:
                 [(one.text, one.fact, one) for one in success(found, inputs.detector_history)],
             ),
             "forecasts": Table(
-                "Against the forecasts made before",
+                "Against earlier forecasts",
                 ("Figure", *map(number, ("Conservative", "Realistic", "Optimistic", "Measured")), "Reached"),
                 forecasts(inputs.stage, inputs.metrics),
             ),
@@ -43,7 +43,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def success(found: Sequence[Verdict], detector_history: Sequence[Mapping[str, float | None]]) -> list[Statement]:
-    """Whether the production stage succeeded; empty where top-1, mAP@0.5 and latency are not all asked for."""
+    """Criteria of success of the production stage; empty unless top-1, mAP@0.5 and latency all have a target."""
     by_key = {verdict.key: verdict for verdict in found}
     if any(by_key[key].state == NO_TARGET for key in ("top1", "map50", "p95_ms")):
         return []
