@@ -4,7 +4,7 @@
 
 
 rule audit_labels:
-    """List confident detections without label and labels without detection; nothing is changed by it."""
+    """List confident detections without label and labels without detection; change nothing."""
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",

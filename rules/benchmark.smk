@@ -4,7 +4,7 @@
 
 
 rule run_benchmark:
-    """Answer every test photograph with the delivered models; accuracy, latency, resources."""
+    """Answer every test photograph with the exported models; measure accuracy, latency, resources."""
     input:
         models="<results>/{stage}/onnx",
         detector="<results>/{stage}/detector/best.pt",

@@ -5,7 +5,7 @@
 
 
 rule train_classifier:
-    """Train the classifier; a killed training goes on from its last saved state."""
+    """Train the classifier; a killed training resumes from its last checkpoint."""
     input:
         crops="<results>/{stage}/crops",
         classes="<results>/{stage}/manifest/classes.json",

@@ -28,7 +28,7 @@ rule build_yolo_dataset:
 
 
 rule train_detector:
-    """Train the detector; a killed training goes on after its last finished epoch, a finished one is taken over."""
+    """Train the detector; a killed training resumes after its last finished epoch."""
     input:
         dataset="<results>/{stage}/yolo",
         starts_from=CONFIG.detector.starting_files,
@@ -68,7 +68,7 @@ rule train_detector:
 
 
 rule detect_pills:
-    """Run the detector once over all but the test part; crops and label audit read what it found."""
+    """Run the detector once over all but the test part; crops and label audit read its detections."""
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",

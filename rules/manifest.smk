@@ -54,7 +54,7 @@ rule plan_stage:
 
 
 rule prepare_archive:
-    """The one decode of the planned photographs: checks, hashes, small JPEGs, context crops."""
+    """Decode the planned photographs, once: checks, hashes, small JPEGs, context crops."""
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         plan="<results>/{stage}/plan.parquet",

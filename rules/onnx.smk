@@ -4,7 +4,7 @@
 
 
 rule export_onnx:
-    """Export, then compare ONNX Runtime with PyTorch; fails above the tolerance."""
+    """Export, then compare ONNX Runtime with PyTorch; fail above the tolerance."""
     input:
         detector="<results>/{stage}/detector/best.safetensors",
         classifier="<results>/{stage}/classifier/best.safetensors",

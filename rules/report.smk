@@ -4,7 +4,7 @@
 
 
 rule write_model_card:
-    """Write what goes with the models when they are handed on."""
+    """Write the model card, which goes with the models."""
     input:
         metrics="<results>/{stage}/metrics.json",
         accuracy="<results>/{stage}/benchmark/accuracy.json",

@@ -37,11 +37,11 @@ NOT_TRACKED = {
     "workflow.code_inputs",
     "workflow.provenance",
 }
-"""Modules that carry settings, files and names from place to place and decide no result: edits rerun nothing."""
+"""Modules whose edits rerun nothing: they pass settings, files and names on and decide no result."""
 
 
 def code_of(rule: str, *modules: str, files: Iterable[str] = ()) -> list[str]:
-    """Paths of the modules behind a rule, as inputs of it (`workflow_file`).
+    """Return paths of the modules behind a rule, as inputs of it (`workflow_file`).
 
     Args:
         rule: its name, which is the name of one module of the package.
@@ -55,13 +55,13 @@ def code_of(rule: str, *modules: str, files: Iterable[str] = ()) -> list[str]:
 
 
 def templates_in(*rooms: str) -> list[str]:
-    """Templates and styles in folders of the package, as paths from the checkout's root: `files` of `code_of`."""
+    """Find templates and styles in folders of the package, as paths from the checkout's root: `files` of `code_of`."""
     found = [path for room in rooms for path in (PACKAGE / room).rglob("*") if path.suffix in (".css", ".jinja")]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
 def workflow_file(path: str) -> str:
-    """A file of the checkout, given from its root, as a rule's input.
+    """Return a file of the checkout, given from its root, as a rule's input.
 
     Below the working folder the path is relative, so that clones agree on it; where results are kept apart from the
     workflow (`snakemake --directory`) it is absolute.
@@ -71,7 +71,7 @@ def workflow_file(path: str) -> str:
 
 
 def path_from_root(file: str) -> str:
-    """The path from the checkout's root of what `workflow_file` gave.
+    """Return the path from the checkout's root of what `workflow_file` gave.
 
     Raises:
         ValueError: the file belongs to another checkout than this package, which then is not what Snakemake compares.
@@ -86,7 +86,7 @@ def path_from_root(file: str) -> str:
 
 
 def hash_of_code(rule: str) -> str:
-    """SHA-256 of the modules behind a rule: names and contents; hexadecimal."""
+    """Hash the modules behind a rule, names and contents: SHA-256, hexadecimal."""
     lines = [f"{path} {sha256_of(ROOT / path)}" for path in _modules_of(rule)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -96,7 +96,7 @@ def _modules_of(*names: str) -> list[str]:
     for name in names:
         places = sorted(PACKAGE.rglob(f"{name}.py"))
         if len(places) != 1:
-            raise LookupError(f"one module {name}.py is wanted below {PACKAGE}, and there are {len(places)}")
+            raise LookupError(f"{name}.py: expected one module of this name below {PACKAGE}, found {len(places)}")
         _collect(places[0], found)
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
@@ -111,9 +111,9 @@ def _collect(path: Path, found: set[Path]) -> None:
 
 @functools.cache
 def imported_modules(path: Path) -> tuple[str, ...]:
-    """Names, from the package on, of its modules that a module imports, at its top or inside a function.
+    """Find the package's modules that a module imports, at its top or inside a function: `predict.nms` for instance.
 
-    What stands below `if TYPE_CHECKING` is not imported.
+    Imports below `if TYPE_CHECKING` do not count.
     """
     found: list[str] = []
     for node in _nodes(ast.parse(path.read_text(encoding="utf-8"))):

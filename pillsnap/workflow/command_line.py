@@ -1,4 +1,4 @@
-"""The jobs that Snakemake starts by `shell:`, the check before a stage and the trainings: command line, log, record.
+"""Jobs that Snakemake starts by `shell:`, the check before a stage and the trainings: command line, log, record.
 Imports nothing but the standard library, so that a failing import of the job itself reaches the log."""
 
 import argparse

@@ -1,4 +1,4 @@
-"""A job that Snakemake's `script:` runs: its log, and at its end the record of where its outputs come from.
+"""Jobs that Snakemake starts by `script:`: log, and at the end the record of where the outputs come from.
 Imports nothing but the standard library, so that a failing import of the job itself reaches the log."""
 
 import contextlib
@@ -17,7 +17,7 @@ def job(snakemake: Any) -> Iterator[None]:
         from pillsnap.workflow.code_inputs import path_from_root
 
         files = dict(snakemake.input.items())
-        code = [path_from_root(path) for path in files.pop("code")]  # fails now where it would at the end
+        code = [path_from_root(path) for path in files.pop("code")]  # refuses another checkout now, not after the work
         yield
         from pillsnap.workflow.provenance import write_record
 

@@ -1,4 +1,4 @@
-"""A job's log: to its file and to the console, tracebacks too. Imports nothing but the standard library, so that a
+"""The log of a job: to its file and to the console, tracebacks too. Imports nothing but the standard library, so that a
 failing import of the job itself reaches the log."""
 
 import contextlib
@@ -13,16 +13,16 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def job_log(path: str | Path) -> Iterator[None]:
-    """Log the block's messages to `path` and to standard error; an error is logged whole and raised again.
+    """Log the block's messages to `path` and to standard error; an error is logged with its traceback and raised again.
 
-    Of several processes that torchrun started, the first one writes `path` and the console, others write
-    `<path>.<rank>` and warn on the console. What torchrun starts once more goes on with their files.
+    Of the processes of torchrun, rank 0 logs to `path` and the console, others log to `<path>.<rank>` and show warnings
+    on the console. After a restart by torchrun they append.
     """
-    rank, again = int(os.environ.get("RANK", "0")), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    rank, restarted = int(os.environ.get("RANK", "0")), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     file = Path(f"{path}.{rank}" if rank and path != os.devnull else path)
     file.parent.mkdir(parents=True, exist_ok=True)
     handlers = [
-        logging.FileHandler(file, mode="a" if again else "w", encoding="utf-8"),
+        logging.FileHandler(file, mode="a" if restarted else "w", encoding="utf-8"),
         logging.StreamHandler(sys.stderr),
     ]
     handlers[1].setLevel(logging.WARNING if rank else logging.INFO)
@@ -31,7 +31,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # a full disk: what the job said is told on the console
+        with contextlib.suppress(OSError):  # the disk is full: the traceback is on the console
             handlers[0].stream.write(traceback.format_exc())
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Where an artifact comes from: inputs, code, commit, settings, versions, device, seed, duration."""
+"""Provenance of an artifact: inputs, code, commit, settings, versions, device, seed, duration."""
 
 import datetime
 import platform
@@ -52,7 +52,7 @@ def write_record(
     settings: Mapping[str, Any],
     seconds: float,
 ) -> None:
-    """Write the JSON that tells where a job's outputs come from.
+    """Write the JSON that says where a job's outputs come from.
 
     Args:
         record: written: `rule`, `inputs` and `outputs` (identity by path, see `identities`), `settings`, `seed` and
@@ -62,7 +62,7 @@ def write_record(
         inputs: files and folders by role, code left out.
         outputs: files and folders by role; `record` itself does not count.
         code: paths of the modules behind the rule, from the checkout's root.
-        settings: what the job was given, JSON values.
+        settings: values that decide the outputs, JSON.
         seconds: how long the job took.
 
     Raises:
@@ -87,7 +87,7 @@ def write_record(
 
 
 def identities(files: Files) -> dict[str, str]:
-    """What tells each file's or folder's content from any other, by path: SHA-256, of raw archives `fingerprint_of`."""
+    """Hash the content of each file or folder, by path: SHA-256, of raw archives `fingerprint_of`."""
     found = {}
     for role, paths in files.items():
         for path in [paths] if isinstance(paths, str | Path) else paths:
@@ -96,12 +96,12 @@ def identities(files: Files) -> dict[str, str]:
 
 
 def identity_of(path: str | Path, *, raw: bool) -> str:
-    """`fingerprint_of` a raw archive, `sha256_of` all else."""
+    """Return `fingerprint_of` a raw archive, `sha256_of` all else."""
     return fingerprint_of(path) if raw else sha256_of(path)
 
 
 def describe_device(device: str) -> str:
-    """A name of the computing device: the GPU's, or the processor's with its usable cores."""
+    """Name the computing device: the GPU, or the processor with its usable cores."""
     if device == "cuda":
         import torch
 
@@ -110,7 +110,7 @@ def describe_device(device: str) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape results."""
+    """Return versions of Python and of the packages that shape results."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -121,7 +121,7 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> dict[str, Any]:
-    """The last commit that changed anything in `DECIDING`, and whether its files differ from it.
+    """Return the last commit that changed anything in `DECIDING`, and whether its files differ from it.
 
     Recording results makes a commit of its own (`dvc.lock`), of which the same results can be made again: it must not
     change what they say of themselves. `hash` is empty outside a repository.

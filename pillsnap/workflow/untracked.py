@@ -1,4 +1,4 @@
-"""What rule `check_machine` needs so that a new check decodes nothing again.
+"""Settings and the time stamp of rule `check_machine`, kept from Snakemake so that a new check decodes nothing again.
 
 A job with an `ancient` input has a trap in Snakemake 9.27 (its issue 4166): where the job that makes this input has a
 reason of its own to run, no other reason of the jobs behind it is looked at in that run, be it a changed setting or a
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class UntrackedParam:
-    """A parameter that Snakemake hands on and does not compare: it compares plain values only."""
+    """Parameter that Snakemake passes to the job and does not track: it compares plain values only."""
 
     text: str
 
@@ -23,7 +23,7 @@ class UntrackedParam:
 
 
 def is_checked(results: str, stage: str) -> bool:
-    """Whether the stage's `preflight.json` is there, whole to Snakemake, and no older than its plan."""
+    """Tell whether the stage's `preflight.json` is there, complete to Snakemake, and no older than its plan."""
     preflight, plan = (Path(results) / stage / name for name in ("preflight.json", "plan.parquet"))
     if not (preflight.is_file() and plan.is_file()) or _is_incomplete(f"{results}/{stage}/preflight.json"):
         return False
@@ -31,7 +31,7 @@ def is_checked(results: str, stage: str) -> bool:
 
 
 def _is_incomplete(output: str) -> bool:
-    """Whether Snakemake's note that a job has begun `output`, and not ended, lies in the working folder."""
+    """Tell whether Snakemake's mark of an incomplete `output` lies in the working folder."""
     notes = Path(".snakemake/incomplete")
     names = (note.relative_to(notes).parts for note in notes.rglob("*") if note.is_file())
     return urlsafe_b64encode(output.encode()).decode() in (

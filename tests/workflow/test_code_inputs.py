@@ -163,7 +163,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path, text: str, module
 
 @pytest.mark.parametrize("name", ["no_such_rule", "command"])
 def test_a_name_that_is_not_one_modules_is_an_error(name: str) -> None:
-    with pytest.raises(LookupError, match=f"one module {name}.py is wanted"):
+    with pytest.raises(LookupError, match=f"{name}.py: expected one module of this name"):
         code_of(name)
 
 
