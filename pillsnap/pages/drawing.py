@@ -35,7 +35,7 @@ Row = dict[str, Any]
 """One mark's values; `description` is what pointing at it shows, and what a screen reader says."""
 
 DESCRIPTION = alt.Description("description:N")
-"""The channel for it, as an object: altair takes 20 ms to make one of a string."""
+"""The channel for it, as an object: to make one out of a string takes altair about 7 ms each time."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,14 @@ def draw(
             symbolSize=260,
         )
     )
-    # altair's check against the schema of Vega-Lite takes as long as the drawing: a test makes it for all charts
+    # altair's check against the schema of Vega-Lite takes longer than the drawing: a test makes it, for all charts
     svg = vl_convert.vegalite_to_svg(styled.to_dict(validate=False), vl_version=VEGA_LITE)
     return Figure(name, title, summary, svg)
 
 
 def chart(rows: Sequence[Row]) -> alt.Chart:
     """An empty layer over `rows`."""
-    # altair copies lists with all that is in them, again for every layer and option, and tuples not
+    # for every layer and option altair copies a list again, row by row, and a tuple not: a fifth of a chart's time
     return alt.Chart(alt.Data(values=tuple(rows)))
 
 
