@@ -1,6 +1,6 @@
 """PillSnap: from millions of pill photographs to a drug-identification model that can be made again.
 
-`from pillsnap import PillSnap` gives the class that answers; it and ONNX Runtime are loaded when it is asked for.
+The class `PillSnap`, and with it ONNX Runtime, is loaded on first use.
 """
 
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["PillSnap", "__version__"]
 __version__ = "0.1.0"
 
-# set before ONNX Runtime loads, whose wheels else keep events in the user's cache and send them to their maker
+# before ONNX Runtime is imported: its wheels otherwise store events in the user's cache and send them to the vendor
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 

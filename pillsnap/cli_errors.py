@@ -1,4 +1,4 @@
-"""How a command ends that cannot do what it was asked."""
+"""Errors of a command: a message and an exit status."""
 
 from typing import NoReturn
 
@@ -6,6 +6,6 @@ import typer
 
 
 def stop(message: str) -> NoReturn:
-    """Say what is wrong on standard error and exit with status 2."""
+    """Print an error message to standard error, and exit with status 2."""
     typer.echo(message, err=True)
     raise typer.Exit(2)

@@ -1,4 +1,4 @@
-"""Ground of all settings: sections of the configuration are frozen, and know no other keys than their own."""
+"""Base class and shared types of the configuration's sections."""
 
 from typing import Annotated
 
@@ -9,6 +9,6 @@ Quality = Annotated[int, Field(ge=50, le=100)]
 
 
 class Section(BaseModel):
-    """A section of the configuration."""
+    """A section of the configuration: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

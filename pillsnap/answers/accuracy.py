@@ -1,4 +1,4 @@
-"""Metrics of the test part: detector, classifier and whole answers."""
+"""Metrics of the test split: detector, classifier and whole answers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score
 
-from pillsnap.answers.calibration_metrics import Named
+from pillsnap.answers.calibration_metrics import Predictions
 from pillsnap.pictures.boxes import match_boxes
 
 
 @dataclass(frozen=True)
-class Detected:
-    """A photograph and what the detector found in it.
+class DetectorResult:
+    """Labels and detections of one photograph.
 
     Attributes:
         image_id: of the manifest.
@@ -38,14 +38,14 @@ class Detected:
 
 
 @dataclass(frozen=True)
-class PhotoResult(Detected):
-    """One test photograph, measured.
+class PhotoResult(DetectorResult):
+    """Labels, detections, answer and logits of one test photograph.
 
     Attributes:
         domain: of the manifest.
-        targets: class index of each labelled pill, int (N,); -1 of a drug that the classifier does not know.
-        label_logits: of crops from the labelled boxes, (N, classes).
-        answered: how many of the detections the answer keeps.
+        targets: class index of each labelled pill, int (N,); -1 for a drug that the classifier was not trained on.
+        label_logits: of the labelled boxes' crops, (N, classes).
+        answered: number of detections that the answer keeps.
         answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,).
     """
 
@@ -57,16 +57,16 @@ class PhotoResult(Detected):
     answer_distances: np.ndarray
 
     def matches(self, min_iou: float) -> list[tuple[int, int]]:
-        """(index of the answer's box, index of the labelled pill) where they match."""
+        """Pairs (index of the answer's box, index of the labelled pill) that match."""
         return match_boxes(self.found_boxes[: self.answered], self.boxes, min_iou=min_iou)
 
 
-def detector_metrics(results: Sequence[Detected]) -> dict[str, Any]:
+def detector_metrics(results: Sequence[DetectorResult]) -> dict[str, Any]:
     """mAP by pycocotools (COCO's definition) over fully labelled photographs.
 
     Returns:
-        `map50`, `map50_95` (`None` where no photograph is fully labelled, so that nothing can be measured), `photos`,
-        `pills`, and `pr_curve` at IoU 0.5: 101 recalls with their precisions, empty where nothing was found.
+        `map50`, `map50_95` (`None` where no photograph is fully labelled), `photos`,
+        `pills`, and `pr_curve` at IoU 0.5: 101 recalls with their precisions, empty without detections.
     """
     results = [result for result in results if result.fully_labelled]
     truth, found = _coco(results)
@@ -92,7 +92,7 @@ def detector_metrics(results: Sequence[Detected]) -> dict[str, Any]:
     }
 
 
-def _coco(results: Sequence[Detected]) -> tuple[COCO, np.ndarray]:
+def _coco(results: Sequence[DetectorResult]) -> tuple[COCO, np.ndarray]:
     truth = COCO()
     annotations = [
         {"image_id": number, "category_id": 1, "bbox": list(box), "area": float(box[2] * box[3]), "iscrowd": 0}
@@ -129,7 +129,7 @@ def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
 
 
 def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
-    """Whole answers: the share of pills found and named right, by domain, and boxes that are no pill."""
+    """Whole answers by domain: pills found, pills found and classified right, and false positives per photograph."""
     metrics: dict[str, Any] = {}
     for domain in ("single", "combo"):
         part = [result for result in results if result.domain == domain]
@@ -149,10 +149,10 @@ def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str
     return metrics
 
 
-def named_pills(results: Sequence[PhotoResult], min_iou: float) -> Named:
-    """Every pill that was answered, with what it really is: -1 where it is no pill, or one that nobody can know.
+def answer_predictions(results: Sequence[PhotoResult], min_iou: float) -> Predictions:
+    """Predictions for every box of the answers; the target is -1 for a false positive, and for a drug without a class.
 
-    Where a photograph is not fully labelled, a box without a label may be a pill: it is left out.
+    Boxes without a label are left out where a photograph is not fully labelled: they may be pills.
     """
     logits, distances, targets = [], [], []
     for result in results:
@@ -164,15 +164,15 @@ def named_pills(results: Sequence[PhotoResult], min_iou: float) -> Named:
         logits.append(result.answer_logits[kept])
         distances.append(result.answer_distances[kept])
         targets.append(real[kept])
-    return Named(*(np.concatenate(each) for each in (logits, distances, targets)))
+    return Predictions(*(np.concatenate(each) for each in (logits, distances, targets)))
 
 
 def confused_pairs(results: Sequence[PhotoResult], at_most: int | None = None) -> list[tuple[int, int, int]]:
-    """(true class, named class, how often) of wrong top-1 answers on labelled boxes, most frequent first."""
+    """(true class, predicted class, count) of wrong top-1 predictions on labelled boxes, most frequent first."""
     counts: Counter[tuple[int, int]] = Counter()
     for result in results:
         for target, row in zip(result.targets, result.label_logits, strict=True):
             if int(row.argmax()) != target:
                 counts[int(target), int(row.argmax())] += 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [(true, named, count) for (true, named), count in ordered[:at_most]]
+    return [(true, predicted, count) for (true, predicted), count in ordered[:at_most]]

@@ -1,4 +1,4 @@
-"""Whether two ways to an answer agree."""
+"""Agreement of two implementations on the same photographs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,11 +9,11 @@ from pillsnap.answers.answer import Answer
 from pillsnap.pictures.boxes import match_boxes
 
 SAME_BOX = 0.9
-"""IoU from which two boxes are the same pill."""
+"""IoU from which two boxes count as the same pill."""
 
 
 def agreement(pairs: Iterable[tuple[Answer, Answer]]) -> dict[str, Any]:
-    """How far pairs of answers to the same photographs agree.
+    """Compare pairs of answers to the same photographs.
 
     Returns:
         `photos`; `same_pills` and `same_top1`, the shares of photographs whose answers agree on all pills, and on

@@ -1,4 +1,4 @@
-"""What an answer is made of. Every way to ask (Python, command, API, page) gives these."""
+"""Data classes of an answer, shared by Python API, command line, HTTP service and page."""
 
 from dataclasses import dataclass
 from typing import Literal

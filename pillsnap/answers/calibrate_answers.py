@@ -1,4 +1,4 @@
-"""Choose on validation what makes answers trustworthy: temperature, thresholds, and how far each drug reaches."""
+"""Fit temperature, verdict thresholds and drug space on the validation split."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 from sklearn.covariance import LedoitWolf
 
 from pillsnap.answers.calibration import Calibration, probabilities
-from pillsnap.answers.calibration_metrics import Named, lower_bound, trust_figures
+from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
 from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -25,12 +25,10 @@ from pillsnap.tables.classes import read_classes
 log = logging.getLogger(__name__)
 
 CROPS_PER_DRUG = 64
-"""Training crops of each drug that its centroid and the covariance are taken from."""
+"""Training crops per drug that centroids and covariance are fitted on."""
 
 BATCH = 64
 COVERAGES = (0.9, 0.95, 0.99)
-_AS_DETECTED = 0.999
-"""Choice of a pill's crop: the one from the detector's box where there is one, as in an answer."""
 
 
 def calibrate_answers(
@@ -44,37 +42,37 @@ def calibrate_answers(
     device: str,
     threads: int,
 ) -> None:
-    """Calibrate the classifier on the validation crops, and on half of the drugs that it never saw.
+    """Calibrate the classifier on the validation crops, and on the crops of half of the held-out drugs.
 
     Args:
         classifier: safetensors of `train_classifier`.
         classes: class list of `build_manifest`.
         crops: folder of `cut_crops`.
-        calibration: written, JSON: `calibration` (what travels in the model) and `validation` (what it reaches there).
+        calibration: written, JSON: `calibration` (stored in the exported model) and `validation` (its metrics there).
         drug_space: written, safetensors: float32 `whitening` (D, D) and `centroids` (drugs, D).
-        settings: what is promised.
+        settings: the promises.
         device: `auto`, `cpu` or `cuda`.
         threads: threads of arithmetic on the CPU.
     """
     use_threads(threads)
     drugs = len(read_classes(classes))
-    reader = _Reader(classifier, drugs, torch_device(device))
-    features, _, targets = reader.read(CropDataset(crops, "train"), at_most=CROPS_PER_DRUG)
+    extractor = _FeatureExtractor(classifier, drugs, torch_device(device))
+    features, _, targets = extractor.run(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG)
     space = fit_drug_space(features, targets, drugs)
     seen, unseen = (
-        Named(logits, space.distances(features), targets)
-        for features, logits, targets in (reader.read(CropDataset(crops, part)) for part in ("val", "unseen_val"))
+        Predictions(logits, space.distances(features), targets)
+        for features, logits, targets in (extractor.run(CropDataset(crops, split)) for split in ("val", "unseen_val"))
     )
-    chosen = choose(seen, unseen, settings)
+    chosen = choose_thresholds(seen, unseen, settings)
     with replacing(drug_space) as temporary:
         save_file({"whitening": space.whitening, "centroids": space.centroids}, temporary)
-    figures = trust_figures(seen, unseen, chosen)
-    write_json(calibration, {"calibration": chosen.to_json(), "validation": figures})
+    metrics = calibration_metrics(seen, unseen, chosen)
+    write_json(calibration, {"calibration": chosen.to_json(), "validation": metrics})
     log.info("temperature %.3f, known from %s", chosen.temperature, chosen.known_from)
 
 
-class _Reader:
-    """Features and logits of crops by the trained classifier."""
+class _FeatureExtractor:
+    """The trained classifier, for features and logits of crops."""
 
     def __init__(self, weights: Path, drugs: int, device: str) -> None:
         self._model, self._image_size = load_classifier(weights, drugs)
@@ -82,14 +80,15 @@ class _Reader:
         self._device = device
         self._drugs = drugs
 
-    def read(self, data: CropDataset, at_most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features (N, D), logits (N, drugs) and class indices (N,) of a split, at most so many crops of each drug."""
-        pills = _first_of_each(data.targets.numpy(), at_most) if at_most else np.arange(len(data))
+    def run(self, data: CropDataset, per_drug: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Features (N, D), logits (N, drugs) and class indices (N,) of a split, or of its first crops of each drug."""
+        pills = _first_of_each(data.targets.numpy(), per_drug) if per_drug else np.arange(len(data))
         features, logits = [np.zeros((0, self._model.num_features), np.float32)], []
         logits.append(np.zeros((0, self._drugs), np.float32))
         with torch.inference_mode():
             for start in range(0, len(pills), BATCH):
-                crops = torch.stack([data[(int(pill), _AS_DETECTED)][0] for pill in pills[start : start + BATCH]])
+                batch = pills[start : start + BATCH]
+                crops = torch.stack([data.picture(int(pill), box_from="detector") for pill in batch])
                 pictures = resize(normalise(crops.to(self._device), self._model), self._image_size)
                 found = self._model.forward_head(self._model.forward_features(pictures), pre_logits=True)
                 features.append(found.float().cpu().numpy())
@@ -97,12 +96,12 @@ class _Reader:
         return np.concatenate(features), np.concatenate(logits), data.targets.numpy()[pills]
 
 
-def _first_of_each(targets: np.ndarray, at_most: int) -> np.ndarray:
-    return np.sort(np.concatenate([np.flatnonzero(targets == drug)[:at_most] for drug in np.unique(targets)]))
+def _first_of_each(targets: np.ndarray, per_drug: int) -> np.ndarray:
+    return np.sort(np.concatenate([np.flatnonzero(targets == drug)[:per_drug] for drug in np.unique(targets)]))
 
 
 def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> DrugSpace:
-    """Centroid of each drug and the covariance around them that they share (Lee et al. 2018, Ledoit-Wolf shrinkage).
+    """Fit a centroid for each drug and one shared covariance (Lee et al. 2018; Ledoit-Wolf shrinkage).
 
     Args:
         features: float (N, D).
@@ -115,19 +114,20 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> Dru
     return DrugSpace(whitening.astype(np.float32), (centroids @ whitening).astype(np.float32))
 
 
-def choose(seen: Named, unseen: Named, settings: Answers) -> Calibration:
-    """Temperature and thresholds that keep the promises of `settings` on these pills."""
-    temperature = best_temperature(seen.logits, seen.targets)
+def choose_thresholds(seen: Predictions, unseen: Predictions, settings: Answers) -> Calibration:
+    """Choose temperature and thresholds that keep the promises of `settings` on these pills."""
+    temperature = fit_temperature(seen.logits, seen.targets)
     of_target = probabilities(seen.logits, temperature)[np.arange(len(seen)), seen.targets]
     unknown_from = float(np.quantile(seen.distances, settings.kept, method="higher")) + 1e-4
-    known_from, known_within = _known(seen, unseen, temperature, settings) or (None, 0.0)
+    known_from, known_within = _known_thresholds(seen, unseen, temperature, settings) or (None, 0.0)
     return Calibration(
         temperature=temperature,
         known_from=known_from,
         known_within=min(known_within, unknown_from),
         unknown_from=unknown_from,
         set_from={
-            str(coverage): _set_from(of_target, coverage) for coverage in sorted({*COVERAGES, settings.coverage})
+            str(coverage): _conformal_threshold(of_target, coverage)
+            for coverage in sorted({*COVERAGES, settings.coverage})
         },
         precision=settings.precision,
         coverage=settings.coverage,
@@ -135,8 +135,8 @@ def choose(seen: Named, unseen: Named, settings: Answers) -> Calibration:
     )
 
 
-def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature of least negative log-likelihood, 0.05 to 20 (Guo et al. 2017)."""
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Temperature of least negative log-likelihood, 0.05 to 20 (Guo et al. 2017)."""
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits.astype(np.float64) / math.exp(log_temperature), axis=1)
@@ -146,30 +146,37 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     return float(math.exp(found.x))
 
 
-def _set_from(of_target: np.ndarray, coverage: float) -> float:
-    """The probability from which a drug belongs to the prediction set (split conformal, Sadinle et al. 2019).
+def _conformal_threshold(of_target: np.ndarray, coverage: float) -> float:
+    """Probability from which a drug belongs to the prediction set (split conformal prediction, Sadinle et al. 2019).
 
-    The right drug of a new pill reaches it with a probability of at least `coverage`, if the pill is drawn as those of
-    `of_target`, the right drugs' probabilities (N,), were. With too few of them every drug belongs to the set: 0.
+    Args:
+        of_target: probability of the right drug of each validation pill, (N,). A new pill from the same distribution
+            has its right drug in the set with a probability of at least `coverage`. With too few pills the threshold
+            is 0, and the set holds every drug.
+        coverage: promised share of sets that hold the right drug.
     """
     place = math.ceil((len(of_target) + 1) * coverage)
     return float(np.sort(of_target)[::-1][place - 1]) if place <= len(of_target) else 0.0
 
 
-def _known(seen: Named, unseen: Named, temperature: float, settings: Answers) -> tuple[float, float] | None:
-    """Least probability and largest distance of a `known` answer; nothing where the promise cannot be shown.
+def _known_thresholds(
+    seen: Predictions, unseen: Predictions, temperature: float, settings: Answers
+) -> tuple[float, float] | None:
+    """Least probability and largest distance of a `known` answer; `None` where the precision cannot be shown.
 
-    Both thresholds are loosened together, percent by percent of the pills; the loosest pair counts whose precision has
-    a lower confidence bound (Clopper-Pearson) of at least what is promised, and that takes few enough pills of drugs
-    that were held out for `known`.
+    Both thresholds are loosened together, by one percentile of the pills at a time. The loosest pair is chosen whose
+    precision has a lower confidence bound (Clopper-Pearson) of at least the promised one, and that calls few enough
+    pills of held-out drugs `known`.
     """
-    every, strange = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
+    confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
     for percent in range(99, 0, -1):
-        least, within = (float(np.percentile(*each)) for each in ((every, 100 - percent), (seen.distances, percent)))
-        known = (every >= least) & (seen.distances < within)
-        strangers = int(((strange >= least) & (unseen.distances < within)).sum())
+        least, within = (
+            float(np.percentile(*each)) for each in ((confidence, 100 - percent), (seen.distances, percent))
+        )
+        known = (confidence >= least) & (seen.distances < within)
+        unseen_known = int(((unseen_confidence >= least) & (unseen.distances < within)).sum())
         precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision
-        if precise and strangers <= settings.unseen_known * len(unseen):
+        if precise and unseen_known <= settings.unseen_known * len(unseen):
             return least, within
     return None

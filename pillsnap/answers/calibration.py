@@ -1,4 +1,4 @@
-"""What turns logits into answers that keep promises: temperature and thresholds, chosen on validation."""
+"""Temperature and thresholds that turn logits into verdicts and prediction sets."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,16 +11,15 @@ from pillsnap.answers.answer import Verdict
 
 @dataclass(frozen=True)
 class Calibration:
-    """Figures that `calibrate_answers` chose and that travel in the model.
+    """Values chosen on validation by `calibrate_answers` and stored in the exported model.
 
     Attributes:
         temperature: divides the logits before the softmax.
-        known_from: calibrated probability from which an answer may be `known`; `None`: none is, since validation could
-            not show the promised precision.
-        known_within: distance to the nearest drug below which it may be.
+        known_from: calibrated probability from which an answer may be `known`; `None` where validation could not
+            show the promised precision, so that no answer is `known`.
+        known_within: distance to the nearest drug below which an answer may be `known`.
         unknown_from: distance to the nearest drug from which an answer is `unknown`.
-        set_from: for each promised coverage, the calibrated probability from which a drug belongs to the prediction
-            set.
+        set_from: for each coverage, the calibrated probability from which a drug belongs to the prediction set.
         precision, coverage, kept: what is promised, see `pillsnap.answers.answer.ModelInfo`.
     """
 
@@ -34,12 +33,12 @@ class Calibration:
     kept: float
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Convert to JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Calibration":
-        """Out of the values of `to_json`."""
+        """Build from the values of `to_json`."""
         return cls(**values)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -47,7 +46,7 @@ class Calibration:
         return probabilities(logits, self.temperature)
 
     def verdict(self, confidence: float, distance: float) -> Verdict:
-        """The word for an answer, by its best drug's calibrated probability and its distance to the nearest drug."""
+        """Verdict on a pill, from its top-1 probability (calibrated) and its distance to the nearest drug."""
         if distance >= self.unknown_from:
             return "unknown"
         sure = self.known_from is not None and confidence >= self.known_from and distance < self.known_within

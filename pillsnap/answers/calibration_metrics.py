@@ -1,26 +1,27 @@
-"""How far answers can be trusted: calibration, selective accuracy, prediction sets, drugs that were never seen."""
+"""Calibration error, selective accuracy, prediction sets, and detection of drugs outside the training set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
+from pillsnap.answers.answer import Verdict
 from pillsnap.answers.calibration import Calibration
 
 ECE_BINS = 15
 
 
 @dataclass(frozen=True)
-class Named:
-    """Pills that the classifier named, with what they really are.
+class Predictions:
+    """The classifier's output for a set of pills, with their targets.
 
     Attributes:
         logits: float (N, drugs).
         distances: to the nearest drug, float (N,).
-        targets: class index, int (N,); -1 where the drug is none of the classifier's.
+        targets: class index, int (N,); -1 for a drug without a class, and for a box that is no pill.
     """
 
     logits: np.ndarray
@@ -30,24 +31,27 @@ class Named:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def of_its_drugs(self) -> "Named":
-        """Those that are pills of the classifier's drugs: what sets and distances make promises about."""
-        real = self.targets >= 0
-        return Named(self.logits[real], self.distances[real], self.targets[real])
+    @classmethod
+    def empty(cls, drugs: int) -> "Predictions":
+        """No pills, for a classifier of `drugs` classes."""
+        return cls(np.zeros((0, drugs), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
 
-
-def nobody(drugs: int) -> Named:
-    """No pill at all, of a classifier that knows so many drugs."""
-    return Named(np.zeros((0, drugs), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
+    def with_class(self) -> "Predictions":
+        """Pills of the classifier's own drugs, for which prediction sets and distances are calibrated."""
+        known = self.targets >= 0
+        return Predictions(self.logits[known], self.distances[known], self.targets[known])
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """ECE over 15 bins of equal width (Guo et al. 2017): distance of accuracy and confidence, by share of pills."""
+    """ECE over 15 bins of equal width (Guo et al. 2017): gap of accuracy and confidence, weighted by share of pills.
+
+    By hand, since torchmetrics' needs torch, and keeps none of the bins that `reliability` reports.
+    """
     return float(sum(row["share"] * abs(row["right"] - row["confidence"]) for row in reliability(confidence, right)))
 
 
-def error_by_chance(confidence: np.ndarray, draws: int = 200) -> float:
-    """The ECE that perfectly calibrated answers of these confidences would show: few pills in a bin miss its mean."""
+def ece_if_calibrated(confidence: np.ndarray, draws: int = 200) -> float:
+    """Mean ECE of perfectly calibrated predictions with these confidences: the sampling noise of the bins."""
     random = np.random.default_rng(0)
     return float(
         np.mean(
@@ -57,7 +61,7 @@ def error_by_chance(confidence: np.ndarray, draws: int = 200) -> float:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
-    """Share of pills, mean confidence and share named right in each of 15 bins of confidence that has any."""
+    """Reliability diagram: pills, mean confidence and accuracy of each non-empty bin, of 15."""
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     return [
         {
@@ -74,7 +78,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, flo
 
 
 def selective_accuracy(confidence: np.ndarray, right: np.ndarray, points: int = 100) -> list[dict[str, float]]:
-    """Accuracy of the most confident pills, for shares of 1 / points to 1."""
+    """Risk-coverage curve: accuracy of the most confident pills, for coverages from 1 / points to 1."""
     ranked = right[np.argsort(-confidence, kind="stable")]
     counts = np.unique(np.maximum(1, np.rint(np.arange(1, points + 1) / points * len(ranked)).astype(int)))
     return [
@@ -83,27 +87,27 @@ def selective_accuracy(confidence: np.ndarray, right: np.ndarray, points: int = 
 
 
 def lower_bound(right: int, total: int, confidence: float) -> float:
-    """Clopper-Pearson: the share that is really right is at least this much, with this confidence."""
+    """Lower confidence bound of an accuracy (Clopper-Pearson, one-sided)."""
     return float(beta.ppf(1 - confidence, right, total - right + 1)) if right else 0.0
 
 
-def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, Any] | None:
-    """What was promised, measured.
+def calibration_metrics(seen: Predictions, unseen: Predictions, calibration: Calibration) -> dict[str, Any] | None:
+    """Measure everything that a calibration promises.
 
     Args:
-        seen: pills of drugs that the classifier was trained on, and boxes that are no pill (-1). These count as named
-            wrong, but prediction sets and distances are measured on pills alone.
-        unseen: pills of drugs that it never saw; may be none.
+        seen: pills of drugs that the classifier was trained on, and false positives (-1). These count as wrong, but
+            prediction sets and distances are measured on pills alone.
+        unseen: pills of drugs held out of training; may be empty.
         calibration: temperature and thresholds.
 
     Returns:
-        `ece` before and after the temperature, and that of perfectly calibrated answers (`by_chance`); `reliability`
-        before and after, `selective`, `sets` by promised coverage, `verdicts`,
-        and `unseen`, `None` where there is no such pill. `None` where no pill was seen at all.
+        `ece` before and after the temperature, and of perfectly calibrated predictions (`by_chance`); `reliability`
+        before and after; `selective`; `sets` by coverage; `verdicts`; and `unseen`, `None` where `unseen` is empty.
+        `None` where `seen` is empty.
     """
     if not len(seen):
         return None
-    real = seen.of_its_drugs()
+    pills = seen.with_class()
     probabilities = calibration.probabilities(seen.logits)
     right = probabilities.argmax(axis=1) == seen.targets
     confidence = probabilities.max(axis=1)
@@ -113,34 +117,34 @@ def trust_figures(seen: Named, unseen: Named, calibration: Calibration) -> dict[
         "ece": {
             "before": expected_calibration_error(before, right),
             "after": expected_calibration_error(confidence, right),
-            "by_chance": error_by_chance(confidence),
+            "by_chance": ece_if_calibrated(confidence),
         },
         "reliability": {"before": reliability(before, right), "after": reliability(confidence, right)},
         "selective": selective_accuracy(confidence, right),
-        "sets": {name: _sets(real, calibration, float(name)) for name in calibration.set_from} if len(real) else {},
-        "verdicts": verdict_figures(seen, calibration),
-        "unseen": _unseen(real, unseen, calibration) if len(unseen) else None,
+        "sets": {name: _sets(pills, calibration, float(name)) for name in calibration.set_from} if len(pills) else {},
+        "verdicts": verdict_metrics(seen, calibration),
+        "unseen": _unseen(pills, unseen, calibration) if len(unseen) else None,
     }
 
 
-def verdicts(pills: Named, calibration: Calibration) -> np.ndarray:
-    """The word for each pill: str (N,)."""
+def verdicts(pills: Predictions, calibration: Calibration) -> np.ndarray:
+    """Verdict on each pill: str (N,)."""
     confidence = calibration.probabilities(pills.logits).max(axis=1)
-    words = [calibration.verdict(float(c), float(d)) for c, d in zip(confidence, pills.distances, strict=True)]
-    return np.array(words, dtype=object)
+    pairs = zip(confidence, pills.distances, strict=True)
+    return np.array([calibration.verdict(float(c), float(d)) for c, d in pairs], dtype=object)
 
 
-def verdict_figures(pills: Named, calibration: Calibration) -> dict[str, dict[str, float | int | None]]:
-    """Pills, share and share named right (`None` of no pill), by verdict."""
-    words = verdicts(pills, calibration)
+def verdict_metrics(pills: Predictions, calibration: Calibration) -> dict[str, dict[str, float | int | None]]:
+    """Number of pills, share and accuracy (`None` without pills) by verdict."""
+    given = verdicts(pills, calibration)
     right = pills.logits.argmax(axis=1) == pills.targets
     return {
-        word: {
-            "pills": int((words == word).sum()),
-            "share": float((words == word).mean()),
-            "right": float(right[words == word].mean()) if (words == word).any() else None,
+        verdict: {
+            "pills": int((given == verdict).sum()),
+            "share": float((given == verdict).mean()),
+            "right": float(right[given == verdict].mean()) if (given == verdict).any() else None,
         }
-        for word in ("known", "uncertain", "unknown")
+        for verdict in get_args(Verdict)
     }
 
 
@@ -148,38 +152,38 @@ def _softmax_confidence(logits: np.ndarray) -> np.ndarray:
     return 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
 
 
-def _sets(pills: Named, calibration: Calibration, coverage: float) -> dict[str, float]:
+def _sets(pills: Predictions, calibration: Calibration, coverage: float) -> dict[str, float]:
     probabilities = calibration.probabilities(pills.logits)
     sets: Sequence[np.ndarray] = [calibration.prediction_set(row, coverage) for row in probabilities]
-    held = [target in found for target, found in zip(pills.targets, sets, strict=True)]
-    sizes = np.array([len(found) for found in sets])
+    covered = [target in drugs for target, drugs in zip(pills.targets, sets, strict=True)]
+    sizes = np.array([len(drugs) for drugs in sets])
     return {
-        "covered": float(np.mean(held)),
+        "covered": float(np.mean(covered)),
         "mean_size": float(sizes.mean()),
         "single": float((sizes == 1).mean()),
         "largest": int(sizes.max()),
     }
 
 
-def _told_apart(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, float | None]:
-    """How well distance, and probability alone, tell unseen pills from seen ones; `None` where none was seen."""
+def _separation(seen: Predictions, unseen: Predictions, calibration: Calibration) -> dict[str, float | None]:
+    """How well distance, and probability alone, separate unseen from seen drugs; `None` where `seen` is empty."""
     if not len(seen):
         return dict.fromkeys(("auroc", "auroc_of_probability", "caught_at_95_kept"))
-    strange = np.r_[np.zeros(len(seen)), np.ones(len(unseen))]
+    is_unseen = np.r_[np.zeros(len(seen)), np.ones(len(unseen))]
     limit = np.quantile(seen.distances, 0.95)
     probabilities = calibration.probabilities(np.concatenate([seen.logits, unseen.logits])).max(axis=1)
     return {
-        "auroc": float(roc_auc_score(strange, np.r_[seen.distances, unseen.distances])),
-        "auroc_of_probability": float(roc_auc_score(strange, 1 - probabilities)),
+        "auroc": float(roc_auc_score(is_unseen, np.r_[seen.distances, unseen.distances])),
+        "auroc_of_probability": float(roc_auc_score(is_unseen, 1 - probabilities)),
         "caught_at_95_kept": float((unseen.distances > limit).mean()),
     }
 
 
-def _unseen(seen: Named, unseen: Named, calibration: Calibration) -> dict[str, Any]:
-    found = verdict_figures(unseen, calibration)
+def _unseen(seen: Predictions, unseen: Predictions, calibration: Calibration) -> dict[str, Any]:
+    found = verdict_metrics(unseen, calibration)
     return {
         "pills": len(unseen),
-        **_told_apart(seen, unseen, calibration),
-        "verdicts": {word: {key: found[word][key] for key in ("pills", "share")} for word in found},
+        **_separation(seen, unseen, calibration),
+        "verdicts": {name: {key: row[key] for key in ("pills", "share")} for name, row in found.items()},
         "not_known": 1 - float(found["known"]["share"] or 0),
     }

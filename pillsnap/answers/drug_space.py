@@ -1,4 +1,4 @@
-"""Where each drug lies among the classifier's features, and how far a pill is from the nearest one."""
+"""Centroids of the drugs in feature space, and the Mahalanobis distance of a pill to the nearest one."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -14,12 +14,12 @@ from pillsnap.answers.accuracy import (
     classifier_metrics,
     confused_pairs,
     detector_metrics,
-    named_pills,
+    answer_predictions,
     pipeline_metrics,
 )
 from pillsnap.answers.agreement import agreement
 from pillsnap.answers.answer import Answer, Mode
-from pillsnap.answers.calibration_metrics import nobody, trust_figures
+from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
 from pillsnap.benchmark.examples import named_pairs, write_examples
 from pillsnap.benchmark.speed import MadeStage, measure_speed
 from pillsnap.config.config import Benchmark
@@ -89,9 +89,9 @@ def run_benchmark(
     strange = strange[strange["split"] == "unseen_test"]
     results, same = _measure_all(snap, steps, pills, prepared, "test photographs")
     strangers, _ = _measure_all(snap, steps, strange, prepared, "drugs never seen")
-    trust = trust_figures(
-        named_pills(results, min_iou),
-        named_pills(strangers, min_iou) if strangers else nobody(len(snap.classes)),
+    trust = calibration_metrics(
+        answer_predictions(results, min_iou),
+        answer_predictions(strangers, min_iou) if strangers else Predictions.empty(len(snap.classes)),
         snap.calibration,
     )
     figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(same)}

@@ -23,7 +23,7 @@ from pillsnap.onnx.networks import ClassifierGraph, DetectorGraph, classifier_gr
 from pillsnap.onnx.precisions import PRECISIONS, half_precision, quantized
 from pillsnap.onnx.steps import OPSET
 from pillsnap.predict.letterbox import letterbox
-from pillsnap.predict.nms import MOST_BOXES
+from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.tables.classes import classes_to_json, read_classes
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
@@ -95,7 +95,7 @@ def export_onnx(
     facts = {
         **{"stage": stage, "commit": git_commit(), "licence": "AGPL-3.0-only", "opset": OPSET},
         **{key: value for key, value in asdict(joined).items() if key != "drugs"},
-        **{"min_score_single": answer_settings.min_score_single, "most_pills": MOST_BOXES},
+        **{"min_score_single": answer_settings.min_score_single, "most_pills": MAX_BOXES},
         **{"classes": classes_to_json(drugs), "calibration": chosen.to_json()},
         "preprocessing": "uint8 RGB, upright; letterbox, scaling and normalisation are part of the graph",
     }

@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 from torch import nn
 
-from pillsnap.answers.accuracy import Detected, detector_metrics
+from pillsnap.answers.accuracy import DetectorResult, detector_metrics
 from pillsnap.answers.agreement import agreement
 from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import PillSnap
-from pillsnap.predict.nms import Detections, from_detector
+from pillsnap.predict.nms import Detections, non_max_suppression
 from pillsnap.predict.sessions import open_session
 from pillsnap.predict.unfused import SeparateSteps
 
@@ -62,7 +62,7 @@ def compare_detector(
         box_error = max(box_error, float(np.abs(ours[:, :4] - theirs[:, :4]).max()))
         score_error = max(score_error, float(np.abs(ours[:, 4] - theirs[:, 4]).max()))
         for name, rows in (("pytorch", ours), ("onnx", theirs)):
-            found[name].append(from_detector(rows, photo.picture, *place, nms_iou=nms_iou))
+            found[name].append(non_max_suppression(rows, photo.picture, *place, nms_iou=nms_iou))
     return {
         "photos": len(photos),
         "max_box_error_px": box_error,
@@ -74,7 +74,7 @@ def compare_detector(
 def map50(photos: Sequence[Photo], found: Sequence[Detections]) -> float | None:
     """mAP@0.5 of detections; `None` where no photograph is fully labelled."""
     detected = [
-        Detected(p.image_id, p.fully_labelled, *p.picture.shape[1::-1], p.boxes, each.boxes, each.scores)
+        DetectorResult(p.image_id, p.fully_labelled, *p.picture.shape[1::-1], p.boxes, each.boxes, each.scores)
         for p, each in zip(photos, found, strict=True)
     ]
     return detector_metrics(detected)["map50"]
@@ -133,7 +133,7 @@ def accuracy_of(
     for photo in photos:
         square, *place = letterbox(photo.picture, size)
         rows = finder.run(None, {"pictures": square[None]})[0][0]
-        found.append(from_detector(rows, photo.picture, *place, nms_iou=nms_iou))
+        found.append(non_max_suppression(rows, photo.picture, *place, nms_iou=nms_iou))
     namer = open_session(classifier, threads=threads, device="cpu")
     named = np.concatenate([namer.run(["logits"], {"crops": batch})[0].argmax(1) for batch in batches(crops)])
     return {

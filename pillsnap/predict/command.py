@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from pillsnap.predict.photo_paths import Photo, Problem
     from pillsnap.predict.stream import Outcome
 
-MANY = 10
-"""Photographs from which on a terminal shows how far they are."""
+PROGRESS_FROM = 10
+"""Number of photographs from which a terminal shows a progress bar."""
 
 ANSWERED, SOME_UNUSABLE, NOTHING_DONE, BROKEN_PIPE = 0, 1, 2, 141
 
 
 class ModeChoice(StrEnum):
-    """What the photograph shows, as the person who took it says."""
+    """What the photograph shows, according to the person who took it."""
 
     single = "single"
     combo = "combo"
 
 
 class FormatChoice(StrEnum):
-    """How answers are printed."""
+    """Output format."""
 
     table = "table"
     json = "json"
@@ -40,7 +40,7 @@ class FormatChoice(StrEnum):
 
 
 class DeviceChoice(StrEnum):
-    """What the models run on."""
+    """Device of the models."""
 
     auto = "auto"
     cpu = "cpu"
@@ -49,20 +49,19 @@ class DeviceChoice(StrEnum):
 
 def predict(
     photos: Annotated[list[str], typer.Argument(help="Photographs, folders, globs; - is standard input")],
-    models: Annotated[Path, typer.Option(help="Of export_onnx: folder or pipeline")] = Path("results/stage4/onnx"),
+    models: Annotated[Path, typer.Option(help="Folder or pipeline of export_onnx")] = Path("results/stage4/onnx"),
     mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
-    format: Annotated[FormatChoice | None, typer.Option(help="How answers are printed; table by default")] = None,
+    format: Annotated[FormatChoice | None, typer.Option(help="Output format; table by default")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
     annotated: Annotated[
         Path | None, typer.Option(help="Write photographs with boxes and names: a folder, or a .jpg or .png for one")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the models, at most the cores that are there")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the models, at most the available cores")] = 2,
     device: Annotated[DeviceChoice, typer.Option(help="auto: a GPU where one works")] = DeviceChoice.auto,
 ) -> None:
     """Print K-code, EDI codes, name, confidence and verdict of the pills in photographs.
 
-    Exits with status 1 where some photographs could not be used, and with 2 where none could, or the models or options
-    cannot.
+    Exits with status 1 where some photographs cannot be used, and with 2 where none can, or models or options cannot.
     """
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.annotate import TargetError, picture_paths
@@ -70,30 +69,31 @@ def predict(
     from pillsnap.predict.photo_paths import find_photos, names_one
     from pillsnap.predict.stream import predict as answers_to
 
-    # Pillow's warnings of odd metadata would stand between the answers
+    # Pillow's warnings about odd metadata would mix with the answers
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if as_json and format not in (None, FormatChoice.json):
         stop(f"--json --format {format}: name one format")
-    wanted = find_photos(photos)
-    named = [photo for photo in wanted if not photo.problem]
-    if not named:
-        for photo in wanted:
-            _tell(photo, photo.problem)
+    found = find_photos(photos)
+    usable = [photo for photo in found if not photo.problem]
+    if not usable:
+        for photo in found:
+            if photo.problem:
+                _report(photo, photo.problem)
         raise typer.Exit(NOTHING_DONE)
     try:
-        pictures = picture_paths(annotated, named) if annotated else {}
+        pictures = picture_paths(annotated, usable) if annotated else {}
         snap = PillSnap.load(models, threads=threads, device=device.value)
     except TargetError as error:
         stop(f"--annotated {annotated}: {error}")
     except (ModelError, HardwareError) as error:
         stop(str(error))
     name = "json" if as_json else (format or FormatChoice.table).value
-    outcomes = _counted(answers_to(snap, wanted, mode.value), len(wanted))
+    outcomes = _with_progress_bar(answers_to(snap, found, mode.value), len(found))
     raise typer.Exit(_write_all(outcomes, name, names_one(photos), pictures))
 
 
 def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: Mapping[str, Path]) -> int:
-    """Write what comes, each at once; returns the exit status."""
+    """Write each outcome as it comes; returns the exit status."""
     from pillsnap.predict.formats import writer_of
 
     usable = []
@@ -105,7 +105,7 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
         writer.end()
         sys.stdout.flush()
     except BrokenPipeError:
-        # nobody reads any more, as with `| head`; what Python still holds goes nowhere
+        # the reader is gone, as with `| head`: discard what Python still buffers
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
@@ -114,26 +114,27 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
 
 
 def _write(outcome: "Outcome", writer: "Writer", pictures: Mapping[str, Path]) -> None:
-    if outcome.problem:
-        _tell(outcome.photo, outcome.problem)
-    elif pictures:
-        from pillsnap.predict.annotate import write_answer_picture
+    from pillsnap.predict.annotate import write_answer_picture
+    from pillsnap.predict.stream import Unusable
 
-        write_answer_picture(outcome.picture, outcome.answer, pictures[outcome.photo.place])
+    if isinstance(outcome, Unusable):
+        _report(outcome.photo, outcome.problem)
+    elif pictures:
+        write_answer_picture(outcome.picture, outcome.answer, pictures[outcome.photo.path])
     writer.write(outcome)
     sys.stdout.flush()
 
 
-def _counted(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[Outcome]":
-    """The outcomes, with a bar on standard error where many are waited for at a terminal."""
-    if total < MANY or not sys.stderr.isatty():
+def _with_progress_bar(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[Outcome]":
+    """Show a progress bar on standard error, if that is a terminal and there are many photographs."""
+    if total < PROGRESS_FROM or not sys.stderr.isatty():
         return outcomes
     from pillsnap.progress import progress
 
     return progress(outcomes, total=total, title="predict")
 
 
-def _tell(photo: "Photo", problem: "Problem") -> None:
+def _report(photo: "Photo", problem: "Problem") -> None:
     from pillsnap.predict.formats import printable
 
     typer.echo(f"{printable(photo.shown)}: {problem.message}", err=True)

@@ -1,9 +1,9 @@
-"""Answers as text on a stream: a table for people, JSON, JSON lines and CSV for programs."""
+"""Output formats of answers: a table for people; JSON, JSON Lines and CSV for programs."""
 
 import csv
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
@@ -11,55 +11,53 @@ from rich.console import Console
 from rich.table import Table
 
 from pillsnap.answers.answer import Candidate, Pill
-from pillsnap.predict.stream import Outcome
-from pillsnap.tables.csv_cells import defused
+from pillsnap.predict.stream import Outcome, Unusable
+from pillsnap.tables.csv_cells import escape_formula
 
 CSV_COLUMNS = (
     "photo", "mode", "width", "height", "pill", "x", "y", "w", "h", "score", "verdict", "k_code", "edi_codes", "name",
     "confidence", "prediction_set", "looks_like", "error",
 )  # fmt: skip
 SHOWN_CANDIDATES = 5
-"""Rows that the table gives one uncertain pill; the other formats give its whole prediction set."""
+"""Rows at most for an uncertain pill in the table; the other formats have its whole prediction set."""
 
 
 class Writer(Protocol):
-    """Takes outcomes in their order and writes each at once."""
+    """Writes outcomes in their order, each as it comes."""
 
     def write(self, outcome: Outcome) -> None:
         """Write one outcome."""
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Finish the output."""
 
 
 def as_values(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON values: the photograph's name with its answer, or with `error`."""
-    if outcome.problem:
+    """Convert an outcome to JSON values: the photograph's name with its answer, or with `error`."""
+    if isinstance(outcome, Unusable):
         return {"photo": outcome.photo.shown, "error": asdict(outcome.problem)}
     return {"photo": outcome.photo.shown, **asdict(outcome.answer)}
 
 
 class JsonWriter:
-    """Readable JSON: one object where one photograph was named, otherwise a list of them."""
+    """Indented JSON: one object for a single photograph, otherwise a list."""
 
     def __init__(self, stream: TextIO, *, one: bool) -> None:
         self._stream, self._one, self._begun = stream, one, False
 
     def write(self, outcome: Outcome) -> None:
         text = json.dumps(as_values(outcome), ensure_ascii=False, indent=2)
-        self._stream.write(text + "\n" if self._one else self._start() + textwrap.indent(text, "  "))
+        start = ",\n" if self._begun else "[\n"
+        self._stream.write(text + "\n" if self._one else start + textwrap.indent(text, "  "))
         self._begun = True
 
     def end(self) -> None:
         if not self._one:
             self._stream.write("\n]\n")
 
-    def _start(self) -> str:
-        return ",\n" if self._begun else "[\n"
-
 
 class JsonLinesWriter:
-    """One object a line."""
+    """One JSON object a line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -72,8 +70,8 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """One row a pill, and one for a photograph without a pill or with an error; UTF-8 with byte-order mark, as all
-    tables of the project, so that Excel shows Korean."""
+    """One row a pill, and one for a photograph without pills or with an error; UTF-8 with byte-order mark, as all CSV
+    files of the project, so that Excel shows Korean."""
 
     def __init__(self, stream: TextIO) -> None:
         stream.write("\ufeff")
@@ -89,8 +87,8 @@ class CsvWriter:
 
 
 def _csv_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    photo = {"photo": outcome.photo.shown}
-    if outcome.problem:
+    photo: dict[str, Any] = {"photo": outcome.photo.shown}
+    if isinstance(outcome, Unusable):
         yield photo | {"error": f"{outcome.problem.reason}: {outcome.problem.message}"}
         return
     answer = outcome.answer
@@ -117,20 +115,20 @@ def _csv_drug(pill: Pill) -> dict[str, Any]:
 
 
 def no_formula(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return defused(value) if isinstance(value, str) else value
+    """Protect a text cell from being read as a formula by spreadsheets."""
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 class TableWriter:
-    """A table for each photograph; what cannot be used is left to standard error."""
+    """A table for each photograph; problems are left to standard error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        # names hold brackets, which are no markup
+        # brackets in drug names are no markup
         self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
 
     def write(self, outcome: Outcome) -> None:
-        if outcome.problem:
+        if isinstance(outcome, Unusable):
             return
         name = printable(outcome.photo.shown)
         if not outcome.answer.pills:
@@ -167,7 +165,7 @@ def _drug_cells(drug: Candidate) -> Sequence[str]:
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: characters that would steer it are replaced."""
+    """Replace control characters, which a terminal would obey."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
@@ -181,4 +179,9 @@ def writer_of(name: str, stream: TextIO, *, one: bool) -> Writer:
     """
     if name == "json":
         return JsonWriter(stream, one=one)
-    return {"table": TableWriter, "jsonl": JsonLinesWriter, "csv": CsvWriter}[name](stream)
+    writers: dict[str, Callable[[TextIO], Writer]] = {
+        "table": TableWriter,
+        "jsonl": JsonLinesWriter,
+        "csv": CsvWriter,
+    }
+    return writers[name](stream)

@@ -1,24 +1,24 @@
-"""Fit a photograph into the detector's square, the same in every answer."""
+"""Letterbox: fit a photograph into the detector's square input."""
 
 import cv2
 import numpy as np
 
 LETTERBOX_GREY = 114
-"""Value of the letterbox's bars, the one ultralytics trains with."""
+"""Value of the bars, as in ultralytics' training."""
 
 
 def letterbox(picture: np.ndarray, size: int) -> tuple[np.ndarray, float, int, int]:
-    """Fit a photograph into a grey square.
+    """Fit a photograph into a grey square, keeping its aspect ratio.
 
-    Each pixel inside is the mean of the photograph's pixels at 2 x 2 points of it: as many as ultralytics' bilinear
-    resize looks at, and quick for a photograph of any size.
+    Each output pixel is the mean of 2 x 2 sampled pixels: as many as the bilinear resize of ultralytics reads, and fast
+    for a photograph of any size.
 
     Args:
         picture: uint8 (H, W, 3).
         size: side of the square in pixels.
 
     Returns:
-        uint8 (size, size, 3), the scale that was applied, and the left and top bar in pixels.
+        uint8 (size, size, 3), the applied scale, and the width of the left and the height of the top bar in pixels.
     """
     sides = picture.shape[:2]
     scale = size / max(sides)

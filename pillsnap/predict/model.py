@@ -1,4 +1,4 @@
-"""From a photograph to drug names, with ONNX Runtime alone: no torch is imported here."""
+"""Drug names for a photograph, by the exported model in ONNX Runtime, without torch."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ import onnxruntime
 from pillsnap.answers.answer import Answer, Candidate, Mode, ModelInfo, Pill
 from pillsnap.answers.calibration import Calibration
 from pillsnap.pictures.decode import decode_photo
-from pillsnap.predict.sessions import ModelError, device_of, facts_of, open_session
+from pillsnap.predict.sessions import ModelError, device_of, open_session, read_metadata
 from pillsnap.tables.classes import DrugClass, classes_from_json
 
-__all__ = ["ModelError", "PillSnap", "question"]
+__all__ = ["ModelError", "PillSnap", "graph_inputs"]
 
 
 class PillSnap:
-    """One model, ready to answer. Answers may be asked for by several threads at once."""
+    """A loaded model. `identify` is thread-safe."""
 
     def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, Any], sha256: str) -> None:
         self._session = session
@@ -32,27 +32,27 @@ class PillSnap:
         """Load a model that `export_onnx` wrote.
 
         Args:
-            model: its folder, `results/stage4/onnx` for instance, out of which `pipeline.onnx` is taken, or the file.
-            threads: threads of arithmetic, at most the cores that are there.
+            model: `pipeline.onnx`, or its folder, such as `results/stage4/onnx`.
+            threads: intra-op threads, at most the available cores.
             device: `auto` (a GPU where one works), `cpu`, `cuda` or `tensorrt`.
 
         Raises:
-            ModelError: the model is missing, is no ONNX graph, or was not written by `export_onnx`.
-            HardwareError: `cuda` or `tensorrt` is asked for and does not work.
+            ModelError: the model is missing, is not an ONNX graph, or was not written by `export_onnx`.
+            HardwareError: `cuda` or `tensorrt` was requested and does not work.
         """
         path = Path(model)
         path = path if path.suffix == ".onnx" else path / "pipeline.onnx"
         session = open_session(path, threads=threads, device=device)
-        return cls(session, facts_of(session, path, "photo"), hashlib.sha256(path.read_bytes()).hexdigest())
+        return cls(session, read_metadata(session, path, "photo"), hashlib.sha256(path.read_bytes()).hexdigest())
 
     @property
     def device(self) -> str:
-        """`tensorrt`, `cuda` or `cpu`, by what ONNX Runtime really uses."""
+        """The device that ONNX Runtime uses: `tensorrt`, `cuda` or `cpu`."""
         return device_of(self._session)
 
     @property
     def info(self) -> ModelInfo:
-        """What the model says of itself."""
+        """Facts of the model."""
         promised = self.calibration
         return ModelInfo(
             stage=self._facts["stage"],
@@ -70,11 +70,11 @@ class PillSnap:
     def identify(self, photo: str | Path | bytes | np.ndarray, mode: Mode = "single") -> Answer:
         """Name the pill (`single`) or every pill (`combo`) of a photograph.
 
-        In mode `single` the photograph shows one pill, so the best box counts, from a lower score on.
+        In mode `single` only the best box counts, from a lower score on.
 
         Args:
             photo: a path, a file's bytes, or uint8 (H, W, 3) RGB.
-            mode: what the photograph shows, as the person who took it says.
+            mode: what the photograph shows, according to the person who took it.
 
         Raises:
             PictureError: the photograph cannot be decoded.
@@ -82,20 +82,20 @@ class PillSnap:
         """
         picture = read_picture(photo)
         boxes, scores, _, _, probabilities, distances = self._session.run(
-            None, {"photo": picture, **question(mode, self._facts)}
+            None, {"photo": picture, **graph_inputs(mode, self._facts)}
         )
         return make_answer(mode, picture, (boxes, scores, probabilities, distances), self.classes, self.calibration)
 
 
 def read_picture(photo: str | Path | bytes | np.ndarray) -> np.ndarray:
-    """The photograph as uint8 (H, W, 3) RGB; raises `PictureError` or `OSError`."""
+    """Decode a photograph to uint8 (H, W, 3) RGB; raises `PictureError` or `OSError`."""
     if isinstance(photo, np.ndarray):
         return photo
     return decode_photo(photo if isinstance(photo, bytes) else Path(photo).read_bytes())
 
 
-def question(mode: Mode, facts: dict[str, Any]) -> dict[str, np.ndarray]:
-    """What a mode asks of the graph: `min_score`, float32 (1,), and `max_pills`, int64 (1,)."""
+def graph_inputs(mode: Mode, facts: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Inputs of the graph that depend on the mode: `min_score`, float32 (1,), and `max_pills`, int64 (1,)."""
     least, most = (facts["min_score_single"], 1) if mode == "single" else (facts["min_score"], facts["most_pills"])
     return {"min_score": np.array([least], np.float32), "max_pills": np.array([most], np.int64)}
 
@@ -107,7 +107,7 @@ def make_answer(
     classes: Sequence[DrugClass],
     calibration: Calibration,
 ) -> Answer:
-    """An answer out of boxes (N, 4), scores (N,), calibrated probabilities (N, drugs) and distances (N,)."""
+    """Build an answer from boxes (N, 4), scores (N,), calibrated probabilities (N, drugs) and distances (N,)."""
     pills = tuple(
         _pill(box, float(score), row, float(distance), classes, calibration)
         for box, score, row, distance in zip(*found, strict=True)
@@ -123,7 +123,7 @@ def _pill(
     classes: Sequence[DrugClass],
     calibration: Calibration,
 ) -> Pill:
-    def named(indices: np.ndarray | Sequence[int]) -> tuple[Candidate, ...]:
+    def candidates(indices: np.ndarray) -> tuple[Candidate, ...]:
         return tuple(
             Candidate(classes[i].k_code, classes[i].edi_codes, classes[i].name, float(probabilities[i]))
             for i in indices
@@ -131,5 +131,6 @@ def _pill(
 
     verdict = calibration.verdict(float(probabilities.max()), distance)
     best = np.argsort(-probabilities, kind="stable")[:5]
-    possible = [] if verdict == "unknown" else calibration.prediction_set(probabilities)
-    return Pill(tuple(float(value) for value in box), score, verdict, named(best), named(possible))
+    possible = best[:0] if verdict == "unknown" else calibration.prediction_set(probabilities)
+    x, y, w, h = (float(value) for value in box)
+    return Pill((x, y, w, h), score, verdict, candidates(best), candidates(possible))

@@ -1,12 +1,12 @@
-"""The detector's output as boxes in a photograph."""
+"""Non-maximum suppression: from the detector's output to boxes in the photograph."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-LEAST_SCORE = 0.001
-MOST_BOXES = 100
+MIN_SCORE = 0.001
+MAX_BOXES = 100
 
 
 @dataclass(frozen=True)
@@ -17,25 +17,25 @@ class Detections:
     scores: np.ndarray
 
 
-def from_detector(
+def non_max_suppression(
     output: np.ndarray, picture: np.ndarray, scale: float, left: int, top: int, *, nms_iou: float
 ) -> Detections:
-    """At most 100 boxes of score 0.001 or more after non-maximum suppression, inside the photograph.
+    """Suppress overlapping boxes; keep at most 100 of score 0.001 or more, clipped to the photograph.
 
     Args:
         output: float (anchors, 5): centre x, centre y, w, h in pixels of the letterbox, score.
         picture: the photograph, uint8 (H, W, 3).
-        scale, left, top: of its letterbox.
-        nms_iou: IoU above which the worse of two boxes goes.
+        scale, left, top: of its letterbox, see `letterbox`.
+        nms_iou: IoU above which the box of lower score is dropped.
     """
-    rows = output[output[:, 4] >= LEAST_SCORE]
+    rows = output[output[:, 4] >= MIN_SCORE]
     boxes = np.concatenate([rows[:, :2] - rows[:, 2:4] / 2 - [left, top], rows[:, 2:4]], axis=1) / scale
-    keep = cv2.dnn.NMSBoxes(boxes.tolist(), rows[:, 4].tolist(), LEAST_SCORE, nms_iou)
-    keep = np.asarray(keep, dtype=int).reshape(-1)[:MOST_BOXES]
-    return Detections(_inside(boxes[keep], picture).astype(np.float32), rows[keep, 4].astype(np.float32))
+    kept = cv2.dnn.NMSBoxes(boxes.tolist(), rows[:, 4].tolist(), MIN_SCORE, nms_iou)
+    keep = np.asarray(kept, dtype=int).reshape(-1)[:MAX_BOXES]
+    return Detections(_clip(boxes[keep], picture).astype(np.float32), rows[keep, 4].astype(np.float32))
 
 
-def _inside(boxes: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _clip(boxes: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Boxes clipped to the photograph."""
     height, width = picture.shape[:2]
     low = np.clip(boxes[:, :2], 0, [width - 1, height - 1])

@@ -1,4 +1,4 @@
-"""Which photographs are meant by the words of a command: files, folders, globs and standard input."""
+"""Photographs named on the command line: files, folders, globs and standard input."""
 
 import glob
 import os
@@ -13,10 +13,10 @@ PHOTO_ENDINGS = (
     ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
     ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""Endings, in any case, that a file in a folder or of a glob must have: those of the formats that are opened."""
+"""Extensions, in any case, that select files in folders and globs: those of the supported formats."""
 
 MAX_BYTES = 256 * 2**20
-"""Largest file that is read, 150 times an AIHub photograph; what has no end, such as a device, stops here."""
+"""Size limit of a file, 150 times an AIHub photograph; reading from an endless device stops here."""
 
 STDIN = "-"
 
@@ -36,24 +36,24 @@ class Problem:
 
 @dataclass(frozen=True)
 class Photo:
-    """One photograph that is asked for.
+    """A requested photograph.
 
     Attributes:
-        name: as it was given, or as it was found below a folder or glob; `-` is standard input.
-        problem: what was named in place of it and gives none.
+        name: as given, or as found by a folder or glob; `-` is standard input.
+        problem: why the argument `name` gives no photograph.
     """
 
     name: str
     problem: Problem | None = None
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """The absolute path without `..`; `-` for standard input."""
         return self.name if self.name == STDIN else os.path.abspath(self.name)  # noqa: PTH100 (pathlib keeps `..`)
 
     @property
     def shown(self) -> str:
-        """The name as text that any output can hold: bytes that are no UTF-8 are replaced."""
+        """The name as valid text: bytes that are not UTF-8 are replaced."""
         return os.fsencode(self.name).decode("utf-8", "replace")
 
     @property
@@ -62,25 +62,25 @@ class Photo:
         return self.name == STDIN or (_is(self.name, Path.exists) and not _is(self.name, Path.is_file))
 
 
-def find_photos(words: Iterable[str]) -> list[Photo]:
-    """The photographs in the order of the words, each once; those of a folder or glob sorted.
+def find_photos(arguments: Iterable[str]) -> list[Photo]:
+    """List the photographs in the order of the arguments, each once; those of a folder or glob sorted.
 
-    A folder gives all pictures below it by their endings, a glob (`*`, `?`, `[...]`, `**`) those that it matches; both
-    leave out hidden files and folders. A file's own name may have any ending, and wins where it looks like a glob.
+    A folder gives all pictures below it, by extension; a glob (`*`, `?`, `[...]`, `**`) those that it matches. Both
+    leave out hidden files and folders. A file may have any extension, and wins over a glob of the same text.
     """
     found: dict[str, Photo] = {}
-    for photo in (photo for word in words for photo in _photos(word)):
-        found.setdefault(photo.place, photo)
+    for photo in (photo for argument in arguments for photo in _photos(argument)):
+        found.setdefault(photo.path, photo)
     return list(found.values())
 
 
-def names_one(words: list[str]) -> bool:
-    """Whether the words can mean one photograph only: a file or standard input, no folder and no glob."""
-    return len(words) == 1 and not _is(words[0], Path.is_dir) and not _is_glob(words[0])
+def names_one(arguments: list[str]) -> bool:
+    """Whether the arguments name a single photograph: a file or standard input, no folder and no glob."""
+    return len(arguments) == 1 and not _is(arguments[0], Path.is_dir) and not _is_glob(arguments[0])
 
 
 def read_photo(photo: Photo) -> bytes:
-    """A photograph's bytes.
+    """Read a photograph's bytes.
 
     Raises:
         PictureError: `photo_missing` where it cannot be read, `file_too_large`.
@@ -98,21 +98,22 @@ def read_photo(photo: Photo) -> bytes:
     return data
 
 
-def _photos(word: str) -> Iterator[Photo]:
-    if _is(word, Path.is_dir):
-        yield from _below(word)
-    elif _is_glob(word):
+def _photos(argument: str) -> Iterator[Photo]:
+    if _is(argument, Path.is_dir):
+        yield from _below(argument)
+    elif _is_glob(argument):
         # pathlib's globs take no absolute pattern
-        matches = sorted(path for path in glob.glob(word, recursive=True) if _is_picture(path))  # noqa: PTH207
+        matches = sorted(path for path in glob.glob(argument, recursive=True) if _is_picture(path))  # noqa: PTH207
         yield from map(Photo, matches)
         if not matches:
-            yield Photo(word, Problem("photo_missing", "no picture matches. Check the pattern and its quotes."))
+            yield Photo(argument, Problem("photo_missing", "no picture matches. Check the pattern and its quotes."))
     else:
-        yield Photo(word)
+        yield Photo(argument)
 
 
 def _below(folder: str) -> Iterator[Photo]:
-    found, closed = [], []
+    found: list[Path] = []
+    closed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(place, name) for name in names if not name.startswith("."))
@@ -121,19 +122,19 @@ def _below(folder: str) -> Iterator[Photo]:
     for error in closed:
         yield Photo(error.filename, Problem("photo_missing", f"{error.strerror}. Check who may open the folder."))
     if not found and not closed:
-        yield Photo(folder, Problem("photo_missing", "no picture lies below this folder. Check the path."))
+        yield Photo(folder, Problem("photo_missing", "no picture in this folder or its subfolders. Check the path."))
 
 
 def _is_picture(path: str | Path) -> bool:
     return Path(path).suffix.lower() in PHOTO_ENDINGS and _is(path, Path.is_file)
 
 
-def _is_glob(word: str) -> bool:
-    return glob.has_magic(word) and not os.path.lexists(word)
+def _is_glob(text: str) -> bool:
+    return glob.has_magic(text) and not os.path.lexists(text)
 
 
 def _is(path: str | Path, kind: Callable[[Path], bool]) -> bool:
-    """Whether a path is of a kind; not, where it cannot be looked at or its name is too long."""
+    """Whether a path is of a kind; `False` where it is not accessible or its name is too long."""
     try:
         return kind(Path(path))
     except OSError:

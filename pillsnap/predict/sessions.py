@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions for the project's models."""
+"""ONNX Runtime sessions of exported models."""
 
 import json
 from pathlib import Path
@@ -13,35 +13,35 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-"""ONNX Runtime's names of devices, the fastest last; each falls back on those before it."""
+"""Execution providers by device, the fastest last; each falls back on those before it."""
 
 
 class ModelError(ValueError):
-    """A models folder, or a file of it, that cannot be used."""
+    """A model file or folder that cannot be used."""
 
 
 def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.InferenceSession:
     """Open a model.
 
     Args:
-        path: ONNX file.
-        threads: threads of arithmetic, at most the cores that are there.
+        path: the ONNX file.
+        threads: intra-op threads, at most the available cores.
         device: `auto` (a GPU where one works), `cpu`, `cuda` or `tensorrt`.
 
     Raises:
-        ModelError: there is no such file, or it is no ONNX graph.
-        HardwareError: `cuda` or `tensorrt` is asked for and does not work.
+        ModelError: the file is missing, or is not an ONNX graph.
+        HardwareError: `cuda` or `tensorrt` was requested and does not work.
     """
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model. Name a folder that export_onnx wrote (results/stage4/onnx).")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_threads(threads)
     options.log_severity_level = 3
-    # threads that wait by spinning would take the cores from decoding and from other work
+    # spinning threads would take the cores from decoding and other work
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    wanted = ("cuda" if gpus() else "cpu") if device == "auto" else device
+    chosen = ("cuda" if gpus() else "cpu") if device == "auto" else device
     names = list(PROVIDERS)
-    providers = [PROVIDERS[name] for name in names[names.index(wanted) :: -1]]
+    providers = [PROVIDERS[name] for name in names[names.index(chosen) :: -1]]
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no common class
@@ -52,14 +52,14 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     return session
 
 
-def facts_of(session: onnxruntime.InferenceSession, path: Path, inputs: str) -> dict[str, Any]:
-    """What `export_onnx` wrote into a model; raises `ModelError` where it is none of its models with this input."""
+def read_metadata(session: onnxruntime.InferenceSession, path: Path, inputs: str) -> dict[str, Any]:
+    """Read the metadata that `export_onnx` wrote; raises `ModelError` for another model, or one without this input."""
     stored = session.get_modelmeta().custom_metadata_map.get("pillsnap")
     if stored is None or session.get_inputs()[0].name != inputs:
-        raise ModelError(f"{path}: is no {path.stem} of PillSnap. Make it with export_onnx.")
+        raise ModelError(f"{path}: is not a {path.stem} model of PillSnap. Make it with export_onnx.")
     return json.loads(stored)
 
 
 def device_of(session: onnxruntime.InferenceSession) -> str:
-    """`tensorrt`, `cuda` or `cpu`, by what ONNX Runtime really uses."""
+    """The device that ONNX Runtime uses: `tensorrt`, `cuda` or `cpu`."""
     return next(name for name in reversed(PROVIDERS) if PROVIDERS[name] in session.get_providers())

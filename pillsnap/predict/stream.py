@@ -1,4 +1,4 @@
-"""Answers to many photographs, one after the other; the next ones are decoded while the model is at work."""
+"""Answer many photographs in their order; the next ones are decoded while the model runs."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from pillsnap.predict.model import PillSnap
 from pillsnap.predict.photo_paths import Photo, Problem, read_photo
 
 DECODERS = 2
-"""Threads that decode; more would take the model's cores. Memory holds at most twice as many decoded photographs."""
+"""Decoder threads; more would take the model's cores. At most twice as many decoded photographs are in memory."""
 
 CURES = {
     "photo_missing": "Check the path and who may read it.",
@@ -24,44 +24,55 @@ CURES = {
     "photo_unreadable": "Save it as JPEG or PNG.",
     "photo_too_large": "Make it smaller.",
 }
-"""What helps, by the reason for which a photograph cannot be used."""
+"""Cures, by the reason why a photograph cannot be used."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one photograph: the answer and its pixels, uint8 (H, W, 3), or the problem."""
+class Answered:
+    """An answered photograph, with its pixels, uint8 (H, W, 3)."""
 
     photo: Photo
-    answer: Answer | None = None
-    picture: np.ndarray | None = None
-    problem: Problem | None = None
+    answer: Answer
+    picture: np.ndarray
+    problem: None = None
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A photograph that cannot be used."""
+
+    photo: Photo
+    problem: Problem
+
+
+Outcome = Answered | Unusable
 
 
 def predict(snap: PillSnap, photos: Iterable[Photo], mode: Mode) -> Iterator[Outcome]:
-    """Answer photographs in their order; what cannot be used has its problem and stops none of the others.
+    """Answer photographs in their order; one that cannot be used gives a problem and does not stop the others.
 
     Args:
-        snap: the models.
-        photos: what is asked for.
+        snap: the model.
+        photos: the requested photographs.
         mode: what each photograph shows.
     """
     workers = usable_threads(DECODERS)
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[Photo, Future[np.ndarray | Problem]]] = deque()
+        pending: deque[tuple[Photo, Future[np.ndarray | Problem]]] = deque()
         try:
             for photo in photos:
-                waiting.append((photo, _submit(pool, photo)))
-                if len(waiting) == 2 * workers:
-                    yield _answered(snap, *waiting.popleft(), mode)
-            while waiting:
-                yield _answered(snap, *waiting.popleft(), mode)
+                pending.append((photo, _submit(pool, photo)))
+                if len(pending) == 2 * workers:
+                    yield _answered(snap, *pending.popleft(), mode)
+            while pending:
+                yield _answered(snap, *pending.popleft(), mode)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _submit(pool: ThreadPoolExecutor, photo: Photo) -> "Future[np.ndarray | Problem]":
     if photo.may_block:
-        # a thread that waits for another program could not be stopped by Ctrl-C
+        # Ctrl-C could not stop a thread that waits for another program
         data = _read(photo)
         return pool.submit(lambda: _decoded(data))
     return pool.submit(lambda: _decoded(_read(photo)))
@@ -82,12 +93,12 @@ def _decoded(data: bytes | Problem) -> np.ndarray | Problem:
 
 
 def _problem(error: PictureError) -> Problem:
-    said = error.detail if error.reason == "photo_missing" else f"no usable photograph ({error})"
-    return Problem(error.reason, f"{said}. {CURES[error.reason]}")
+    message = error.detail if error.reason == "photo_missing" else f"no usable photograph ({error})"
+    return Problem(error.reason, f"{message}. {CURES[error.reason]}")
 
 
 def _answered(snap: PillSnap, photo: Photo, decoding: "Future[np.ndarray | Problem]", mode: Mode) -> Outcome:
     picture = decoding.result()
     if isinstance(picture, Problem):
-        return Outcome(photo, problem=picture)
-    return Outcome(photo, snap.identify(picture, mode), picture)
+        return Unusable(photo, picture)
+    return Answered(photo, snap.identify(picture, mode), picture)

@@ -45,7 +45,7 @@ class Metrics:
         self.requests.labels(path, str(status)).inc()
         self.request_seconds.labels(path).observe(seconds)
 
-    def count_pills(self, verdicts: Mapping[str, int]) -> None:
+    def count_pills(self, verdicts: Mapping[Verdict, int]) -> None:
         """Count an answer's pills."""
         for verdict, count in verdicts.items():
             self.pills.labels(verdict).inc(count)

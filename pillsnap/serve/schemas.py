@@ -43,7 +43,9 @@ class ModelCard(ModelInfo):
     metrics_missing: Annotated[str | None, Field(description="Why there are no metrics; null where there are")]
 
     @classmethod
-    def of(cls, info: ModelInfo, classes: list[DrugClass], metrics: dict | None, missing: str | None) -> "ModelCard":
+    def of(
+        cls, info: ModelInfo, classes: list[DrugClass], metrics: dict[str, Any] | None, missing: str | None
+    ) -> "ModelCard":
         """A model's facts, drugs and measured figures."""
         return cls(**asdict(info), classes=tuple(classes), metrics=metrics, metrics_missing=missing)
 

@@ -8,10 +8,10 @@ import pytest
 
 from pillsnap.answers.accuracy import (
     PhotoResult,
+    answer_predictions,
     classifier_metrics,
     confused_pairs,
     detector_metrics,
-    named_pills,
     pipeline_metrics,
 )
 
@@ -163,7 +163,7 @@ def test_named_pills_are_those_of_answers_with_what_they_are() -> None:
     found = [(OTHER, 0.9), (FAR, 0.8), (BOX, 0.7)]
     whole = result([BOX, OTHER], found, targets=[0, 1])
     partly = result([BOX], found, targets=[1], fully_labelled=False)
-    pills = named_pills([whole, partly], 0.5)
+    pills = answer_predictions([whole, partly], 0.5)
     assert pills.targets.tolist() == [1, -1, 0, 1]
     assert pills.distances.tolist() == [0, 1, 2, 2]
     assert pills.logits.shape == (4, 2)

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pillsnap.answers.calibrate_answers import best_temperature, choose, fit_drug_space
+from pillsnap.answers.calibrate_answers import choose_thresholds, fit_drug_space, fit_temperature
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.calibration_metrics import (
-    Named,
+    Predictions,
+    calibration_metrics,
     expected_calibration_error,
     lower_bound,
-    nobody,
     reliability,
     selective_accuracy,
-    trust_figures,
     verdicts,
 )
 from pillsnap.config.config import Answers
@@ -23,30 +22,32 @@ from pillsnap.config.config import Answers
 DRUGS = 12
 
 
-def drawn(count: int, seed: int, *, temperature: float = 1.0, far: float = 0.0) -> Named:
+def drawn(count: int, seed: int, *, temperature: float = 1.0, far: float = 0.0) -> Predictions:
     """Pills whose targets are drawn by their own probabilities: perfectly calibrated at that temperature."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 8, (count, DRUGS))
     targets = np.array([random.choice(DRUGS, p=row) for row in softmax(logits, axis=1)])
-    return Named(logits * temperature, np.abs(random.normal(5, 1, count)) + far, targets)
+    return Predictions(logits * temperature, np.abs(random.normal(5, 1, count)) + far, targets)
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_temperature_is_found_and_calibrates(temperature: float) -> None:
     pills = drawn(4000, 0, temperature=temperature)
-    found = best_temperature(pills.logits, pills.targets)
+    found = fit_temperature(pills.logits, pills.targets)
     assert found == pytest.approx(temperature, rel=0.06)
-    figures = trust_figures(pills, nobody(DRUGS), choose(pills, nobody(DRUGS), Answers()))
+    figures = calibration_metrics(
+        pills, Predictions.empty(DRUGS), choose_thresholds(pills, Predictions.empty(DRUGS), Answers())
+    )
     assert figures["ece"]["after"] < 0.02
     assert figures["ece"]["by_chance"] == pytest.approx(figures["ece"]["after"], abs=0.008), "it is calibrated"
     assert temperature == 1.0 or figures["ece"]["before"] > 2 * figures["ece"]["after"]
     assert figures["unseen"] is None
 
 
-def test_promises_hold_on_pills_that_were_not_used_to_choose() -> None:
-    chosen = choose(drawn(6000, 1), drawn(300, 2, far=4), Answers())
+def test_promises_hold_on_pills_that_were_not_used_to_choose_thresholds() -> None:
+    chosen = choose_thresholds(drawn(6000, 1), drawn(300, 2, far=4), Answers())
     others, strangers = drawn(6000, 3), drawn(3000, 4, far=4)
-    figures = trust_figures(others, strangers, chosen)
+    figures = calibration_metrics(others, strangers, chosen)
     assert figures["verdicts"]["known"]["right"] >= 0.985
     assert figures["verdicts"]["known"]["share"] > 0.1
     assert figures["verdicts"]["unknown"]["share"] == pytest.approx(0.05, abs=0.01)
@@ -59,22 +60,25 @@ def test_promises_hold_on_pills_that_were_not_used_to_choose() -> None:
 
 def test_drugs_never_seen_tighten_what_is_known() -> None:
     pills = drawn(6000, 5)
-    free, tight = (choose(pills, strangers, Answers()) for strangers in (nobody(DRUGS), drawn(900, 6, far=0.5)))
+    free, tight = (
+        choose_thresholds(pills, strangers, Answers())
+        for strangers in (Predictions.empty(DRUGS), drawn(900, 6, far=0.5))
+    )
     words = [verdicts(drawn(2000, 7, far=0.5), chosen) for chosen in (free, tight)]
     assert (words[1] == "known").mean() <= 0.035 < (words[0] == "known").mean()
 
 
 def test_too_few_pills_promise_nothing() -> None:
-    chosen = choose(drawn(100, 8), nobody(DRUGS), Answers())
+    chosen = choose_thresholds(drawn(100, 8), Predictions.empty(DRUGS), Answers())
     assert chosen.known_from is None
     assert set(verdicts(drawn(50, 9), chosen)) <= {"uncertain", "unknown"}
-    few = choose(drawn(5, 10), nobody(DRUGS), Answers())
+    few = choose_thresholds(drawn(5, 10), Predictions.empty(DRUGS), Answers())
     assert few.set_from == {"0.9": 0.0, "0.95": 0.0, "0.99": 0.0}
     assert len(few.prediction_set(softmax(np.arange(DRUGS, dtype=float)))) == DRUGS, "all drugs are possible"
 
 
 def test_a_calibration_survives_json() -> None:
-    chosen = choose(drawn(500, 11), nobody(DRUGS), Answers())
+    chosen = choose_thresholds(drawn(500, 11), Predictions.empty(DRUGS), Answers())
     assert Calibration.from_json(chosen.to_json()) == chosen
 
 
@@ -136,12 +140,12 @@ def test_drug_space_measures_from_the_nearest_drug() -> None:
 def test_boxes_that_are_no_pill_are_wrong_but_break_no_promise_of_sets() -> None:
     """Every tenth answer is no pill: calibration and verdicts suffer, coverage and AUROC are those of the pills."""
     pills, strangers = drawn(3000, 13), drawn(500, 14, far=4)
-    chosen = choose(pills, strangers, Answers())
+    chosen = choose_thresholds(pills, strangers, Answers())
     others = drawn(3000, 15)
     targets = others.targets.copy()
     targets[::10] = -1
-    with_boxes = Named(others.logits, others.distances, targets)
-    figures, clean = (trust_figures(seen, strangers, chosen) for seen in (with_boxes, with_boxes.of_its_drugs()))
+    with_boxes = Predictions(others.logits, others.distances, targets)
+    figures, clean = (calibration_metrics(seen, strangers, chosen) for seen in (with_boxes, with_boxes.with_class()))
     assert figures["sets"] == clean["sets"] and figures["unseen"] == clean["unseen"]
     assert figures["pills"] == 3000 > clean["pills"] == 2700
     assert figures["verdicts"]["known"]["right"] < 0.92 < clean["verdicts"]["known"]["right"]

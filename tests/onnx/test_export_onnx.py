@@ -21,7 +21,7 @@ from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import PillSnap
-from pillsnap.predict.nms import LEAST_SCORE, Detections
+from pillsnap.predict.nms import MIN_SCORE, Detections
 from pillsnap.predict.sessions import ModelError
 from pillsnap.predict.unfused import STEPS, SeparateSteps
 from tests.support.models import CROP_SETTINGS, DETECTOR_SIZE, DRUGS, draw_photo, export_job, onnx_models
@@ -196,7 +196,7 @@ def test_detections_chosen(steps: SeparateSteps, scores: list[float], mode: Mode
 def test_detections_are_above_the_threshold_and_apart(steps: SeparateSteps) -> None:
     found = steps.detect(PHOTO)
     assert 0 < len(found.scores) == len(found.boxes) <= 100
-    assert (found.scores >= LEAST_SCORE).all()
+    assert (found.scores >= MIN_SCORE).all()
     overlaps = iou_matrix(found.boxes, found.boxes)[~np.eye(len(found.boxes), dtype=bool)]
     # boxes are clipped to the photograph after they were compared, which can bring them nearer
     inside = (found.boxes[:, :2] > 0).all() and (found.boxes[:, :2] + found.boxes[:, 2:] < [240, 320]).all()

@@ -12,7 +12,7 @@ from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.crops.crop import cut_crop
 from pillsnap.onnx import steps
 from pillsnap.predict.letterbox import letterbox
-from pillsnap.predict.nms import from_detector
+from pillsnap.predict.nms import non_max_suppression
 
 SIZES = [(1280, 976), (976, 1280), (300, 223), (64, 64), (50, 70), (1, 1), (1, 3000), (700, 2)]
 
@@ -76,7 +76,7 @@ def test_boxes(most: int) -> None:
         found=found[None], photo=photo, scale=np.array([scale], np.float32), bars=np.array([left, top], np.float32),
         min_score=np.array([0.3], np.float32), max_pills=np.array([most]),
     )  # fmt: skip
-    ours = from_detector(found, photo, scale, left, top, nms_iou=0.5)
+    ours = non_max_suppression(found, photo, scale, left, top, nms_iou=0.5)
     count = min(most, int((ours.scores >= 0.3).sum()))
     assert count > 0 and len(boxes) == len(scores) == count
     assert scores == pytest.approx(ours.scores[:count])

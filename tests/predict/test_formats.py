@@ -15,7 +15,7 @@ from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.annotate import TargetError, picture_paths, write_answer_picture
 from pillsnap.predict.formats import CSV_COLUMNS, no_formula, writer_of
 from pillsnap.predict.photo_paths import Photo, Problem
-from pillsnap.predict.stream import Outcome
+from pillsnap.predict.stream import Answered, Outcome, Unusable
 from tests.support.odd_pictures import ODD_PICTURES
 
 DRUGS = tuple(Candidate(f"K-00000{n}", (f"64330374{n}",) * (n % 3), f"약{n}정", 0.5**n) for n in range(1, 9))
@@ -26,12 +26,12 @@ def pill(verdict: Verdict, possible: int = 1) -> Pill:
 
 
 def outcome(name: str, *pills: Pill) -> Outcome:
-    return Outcome(Photo(name), Answer("combo", 60, 40, pills), np.zeros((40, 60, 3), np.uint8))
+    return Answered(Photo(name), Answer("combo", 60, 40, pills), np.zeros((40, 60, 3), np.uint8))
 
 
 ANSWERED = outcome("b.jpg", pill("known"), pill("uncertain", 7), pill("unknown", 0))
 EMPTY = outcome("=cmd|'!A1.jpg")
-UNUSABLE = Outcome(Photo("c.jpg"), problem=Problem("photo_empty", "no usable photograph. Take it again."))
+UNUSABLE = Unusable(Photo("c.jpg"), Problem("photo_empty", "no usable photograph. Take it again."))
 ALL = (ANSWERED, EMPTY, UNUSABLE)
 
 
@@ -133,7 +133,7 @@ def test_each_photograph_has_a_picture_of_its_own(
     photos = [Photo(name) for name in names]
     found = picture_paths(Path(target), photos)
     assert len({path.absolute() for path in found.values()}) == len(names)
-    assert paths is None or [found[photo.place] for photo in photos] == [Path(path) for path in paths]
+    assert paths is None or [found[photo.path] for photo in photos] == [Path(path) for path in paths]
     for path in found.values():
         assert path.resolve().is_relative_to(tmp_path / target)
 
@@ -145,7 +145,7 @@ def test_each_photograph_has_a_picture_of_its_own(
         ("out.jpg", ["a.jpg", "b.jpg"], "2 photographs need a folder"),
         ("a.jpg", ["a.jpg"], "a.jpg is one of the photographs"),
         (".", ["a.jpg", "a.jpg.jpg"], "a.jpg.jpg is one of the photographs"),
-        ("out", ["stdin", "-"], "standard input would have the name"),
+        ("out", ["stdin", "-"], "standard input and a photograph named stdin"),
     ],
 )
 def test_no_picture_overwrites_another_or_a_photograph(

@@ -56,7 +56,7 @@ def test_photographs_found(folder: Path, words: list[str], names: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("word", "said"), [("photos/empty", "no picture lies below"), ("photos/*.gif", "no picture matches")]
+    ("word", "said"), [("photos/empty", "no picture in this folder"), ("photos/*.gif", "no picture matches")]
 )
 def test_nothing_found_is_a_problem(folder: Path, word: str, said: str) -> None:
     (photo,) = find_photos([word])

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.answers.calibration import Calibration
-from pillsnap.answers.calibration_metrics import Named, nobody, trust_figures
-from pillsnap.manifest.drug_table import drug_table
+from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
+from pillsnap.manifest.drugs import drug_table
 from pillsnap.tables.classes import DrugClass
 from pillsnap.tables.schemas import LOOKS
 
@@ -28,21 +28,21 @@ DRUGS = 8
 def trust(pills: int = 400, strangers: int = 60, seed: int = 3) -> dict[str, Any] | None:
     """Figures of invented pills: most named right, the others with less probability, strangers farther away."""
     random = np.random.default_rng(seed)
-    return trust_figures(_named(random, pills), _strangers(random, strangers), CALIBRATION)
+    return calibration_metrics(_named(random, pills), _strangers(random, strangers), CALIBRATION)
 
 
-def _named(random: np.random.Generator, pills: int) -> Named:
+def _named(random: np.random.Generator, pills: int) -> Predictions:
     targets = random.integers(0, DRUGS, pills)
     logits = random.normal(0, 0.8, (pills, DRUGS)).astype(np.float32)
     logits[np.arange(pills), targets] += random.uniform(0, 6, pills)
-    return Named(logits, random.normal(9, 2, pills), targets)
+    return Predictions(logits, random.normal(9, 2, pills), targets)
 
 
-def _strangers(random: np.random.Generator, pills: int) -> Named:
+def _strangers(random: np.random.Generator, pills: int) -> Predictions:
     if not pills:
-        return nobody(DRUGS)
+        return Predictions.empty(DRUGS)
     logits = random.normal(0, 1.2, (pills, DRUGS)).astype(np.float32)
-    return Named(logits, random.normal(17, 3, pills), np.full(pills, -1))
+    return Predictions(logits, random.normal(17, 3, pills), np.full(pills, -1))
 
 
 def calibration(strangers: int = 60) -> dict[str, Any]:
