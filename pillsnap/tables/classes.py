@@ -1,4 +1,4 @@
-"""The one ordered list of drugs, written by `build_manifest` and read by everything after it."""
+"""The ordered class list of drugs, written by `build_manifest` and read by every later rule."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from pillsnap.files import read_json, write_json
 
 @dataclass(frozen=True)
 class DrugClass:
-    """A drug that the classifier can name: its place among the logits, K-code, EDI codes and name."""
+    """A class of the classifier: index of its logit, K-code, EDI codes and name."""
 
     index: int
     k_code: str
@@ -28,12 +28,12 @@ def read_classes(path: str | Path) -> list[DrugClass]:
 
 
 def classes_to_json(classes: Sequence[DrugClass]) -> list[dict[str, object]]:
-    """The class list as JSON values."""
+    """Return the class list as JSON values."""
     return [asdict(drug) for drug in classes]
 
 
 def classes_from_json(values: list[dict]) -> list[DrugClass]:
-    """The class list out of JSON values; raises `ValueError` where the order is broken."""
+    """Return the class list from JSON values; raises `ValueError` where the order is broken."""
     classes = [DrugClass(**value | {"edi_codes": tuple(value["edi_codes"])}) for value in values]
     if [drug.index for drug in classes] != list(range(len(classes))):
         raise ValueError("The class list is not numbered from 0 without gaps. Make it again with build_manifest.")

@@ -10,11 +10,11 @@ import pyarrow as arrow
 from pyarrow import parquet
 
 from pillsnap.files import replacing
-from pillsnap.tables.csv_cells import as_given, defused
+from pillsnap.tables.csv_cells import escape_formula, unescape_formula
 from pillsnap.tables.schemas import MANIFEST
 
 ROW_GROUP = 10_000
-"""Rows that a Parquet file keeps together: a reader of some rows of a sorted table skips all other groups."""
+"""Rows of a Parquet row group: a reader of some rows of a sorted table skips all other groups."""
 
 
 class TableError(ValueError):
@@ -22,7 +22,7 @@ class TableError(ValueError):
 
 
 def make_table(rows: Iterable[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Build a table from rows and check it; an empty one has the schema's columns all the same."""
+    """Build a table from rows and check it; an empty one has the schema's columns too."""
     return check_table(pd.DataFrame(list(rows), columns=list(schema.columns)), schema, "rows")
 
 
@@ -32,45 +32,46 @@ def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str | Pa
         return schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
         failures = error.failure_cases.head(10).to_string(index=False)
-        raise TableError(f"{where}: the table breaks its contract (first failures):\n{failures}") from error
+        raise TableError(f"{where}: the table breaks its schema (first failures):\n{failures}") from error
 
 
 def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema) -> None:
-    """Check and write Parquet or CSV (as `write_csv` has it), by the ending."""
+    """Check a table and write Parquet or CSV (like `write_csv`), by the ending."""
     checked = check_table(table, schema, path)
     with replacing(path) as temporary:
         if Path(path).suffix == ".csv":
-            _put_csv(checked, temporary)
+            _to_csv(checked, temporary)
         else:
             checked.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
 
 
 def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tuple] | None = None) -> pd.DataFrame:
-    """Read and check a table that `write_table` wrote; `filters` are pyarrow's and choose rows of a Parquet file."""
+    """Read and check a table of `write_table`; `filters` are pyarrow's and choose rows of a Parquet file."""
     if Path(path).suffix == ".csv":
-        # texts stay as they are: an EDI code of digits is no number
+        # texts are not parsed: an EDI code of digits is no number
         texts = {name: "str" for name, column in schema.columns.items() if str(column.dtype).startswith("str")}
-        table = _each_text(pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts), as_given)
+        table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts)
+        table = _each_text(table, unescape_formula)
     else:
         table = pd.read_parquet(path, filters=filters)
     return check_table(table, schema, path)
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write what people open: UTF-8 with byte-order mark, so that Excel shows Korean, and no cell that is a formula."""
+    """Write CSV for spreadsheets: UTF-8 with byte-order mark, so that Excel shows Korean, and no cell is a formula."""
     with replacing(path) as temporary:
-        _put_csv(table, temporary)
+        _to_csv(table, temporary)
 
 
 def read_texts(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All columns, or some, of a CSV file that `write_csv` wrote, as texts."""
+    """Read all columns, or some, of a CSV file of `write_csv`, as texts."""
     return _each_text(
-        pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=str, usecols=columns), as_given
+        pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=str, usecols=columns), unescape_formula
     )
 
 
-def _put_csv(table: pd.DataFrame, path: Path) -> None:
-    _each_text(table, defused).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+def _to_csv(table: pd.DataFrame, path: Path) -> None:
+    _each_text(table, escape_formula).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
 def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
@@ -79,19 +80,19 @@ def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
 
 
 def read_split(path: str | Path, split: str) -> pd.DataFrame:
-    """Rows of one split of a manifest file, schema `MANIFEST`; `unseen.csv` holds two."""
+    """Read the rows of one split of a manifest file, schema `MANIFEST`; `unseen.csv` holds two."""
     table = read_table(path, MANIFEST)
     return table[table["split"] == split].reset_index(drop=True)
 
 
 def read_tables(paths: Sequence[str | Path], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Read Parquet tables of one schema one after the other into one, and check it."""
+    """Read Parquet tables of one schema, concatenate and check them."""
     tables = [read_columns(path, list(schema.columns)) for path in paths]
     return check_table(arrow.concat_tables(tables).to_pandas(), schema, f"{paths[0]} and {len(paths) - 1} more")
 
 
 def read_columns(path: str | Path, columns: Sequence[str]) -> arrow.Table:
-    """Some columns of a Parquet table that `write_table` wrote and checked, as Arrow: for tables of millions of rows.
+    """Read some columns of a Parquet table of `write_table` as Arrow, unchecked: for millions of rows.
 
     Raises `TableError` where the file lacks one.
     """

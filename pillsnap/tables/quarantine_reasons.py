@@ -1,4 +1,4 @@
-"""The one list of reasons why an archive, a photograph or a label is left out, or was repaired."""
+"""Reasons why an archive, a photograph or a label is left out, or was repaired."""
 
 QUARANTINED = {
     "archive_unreadable": "the archive cannot be opened: truncated, encrypted, or no zip",
@@ -35,7 +35,7 @@ QUARANTINED = {
     "class_only_in_test_part": "shows a drug that the source has in its test part only, so that it cannot be trained",
     "class_without_training_pill": "no training pill of the drug is left after the quarantine",
 }
-"""Reasons of the quarantine and what they mean."""
+"""Reasons of the quarantine, with their meaning."""
 
 SKIPPED = {
     "index_picture": "a composed overview picture (`_index.png`), not a photograph",
@@ -48,7 +48,7 @@ SKIPPED = {
     "class_too_small": "shows a drug that does not reach 2 training pills and 1 validation pill",
     "class_not_in_stage": "shows a drug that is not among the stage's classes",
 }
-"""Reasons for which a photograph, and its labels, are not used although nothing is wrong with them."""
+"""Reasons why a photograph with its labels is not used although nothing is wrong with it."""
 
 REPAIRED = {
     "label_cp949": "the label was in cp949 and was read as such",

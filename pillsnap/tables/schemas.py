@@ -1,4 +1,4 @@
-"""The tables between the rules: one pandera schema each, checked when written and when read."""
+"""Schemas (pandera) of the tables between the rules, checked on write and on read."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ def _text(**options: Any) -> pa.Column:
     return pa.Column(str, coerce=True, **options)
 
 
-def _whole(**options: Any) -> pa.Column:
+def _integer(**options: Any) -> pa.Column:
     return pa.Column("int64", coerce=True, **options)
 
 
-def _number(**options: Any) -> pa.Column:
+def _float(**options: Any) -> pa.Column:
     return pa.Column("float64", coerce=True, **options)
 
 
@@ -34,30 +34,29 @@ _PILL = {
     "k_code": _text(),
     "edi_codes": _text(),
     "drug_name": _text(),
-    "expected_pills": _whole(checks=pa.Check.ge(1)),
-    "width": _whole(),
-    "height": _whole(),
-    "x": _number(),
-    "y": _number(),
-    "w": _number(checks=pa.Check.gt(0)),
-    "h": _number(checks=pa.Check.gt(0)),
+    "expected_pills": _integer(checks=pa.Check.ge(1)),
+    "width": _integer(),
+    "height": _integer(),
+    "x": _float(),
+    "y": _float(),
+    "w": _float(checks=pa.Check.gt(0)),
+    "h": _float(checks=pa.Check.gt(0)),
 }
 UNSEEN = ("unseen_val", "unseen_test")
-"""Splits of drugs that the model never sees: one half to choose thresholds on, the other to measure on."""
+"""Splits of unseen drugs: one to choose thresholds on, the other to measure on."""
 _SPLIT = pa.Check.isin(["train", "val", "test"])
 _ANY_SPLIT = pa.Check.isin(["train", "val", "test", *UNSEEN])
 _SEEN_BEFORE_TEST = pa.Check.isin(["train", "val", "unseen_val"])
 _NO_CLASS_UNSEEN = pa.Check(
     lambda table: (table["class_index"] == -1) == table["split"].isin(UNSEEN),
-    name="class_index is -1 where, and only where, the drug is never seen",
+    name="class_index is -1 where, and only where, the drug is unseen",
 )
 
 PILLS = _schema(**_PILL)
-"""One labelled pill a row, as `index_archive` found it, by photograph: boxes in pixels, width and height as the label
-says (0 where it does not)."""
+"""Index: one labelled pill a row, by photograph: boxes in pixels, width and height from the label (0 where missing)."""
 
 PLAN = _schema(**_PILL, split=_text(checks=_ANY_SPLIT))
-"""The pills of the photographs that a stage uses, with their side of the split."""
+"""Plan: the pills of a stage's photographs, with their side of the split."""
 
 ISSUES = _schema(
     archive=_text(),
@@ -67,16 +66,16 @@ ISSUES = _schema(
     reason=_text(checks=pa.Check.isin([*QUARANTINED, *SKIPPED, *REPAIRED])),
     detail=_text(),
 )
-"""What is not kept, or was repaired; a row without `label_member` is about the photograph itself."""
+"""Dropped and repaired files; a row without `label_member` is about the photograph itself."""
 
 PHOTOS = _schema(
     image_id=_text(unique=True),
     sha256=_text(checks=pa.Check.str_length(64, 64)),
     phash=_text(checks=pa.Check.str_length(64, 64)),
-    width=_whole(checks=pa.Check.ge(1)),
-    height=_whole(checks=pa.Check.ge(1)),
-    offset=_whole(),
-    length=_whole(),
+    width=_integer(checks=pa.Check.ge(1)),
+    height=_integer(checks=pa.Check.ge(1)),
+    offset=_integer(),
+    length=_integer(),
 )
 """Prepared photographs: hash of the raw file, perceptual hash of the picture (256 bits in hexadecimal), native size,
 place of the stored JPEG in `photos.bin`."""
@@ -84,14 +83,14 @@ place of the stored JPEG in `photos.bin`."""
 CONTEXTS = _schema(
     image_id=_text(),
     label_member=_text(),
-    x=_number(),
-    y=_number(),
-    w=_number(),
-    h=_number(),
-    left=_whole(),
-    top=_whole(),
-    offset=_whole(),
-    length=_whole(),
+    x=_float(),
+    y=_float(),
+    w=_float(),
+    h=_float(),
+    left=_integer(),
+    top=_integer(),
+    offset=_integer(),
+    length=_integer(),
 )
 """Context crops at native resolution: the pill's box, the window's corner in the photograph, place in `crops.bin`."""
 
@@ -103,21 +102,21 @@ _LOOK = {
     "imprint_back": _text(),
 }
 
-LOOKS = _schema(k_code=_text(), **_LOOK, labels=_whole(checks=pa.Check.ge(1)))
-"""How an archive's labels describe their drugs: one description a row, with the number of labels that say so."""
+LOOKS = _schema(k_code=_text(), **_LOOK, labels=_integer(checks=pa.Check.ge(1)))
+"""Descriptions of drugs in an archive's labels: one a row, with the number of labels that hold it."""
 
 DRUGS = _schema(
-    class_index=_whole(checks=pa.Check.ge(0), unique=True),
+    class_index=_integer(checks=pa.Check.ge(0), unique=True),
     k_code=_text(unique=True),
     edi_codes=_text(),
     drug_name=_text(),
     **_LOOK,
-    train_pills=_whole(checks=pa.Check.ge(1)),
-    val_pills=_whole(checks=pa.Check.ge(0)),
-    test_pills=_whole(checks=pa.Check.ge(0)),
+    train_pills=_integer(checks=pa.Check.ge(1)),
+    val_pills=_integer(checks=pa.Check.ge(0)),
+    test_pills=_integer(checks=pa.Check.ge(0)),
 )
-"""What people open to tell drugs apart: one class a row in class order, in the words of the source; empty where it
-says nothing. Colours are separated by commas."""
+"""Table of drugs: one class a row in class order, in the words of the source; empty where it has none. Colours are
+separated by commas."""
 
 MANIFEST = _schema(
     _NO_CLASS_UNSEEN,
@@ -128,39 +127,40 @@ MANIFEST = _schema(
     domain=_text(),
     k_code=_text(),
     edi_codes=_text(),
-    class_index=_whole(checks=pa.Check.ge(-1)),
+    class_index=_integer(checks=pa.Check.ge(-1)),
     split=_text(checks=_ANY_SPLIT),
     group=_text(),
-    width=_whole(),
-    height=_whole(),
-    x=_number(),
-    y=_number(),
-    w=_number(),
-    h=_number(),
+    width=_integer(),
+    height=_integer(),
+    x=_float(),
+    y=_float(),
+    w=_float(),
+    h=_float(),
     sha256=_text(),
     drug_name=_text(),
     fully_labelled=pa.Column(bool, coerce=True),
 )
-"""What people open: one labelled pill a row; `class_index` is -1 for drugs that the model never sees."""
+"""Manifest: one labelled pill a row; `class_index` is -1 for unseen drugs."""
 
 NEAR_DUPLICATES = _schema(
     first=_text(),
     first_split=_text(checks=_SPLIT),
     second=_text(),
     second_split=_text(checks=_SPLIT),
-    distance=_whole(checks=pa.Check.ge(0)),
+    distance=_integer(checks=pa.Check.ge(0)),
 )
-"""Photographs on two sides of the split that look alike: image_ids, and in how many bits their hashes differ."""
+"""Pairs of similar photographs on two sides of the split: image_ids, and the Hamming distance of their hashes."""
+
 DETECTIONS = _schema(
     image_id=_text(),
     split=_text(checks=_SEEN_BEFORE_TEST),
-    score=_number(checks=pa.Check.in_range(0, 1)),
-    x=_number(),
-    y=_number(),
-    w=_number(checks=pa.Check.gt(0)),
-    h=_number(checks=pa.Check.gt(0)),
+    score=_float(checks=pa.Check.in_range(0, 1)),
+    x=_float(),
+    y=_float(),
+    w=_float(checks=pa.Check.gt(0)),
+    h=_float(checks=pa.Check.gt(0)),
 )
-"""What the detector found, one box a row, in pixels of the raw photograph; a photograph may have none."""
+"""Detections, one box a row, in pixels of the raw photograph; a photograph may have none."""
 
 FINDINGS = _schema(
     image_id=_text(),
@@ -170,18 +170,18 @@ FINDINGS = _schema(
     split=_text(checks=pa.Check.isin(["train", "val"])),
     domain=_text(),
     kind=_text(checks=pa.Check.isin(["detection_without_label", "label_without_detection"])),
-    score=_number(nullable=True, checks=pa.Check.in_range(0, 1)),
-    best_iou=_number(checks=pa.Check.in_range(0, 1)),
-    x=_number(),
-    y=_number(),
-    w=_number(checks=pa.Check.gt(0)),
-    h=_number(checks=pa.Check.gt(0)),
+    score=_float(nullable=True, checks=pa.Check.in_range(0, 1)),
+    best_iou=_float(checks=pa.Check.in_range(0, 1)),
+    x=_float(),
+    y=_float(),
+    w=_float(checks=pa.Check.gt(0)),
+    h=_float(checks=pa.Check.gt(0)),
     k_code=_text(),
     fully_labelled=pa.Column(bool, coerce=True),
     suggested_k_codes=_text(),
     picture=_text(),
 )
-"""Where labels and detector disagree, one box a row, in the order in which a person should look.
+"""Findings of the label audit: disagreements of labels and detector, one box a row, most important first.
 
 `score` is that of the detection, or of the one that overlaps the label most, empty where none does; `best_iou` that
 with the nearest box of the other side; `label_member` and `k_code` are empty for a detection, `suggested_k_codes` are
@@ -196,10 +196,10 @@ CROPS = _schema(
     image_id=_text(),
     domain=_text(),
     k_code=_text(),
-    class_index=_whole(checks=pa.Check.ge(-1)),
-    iou=_number(checks=pa.Check.in_range(0, 1)),
-    offset=_whole(),
-    length=_whole(),
+    class_index=_integer(checks=pa.Check.ge(-1)),
+    iou=_float(checks=pa.Check.in_range(0, 1)),
+    offset=_integer(),
+    length=_integer(),
 )
-"""Crops for the classifier in the order in which they lie in `<split>.bin`; a pill has one from its labelled box and,
-where the detector found it, one from the detected box."""
+"""Crops for the classifier in the order of `<split>.bin`; a pill has one from its labelled box and, where the detector
+found it, one from the detected box."""

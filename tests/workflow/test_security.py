@@ -17,7 +17,7 @@ from pillsnap.report.write_report import write_report
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo import class_names
-from pillsnap.tables.csv_cells import as_given, defused
+from pillsnap.tables.csv_cells import escape_formula, unescape_formula
 from pillsnap.tables.files import read_texts
 from tests.support import dataset_runs
 from tests.support.archives import hand_made, prepare_source
@@ -114,10 +114,10 @@ def _number(cell: str) -> bool:
 
 @pytest.mark.parametrize("text", [*FORMULAS, "''=", "'A", "약", "", "\t1", "a=1", "K-000001"])
 def test_what_is_defused_is_given_back(text: str) -> None:
-    assert not defused(text).startswith(BEGINS)
-    assert as_given(defused(text)) == text
+    assert not escape_formula(text).startswith(BEGINS)
+    assert unescape_formula(escape_formula(text)) == text
     if not text.lstrip("'").startswith(BEGINS):
-        assert defused(text) == text
+        assert escape_formula(text) == text
 
 
 def test_names_of_a_data_yaml_are_no_bomb(tmp_path: Path) -> None:
