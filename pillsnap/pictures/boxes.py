@@ -1,4 +1,4 @@
-"""Boxes: pixel rectangles of pills, and the one function that cuts a pill out of a photograph."""
+"""Overlap and matching of boxes x, y, w, h in numpy, since index and manifest run without torchvision."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Intersection over union of two boxes x, y, w, h."""
+    """Return the intersection over union (IoU) of two boxes x, y, w, h."""
     (ax, ay, aw, ah), (bx, by, bw, bh) = first, second
     width, height = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
     overlap = max(0.0, width) * max(0.0, height)
@@ -14,7 +14,7 @@ def iou(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of each pair of boxes (x, y, w, h): float (N, M) for (N, 4) and (M, 4)."""
+    """Return the IoU of each pair of boxes x, y, w, h: float (N, M) for (N, 4) and (M, 4)."""
     first, second = np.asarray(first, float).reshape(-1, 4), np.asarray(second, float).reshape(-1, 4)
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
@@ -24,7 +24,7 @@ def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def match_boxes(found: np.ndarray, labelled: np.ndarray, *, min_iou: float) -> list[tuple[int, int]]:
-    """Match found boxes to labelled ones, greedily by IoU, each box once.
+    """Match detected boxes to labelled ones, greedily by IoU, each box once.
 
     Args:
         found: (N, 4) boxes x, y, w, h.

@@ -1,4 +1,4 @@
-"""Bytes to pixels and back. Every picture of the project is decoded here, always to RGB uint8."""
+"""Decode and encode pictures: every photograph of the project is decoded here, to RGB uint8."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from pillsnap.pictures.metadata import metadata_of, png_metadata
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused before they are decoded: 100 megapixels, 80 times an AIHub photograph."""
+"""Larger pictures are refused before decoding: 100 megapixels, 80 times an AIHub photograph."""
 
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 """Formats that are opened, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start programs
@@ -24,7 +24,7 @@ PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000"
 _PNG_HEADER = struct.Struct(">16sIIBB")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _RGB_8_BIT = (8, 2)
-"""What a PNG's header says for plain RGB: bit depth and colour type."""
+"""Bit depth and colour type in the header of a plain RGB PNG."""
 
 
 class PictureError(ValueError):
@@ -60,24 +60,24 @@ def decode_photo(data: bytes) -> np.ndarray:
         if tuple(kind) == _RGB_8_BIT:
             picture = _decode_png(data, width, height)
             return png_metadata(io.BytesIO(data)).apply(picture)
-    with _opened(io.BytesIO(data)) as image:
+    with _open_image(io.BytesIO(data)) as image:
         return _decode(data, image)
 
 
 def photo_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of a photograph by its header, turned as its EXIF orientation says.
+    """Read width and height of a photograph from its header, turned as its EXIF orientation says.
 
     Raises:
         PictureError: `photo_unreadable`, `photo_truncated` or `photo_too_large`.
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file, _opened(file) as image:
+    with Path(path).open("rb") as file, _open_image(file) as image:
         return image.size[::-1] if metadata_of(image, file).sideways else image.size
 
 
 @contextlib.contextmanager
-def _opened(file: BinaryIO) -> Iterator[Image.Image]:
-    """The picture in `file` with its header read; whatever the block raises on damaged bytes is a `PictureError`."""
+def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
+    """Open the picture in `file` by its header; whatever the block raises on damaged bytes is a `PictureError`."""
     try:
         with Image.open(file, formats=PHOTO_FORMATS) as image:
             _check_size(image.width, image.height)
@@ -105,7 +105,7 @@ def _decode(data: bytes, image: Image.Image) -> np.ndarray:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    """The first picture as it is stored: uint8 (H, W, 3), RGB."""
+    """Return the first picture as stored: uint8 (H, W, 3), RGB."""
     if image.mode.startswith("I;16"):
         return _grey((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
@@ -123,7 +123,7 @@ def _grey(values: np.ndarray) -> np.ndarray:
 
 
 def _to_8_bit(values: np.ndarray, white: float) -> np.ndarray:
-    """Scale so that `white`, or the largest value if that is more, becomes 255; what is no number becomes 0."""
+    """Scale so that `white`, or the largest value if that is more, becomes 255; NaN and infinities become 0."""
     finite = np.where(np.isfinite(values), values, 0)
     return np.clip(finite * (255 / max(white, float(finite.max()))), 0, 255).round().astype(np.uint8)
 
@@ -142,12 +142,12 @@ def _check_size(width: int, height: int) -> None:
 
 
 def decode_jpeg(data: bytes | np.ndarray) -> np.ndarray:
-    """Decode a JPEG that this project wrote, given as bytes or uint8 array: uint8 (H, W, 3), RGB."""
+    """Decode a JPEG of `encode_jpeg`, bytes or uint8 array: uint8 (H, W, 3), RGB."""
     return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
 
 
 def decode_jpeg_into(data: bytes | np.ndarray, picture: np.ndarray) -> None:
-    """Like `decode_jpeg`, into an array that is there: uint8 (H, W, 3), contiguous.
+    """Decode a JPEG like `decode_jpeg` into an existing array: uint8 (H, W, 3), contiguous.
 
     Raises:
         ValueError: the JPEG is damaged, or of another size.

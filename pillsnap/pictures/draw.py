@@ -18,7 +18,7 @@ class Caption:
 
 
 def draw_boxes(picture: np.ndarray, captions: list[Caption]) -> np.ndarray:
-    """A copy of uint8 (H, W, 3) RGB with the boxes drawn; Pillow's built-in font, sized to the photograph."""
+    """Draw boxes on a copy of uint8 (H, W, 3) RGB, with Pillow's built-in font, sized to the photograph."""
     image = Image.fromarray(picture)
     canvas = ImageDraw.Draw(image)
     size = max(12, round(max(image.size) / 45))

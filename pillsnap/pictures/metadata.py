@@ -1,4 +1,7 @@
-"""What a picture's file says beside its pixels: how it is held, and which colours its numbers mean."""
+"""EXIF orientation and ICC profile of a picture file.
+
+Pillow's `ImageOps.exif_transpose` needs a Pillow image; most photographs are decoded to arrays without one.
+"""
 
 import io
 import struct
@@ -22,7 +25,7 @@ _TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda picture: cv2.rotate(cv2.transpose(picture), cv2.ROTATE_180),
     8: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-"""How stored pixels become upright ones, by EXIF orientation; from 5 on, width and height change places."""
+"""Transformation of stored pixels to upright ones, by EXIF orientation; from 5 on, width and height are swapped."""
 
 _PNG_CHUNK = struct.Struct(">I4s")
 _LARGEST_PROFILE = 4 * 2**20
@@ -30,9 +33,9 @@ _LARGEST_PROFILE = 4 * 2**20
 
 @dataclass(frozen=True)
 class Metadata:
-    """EXIF orientation (1 to 8; 1 where none is told or it cannot be read) and ICC profile (empty where there is none).
+    """EXIF orientation (1 to 8; 1 where missing or unreadable) and ICC profile (empty where there is none).
 
-    Damaged EXIF data or profiles cost no photograph: its pixels are taken as they are.
+    Damaged EXIF data or profiles are ignored: the pixels are taken as they are.
     """
 
     orientation: int = 1
@@ -44,27 +47,27 @@ class Metadata:
         return self.orientation >= 5
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """The stored picture, uint8 (H, W, 3), upright and in sRGB; itself where nothing is to be done."""
+        """Return the stored picture, uint8 (H, W, 3), upright and in sRGB; the same array where both hold already."""
         turn = _TURNS.get(self.orientation)
-        return _in_srgb(turn(picture) if turn else picture, self.profile)
+        return _to_srgb(turn(picture) if turn else picture, self.profile)
 
 
 def metadata_of(image: Image.Image, file: BinaryIO) -> Metadata:
-    """What an opened picture says of itself.
+    """Read the metadata of an opened picture.
 
     Args:
         image: opened; of JPEG, WebP and AVIF only the header is read.
-        file: the bytes behind it, read again for a PNG, whose EXIF data may stand behind the pixels.
+        file: its bytes, read again for a PNG, whose EXIF data may follow the pixels.
     """
     if image.format == "PNG":
         return png_metadata(file)
     profile = image.info.get("icc_profile") or b""
-    # Pillow turns a TIFF by itself, and tells its size as turned
+    # Pillow turns a TIFF by itself, and gives its size as turned
     return Metadata(1 if image.format == "TIFF" else _orientation(image.getexif), profile)
 
 
 def png_metadata(file: BinaryIO) -> Metadata:
-    """The chunks `eXIf` and `iCCP` of a PNG, wherever they stand; reads the lengths of all others only."""
+    """Read the chunks `eXIf` and `iCCP` of a PNG, wherever they are; of all others only the lengths."""
     orientation, profile = 1, b""
     file.seek(8)
     while len(head := file.read(_PNG_CHUNK.size)) == _PNG_CHUNK.size:
@@ -72,37 +75,37 @@ def png_metadata(file: BinaryIO) -> Metadata:
         if kind in (b"eXIf", b"iCCP"):
             body, length = file.read(length), 0
             if kind == b"eXIf":
-                orientation = _orientation(partial(_parsed, body))
+                orientation = _orientation(partial(_parse_exif, body))
             else:
-                profile = _unpacked(body)
+                profile = _decompress_profile(body)
         file.seek(length + 4, io.SEEK_CUR)
     return Metadata(orientation, profile)
 
 
 def _orientation(read: Callable[[], Image.Exif]) -> int:
     try:
-        told = read().get(_ORIENTATION)
+        value = read().get(_ORIENTATION)
     except Exception:  # the parser raises nothing narrower on damaged data
         return 1
-    return int(told) if told in _TURNS else 1
+    return int(value) if value in _TURNS else 1
 
 
-def _parsed(body: bytes) -> Image.Exif:
+def _parse_exif(body: bytes) -> Image.Exif:
     exif = Image.Exif()
     exif.load(body)
     return exif
 
 
-def _unpacked(body: bytes) -> bytes:
-    """The profile in an `iCCP` chunk: a name, a zero, the method's byte, a zlib stream."""
+def _decompress_profile(body: bytes) -> bytes:
+    """Return the profile in an `iCCP` chunk: a name, a zero, the method's byte, a zlib stream."""
     try:
         return zlib.decompressobj().decompress(body[body.index(b"\0") + 2 :], _LARGEST_PROFILE)
     except (ValueError, zlib.error):
         return b""
 
 
-def _in_srgb(picture: np.ndarray, profile: bytes) -> np.ndarray:
-    """The colours that the profile means, in sRGB, which is what a picture without profile is taken for."""
+def _to_srgb(picture: np.ndarray, profile: bytes) -> np.ndarray:
+    """Convert colours from the profile to sRGB, which a picture without profile is taken for."""
     if not profile:
         return picture
     try:
