@@ -1,4 +1,4 @@
-"""The commands `pillsnap trace`, `diff` and `verify`: where results come from, and whether they can be made again."""
+"""The commands `pillsnap trace`, `diff` and `verify`."""
 
 import sys
 from pathlib import Path
@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from pillsnap.reproduce.diff import Comparison, Difference
 
 StageName = Annotated[str, typer.Option("--stage", help="stage1 to stage4")]
-MOST = 12
-"""Differences of one kind that are printed."""
+MAX_PRINTED = 12
+"""Differences of one kind to print."""
 
 
 def trace(
     file: Annotated[Path, typer.Argument(help="An output of a rule, or a file within one")],
     results: Annotated[Path, typer.Option(help="Folder of results, where the stages lie")] = Path("results"),
     check: Annotated[
-        bool, typer.Option("--check", help="Compare every file on the way with its record, not this one alone")
+        bool, typer.Option("--check", help="Compare every file on the path with its record, not just this one")
     ] = False,
 ) -> None:
-    """Show the way from a file back to the raw archives: jobs, commits, dates, durations, seeds.
+    """Show the path from a file back to the raw archives: jobs, commits, dates, durations, seeds.
 
-    Exits with status 1 where a file on the way is not what its job recorded, and with 2 where no job recorded the file.
+    Exits with status 1 where a file on the path differs from its job's record, and with 2 where no job recorded the
+    file.
     """
     from rich.console import Console
 
@@ -36,24 +37,23 @@ def trace(
         found = follow(file, results, check=check)
     except (RecordError, OSError) as error:
         stop(str(error))
-    # where no terminal is, no line is broken at its 80 columns
+    # without a terminal, lines are not wrapped at 80 columns
     Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(found.tree)
-    for trouble in dict.fromkeys(found.troubles):
-        typer.echo(trouble, err=True)
-    if found.troubles:
+    for problem in dict.fromkeys(found.problems):
+        typer.echo(problem, err=True)
+    if found.problems:
         raise typer.Exit(1)
-    typer.echo("Every file on the way is as recorded." if check else f"{file} is as recorded.")
+    typer.echo("Every file on the path matches its record." if check else f"{file} matches its record.")
 
 
 def diff(
     before: Annotated[str, typer.Argument(help="A commit that records the stage in dvc.lock")],
-    after: Annotated[str, typer.Argument(help="Another one, or `workspace`: what lies here")] = "workspace",
+    after: Annotated[str, typer.Argument(help="Another one, or `workspace`: the working folder")] = "workspace",
     stage: StageName = "stage4",
 ) -> None:
-    """Say which of data, config, code, environment or seed made two reports differ, and what came out otherwise.
+    """Show which of data, config, code, environment or seed differ between two runs, and which results.
 
-    Exits with status 0 where nothing was given otherwise, with 1 where something was, and with 2 where a run is not
-    recorded.
+    Exits with status 0 where none of them differs, with 1 where one does, and with 2 where a run is not recorded.
     """
     from pillsnap.reproduce.diff import compare, run_of
     from pillsnap.reproduce.records import RecordError
@@ -71,29 +71,30 @@ def verify(
     commit: Annotated[str, typer.Argument(help="A commit that records the stage in dvc.lock")] = "HEAD",
     stage: StageName = "stage4",
     folder: Annotated[
-        Path | None, typer.Option(help="Where the stage is made; below work/verify by default; removed if all fits")
+        Path | None,
+        typer.Option(help="Where to rebuild; below work/verify by default; removed if all files match"),
     ] = None,
-    cores: Annotated[int | None, typer.Option(min=1, help="Given to Snakemake; all by default")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="For Snakemake; all by default")] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, max=1, help="How far accuracies may differ where the device is another one")
+        float, typer.Option(min=0, max=1, help="Allowed difference of accuracies where the device is another one")
     ] = 0.02,
 ) -> None:
-    """Make a stage of a commit again in a clean folder, and compare every file with what DVC holds of it.
+    """Rebuild a stage of a commit in a clean folder, and compare every file with the one that DVC recorded.
 
-    Killed, it goes on where it was. Exits with status 1 where a file differs, and with 2 where nothing is recorded or
-    the stage cannot be made.
+    Resumes where it was killed. Exits with status 1 where a file differs, and with 2 where nothing is recorded or the
+    rebuild fails.
     """
     import shutil
 
     from pillsnap.reproduce.rebuild import hash_of, rebuild
     from pillsnap.reproduce.records import RecordError, recorded_outputs
-    from pillsnap.reproduce.verify import Outcome, compare_with_held
+    from pillsnap.reproduce.verify import Outcome, compare_with_recorded
 
     try:
-        recorded_outputs(commit, stage)  # before hours of work
+        recorded_outputs(commit, stage)  # fails before hours of work
         place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
         rebuild(commit, stage, place, cores=cores)
-        found = compare_with_held(commit, stage, place, tolerance=tolerance)
+        found = compare_with_recorded(commit, stage, place, tolerance=tolerance)
     except (RecordError, OSError) as error:
         stop(str(error))
     for outcome in Outcome:
@@ -102,10 +103,10 @@ def verify(
         if outcome in (Outcome.DIFFERS, Outcome.OTHER_DEVICE):
             _print_list([f"{finding.path}: {finding.detail}" for finding in group])
     if any(finding.outcome is Outcome.DIFFERS for finding in found):
-        typer.echo(f"Not the same. What was made again lies in {place}.", err=True)
+        typer.echo(f"Files differ. The rebuilt stage is in {place}.", err=True)
         raise typer.Exit(1)
     shutil.rmtree(place)
-    typer.echo(f"{stage} of {commit} was made again: everything that can be the same is.")
+    typer.echo(f"{stage} of {commit} was rebuilt: every file that can be identical is.")
 
 
 def _print_comparison(found: "Comparison") -> None:
@@ -128,7 +129,7 @@ def _line(difference: "Difference") -> str:
 
 
 def _print_list(lines: list[str]) -> None:
-    for line in lines[:MOST]:
+    for line in lines[:MAX_PRINTED]:
         typer.echo(f"  {line}")
-    if len(lines) > MOST:
-        typer.echo(f"  and {len(lines) - MOST} more")
+    if len(lines) > MAX_PRINTED:
+        typer.echo(f"  and {len(lines) - MAX_PRINTED} more")

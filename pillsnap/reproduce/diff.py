@@ -1,4 +1,4 @@
-"""Why two runs of a stage came out differently: data, configuration, code, environment or seed."""
+"""Compare two runs of a stage: which of data, configuration, code, environment or seed differ, and which results."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from pillsnap.workflow.rules import RULES
 
 CAUSES = ("data", "config", "code", "environment", "seed")
 WORKSPACE = "workspace"
-"""Instead of a commit: what lies in the working folder."""
+"""Name of the working folder, in place of a commit."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of one run of a stage."""
+    """Records and figures of one run of a stage."""
 
     records: Mapping[str, Record]
     metrics: Mapping[str, Any]
@@ -28,7 +28,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs, and the rules that it concerns."""
+    """One difference, and the rules that it concerns."""
 
     what: str
     before: str
@@ -38,7 +38,7 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """What differs between two runs."""
+    """Differences of two runs."""
 
     causes: dict[str, list[Difference]] = field(default_factory=lambda: {cause: [] for cause in CAUSES})
     outputs: list[str] = field(default_factory=list)
@@ -48,10 +48,10 @@ class Comparison:
 
 
 def run_of(commit: str, stage: str) -> Run:
-    """A stage as a commit records it, or as it lies in the `workspace`.
+    """Read a stage as a commit recorded it, or as it is in the `workspace`.
 
     Raises:
-        RecordError: it is not recorded, or not to be had.
+        RecordError: it is not recorded, or not available.
     """
     metrics = f"results/{stage}/metrics.json"
     if commit == WORKSPACE:
@@ -67,7 +67,7 @@ def run_of(commit: str, stage: str) -> Run:
 
 
 def compare(before: Run, after: Run) -> Comparison:
-    """Everything that two runs were given otherwise, and what came out otherwise."""
+    """Compare the inputs of two runs by cause, and their results."""
     found = Comparison()
     both = [name for name in _in_order(before.records) if name in after.records]
     pairs = [(before.records[name], after.records[name]) for name in both]
@@ -84,7 +84,7 @@ def compare(before: Run, after: Run) -> Comparison:
 
 
 def _in_order(records: Mapping[str, Record]) -> list[str]:
-    """Names of jobs, in the order of the pipeline."""
+    """Sort names of jobs by the order of the pipeline."""
     place = {rule: number for number, rule in enumerate(RULES)}
     return sorted(records, key=lambda name: (place.get(records[name].rule, len(place)), name))
 
@@ -92,13 +92,13 @@ def _in_order(records: Mapping[str, Record]) -> list[str]:
 def _jobs(before: Run, after: Run) -> Iterator[Difference]:
     for name in _in_order(dict(before.records) | dict(after.records)):
         if name not in after.records:
-            yield Difference(name, "there", "not there")
+            yield Difference(name, "present", "missing")
         elif name not in before.records:
-            yield Difference(name, "not there", "there")
+            yield Difference(name, "missing", "present")
 
 
 def _raw(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Difference]:
-    """Inputs that no job made."""
+    """Compare inputs that no job made."""
     made = {path for run in (before, after) for record in run.records.values() for path in record.outputs}
 
     def raw(record: Record) -> dict[str, str]:
@@ -108,18 +108,18 @@ def _raw(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Di
 
 
 def _settings(pairs: list[tuple[Record, Record]]) -> list[Difference]:
-    """Changed values, each told once: by its name in the whole configuration, which the report is given."""
-    told: dict[tuple[str, str, str], tuple[str, list[str]]] = {}
+    """Compare settings; each change is listed once, by its name in the whole configuration, which the report has."""
+    changes: dict[tuple[str, str, str], tuple[str, list[str]]] = {}
     for old, new in sorted(pairs, key=lambda pair: pair[0].rule != "write_report"):
         a, b = dict(_flat(old.settings)), dict(_flat(new.settings))
         for key in a | b:
             if not key.endswith("seed") and a.get(key) != b.get(key):
                 change = (key.rpartition(".")[2], _text(a.get(key)), _text(b.get(key)))
-                _, rules = told.setdefault(change, (key.removeprefix("config.").removeprefix("settings."), []))
+                _, rules = changes.setdefault(change, (key.removeprefix("config.").removeprefix("settings."), []))
                 rules.extend([old.rule] if old.rule not in rules else [])
     return [
         Difference(name, *change[1:], tuple(sorted(rules, key=lambda rule: rule == "write_report")))
-        for change, (name, rules) in told.items()
+        for change, (name, rules) in changes.items()
     ]
 
 
@@ -134,21 +134,21 @@ def _environment(before: Run, after: Run, pairs: list[tuple[Record, Record]]) ->
 
 
 def _by_key(pairs: list[tuple[Record, Record]], part: Any, *, short: bool = False) -> list[Difference]:
-    """What differs in a part of the records, by key and change, with the rules that it concerns."""
-    told: dict[tuple[str, str, str], list[str]] = {}
+    """Compare a part of the records, by key and change, with the rules that each difference concerns."""
+    changes: dict[tuple[str, str, str], list[str]] = {}
     for old, new in pairs:
         a, b = part(old), part(new)
         for key in a | b:
             if a.get(key) != b.get(key):
                 values = [str(side.get(key, "none")) for side in (a, b)]
                 values = [value.rpartition(":")[2][:12] for value in values] if short else values
-                rules = told.setdefault((key, *values), [])
+                rules = changes.setdefault((key, *values), [])
                 rules.extend([old.rule] if old.rule not in rules else [])
-    return [Difference(*change, tuple(rules)) for change, rules in told.items()]
+    return [Difference(*change, tuple(rules)) for change, rules in changes.items()]
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested mappings by dotted name; lists are leaves."""
+    """Yield the leaves of nested mappings by dotted name; lists are leaves."""
     if isinstance(value, Mapping) and value:
         for key, part in value.items():
             yield from _flat(part, f"{name}.{key}" if name else str(key))

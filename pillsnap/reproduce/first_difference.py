@@ -1,4 +1,4 @@
-"""Where two files of one kind differ first: row, key, tensor, line or byte."""
+"""Find the first difference of two files of one kind: row, key, tensor, line or byte."""
 
 import csv
 import io
@@ -8,17 +8,17 @@ from itertools import zip_longest
 from pathlib import PurePath
 from typing import Any
 
-LONGEST = 60
-"""Characters of a value that are told."""
+MAX_SHOWN = 60
+"""Characters of a value to show."""
 
 
 def first_difference(name: str, before: bytes, after: bytes, *, without: Collection[str] = ()) -> str | None:
-    """Say where two contents differ first; nothing where they are equal.
+    """Describe the first difference of two contents; `None` where they are equal.
 
     Args:
-        name: the file's name, whose ending says how it is read.
+        name: the file's name, whose ending decides how it is read.
         before, after: the contents.
-        without: columns of a table, or keys at the top of a JSON object, that do not count.
+        without: columns of a table, or keys at the top of a JSON object, to ignore.
     """
     if before == after:
         return None
@@ -27,7 +27,7 @@ def first_difference(name: str, before: bytes, after: bytes, *, without: Collect
         if suffix in _READERS:
             return _READERS[suffix](before, after, without)
         return _in_lines(before.decode(), after.decode()) if suffix not in _BINARY else _in_bytes(before, after)
-    except ValueError:  # one of both is not what its ending says
+    except ValueError:  # one of them is not of the kind that its ending names
         return _in_bytes(before, after)
 
 
@@ -43,7 +43,7 @@ def _in_parquet(before: bytes, after: bytes, without: Collection[str]) -> str | 
     old, new = (pq.read_table(pa.BufferReader(data)) for data in (before, after))
     if old.schema != new.schema:
         return f"columns: {_short(old.schema.names)} / {_short(new.schema.names)}"
-    return _in_rows(old.to_pylist(), new.to_pylist(), without) or "the same rows, stored otherwise"
+    return _in_rows(old.to_pylist(), new.to_pylist(), without) or "the same rows, stored differently"
 
 
 def _in_rows(old: list[dict[str, Any]], new: list[dict[str, Any]], without: Collection[str]) -> str | None:
@@ -98,8 +98,8 @@ def _in_onnx(before: bytes, after: bytes, without: Collection[str]) -> str | Non
     import onnx
 
     old, new = (onnx.load_from_string(data) for data in (before, after))
-    told = ({entry.key: entry.value for entry in model.metadata_props} for model in (old, new))
-    metadata = _in_values(*({k: v for k, v in side.items() if k not in without} for side in told), "metadata")
+    entries = ({entry.key: entry.value for entry in model.metadata_props} for model in (old, new))
+    metadata = _in_values(*({k: v for k, v in side.items() if k not in without} for side in entries), "metadata")
     if metadata:
         return metadata
     for model in (old, new):
@@ -117,9 +117,9 @@ def _in_lines(before: str, after: str) -> str | None:
     for number, (a, b) in enumerate(zip_longest(before.splitlines(), after.splitlines()), start=1):
         if a != b:
             column = next((place for place, (x, y) in enumerate(zip_longest(a or "", b or "")) if x != y), 0)
-            start = max(0, column - LONGEST // 2)
+            start = max(0, column - MAX_SHOWN // 2)
             return f"line {number}: {_short((a or '')[start:])} / {_short((b or '')[start:])}"
-    return "line ends"
+    return "line endings"
 
 
 def _in_bytes(before: bytes, after: bytes) -> str:
@@ -130,7 +130,7 @@ def _in_bytes(before: bytes, after: bytes) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
 _READERS: dict[str, Callable[[bytes, bytes, Collection[str]], str | None]] = {

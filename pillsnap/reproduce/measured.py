@@ -1,4 +1,4 @@
-"""Which parts of a stage's files tell of a machine or a moment, so that no second run has them again."""
+"""Measured files and parts of files of a stage, which differ from run to run: durations, memory, times of day."""
 
 from fnmatch import fnmatch
 
@@ -12,15 +12,15 @@ WHOLE = (
     "model_card.md",
     "report.html",
 )
-"""Files below a stage's folder that hold durations, memory or free disk among their text."""
+"""Files below a stage's folder with durations, memory or free disk in their text."""
 PARTS = {
     "*/history.csv": {"seconds"},
     "metrics.json": {"latency", "environment"},
     "provenance/*": {"ended", "seconds", "commit", "inputs", "outputs"},
     "onnx/*.onnx": {"commit"},
 }
-"""Columns, keys at the top, or entries of an ONNX file's metadata that do so in an otherwise equal file. Hashes in
-records follow the files; a commit is that of the day on which a job ran, and a run over several commits has several."""
+"""Measured columns, keys at the top, or entries of an ONNX file's metadata in an otherwise equal file. Hashes in
+records follow the files; the commit is the one at which a job ran, and a run over several commits has several."""
 TRAINED = (
     "detector/*",
     "detections.parquet",
@@ -32,7 +32,7 @@ TRAINED = (
     "benchmark/*",
     "figures/*",
 )
-"""Files that floating-point arithmetic of a training shapes: another device rounds otherwise."""
+"""Files that depend on a training's floating-point arithmetic: another device rounds differently."""
 
 
 def is_measured(path: str) -> bool:

@@ -1,7 +1,7 @@
-"""Bring a stage of this commit from the DVC remote: `python -m pillsnap.reproduce.pull stage4`, or `make pull`.
+"""Fetch a stage of this commit from the DVC remote: `python -m pillsnap.reproduce.pull stage4`, or `make pull`.
 
-Files are marked as done for Snakemake only after DVC has found that files, code and configuration are those of the
-commit's record. Otherwise the command says what differs, marks nothing and ends with 1.
+Files are marked as done for Snakemake only if DVC finds that files, code and configuration match the commit's record.
+Otherwise the command prints what differs, marks nothing and exits with 1.
 """
 
 import subprocess
@@ -12,21 +12,21 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-# nobody edits the raw archives by hand, and most bytes are theirs: a link in place of a second copy
+# raw archives are large and never edited: links save a second copy
 _LINKS = {"cache": {"type": ["reflink", "hardlink", "copy"]}}
 _CURES = {
     "new": "this commit has no record of it: `dvc repro`, push and commit dvc.lock where the results are",
     "deleted": "the remote may lack it: `dvc push` where the results are",
     "not in cache": "the remote may lack it: `dvc push` where the results are",
-    "modified": "take the change back, or make the stage again and record it: `dvc repro`",
+    "modified": "revert the change, or make the stage again and record it: `dvc repro`",
 }
 
 
 def pull(stage: str) -> None:
-    """Fetch a stage with the index and the raw archives, and lay them into the project's folder.
+    """Fetch a stage with the index and the raw archives, and check them out into the project's folder.
 
     Raises:
-        DvcException: where there is no remote, it lacks something, or a changed file would be overwritten.
+        DvcException: there is no remote, it lacks a file, or a changed file would be overwritten.
     """
     with Repo(config=_LINKS) as repo:
         repo.pull(targets=["raw"])
@@ -35,7 +35,7 @@ def pull(stage: str) -> None:
 
 
 def differences(stage: str) -> list[str]:
-    """What differs from the commit's record: `stage: kind: file or setting: how`, nothing where all is as recorded."""
+    """List differences from the commit's record: `stage: kind: file or setting: how`; empty where there are none."""
     with Repo() as repo:
         status = repo.status(targets=["raw", "index", f"stage@{stage}"])
     return list(_lines(status))

@@ -1,4 +1,4 @@
-"""A stage of a commit, made again in a clean folder."""
+"""Rebuild a stage of a commit in a clean folder."""
 
 import os
 import subprocess
@@ -13,44 +13,44 @@ from pillsnap.sources.archives import source_root
 from pillsnap.sources.registry import get_kind
 
 MARK = Path(".git/pillsnap-verify")
-"""File of a clone that `rebuild` made, with the commit: no other folder is gone on in, or removed."""
+"""File with the commit in a clone that `rebuild` made: no other folder is resumed, or removed."""
 
 
 def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) -> None:
-    """Make a stage of a commit in a clone of this repository; go on in one that a killed call left.
+    """Rebuild a stage of a commit in a clone of this repository; resume in the clone of a killed call.
 
-    Its own code runs, not this folder's. Raw data that are not drawn are read where they lie.
+    The commit's code runs, not this folder's. Raw data that are not drawn are read in place.
 
     Args:
-        commit: any name of it that git knows.
+        commit: any revision that git knows.
         stage: `stage1` to `stage4`.
         folder: of the clone.
-        cores: given to Snakemake; all by default.
+        cores: for Snakemake; all by default.
 
     Raises:
-        RecordError: git has no such commit, the folder is another one, or Snakemake ended with an error.
+        RecordError: git has no such commit, the folder is another one, or Snakemake failed.
     """
     known = hash_of(commit)
     if not folder.exists():
         _clone(known, folder)
     elif not (folder / MARK).is_file() or (folder / MARK).read_text() != known:
-        raise RecordError(f"{folder}: is there, and no unfinished verification of {commit}. Name a folder that is not.")
-    words = ["--cores", str(cores or "all"), "--rerun-incomplete", "--", f"results/{stage}/report.html"]
+        raise RecordError(f"{folder}: exists, and is no unfinished verification of {commit}. Name a new folder.")
+    arguments = ["--cores", str(cores or "all"), "--rerun-incomplete", "--", f"results/{stage}/report.html"]
     packages = [str(folder.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
-    _run(sys.executable, "-m", "snakemake", *words, cwd=folder, env=environment)
+    _run(sys.executable, "-m", "snakemake", *arguments, cwd=folder, env=environment)
 
 
 def _clone(commit: str, folder: Path) -> None:
     with replacing(folder) as temporary:
         _run("git", "clone", "--quiet", "--no-checkout", ".", str(temporary))
         _run("git", "checkout", "--quiet", "--detach", commit, cwd=temporary)
-        _show_raw_data(temporary)
+        _link_raw_data(temporary)
         (temporary / MARK).write_text(commit)
 
 
-def _show_raw_data(folder: Path) -> None:
-    """Let the clone see raw data that lie below this folder and that no rule draws."""
+def _link_raw_data(folder: Path) -> None:
+    """Link raw data below this folder, unless a rule draws them, into the clone."""
     source = read_config(folder / "config.yaml").source
     root = Path(source_root(source))
     if not get_kind(source.kind).drawn and not root.is_absolute() and root.is_dir():
@@ -59,14 +59,14 @@ def _show_raw_data(folder: Path) -> None:
 
 
 def hash_of(commit: str) -> str:
-    """The full hash of a commit; raises `RecordError` where git has none of that name."""
-    words = ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    """Return the full hash of a commit; raises `RecordError` where git has none of that name."""
+    command = ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RecordError(f"{commit}: git has no such commit")
     return done.stdout.strip()
 
 
-def _run(*words: str, **options: Any) -> None:
-    if subprocess.run(words, check=False, **options).returncode:
-        raise RecordError(f"{' '.join(words)} ended with an error; what it said stands above.")
+def _run(*command: str, **options: Any) -> None:
+    if subprocess.run(command, check=False, **options).returncode:
+        raise RecordError(f"{' '.join(command)} failed; its output is above.")

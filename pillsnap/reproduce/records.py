@@ -1,4 +1,4 @@
-"""The records that jobs write of themselves, in the working folder or in a commit."""
+"""Read the records that jobs write, from the working folder or a commit."""
 
 import json
 import subprocess
@@ -13,15 +13,15 @@ from pillsnap.files import read_json
 
 
 class RecordError(ValueError):
-    """Records that are not there, or not of this project's kind."""
+    """Records that are missing, or not of this project's kind."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one job said of itself, see `pillsnap.workflow.provenance.write_record`."""
+    """Record of one job, see `pillsnap.workflow.provenance.write_record`."""
 
     name: str
-    """Rule, and of a job of one archive the archive: `prepare_archive/TS_1_single`."""
+    """Rule, and the archive where the job is of one: `prepare_archive/TS_1_single`."""
     rule: str
     outputs: Mapping[str, str]
     inputs: Mapping[str, str]
@@ -36,18 +36,18 @@ class Record:
 
 
 def record_of(name: str, value: Any) -> Record:
-    """The record of a JSON value; raises `RecordError` where it is none."""
+    """Make a record from a JSON value; raises `RecordError` where it is not one."""
     try:
         return Record(name, **value)
     except TypeError as error:
-        raise RecordError(f"{name}: no record of a job ({error}). Make it again with its rule.") from None
+        raise RecordError(f"{name}: not a job's record ({error}). Make it again with its rule.") from None
 
 
 def read_records(results: Path, *stages: str) -> list[Record]:
-    """The records below a folder of results: of its stages (all by default), and of what belongs to no stage.
+    """Read the records below a folder of results: of its stages (all by default), and of jobs of no stage.
 
     Raises:
-        RecordError: there is none, or a file is no record.
+        RecordError: there is none, or a file is not a record.
     """
     folders = [results / "provenance", *(path / "provenance" for path in _stages(results, stages))]
     found = [
@@ -65,10 +65,10 @@ def _stages(results: Path, stages: Iterable[str]) -> Iterator[Path]:
 
 
 def commit_files(commit: str, place: str) -> dict[str, bytes]:
-    """A file, or the files of a folder, that DVC holds for a commit, by path; from its cache, or else from its remote.
+    """Read a file, or the files of a folder, that DVC recorded for a commit, by path; from its cache or its remote.
 
     Raises:
-        RecordError: there is no such commit, it records nothing there, or the bytes are in neither place.
+        RecordError: there is no such commit, it records nothing there, or neither has the bytes.
     """
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
@@ -81,21 +81,21 @@ def commit_files(commit: str, place: str) -> dict[str, bytes]:
         raise RecordError(f"{commit}: no such commit ({error})") from None
     except (OSError, DvcException) as error:
         raise RecordError(
-            f"{place} of {commit}: DVC cannot give it ({error}). Fetch it: dvc fetch --all-commits"
+            f"{place} of {commit}: DVC cannot read it ({error}). Fetch it: dvc fetch --all-commits"
         ) from None
 
 
 def git_file(commit: str, path: str) -> str:
-    """Text of a file as a commit has it; raises `RecordError` where it has none."""
-    words = ["git", "show", f"{commit}:{path}"]
-    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
+    """Read the text of a file in a commit; raises `RecordError` where it has none."""
+    command = ["git", "show", f"{commit}:{path}"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RecordError(f"{commit}: {done.stderr.strip()}")
     return done.stdout
 
 
 def recorded_outputs(commit: str, stage: str) -> list[str]:
-    """Paths of the outputs that a commit's `dvc.lock` records of a stage, of the index and of the raw archives.
+    """Read the paths of the outputs in a commit's `dvc.lock`: of a stage, the index and the raw archives.
 
     Raises:
         RecordError: it records no such stage.
@@ -107,10 +107,10 @@ def recorded_outputs(commit: str, stage: str) -> list[str]:
 
 
 def records_of_commit(commit: str, stage: str) -> list[Record]:
-    """The records of a stage, and of what belongs to no stage, as DVC holds them for a commit.
+    """Read the records of a stage, and of jobs of no stage, that DVC recorded for a commit.
 
     Raises:
-        RecordError: the commit records no such stage, or its bytes are not to be had.
+        RecordError: the commit records no such stage, or its bytes are not available.
     """
     recorded_outputs(commit, stage)
     found = []

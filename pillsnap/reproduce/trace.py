@@ -1,4 +1,4 @@
-"""The way from a file back to the raw archives, as the jobs on that way recorded it."""
+"""Trace a file back to the raw archives through the records of the jobs on the path."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,20 +12,20 @@ from pillsnap.reproduce.records import Record, RecordError, read_records
 from pillsnap.workflow.provenance import identity_of
 
 SHOWN = 3
-"""Jobs of one rule, and files of one job, that a line of the tree names."""
+"""Jobs of one rule, and files of one job, in a line of the tree."""
 
 
 @dataclass
 class Trace:
-    """A file's way back: a tree to print, and what on it does not fit."""
+    """A file's path back: a tree to print, and mismatches on it."""
 
     tree: Tree
-    troubles: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 @dataclass
 class _Walk:
-    """What is known while a tree is built."""
+    """State while a tree is built."""
 
     makers: Mapping[str, Record]
     check: bool
@@ -34,15 +34,15 @@ class _Walk:
 
 
 def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
-    """Follow a file's records back to what no job made.
+    """Trace a file through the records back to files that no job made.
 
-    The file itself is compared with its record; every other one is compared by what its reader recorded of it with what
-    its maker did, but for what was measured of a machine, such as a check that was made again.
+    The file itself is compared with its record; of every other one, the records of its reader and its maker are
+    compared, except for measured files, such as a repeated check of the machine.
 
     Args:
         file: an output, or a file within an output folder.
         results: folder of results whose records are read.
-        check: compare all files on the way with their records too, which reads them.
+        check: compare all files on the path with their records too, which reads them.
 
     Raises:
         RecordError: no job recorded the file.
@@ -51,7 +51,7 @@ def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
     makers = {path: record for record in records for path in record.outputs}
     path = _output_of(file, makers)
     if path is None:
-        raise RecordError(f"{file}: no job below {results} recorded that it made this. Trace an output of a rule.")
+        raise RecordError(f"{file}: no job below {results} recorded it as an output. Trace an output of a rule.")
     maker = makers[path]
     traced = Trace(Tree(f"[bold]{file}[/bold]"))
     walk = _Walk(makers, check, traced)
@@ -61,7 +61,7 @@ def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
 
 
 def _output_of(file: Path, makers: Mapping[str, Record]) -> str | None:
-    """The recorded path of a file, or of the output folder that it lies in."""
+    """Return the recorded path of a file, or of the output folder that holds it."""
     here = file.absolute()
     for candidate in (here, *here.parents):
         for path in {candidate.as_posix(), _relative(candidate)}:
@@ -75,7 +75,7 @@ def _relative(path: Path) -> str:
 
 
 def _add(branch: Tree, records: list[Record], used: set[str], walk: _Walk) -> None:
-    """A line for the jobs of one rule, and below it what they read."""
+    """Add a line for the jobs of one rule, and below it their inputs."""
     first, more = records[0], records[1:]
     paths = sorted(path for record in records for path in record.outputs if path in used)
     line = f"[cyan]{first.name if not more else first.rule}[/cyan]"
@@ -98,7 +98,7 @@ def _add(branch: Tree, records: list[Record], used: set[str], walk: _Walk) -> No
             raw.append(path)
             continue
         if maker.outputs[path] != digest and not is_measured(re.sub(r"^.*\bstage[1-4]/", "", path)):
-            walk.trace.troubles.append(f"{first.rule} read another {path} than {maker.name} has recorded since")
+            walk.trace.problems.append(f"{first.rule} read another {path} than {maker.name} has recorded since")
         if maker not in makers.setdefault(maker.rule, []):
             makers[maker.rule].append(maker)
     for group in makers.values():
@@ -108,17 +108,17 @@ def _add(branch: Tree, records: list[Record], used: set[str], walk: _Walk) -> No
 
 
 def _compare(path: str, record: Record, walk: _Walk) -> None:
-    """Note where a file is no longer what its job recorded."""
+    """Note where a file is missing, or differs from its job's record."""
     if not Path(path).exists():
-        walk.trace.troubles.append(f"{path} is not here")
+        walk.trace.problems.append(f"{path} is missing")
         return
     raw = record.rule == "make_synthetic_archive" and path.endswith(".zip")
     if identity_of(path, raw=raw) != record.outputs[path]:
-        walk.trace.troubles.append(f"{path} is not what {record.name} made: changed since")
+        walk.trace.problems.append(f"{path} has changed since {record.name} made it")
 
 
 def _few(paths: Iterable[str]) -> str:
-    """One path, or names of several."""
+    """Show one path, or the names of several."""
     listed = list(paths)
     more = len(listed) - SHOWN
     listed = listed if len(listed) == 1 else [Path(path).name for path in listed]

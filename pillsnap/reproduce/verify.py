@@ -1,4 +1,4 @@
-"""A stage that was made again, compared with what DVC holds of its commit, file by file."""
+"""Compare a rebuilt stage with the files that DVC recorded for its commit."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from pillsnap.reproduce.records import Record, RecordError, read_records, record
 
 
 class Outcome(Enum):
-    """How a file made again compares with the held one."""
+    """Result of comparing a rebuilt file with the recorded one."""
 
     IDENTICAL = "identical"
-    EQUAL = "equal but for what is measured"
+    EQUAL = "equal except for measured parts"
     MEASURED = "measured"
     OTHER_DEVICE = "made on another device"
     DIFFERS = "differs"
@@ -26,30 +26,30 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One file, or one figure, of the comparison; `detail` says where it differs first."""
+    """One file, or one figure, of the comparison; `detail` describes the first difference."""
 
     path: str
     outcome: Outcome
     detail: str = ""
 
 
-def compare_with_held(commit: str, stage: str, folder: Path, *, tolerance: float) -> list[Finding]:
-    """Compare what `folder` has with what DVC holds of the commit: raw archives, index, the stage's outputs.
+def compare_with_recorded(commit: str, stage: str, folder: Path, *, tolerance: float) -> list[Finding]:
+    """Compare a rebuilt stage with the recorded files of the commit: raw archives, index, the stage's outputs.
 
     Args:
-        commit: whose `dvc.lock` is read.
+        commit: the one whose `dvc.lock` is read.
         stage: `stage1` to `stage4`.
-        folder: project folder in which the stage was made.
-        tolerance: how far figures between 0 and 1 of `metrics.json` may differ where the device is another one.
+        folder: project folder of the rebuilt stage.
+        tolerance: allowed difference of figures between 0 and 1 in `metrics.json` where the device is another one.
 
     Raises:
-        RecordError: the commit records no such stage, or DVC cannot give it.
+        RecordError: the commit records no such stage, or DVC cannot read it.
     """
-    held = _held(commit, stage)
+    recorded = _recorded_files(commit, stage)
     same_device = _device(records_of_commit(commit, stage)) == _device(read_records(folder / "results", stage))
-    found = [_compare(path, held, folder, stage, same_device) for path in sorted(held.md5)]
-    found += _not_held(held, folder)
-    return found if same_device else found + _figures(held, folder, stage, tolerance)
+    found = [_compare(path, recorded, folder, stage, same_device) for path in sorted(recorded.md5)]
+    found += _unrecorded(recorded, folder)
+    return found if same_device else found + _figures(recorded, folder, stage, tolerance)
 
 
 def _device(records: list[Record]) -> set[str]:
@@ -57,8 +57,8 @@ def _device(records: list[Record]) -> set[str]:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Files that DVC holds for a commit: MD5 by path; the content is read when it is needed."""
+class _RecordedFiles:
+    """Files that DVC recorded for a commit: MD5 by path; contents are read when needed."""
 
     outs: tuple[str, ...]
     md5: Mapping[str, str]
@@ -68,10 +68,10 @@ class _Held:
         try:
             return self.files.read_bytes(path)
         except OSError as error:
-            raise RecordError(f"{path}: DVC cannot give it ({error}). Fetch it: dvc fetch") from None
+            raise RecordError(f"{path}: DVC cannot read it ({error}). Fetch it: dvc fetch") from None
 
 
-def _held(commit: str, stage: str) -> _Held:
+def _recorded_files(commit: str, stage: str) -> _RecordedFiles:
     from dvc.api import DVCFileSystem
 
     outs = recorded_outputs(commit, stage)
@@ -79,22 +79,22 @@ def _held(commit: str, stage: str) -> _Held:
     try:
         listed = [files.find(out, detail=True) for out in outs]
     except OSError as error:
-        raise RecordError(f"{commit}: DVC cannot list what it holds ({error}). Fetch it: dvc fetch") from None
+        raise RecordError(f"{commit}: DVC cannot list its files ({error}). Fetch them: dvc fetch") from None
     found = {path.lstrip("/"): facts["md5"] for part in listed for path, facts in part.items()}
-    return _Held(tuple(outs), found, files)
+    return _RecordedFiles(tuple(outs), found, files)
 
 
-def _compare(path: str, held: _Held, folder: Path, stage: str, same_device: bool) -> Finding:
+def _compare(path: str, recorded: _RecordedFiles, folder: Path, stage: str, same_device: bool) -> Finding:
     inner = path.removeprefix(f"results/{stage}/").removeprefix("results/")
     file = folder / path
     if not file.is_file():
-        return Finding(path, Outcome.DIFFERS, "not made again")
+        return Finding(path, Outcome.DIFFERS, "not rebuilt")
     made = file.read_bytes()
-    if hashlib.md5(made, usedforsecurity=False).hexdigest() == held.md5[path]:
+    if hashlib.md5(made, usedforsecurity=False).hexdigest() == recorded.md5[path]:
         return Finding(path, Outcome.IDENTICAL)
     if is_measured(inner):
         return Finding(path, Outcome.MEASURED)
-    detail = first_difference(path, held.read(path), made, without=measured_parts(inner))
+    detail = first_difference(path, recorded.read(path), made, without=measured_parts(inner))
     if detail is None:
         return Finding(path, Outcome.EQUAL)
     if not same_device and (is_trained(inner) or inner in ("metrics.json", "dataset.html")):
@@ -102,22 +102,25 @@ def _compare(path: str, held: _Held, folder: Path, stage: str, same_device: bool
     return Finding(path, Outcome.DIFFERS, detail)
 
 
-def _not_held(held: _Held, folder: Path) -> Iterator[Finding]:
-    """What lies in the outputs besides; what `.dvcignore` leaves out does not count."""
-    for out in held.outs:
+def _unrecorded(recorded: _RecordedFiles, folder: Path) -> Iterator[Finding]:
+    """Find further files in the outputs, except those that `.dvcignore` leaves out."""
+    for out in recorded.outs:
         made = [file for file in (folder / out).rglob("*") if file.is_file()]
         kept = [file for file in made if file.name != ".snakemake_timestamp" and file.suffix != ".cache"]
         names = {file.relative_to(folder).as_posix() for file in kept}
-        yield from (Finding(name, Outcome.DIFFERS, "not held") for name in sorted(names - held.md5.keys()))
+        yield from (Finding(name, Outcome.DIFFERS, "not recorded") for name in sorted(names - recorded.md5.keys()))
 
 
-def _figures(held: _Held, folder: Path, stage: str, tolerance: float) -> Iterator[Finding]:
-    """Accuracy on another device: every figure that is a fraction, and how far it may be off."""
+def _figures(recorded: _RecordedFiles, folder: Path, stage: str, tolerance: float) -> Iterator[Finding]:
+    """Compare the accuracy on another device: every figure that is a fraction, within the tolerance."""
     path = f"results/{stage}/metrics.json"
-    old, new = dict(_fractions(json.loads(held.read(path)))), dict(_fractions(json.loads((folder / path).read_bytes())))
+    old, new = (
+        dict(_fractions(json.loads(recorded.read(path)))),
+        dict(_fractions(json.loads((folder / path).read_bytes()))),
+    )
     for name in sorted(old):
-        off = abs(old[name] - new.get(name, float("inf")))
-        outcome = Outcome.EQUAL if off <= tolerance else Outcome.DIFFERS
+        difference = abs(old[name] - new.get(name, float("inf")))
+        outcome = Outcome.EQUAL if difference <= tolerance else Outcome.DIFFERS
         yield Finding(f"metrics.json: {name}", outcome, f"{old[name]:.4f} / {new.get(name)}, tolerance {tolerance}")
 
 

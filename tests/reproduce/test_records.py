@@ -122,23 +122,23 @@ def test_trace_leads_to_the_raw_archive(project: Path) -> None:
         "raw data/raw/TS_1.zip",
     ]
     assert "seed 576" in lines[1]
-    assert found.troubles == []
+    assert found.problems == []
 
 
 def test_trace_tells_what_was_changed_lost_or_made_anew(project: Path) -> None:
     target, index = Path("results/stage1/manifest/train.csv"), Path("results/index/TS_1.parquet")
     target.write_text("edited")
-    assert trace(target, Path("results")).troubles == [
-        "results/stage1/manifest is not what build_manifest made: changed since"
+    assert trace(target, Path("results")).problems == [
+        "results/stage1/manifest has changed since build_manifest made it"
     ]
     target.write_text("manifest")
     index.unlink()
-    assert trace(target, Path("results")).troubles == []
-    assert trace(target, Path("results"), check=True).troubles == ["results/index/TS_1.parquet is not here"]
+    assert trace(target, Path("results")).problems == []
+    assert trace(target, Path("results"), check=True).problems == ["results/index/TS_1.parquet is missing"]
     record = json.loads(Path("results/provenance/index_archive/TS_1.json").read_text())
     record["outputs"] = {index.as_posix(): "0" * 64}
     Path("results/provenance/index_archive/TS_1.json").write_text(json.dumps(record))
-    told = trace(target, Path("results")).troubles
+    told = trace(target, Path("results")).problems
     assert told == [f"build_manifest read another {index} than index_archive/TS_1 has recorded since"]
 
 
@@ -151,7 +151,7 @@ def test_trace_of_what_no_job_made_is_refused(project: Path) -> None:
 
 def test_a_file_that_is_no_record_is_told(project: Path) -> None:
     Path("results/stage1/provenance/other.json").write_text('{"rule": "other"}')
-    with pytest.raises(RecordError, match="other: no record of a job"):
+    with pytest.raises(RecordError, match="other: not a job's record"):
         read_records(Path("results"))
 
 
@@ -205,7 +205,7 @@ def test_an_archive_more_is_other_data() -> None:
     more = dataclasses.replace(after.records["index_archive/TS_1"], name="index_archive/TS_2")
     found = compare(run(), dataclasses.replace(after, records={**after.records, more.name: more}))
     assert [(one.what, one.before, one.after) for one in found.causes["data"]] == [
-        ("index_archive/TS_2", "not there", "there")
+        ("index_archive/TS_2", "missing", "present")
     ]
 
 

@@ -131,7 +131,7 @@ def test_an_unrecorded_configuration_is_refused(recorded, tmp_path) -> None:
     said = make_pull(other, check=False)
     assert "Nothing is marked as done." in said
     assert "stage@stage4: changed deps: config.yaml: classifier: modified" in said
-    assert "'modified': take the change back, or make the stage again and record it" in said
+    assert "'modified': revert the change, or make the stage again and record it" in said
     assert not (other.folder / ".snakemake/metadata").exists()
 
 

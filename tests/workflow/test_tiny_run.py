@@ -8,7 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from pillsnap.reproduce.verify import Outcome, compare_with_held
+from pillsnap.reproduce.verify import Outcome, compare_with_recorded
 from tests.support.surroundings import other_surroundings
 from tests.support.workflow import (
     AFTER_BENCHMARK,
@@ -260,7 +260,7 @@ def test_a_file_is_traced_back_to_the_raw_archives(finished) -> None:
     said = finished.run("pillsnap", "trace", "results/stage4/onnx/pipeline.onnx", "--check")
     on_the_way = set(DATA_RULES | AFTER_YOLO) - {"audit_labels", "run_benchmark", "write_model_card", "write_report"}
     assert not [rule for rule in on_the_way | {"make_synthetic_archive"} if rule not in said]
-    assert "TS_1_단일.zip" in said and "Every file on the way is as recorded." in said
+    assert "TS_1_단일.zip" in said and "Every file on the path matches its record." in said
 
 
 def test_a_file_that_was_edited_is_found_on_the_way(finished) -> None:
@@ -269,7 +269,7 @@ def test_a_file_that_was_edited_is_found_on_the_way(finished) -> None:
     file.write_bytes(content + b"\n")
     try:
         said = finished.run("pillsnap", "trace", "results/stage4/crops/index.parquet", "--check", check=False)
-        assert "results/stage4/manifest/train.csv is not what build_manifest made: changed since" in said
+        assert "results/stage4/manifest/train.csv has changed since build_manifest made it" in said
         assert "no job below results recorded" in finished.run("pillsnap", "trace", "README.md", check=False)
     finally:
         file.write_bytes(content)
@@ -313,7 +313,7 @@ def test_a_folder_that_verify_did_not_make_is_left_alone(recorded, tmp_path) -> 
     (tmp_path / "mine" / "file").write_text("mine")
     for folder in (tmp_path / "mine", recorded.folder):
         said = recorded.run("pillsnap", "verify", "--folder", str(folder), check=False)
-        assert f"{folder}: is there, and no unfinished verification of HEAD" in said
+        assert f"{folder}: exists, and is no unfinished verification of HEAD" in said
     assert (tmp_path / "mine" / "file").read_text() == "mine" and (recorded.folder / "results").is_dir()
 
 
@@ -330,10 +330,10 @@ def test_what_is_not_the_same_is_named_to_the_row(recorded, monkeypatch) -> None
         changed[-1] ^= 1
         weights.write_bytes(changed)
         (results / "manifest/more.csv").write_text("1\n")
-        found = compare_with_held("HEAD", "stage4", recorded.folder, tolerance=0.0)
+        found = compare_with_recorded("HEAD", "stage4", recorded.folder, tolerance=0.0)
         differing = {finding.path: finding.detail for finding in found if finding.outcome is Outcome.DIFFERS}
         assert differing.pop("results/stage4/manifest/train.csv") == "row 3, split: train / val"
-        assert differing.pop("results/stage4/manifest/more.csv") == "not held"
+        assert differing.pop("results/stage4/manifest/more.csv") == "not recorded"
         told = differing.pop("results/stage4/classifier/best.safetensors")
         assert re.fullmatch(r"tensor [\w.]+: 1 of \d+ values, by .+ at most", told)
         assert not differing
