@@ -1,4 +1,4 @@
-"""A stage's drugs and photographs: up to its budget, balanced over drugs, spread over views, the same every time."""
+"""Choose a stage's drugs and photographs: up to its budget, balanced over drugs, spread over views, deterministic."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from pillsnap.manifest.hash_order import hash_order
 from pillsnap.manifest.photo_index import PARTS, PhotoIndex
 
 FEWEST = (2, 1)
-"""Training and validation pills that a drug needs to be in a stage."""
+"""Training and validation pills that a drug needs to be part of a stage."""
 
 
 class PlanError(ValueError):
-    """Raw data out of which no stage can be made."""
+    """Raw data that cannot make up a stage."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a stage uses.
+    """A stage's drugs and photographs.
 
     Attributes:
         chosen: the photographs, bool (photos,).
@@ -43,12 +43,12 @@ def choose_photos(
     """Choose drugs in hash order, then photographs of these drugs only.
 
     Each drug must reach `FEWEST` among the chosen photographs. Where a budget leaves some short, the later half of
-    them in hash order is dropped and the choice made again, so that what is left has enough.
+    them in hash order is dropped and the choice repeated, so that the other drugs have enough.
 
     Args:
         index: the source.
-        split: side of each photograph, place in `SPLITS`.
-        usable: photographs to choose from, bool (photos,); those of drugs that are never seen are not among them.
+        split: side of each photograph, index in `SPLITS`.
+        usable: photographs to choose from, bool (photos,), none of an unseen drug.
         stage: budget of photographs and drugs.
         settings: shares of the budget.
         seed: seed of the order.
@@ -80,36 +80,36 @@ def choose_photos(
 
 
 def lacking(pills: np.ndarray) -> np.ndarray:
-    """Drugs that do not reach `FEWEST`, bool (drugs,), out of their labels on each side, int (drugs, 3)."""
+    """Find drugs that do not reach `FEWEST`, bool (drugs,), from their labels on each side, int (drugs, 3)."""
     return (pills[:, 0] < FEWEST[0]) | (pills[:, 1] < FEWEST[1])
 
 
 def _first(order: np.ndarray, left_out: np.ndarray, budget: int) -> np.ndarray:
-    """The first drugs of an order, as a mask."""
+    """Return a mask of the first `budget` drugs of an order."""
     drugs = np.zeros(len(order), bool)
     drugs[order[~left_out[order]][:budget]] = True
     return drugs
 
 
 def queue_places(photos: pd.DataFrame, split: np.ndarray) -> np.ndarray:
-    """Place of each photograph in its queue, int (photos,): on each side, combos have one queue, by group; singles one
-    for each drug, in which every capture group sends one photograph before any sends a second."""
+    """Return each photograph's position in its queue, int (photos,): on each side, combos have one queue, by group;
+    singles one for each drug, in which every capture group gives one photograph before any gives a second."""
     combo, drug, group, group_order, order = (
         photos[name].to_numpy() for name in ("combo", "drug", "group", "group_order", "order")
     )
-    pot = split.astype(np.int64) * (drug.max(initial=0) + 2) + np.where(combo, 0, drug + 1)
+    queue = split.astype(np.int64) * (drug.max(initial=0) + 2) + np.where(combo, 0, drug + 1)
     by_group = np.lexsort([order, group])
     turn = np.empty(len(photos), np.int64)
     turn[by_group] = _count_within(group[by_group])
     turn[combo] = 0
-    queued = np.lexsort([order, group_order, pot * (turn.max(initial=0) + 1) + turn])
-    places = np.empty(len(photos), np.int64)
-    places[queued] = _count_within(pot[queued])
-    return places
+    queued = np.lexsort([order, group_order, queue * (turn.max(initial=0) + 1) + turn])
+    positions = np.empty(len(photos), np.int64)
+    positions[queued] = _count_within(queue[queued])
+    return positions
 
 
 def _count_within(sorted_keys: np.ndarray) -> np.ndarray:
-    """0, 1, 2, … within each run of equal keys."""
+    """Count 0, 1, 2, … within each run of equal keys."""
     starts = np.flatnonzero(np.append(True, sorted_keys[1:] != sorted_keys[:-1])[: len(sorted_keys)])
     lengths = np.diff(np.append(starts, len(sorted_keys)))
     return np.arange(len(sorted_keys)) - np.repeat(starts, lengths)
@@ -118,13 +118,13 @@ def _count_within(sorted_keys: np.ndarray) -> np.ndarray:
 def _within_budget(
     photos: pd.DataFrame, split: np.ndarray, queue: np.ndarray, inside: np.ndarray, budget: int, settings: Plan
 ) -> np.ndarray:
-    """Which of the photographs `inside` (places) fit: a share for each side, combos up to their share."""
+    """Return those of the photographs `inside` (indices) that fit: a quota for each side, combos up to their share."""
     if len(inside) <= budget:
         return inside
     shares = {"test": settings.test_fraction}
     shares["val"] = (1 - shares["test"]) * settings.val_fraction
     shares["train"] = 1 - shares["test"] - shares["val"]
-    sides = {name: inside[split[inside] == place] for place, name in enumerate(SPLITS)}
+    sides = {name: inside[split[inside] == code] for code, name in enumerate(SPLITS)}
     quota = {name: min(int(budget * share), len(sides[name])) for name, share in shares.items()}
     quota["train"] = min(budget - quota["val"] - quota["test"], len(sides["train"]))
     combo, order = photos["combo"].to_numpy(), photos["order"].to_numpy()
@@ -137,11 +137,18 @@ def _within_budget(
     return np.concatenate(taken)
 
 
-def first_in_queues(places: np.ndarray, queue: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` of all queues together: whole rounds, and of the last round those first in hash order."""
-    rounds = queue[places]
+def first_in_queues(photos: np.ndarray, queue: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+    """Return the first `count` photographs (indices) of all queues together, round by round.
+
+    Args:
+        photos: indices of the photographs to choose from.
+        queue: `queue_places`.
+        order: hash order, which decides within the last round.
+        count: how many.
+    """
+    rounds = queue[photos]
     waiting = np.append(0, np.cumsum(np.bincount(rounds)))
     last = int(np.searchsorted(waiting, count, side="right")) - 1
-    partly = places[rounds == last]
+    partly = photos[rounds == last]
     rest = partly[np.argsort(order[partly], kind="stable")][: count - waiting[last]]
-    return np.concatenate([places[rounds < last], rest])
+    return np.concatenate([photos[rounds < last], rest])

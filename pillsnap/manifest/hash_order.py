@@ -1,4 +1,4 @@
-"""An order that depends on a seed and on names only, so that no choice depends on files, cores or other choices."""
+"""Order keys by a hash of seed and key, so that no choice depends on files, cores or other choices."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def hash_order(keys: Iterable[str], seed: int) -> np.ndarray:
-    """A place for each key in an order that depends on seed and key only: uint64 (N,)."""
+    """Return a sort key for each key that depends on it and the seed only: uint64 (N,)."""
     prefix = hashlib.blake2b(f"{seed}:".encode(), digest_size=8)
     digests = bytearray()
     for key in keys:

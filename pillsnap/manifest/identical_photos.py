@@ -1,4 +1,4 @@
-"""Photographs with the same bytes: copies are left out, and so is what two labels contradict each other about."""
+"""Drop copies of photographs with the same bytes, and all of them where their labels contradict each other."""
 
 import pandas as pd
 
@@ -8,18 +8,18 @@ from pillsnap.tables.schemas import ISSUES
 _FURTHEST_FIRST = {"unseen_test": 0, "test": 0, "unseen_val": 1, "val": 1, "train": 2}
 
 
-def set_aside_identical(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Leave of each set of identical photographs one, or none where their labels contradict each other.
+def drop_identical(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep one of each set of identical photographs, or none where their labels contradict each other.
 
-    The one that stays is that of the side which is held out furthest (test, then validation), so that no training sees
-    it; then the one with most labels. Labels contradict each other where the drugs of one photograph are not among
-    those of another with the same bytes: nobody knows which is right.
+    The one on the side that is held out furthest (test, then validation) is kept, so that no training sees it; among
+    equals the one with most labels. Labels contradict each other where the drugs of one photograph are not among those
+    of another with the same bytes: which is right is unknown.
 
     Args:
         kept: manifest rows with `image_id`, `sha256`, `split`, `k_code`, `archive`, `member`, `label_member`.
 
     Returns:
-        the rows that stay, and issues of the others: one a photograph and one a label.
+        the kept rows, and issues of the others: one a photograph and one a label.
     """
     photos = kept.groupby("image_id", sort=False).agg(dict.fromkeys(("sha256", "split"), "first")).reset_index()
     copies = photos[photos.duplicated("sha256", keep=False)]
@@ -28,14 +28,14 @@ def set_aside_identical(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]
         rows = kept[kept["image_id"].isin(copies["image_id"])]
         drugs = rows.groupby("image_id")["k_code"].agg(set)
         for _, same in copies.groupby("sha256", sort=True):
-            reasons |= _judge(same, drugs)
+            reasons |= _reasons(same, drugs)
     reason = kept["image_id"].map(reasons)
     lost = kept[reason.notna()].assign(reason=reason.dropna())
     return kept[reason.isna()].reset_index(drop=True), _issues(lost)
 
 
-def _judge(same: pd.DataFrame, drugs: pd.Series) -> dict[str, str]:
-    """Reason by image_id of those of a set of identical photographs that do not stay."""
+def _reasons(same: pd.DataFrame, drugs: pd.Series) -> dict[str, str]:
+    """Return the reason, by image_id, of the dropped ones of a set of identical photographs."""
     largest = max((drugs[image_id] for image_id in same["image_id"]), key=len)
     if not all(drugs[image_id] <= largest for image_id in same["image_id"]):
         return dict.fromkeys(same["image_id"], "photo_identical_other_drug")

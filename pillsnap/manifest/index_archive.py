@@ -22,16 +22,15 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
     """Index one archive.
 
     Args:
-        kind: the source's kind, of `pillsnap.sources.registry`.
-        archive: where the photographs and labels lie.
+        kind: the source's kind, a key of `KINDS` in `pillsnap.sources.registry`.
+        archive: paths of photographs and labels.
         pills: written, schema `PILLS`: one row a usable label.
-        looks: written, schema `LOOKS`: what the labels say of their drugs.
-        issues: written, schema `ISSUES`: what is quarantined, skipped or repaired, with reasons.
-        counts: written, JSON: how many `archives` (zips or folders), `photos` and `labels` were read, and how many
-            `other_files` there are; and
+        looks: written, schema `LOOKS`: the labels' descriptions of their drugs.
+        issues: written, schema `ISSUES`: quarantined, skipped and repaired files, with reasons.
+        counts: written, JSON: numbers of `archives` (zips or folders), `photos`, `labels` and `other_files` read, and
             `photos_directory`, the hash of the photographs' zip (`Container.directory_hash`).
 
-    An archive that cannot be opened is an issue of its own, so that the others go on.
+    An archive that cannot be opened is an issue of its own and stops no other.
 
     Raises:
         SourceError: a YOLO set's `data.yaml` cannot be used.
@@ -61,7 +60,7 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Rows hold no circles, and looking for some walks the growing heap of them again and again."""
+    """Disable the collector: rows hold no reference cycles, and each collection would walk the growing heap of them."""
     gc.disable()
     try:
         yield

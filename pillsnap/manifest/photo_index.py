@@ -1,4 +1,4 @@
-"""The index of a whole source in memory, as numbers: millions of labels in a few hundred megabytes."""
+"""Read a source's index into memory, encoded as numbers: millions of labels take a few hundred megabytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pillsnap.manifest.hash_order import hash_order
 from pillsnap.tables.files import read_columns
 
 PARTS = ("", "train", "val", "test")
-"""What a source itself fixes, by code: nothing, or a side of the split; a later one is held out further."""
+"""A source's own part of a photograph, by code: none, or a side of the split; later ones are held out further."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class PhotoIndex:
     """All photographs of a source with their labels.
 
     Attributes:
-        photos: one row a photograph: `combo` (bool), `part` (place in `PARTS`), `group` and `drug` (codes; the first
+        photos: one row a photograph: `combo` (bool), `part` (index in `PARTS`), `group` and `drug` (codes; the first
             drug stands for the photograph when drugs are balanced), `labels` (how many), `order` and `group_order`
             (uint64, by hash).
-        photo_of_pill: place in `photos` of each label, ascending, int (labels,).
+        photo_of_pill: index in `photos` of each label, ascending, int (labels,).
         drug_of_pill: drug code of each label, int (labels,).
         drugs: K-code by drug code.
         rows_of_file: number of labels in each file of the index.
@@ -37,13 +37,13 @@ class PhotoIndex:
     rows_of_file: list[int]
 
     def shows(self, drugs: np.ndarray) -> np.ndarray:
-        """Which photographs show any of the drugs that a mask (drugs,) marks: bool (photos,)."""
+        """Find the photographs that show any drug of a mask (drugs,): bool (photos,)."""
         found = np.zeros(len(self.photos), bool)
         found[self.photo_of_pill[drugs[self.drug_of_pill]]] = True
         return found
 
     def pills_by_side(self, split: np.ndarray, photos: np.ndarray) -> np.ndarray:
-        """Labels of each drug on each side of the split, counted over the photographs that a mask marks.
+        """Count the labels of each drug on each side of the split, over the photographs of a mask.
 
         Args:
             split: side of each photograph, 0 train, 1 val, 2 test.
@@ -58,20 +58,20 @@ class PhotoIndex:
 
 
 def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
-    """Read the index tables (schema `PILLS`), in which a photograph's labels lie one after the other."""
+    """Read the index tables (schema `PILLS`), in which a photograph's labels are consecutive."""
     tables = [read_columns(path, ("image_id", "domain", "part", "group", "k_code")) for path in files]
     rows_of_file = [table.num_rows for table in tables]
     table = arrow.concat_tables(tables)
     image_ids = table["image_id"].combine_chunks()
     first = np.ones(len(image_ids), bool)
     first[1:] = compute.not_equal(image_ids[1:], image_ids[:-1]).to_numpy(zero_copy_only=False)
-    codes = {name: _encoded(table[name]) for name in ("domain", "part", "group", "k_code")}
+    codes = {name: _encode(table[name]) for name in ("domain", "part", "group", "k_code")}
     drug_of_pill, drugs = codes["k_code"]
     group, groups = codes["group"]
     photos = pd.DataFrame(
         {
-            "combo": _decoded(codes["domain"], {"single": False, "combo": True})[first],
-            "part": _decoded(codes["part"], {name: code for code, name in enumerate(PARTS)})[first].astype(np.int8),
+            "combo": _decode(codes["domain"], {"single": False, "combo": True})[first],
+            "part": _decode(codes["part"], {name: code for code, name in enumerate(PARTS)})[first].astype(np.int8),
             "group": group[first],
             "drug": drug_of_pill[first],
             "labels": np.diff(np.append(np.flatnonzero(first), len(first))),
@@ -82,8 +82,8 @@ def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
     return PhotoIndex(photos, np.cumsum(first) - 1, drug_of_pill, drugs, rows_of_file)
 
 
-def _encoded(column: arrow.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Codes (N,) in the order of the sorted values, and the values."""
+def _encode(column: arrow.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Encode texts as indices (N,) into their sorted distinct values, without a Python object for each of them."""
     encoded = column.combine_chunks().dictionary_encode()
     values = encoded.dictionary.to_pylist()
     order = np.argsort(np.array(values, dtype=object), kind="stable") if values else np.zeros(0, int)
@@ -92,6 +92,6 @@ def _encoded(column: arrow.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     return place[encoded.indices.to_numpy()], [values[number] for number in order]
 
 
-def _decoded(encoded: tuple[np.ndarray, list[str]], meanings: dict) -> np.ndarray:
+def _decode(encoded: tuple[np.ndarray, list[str]], meanings: dict) -> np.ndarray:
     codes, values = encoded
     return np.array([meanings[value] for value in values])[codes]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import write_json
-from pillsnap.manifest.assign_splits import SPLITS, assign_splits, held_back
+from pillsnap.manifest.assign_splits import SPLITS, assign_splits, group_held_out
 from pillsnap.manifest.choose_photos import Choice, choose_photos
 from pillsnap.manifest.choose_unseen import choose_unseen, choose_unseen_photos
 from pillsnap.manifest.photo_index import PhotoIndex, read_photo_index
@@ -20,7 +20,7 @@ from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
 log = logging.getLogger(__name__)
 
 _REASONS = ("", "group_held_out", "class_only_in_test_part", "class_too_small", "class_not_in_stage", "over_budget")
-"""Why a photograph is not used, by code; the first that holds is the reason."""
+"""Reasons why a photograph is not used, by code; the first that applies is given."""
 _QUARANTINED = _REASONS.index("class_only_in_test_part")
 
 
@@ -29,47 +29,48 @@ def plan_stage(
 ) -> None:
     """Plan one stage.
 
-    Everything is ordered by a hash of (seed, key) that knows nothing of the stage, so that a smaller stage's
-    drugs are a larger one's too, and a capture group stands on the same side in all of them. Drugs that are never seen
-    (`plan.unseen_drugs`) are the same in every stage; only their single-pill photographs are planned, in two splits of
-    their own, and they count into no budget.
+    Everything is ordered by a hash of (seed, key) that is independent of the stage, so that a smaller stage's drugs are
+    a larger one's too, and a capture group is on the same side in all of them. Unseen drugs (`plan.unseen_drugs`) are
+    the same in every stage; only their single-pill photographs are planned, in two splits of their own, and they count
+    towards no budget.
 
     Args:
         pills: the archives' indices, schema `PILLS`.
         plan: written, schema `PLAN`: the pills of the chosen photographs, by archive and photograph.
         issues: written, schema `ISSUES`: photographs, with their labels, of drugs that the source has in its test part
             only.
-        summary: written, JSON: budget asked and used, photos and labels skipped by reason, drugs left out, and drugs
-            that are never seen.
+        summary: written, JSON: budget requested and used, photos and labels skipped by reason, drugs left out, and
+            unseen drugs.
         stage: budget of photographs and drugs.
-        settings: fractions of the split, what becomes of groups that the source has on two sides, and how much is
-            never seen.
+        settings: fractions of the split, treatment of groups that the source has on two sides, and amount of unseen
+            drugs and photographs.
         seed: seed of every choice.
 
     Raises:
-        PlanError: fewer than two drugs can be trained and validated, or too few to hold so many out.
+        PlanError: fewer than two drugs can be trained and validated, or too few to hold that many out.
     """
     index = read_photo_index(pills, seed)
     split = assign_splits(index.photos, settings)
-    held = held_back(index.photos) & (settings.shared_groups == "hold_out")
-    half = choose_unseen(index, split, ~held, settings=settings, seed=seed)
-    unseen = choose_unseen_photos(index, half, settings.unseen_photos)
-    usable = ~held & ~index.shows(half >= 0)
+    held_out = group_held_out(index.photos) & (settings.shared_groups == "hold_out")
+    unseen_split = choose_unseen(index, split, ~held_out, settings=settings, seed=seed)
+    unseen = choose_unseen_photos(index, unseen_split, settings.unseen_photos)
+    usable = ~held_out & ~index.shows(unseen_split >= 0)
     choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
-    reason = _reasons(index, choice, unseen, held)
-    split = np.where(unseen, len(SPLITS) + half[index.photos["drug"]], split)
+    reason = _reasons(index, choice, unseen, held_out)
+    split = np.where(unseen, len(SPLITS) + unseen_split[index.photos["drug"]], split)
     planned, lost = _read_rows(pills, index, split, reason)
     write_table(planned, plan, PLAN)
     write_table(lost, issues, ISSUES)
-    write_json(summary, _summary(index, choice, reason, stage, half) | {"unseen": _unseen(planned, index, half)})
+    unseen_summary = {"unseen": _unseen_summary(planned, index, unseen_split)}
+    write_json(summary, _summary(index, choice, reason, stage, unseen_split) | unseen_summary)
     log.info("%d of %d photos, %d drugs", choice.chosen.sum(), len(index.photos), choice.drugs.sum())
 
 
-def _reasons(index: PhotoIndex, choice: Choice, unseen: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Place in `_REASONS` of each photograph, 0 where it is chosen or one of the unseen."""
+def _reasons(index: PhotoIndex, choice: Choice, unseen: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Return each photograph's index in `_REASONS`, 0 where it is chosen or of an unseen drug."""
     conditions = [
         choice.chosen | unseen,
-        held,
+        held_out,
         index.shows(choice.test_only),
         index.shows(choice.too_small),
         index.shows(~choice.drugs),
@@ -80,7 +81,7 @@ def _reasons(index: PhotoIndex, choice: Choice, unseen: np.ndarray, held: np.nda
 def _read_rows(
     files: Sequence[Path], index: PhotoIndex, split: np.ndarray, reason: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of the plan, and issues of the photographs that are quarantined."""
+    """Read the plan's rows, and make issues of the quarantined photographs."""
     planned, lost, start = [], [], 0
     for path, rows in zip(files, index.rows_of_file, strict=True):
         photo = index.photo_of_pill[start : start + rows]
@@ -96,7 +97,7 @@ def _read_rows(
 
 
 def _issues(lost: pd.DataFrame) -> pd.DataFrame:
-    """One issue a label and one a photograph."""
+    """Make one issue a label and one a photograph."""
     labels = lost.assign(detail=lost["k_code"])
     photos = lost.drop_duplicates(["archive", "member"]).assign(label_member="", detail="")
     rows = pd.concat([photos, labels]).assign(outcome="quarantined", reason=_REASONS[_QUARANTINED])
@@ -104,17 +105,19 @@ def _issues(lost: pd.DataFrame) -> pd.DataFrame:
     return check_table(rows.reset_index(drop=True), ISSUES, "drugs of the test part only")
 
 
-def _unseen(planned: pd.DataFrame, index: PhotoIndex, half: np.ndarray) -> dict[str, Any]:
-    """Drugs and photographs of each half that is never seen."""
+def _unseen_summary(planned: pd.DataFrame, index: PhotoIndex, unseen_split: np.ndarray) -> dict[str, Any]:
+    """List drugs and count photographs of each unseen split."""
     drugs = np.array(index.drugs, dtype=object)
     photos = planned.loc[planned["split"].isin(UNSEEN)].drop_duplicates("image_id")["split"].value_counts()
     return {
-        name: {"drugs": list(drugs[half == place]), "photos": int(photos.get(name, 0))}
-        for place, name in enumerate(UNSEEN)
+        name: {"drugs": list(drugs[unseen_split == code]), "photos": int(photos.get(name, 0))}
+        for code, name in enumerate(UNSEEN)
     }
 
 
-def _summary(index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage, half: np.ndarray) -> dict[str, Any]:
+def _summary(
+    index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage, unseen_split: np.ndarray
+) -> dict[str, Any]:
     labels = index.photos["labels"].to_numpy()
     counts = {
         "photos": np.bincount(reason, minlength=len(_REASONS)),
@@ -130,7 +133,7 @@ def _summary(index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage
             kind: {name: int(count[code]) for name, code in skipped if count[code]} for kind, count in counts.items()
         },
         "classes": list(drugs[choice.drugs]),
-        "classes_left_out": list(drugs[~choice.drugs & (half < 0)]),
+        "classes_left_out": list(drugs[~choice.drugs & (unseen_split < 0)]),
         "classes_dropped": {
             why: {
                 str(drugs[place]): dict(zip(SPLITS, choice.pills[place].tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""The one decode: a stage's photographs of one archive become small JPEGs, with every check on the way."""
+"""Decode a stage's photographs of one archive, check them, and store small JPEGs. No photograph is decoded again."""
 
 import hashlib
 import itertools
@@ -34,7 +34,7 @@ Pills = list[Any]
 
 @dataclass(frozen=True)
 class PreparedPhoto:
-    """What one decode gives: hashes and size of the photograph, the stored JPEG, one context crop a good label."""
+    """A decoded photograph: hashes, size, the stored JPEG, one context crop a valid label, and issues of the others."""
 
     sha256: str
     phash: str
@@ -51,19 +51,19 @@ def prepare_archive(
     """Decode the planned photographs of one archive.
 
     Args:
-        archive: where the raw photographs lie; they are read in place, and not opened where none is planned.
+        archive: paths of the raw photographs; it is read in place, and not opened where no photograph is planned.
         plan: the stage's plan, schema `PLAN`.
-        prepared: folder, written whole: `photos.bin` with `photos.parquet`, `crops.bin` with
+        prepared: folder, written as a whole: `photos.bin` with `photos.parquet`, `crops.bin` with
             `crops.parquet`, and `issues.parquet`. Test photographs (of unseen drugs too) are stored at native
             size and without context crops, since only `run_benchmark` reads them.
         settings: sizes and qualities.
         threads: decoding threads beside the one that reads and writes. Memory holds three raw photographs and one
-            decoded a thread, whatever the archive's size. The PNG decoder holds Python's lock, so that cores are used
-            by jobs side by side, not by threads.
-        counts: of `index_archive`: the zip must be the one that was indexed. `None` where there was no index.
+            decoded a thread, whatever the archive's size. The PNG decoder holds the GIL: cores are used by parallel
+            jobs, not by threads.
+        counts: of `index_archive`: the zip must be the one that was indexed. `None` where there is no index.
 
     Raises:
-        ContainerError: the archive cannot be opened, or is another one by now.
+        ContainerError: the archive cannot be opened, or is not the one that was indexed.
     """
     cv2.setNumThreads(1)
     planned = read_table(plan, PLAN, filters=[("archive", "==", archive.name)])
@@ -75,7 +75,7 @@ def prepare_archive(
         ShardWriter(folder / "photos.bin") as photo_shard,
         ShardWriter(folder / "crops.bin") as crop_shard,
     ):
-        results = _results(archive, planned, settings, threads, counts) if total else iter(())
+        results = _prepare_photos(archive, planned, settings, threads, counts) if total else iter(())
         for pills, result in progress(results, total=total, title=archive.name):
             _store(pills, result, photo_shard, crop_shard, rows, notes)
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
@@ -84,16 +84,16 @@ def prepare_archive(
     log.info("%s: %d photos prepared, %d issues", archive.name, len(rows["photos"]), len(notes.issues))
 
 
-def _results(
+def _prepare_photos(
     archive: Archive, planned: pd.DataFrame, settings: Prepare, threads: int, counts: Path | None
 ) -> Iterator[tuple[Pills, PreparedPhoto | PictureError]]:
-    """Photographs in the order of their image_id; the next are read while the threads are at work."""
+    """Yield photographs ordered by image_id; the next ones are read while the threads work."""
     with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
-        _check_same(container, counts)
+        _check_indexed(container, counts)
         running: deque = deque()
         for pills in _by_photo(planned):
             raw = _read(container, pills[0].member)
-            running.append((pills, pool.submit(_try, raw, pills, settings)))
+            running.append((pills, pool.submit(_prepare_or_error, raw, pills, settings)))
             if len(running) > 2 * threads:
                 done, future = running.popleft()
                 yield done, future.result()
@@ -101,8 +101,8 @@ def _results(
             yield done, future.result()
 
 
-def _check_same(container: Container, counts: Path | None) -> None:
-    """The plan holds boxes of the zip that was indexed: those of another one are not to be mixed with it."""
+def _check_indexed(container: Container, counts: Path | None) -> None:
+    """Raise `ContainerError` where the zip is not the indexed one, whose boxes the plan holds."""
     if counts and read_json(counts)["photos_directory"] != container.directory_hash():
         raise ContainerError(
             f"{container.path}: is not the zip that was indexed; its list of files is another one. None of it is used. "
@@ -127,7 +127,7 @@ def _read(container: Container, member: str) -> bytes | PictureError:
         return PictureError("photo_truncated", str(error)[:200])
 
 
-def _try(raw: bytes | PictureError, pills: Pills, settings: Prepare) -> PreparedPhoto | PictureError:
+def _prepare_or_error(raw: bytes | PictureError, pills: Pills, settings: Prepare) -> PreparedPhoto | PictureError:
     if isinstance(raw, PictureError):
         return raw
     try:
@@ -145,7 +145,7 @@ def prepare_photo(raw: bytes, pills: Pills, settings: Prepare) -> PreparedPhoto:
     if test:
         stored = encode_jpeg(picture, settings.crop_quality)
     else:
-        # only the detector sees these, and it looks for shapes
+        # only the detector reads these, for which half the colour resolution is enough
         stored = encode_jpeg(shrink(levels, settings.photo_size), settings.photo_quality, full_colour=False)
     done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
     for pill in pills:

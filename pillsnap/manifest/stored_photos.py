@@ -11,7 +11,7 @@ from pillsnap.tables.schemas import PHOTOS
 
 
 def stored_photos(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[tuple[bytes, pd.DataFrame]]:
-    """The stored JPEG of each photograph in `pills` with its rows, by archive and image_id.
+    """Yield the stored JPEG of each photograph in `pills` with its rows, by archive and image_id.
 
     Training and validation photographs are stored at `prepare.photo_size`, test photographs at native size; of unseen
     drugs likewise.

@@ -209,7 +209,7 @@ def test_a_leak_that_nobody_allowed_stops_the_run(tmp_path) -> None:
     raw = hand_made()
     raw.add_single("VS_1_단일", "K-000001", "0_0_0_75_020")
     run = prepare_source(raw.write(tmp_path / "raw"), tmp_path / "results", shared_groups="keep")
-    with pytest.raises(ManifestError, match="1 capture groups and 0 identical photographs stand on two sides"):
+    with pytest.raises(ManifestError, match="1 capture groups and 0 identical photographs are on two sides"):
         replace(run, shared_groups="hold_out").build_manifest()
     assert not (run.folder / "manifest").exists()
 

@@ -1,4 +1,4 @@
-"""The table of drugs that people open: what the source says of each class, so that look-alikes can be told apart."""
+"""The class list, and the table of drugs that shows how classes differ, by what most of a drug's labels say."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,32 @@ from pillsnap.tables.schemas import DRUGS
 LOOK = ("form", "shape", "colours", "imprint_front", "imprint_back")
 
 
-def drug_table(classes: Sequence[DrugClass], kept: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
-    """One row a class, schema `DRUGS`.
+def drug_classes(kept: pd.DataFrame) -> list[DrugClass]:
+    """Make the class list, ordered by K-code, from manifest rows.
 
-    Where a drug's labels differ in what they say, the value of most of them holds, column by column; one that is
-    missing does not count.
+    Where a drug's labels differ in name or EDI codes, the most frequent value is taken; empty ones do not count. Codes
+    of different labels are never joined.
+    """
+    rows = kept.assign(labels=1)
+    names, codes = (_most_frequent(rows, column) for column in ("drug_name", "edi_codes"))
+    return [
+        DrugClass(index, k_code, tuple(dict.fromkeys(code for code in codes.get(k_code, "").split(",") if code)), name)
+        for index, k_code in enumerate(sorted(set(kept["k_code"])))
+        for name in [names.get(k_code, "")]
+    ]
+
+
+def drug_table(classes: Sequence[DrugClass], kept: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    """Make the table of drugs, one row a class, schema `DRUGS`.
+
+    Where a drug's labels differ, the most frequent value is taken, column by column; empty ones do not count.
 
     Args:
         classes: the class list.
         kept: manifest rows, with `k_code` and `split`.
         looks: schema `LOOKS`, of all archives.
     """
-    said = {column: most_frequent(looks, column) for column in LOOK}
+    values = {column: _most_frequent(looks, column) for column in LOOK}
     pills = kept.groupby(["k_code", "split"]).size()
     rows = [
         {
@@ -30,7 +44,7 @@ def drug_table(classes: Sequence[DrugClass], kept: pd.DataFrame, looks: pd.DataF
             "k_code": drug.k_code,
             "edi_codes": ",".join(drug.edi_codes),
             "drug_name": drug.name,
-            **{column: said[column].get(drug.k_code, "") for column in LOOK},
+            **{column: values[column].get(drug.k_code, "") for column in LOOK},
             **{f"{split}_pills": int(pills.get((drug.k_code, split), 0)) for split in ("train", "val", "test")},
         }
         for drug in classes
@@ -38,8 +52,8 @@ def drug_table(classes: Sequence[DrugClass], kept: pd.DataFrame, looks: pd.DataF
     return check_table(pd.DataFrame(rows, columns=list(DRUGS.columns)), DRUGS, "drugs")
 
 
-def most_frequent(rows: pd.DataFrame, column: str) -> dict[str, str]:
-    """For each K-code the value of `column` that most `labels` of `rows` have; the first by name where two tie."""
+def _most_frequent(rows: pd.DataFrame, column: str) -> dict[str, str]:
+    """Return for each K-code the value of `column` with most `labels` in `rows`; where two tie, the first by name."""
     counted = rows[rows[column] != ""].groupby(["k_code", column])["labels"].sum().reset_index()
     counted = counted.sort_values(["k_code", "labels", column], ascending=[True, False, True])
     return dict(counted.drop_duplicates("k_code")[["k_code", column]].itertuples(index=False, name=None))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pillsnap.manifest.drug_table import drug_table
+from pillsnap.manifest.drugs import drug_table
 from pillsnap.sources.aihub_json import parse_label
 from pillsnap.sources.synthetic.catalogue import make_catalogue
 from pillsnap.sources.synthetic.make_synthetic_archive import label_json
