@@ -1,4 +1,4 @@
-"""The configuration: frozen pydantic models, the one source of `docs/configuration.md` and of every check."""
+"""Configuration as frozen pydantic models, from which `docs/configuration.md` is generated."""
 
 import math
 from typing import Literal
@@ -20,7 +20,7 @@ from pillsnap.sources.settings import Source
 
 
 class Crops(Section):
-    """The one way in which a pill is cut out of a photograph, in training and in every answer."""
+    """Crop of a pill, the same in training and in every answer."""
 
     size: int = Field(
         144,
@@ -38,11 +38,11 @@ class Crops(Section):
         description="Margin around the box: the window's side is (1 + margin) times the box's longer side",
     )
     quality: Quality = Field(95, description="JPEG quality of the stored crops")
-    min_iou: float = Field(0.5, gt=0, le=1, description="A detected box counts as a labelled pill's from this IoU on")
+    min_iou: float = Field(0.5, gt=0, le=1, description="Least IoU at which a detected box matches a labelled pill")
 
 
 class Answers(Section):
-    """What answers promise. Thresholds are chosen on validation to keep it; the test part shows what was reached."""
+    """Promises of an answer: thresholds are chosen on validation to keep them, and measured on the test part."""
 
     precision: float = Field(0.99, gt=0.5, lt=1, description="Share of `known` answers that name the right drug")
     confidence: float = Field(
@@ -57,9 +57,7 @@ class Answers(Section):
     coverage: float = Field(
         0.95, gt=0.5, lt=1, description="Share of an answer's prediction sets that hold the right drug"
     )
-    kept: float = Field(
-        0.95, gt=0.5, lt=1, description="Share of pills of trained drugs that are not taken for `unknown`"
-    )
+    kept: float = Field(0.95, gt=0.5, lt=1, description="Share of pills of trained drugs that are not `unknown`")
     unseen_known: Fraction = Field(
         0.02,
         description="Largest share of pills of drugs that were held out (`plan.unseen_drugs`) that may be `known`",
@@ -67,10 +65,10 @@ class Answers(Section):
 
 
 class Onnx(Section):
-    """Export, and the check of ONNX Runtime against PyTorch and of one graph against its steps, on validation."""
+    """ONNX export, and its comparison on validation: with PyTorch, and of the fused graph with separate steps."""
 
     parity_photos: int = Field(
-        2000, ge=1, description="Validation photographs, and crops, that are compared at most; chosen evenly"
+        2000, ge=1, description="Validation photographs, and crops, compared at most; chosen evenly"
     )
     max_box_error: float = Field(
         0.5, gt=0, description="Largest allowed difference of a box coordinate, in pixels of the detector's input"
@@ -79,41 +77,43 @@ class Onnx(Section):
     max_map50_difference: float = Field(0.01, gt=0, description="Largest allowed difference of mAP@0.5")
     max_top1_difference: float = Field(0.005, gt=0, description="Largest allowed difference of top-1")
     min_same_answers: Fraction = Field(
-        0.99, description="Least share of photographs that the fused graph and the single steps answer alike"
+        0.99, description="Least share of photographs with the same answer from the fused graph and from separate steps"
     )
     calibration_photos: int = Field(
-        128, ge=1, description="Validation photographs, and crops, that the INT8 models' ranges are taken from"
+        128, ge=1, description="Validation photographs, and crops, on which the INT8 models are calibrated"
     )
 
 
 class Benchmark(Section):
-    """How answers are made and how they are timed."""
+    """Settings of answers, and of their timing."""
 
-    min_score: Fraction = Field(0.3, description="Detections below this score are no pills of a combination")
-    min_score_single: Fraction = Field(
-        0.1, description="Detections below this score are no pill, where the photograph shows a single one"
+    min_score: Fraction = Field(0.3, description="Minimum detection score in mode `combo`")
+    min_score_single: Fraction = Field(0.1, description="Minimum detection score in mode `single`")
+    nms_iou: float = Field(0.5, gt=0, lt=1, description="IoU threshold of non-maximum suppression")
+    latency_photos: int = Field(
+        100,
+        ge=5,
+        description=(
+            "Timed answers for each of single and combo; a fifth as many side by side with other implementations"
+        ),
     )
-    nms_iou: float = Field(
-        0.5, gt=0, lt=1, description="IoU from which non-maximum suppression keeps only the better box"
-    )
-    latency_photos: int = Field(100, ge=5, description="Timed answers for each of single and combo")
-    warmup: int = Field(10, ge=0, description="Untimed answers before")
-    threads: int = Field(2, ge=1, description="Threads of ONNX Runtime, at most the cores that are there")
+    warmup: int = Field(10, ge=0, description="Untimed answers before each measurement")
+    threads: int = Field(2, ge=1, description="Intra-op threads of ONNX Runtime, at most the available cores")
 
 
 class Config(Section):
-    """Everything that can be set."""
+    """The whole configuration."""
 
-    seed: int = Field(576, ge=0, lt=2**31, description="Seed of drawing, sampling, splitting and training")
+    seed: int = Field(576, ge=0, lt=2**31, description="Seed of synthetic photographs, sampling, splits and trainings")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Device of training; `auto` takes the GPU when one works"
+        "auto", description="Device of trainings; `auto`: a GPU where one works"
     )
     threads: int = Field(
         2,
         ge=1,
         description=(
-            "Threads of arithmetic on the CPU in trainings and crops. It is a part of the recipe, like the seed: sums "
-            "that are split otherwise round otherwise. So it does not follow `--cores`"
+            "Intra-op threads on the CPU in trainings and crops. A part of the recipe, like the seed: another number "
+            "of threads rounds differently. So it does not follow `--cores`"
         ),
     )
     pathvars: Pathvars = Field(default_factory=Pathvars, description="Folders in the rules' paths")
@@ -134,7 +134,7 @@ class Config(Section):
     benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
 
     def recipe(self, model: Literal["detector", "classifier"]) -> Recipe:
-        """The section of a model, with the epochs that its training has: those of all cycles, if there are any."""
+        """The recipe of a model, where `training.cycles` sets its epochs if there are any."""
         section: Recipe = getattr(self, model)
         if not self.training.cycles:
             return section
@@ -146,7 +146,7 @@ class Config(Section):
         if self.detector.image_size > self.prepare.photo_size:
             raise ValueError(
                 f"detector.image_size = {self.detector.image_size}: must not exceed prepare.photo_size = "
-                f"{self.prepare.photo_size}, the size that photographs are kept at"
+                f"{self.prepare.photo_size}, the size of stored photographs"
             )
         if self.classifier.image_size > self.crops.size:
             raise ValueError(
@@ -160,7 +160,7 @@ class Config(Section):
         if self.crops.margin > 2 * self.prepare.crop_context:
             raise ValueError(
                 f"crops.margin = {self.crops.margin}: must not exceed twice prepare.crop_context = "
-                f"{self.prepare.crop_context}, the context that is kept"
+                f"{self.prepare.crop_context}, the stored context"
             )
         if self.audit.lowest_score > min(self.audit.min_score, self.benchmark.min_score):
             raise ValueError(

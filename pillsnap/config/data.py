@@ -1,4 +1,4 @@
-"""The sections of the configuration that say which data there are and what becomes of them."""
+"""Sections of the configuration about data: stages, plan, decoding, manifest, YOLO data set and label audit."""
 
 from typing import Literal
 
@@ -8,15 +8,15 @@ from pillsnap.settings import Fraction, Quality, Section
 
 
 class Pathvars(Section):
-    """Folders that Snakemake puts into the rules' paths; an overlay moves a whole run by changing them."""
+    """Folders that Snakemake puts into the rules' paths (`pathvars`); an overlay can move a whole run."""
 
-    results: str = Field("results", description="Folder of everything a run delivers")
-    work: str = Field("work", description="Folder of training state, never an output")
+    results: str = Field("results", description="Folder of all results")
+    work: str = Field("work", description="Folder of training state, which is never an output")
     logs: str = Field("logs", description="Folder of log files and of each rule's measured duration")
 
 
 class Targets(Section):
-    """What a stage should reach on the test part; compared with what was measured, never assumed."""
+    """Targets on the test part, which the report compares with the measured metrics."""
 
     top1: Fraction | None = Field(None, description="Classifier top-1")
     top5: Fraction | None = Field(None, description="Classifier top-5")
@@ -32,7 +32,7 @@ class Targets(Section):
 
 
 class Stage(Section):
-    """A budget of photographs and drugs with its targets."""
+    """Budget of photographs and drugs, and targets."""
 
     images: int = Field(ge=1, description="Photographs at most (training, validation and test together)")
     classes: int = Field(ge=2, description="Drugs (K-codes) at most")
@@ -40,7 +40,7 @@ class Stage(Section):
 
 
 class Stages(Section):
-    """The four stages; they differ in budget and targets only."""
+    """The four stages, which differ in budget and targets only."""
 
     stage1: Stage = Field(description="The pipeline works")
     stage2: Stage = Field(description="Baseline")
@@ -49,9 +49,9 @@ class Stages(Section):
 
 
 class Plan(Section):
-    """Which photographs a stage uses, and on which side of the split they stand."""
+    """Selection of photographs, and their split."""
 
-    val_fraction: float = Field(0.2, gt=0, le=0.5, description="Share of each drug's capture groups that validates")
+    val_fraction: float = Field(0.2, gt=0, le=0.5, description="Share of each drug's capture groups for validation")
     test_fraction: float = Field(
         0.2,
         gt=0,
@@ -61,9 +61,7 @@ class Plan(Section):
             "the share of capture groups held out"
         ),
     )
-    combo_fraction: Fraction = Field(
-        0.3, description="Share of the photo budget for combos, as far as there are so many"
-    )
+    combo_fraction: Fraction = Field(0.3, description="Share of the photo budget for combos, as far as available")
     shared_groups: Literal["hold_out", "keep"] = Field(
         "hold_out",
         description=(
@@ -102,7 +100,7 @@ class Plan(Section):
 
 
 class Prepare(Section):
-    """What is written when a raw photograph is decoded, once."""
+    """Outputs of the one decode of each raw photograph."""
 
     photo_size: int = Field(
         416,
@@ -120,11 +118,11 @@ class Prepare(Section):
 
 
 class Manifest(Section):
-    """What happens to defects."""
+    """Handling of defects."""
 
     remove_corrupt: bool = Field(
         True,
-        description="Leave corrupt photographs out and list them; `false`: stop at the first manifest that has any",
+        description="Leave corrupt photographs out and list them; `false`: fail where a manifest has any",
     )
     max_quarantined_fraction: Fraction = Field(
         0.05,
@@ -165,21 +163,19 @@ class Yolo(Section):
 
 
 class Audit(Section):
-    """Labels that the detector disagrees with, listed for people; nothing is changed by it."""
+    """List of labels that the detector disagrees with, for people to review; it changes no label."""
 
     lowest_score: float = Field(
         0.05,
         gt=0,
         le=1,
         description=(
-            "Detections below this score are not kept at all. A label counts as not found only where not even such a "
-            "weak detection matches it"
+            "Detections below this score are dropped. A label counts as not found only where not even such a weak "
+            "detection matches it"
         ),
     )
-    min_score: Fraction = Field(
-        0.6, description="A detection without label is listed from this score on: the detector is confident of it"
-    )
+    min_score: Fraction = Field(0.6, description="Minimum score at which a detection without label is listed")
     max_iou: float = Field(
-        0.3, ge=0, lt=1, description="A detection is without label when its IoU with every label is at most this"
+        0.3, ge=0, lt=1, description="A detection is without label where its IoU with every label is at most this"
     )
-    pictures: int = Field(12, ge=0, description="Photographs at most that are drawn for each kind of finding")
+    pictures: int = Field(12, ge=0, description="Photographs drawn at most for each kind of finding")

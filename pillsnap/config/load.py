@@ -1,4 +1,4 @@
-"""Read the configuration, and say of every wrong key or value what is allowed and where to edit."""
+"""Read and validate the configuration; errors name key, value, what is allowed and the line to edit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from pillsnap.config.config import Config
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message says key, value, what is allowed and where to edit."""
+    """An invalid configuration; the message names key, value, what is allowed and the line to edit."""
 
 
 def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Config:
-    """Check merged configuration values.
+    """Validate merged configuration values.
 
     Args:
         values: nested values as Snakemake merged them from `files` and the command line.
@@ -32,7 +32,7 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
 
 
 def read_config(*files: str | Path) -> Config:
-    """Read YAML files (later ones win, key by key) and check the result; raises `ConfigError`."""
+    """Read YAML files (later ones win, key by key) and validate the result; raises `ConfigError`."""
     merged: dict[str, Any] = {}
     for file in files:
         try:
@@ -74,7 +74,7 @@ def _allowed_keys(path: Sequence[str | int]) -> list[str]:
 
 
 def _where(path: Sequence[str | int], given: Any, files: Sequence[str | Path]) -> str:
-    # Snakemake names the default file once more at the end; the first mention has its true rank
+    # Snakemake repeats the default file at the end; its first mention has the right rank
     for file in reversed(dict.fromkeys(Path(file).absolute() for file in files)):
         line = _line_of(path, file)
         if line and _value_at(path, yaml.safe_load(file.read_text(encoding="utf-8"))) == given:

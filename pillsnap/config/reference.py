@@ -1,4 +1,4 @@
-"""The pages `docs/configuration.md` and `docs/config.schema.json`, written from the configuration's models."""
+"""Generate `docs/configuration.md` and `docs/config.schema.json` from the configuration's models."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ Rules between keys:
 
 
 def configuration_page(values: Mapping[str, Any]) -> str:
-    """The reference of all keys, Markdown.
+    """Reference of all keys, as Markdown.
 
     Args:
         values: the checked configuration of `config.yaml`, nested, every key named.
@@ -81,7 +81,7 @@ def _item_model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel], str]]:
-    """Path, model and text of every section below `model`; the four stages are told once, as `stages.<stage>`."""
+    """Path, model and description of every section below `model`; the four stages appear once, as `stages.<stage>`."""
     for name in model.model_fields:
         below, item = _submodel(model, name), _item_model(model, name)
         place = f"{path}.{name}" if path else name
@@ -100,7 +100,7 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Bas
 
 
 def _table(model: type[BaseModel], path: str, values: Mapping[str, Any]) -> list[str]:
-    """Table of the keys of one section that hold a value; sections below it have tables of their own."""
+    """Table of the keys of one section; nested sections have their own."""
     described = model.model_json_schema()["properties"]
     lines = ["| key | value | default | config.yaml | meaning |\n", "|---|---|---|---|---|\n"]
     for name, field in model.model_fields.items():
@@ -115,7 +115,7 @@ def _table(model: type[BaseModel], path: str, values: Mapping[str, Any]) -> list
 
 
 def _in_file(key: str, values: Mapping[str, Any]) -> str:
-    """What the file says for a key; of a key of all stages, one value after the other; nothing of a list's entries."""
+    """Value of a key in the file; for `stages.<stage>` the value of each stage; empty for entries of lists."""
     if "[]" in key:
         return ""
     found: list[Any] = [values]
@@ -136,7 +136,7 @@ def _shown(value: Any) -> str:
 
 
 def allowed(described: Mapping[str, Any]) -> str:
-    """Kind and bounds of a value in words.
+    """Describe type and bounds of a value in words.
 
     Args:
         described: its JSON Schema, as pydantic writes it.
@@ -166,7 +166,7 @@ def allowed(described: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write both files, in the project's folder."""
+    """Write both files below the working folder."""
     values = read_config("config.yaml").model_dump(mode="json")
     write_text(PAGE, configuration_page(values))
     write_text(SCHEMA, json_schema())

@@ -1,4 +1,4 @@
-"""The sections of the configuration that say how the two models are trained, and who may change that on the way."""
+"""Sections of the configuration about trainings: recipes, phases, interventions and milestones."""
 
 from typing import Any, Literal
 
@@ -12,44 +12,44 @@ METRICS = {
     "detector": ("box_loss", "cls_loss", "dfl_loss", "precision", "recall", "map50", "map50_95"),
     "classifier": ("loss", "train_top1", "val_top1", "val_top5"),
 }
-"""Columns of the two histories that conditions may read."""
+"""Columns of the two histories that conditions may name."""
 
 
 class Recipe(Section):
-    """What both trainings have."""
+    """Settings of both trainings."""
 
     epochs: int = Field(
-        12, ge=1, description="Epochs in all; a finished training goes on from its end when it is raised"
+        12, ge=1, description="Epochs in all; a finished training resumes from its end when this is raised"
     )
     horizon: int = Field(
         12,
         ge=1,
         description=(
-            "Epoch at which the learning rate has come down. A setting of its own, so that more `epochs` do not "
-            "rewrite the past; behind it the rate stays where it is"
+            "Epoch at which the learning rate schedule ends. Separate from `epochs`, so that more epochs do not "
+            "change earlier ones; after it the rate stays constant"
         ),
     )
-    batch: int = Field(8, ge=2, description="Pictures behind one step of the optimizer, over all processes")
+    batch: int = Field(8, ge=2, description="Global batch size: images per optimizer step, over all processes")
     smallest_batch: int = Field(
         1,
         ge=1,
         description=(
-            "Pictures in memory at once at least: out of memory halves them and sums more gradients, down to here"
+            "Smallest micro-batch: out of memory, the micro-batch is halved and gradients accumulated over more of them"
         ),
     )
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate (AdamW; warm-up, then a cosine)")
-    final_rate: float = Field(0.01, gt=0, le=1, description="Share of the peak that is left at the horizon")
+    final_rate: float = Field(0.01, gt=0, le=1, description="Learning rate at the horizon, as a share of the peak")
     warmup_epochs: float = Field(1, ge=0, description="Epochs of linear warm-up")
     weight_decay: float = Field(5e-4, ge=0, lt=1, description="Weight decay")
-    clip: float = Field(10.0, gt=0, description="Largest norm of the gradient; a longer one is shortened to it")
+    clip: float = Field(10.0, gt=0, description="Maximum gradient norm; larger gradients are scaled down to it")
     precision: Precision = Field(
-        "fp32", description="Arithmetic of the forward pass; `fp16` scales its losses, `bf16` needs no scaling"
+        "fp32", description="Precision of the forward pass; `fp16` uses loss scaling, `bf16` needs none"
     )
     validate_every: int = Field(
         1, ge=1, description="Epochs from one validation to the next; the last epoch always has one"
     )
-    patience: int = Field(8, ge=1, description="Epochs without a better validation before the training stops")
-    checkpoint_every: int = Field(5, ge=1, description="Epochs from one kept checkpoint to the next")
+    patience: int = Field(8, ge=1, description="Early stopping: epochs without a better validation")
+    checkpoint_every: int = Field(5, ge=1, description="Epochs between kept checkpoints")
     keep_checkpoints: int = Field(2, ge=0, description="Kept checkpoints, besides the last one and the best weights")
 
 
@@ -67,7 +67,7 @@ class Detector(Recipe):
 
     @property
     def starting_files(self) -> list[str]:
-        """The file of weights that the training begins with, if any."""
+        """File of starting weights, if any."""
         return [self.model] if self.model.endswith((".pt", ".safetensors")) else []
 
 
@@ -78,7 +78,7 @@ class Classifier(Recipe):
     model_args: dict[str, Any] | None = Field(
         None,
         description=(
-            "Arguments for the timm model besides its name, as timm takes them (`channels`, `drop_path_rate`, …); an "
+            "Arguments of `timm.create_model` besides the name (`channels`, `drop_path_rate`, …); an "
             "overlay that names another model sets it to `null`"
         ),
     )
@@ -96,7 +96,7 @@ class Classifier(Recipe):
         le=768,
         description="Side of the input in the first `resize_every` epochs; empty: `image_size` from the start",
     )
-    resize_every: int = Field(10, ge=1, description="Epochs from one size to the next, from `start_size` on")
+    resize_every: int = Field(10, ge=1, description="Epochs at each size, from `start_size` on")
     resize_by: int = Field(64, ge=8, description="Pixels from one size to the next, up to `image_size`")
     epochs: int = Field(20, ge=1, description=Recipe.model_fields["epochs"].description)
     horizon: int = Field(20, ge=1, description=Recipe.model_fields["horizon"].description)
@@ -115,13 +115,13 @@ class Classifier(Recipe):
     mixup: float = Field(0.0, ge=0, description="Mix-up: alpha of its beta distribution; 0: none")
     cutmix: float = Field(0.0, ge=0, description="Cut-mix: alpha of its beta distribution; 0: none")
     balance: Fraction = Field(
-        0.0, description="Class-balanced sampling: 0 takes each pill once an epoch, 1 all drugs equally often"
+        0.0, description="Class-balanced sampling: 0 samples each pill once an epoch, 1 all drugs equally often"
     )
     average_decay: float = Field(
         0.99,
         ge=0,
         lt=1,
-        description="Decay of the weights' exponential moving average (EMA), which is what is delivered",
+        description="Decay of the weights' exponential moving average (EMA), which is exported",
     )
     compile: bool = Field(False, description="`torch.compile` the model (worth it on a GPU)")
     cache_gb: float = Field(
@@ -130,51 +130,51 @@ class Classifier(Recipe):
 
     @property
     def starting_files(self) -> list[str]:
-        """The file of weights that the training begins with, if any."""
+        """File of starting weights, if any."""
         return [self.weights] if self.weights and self.weights != "pretrained" else []
 
 
 class Trainings(Section):
-    """How trainings run; nothing here changes what they learn, but for the number of processes."""
+    """Execution of trainings. Of these settings only `processes` and the cycles change the weights."""
 
     processes: int = Field(
         1, ge=1, le=64, description="Processes of a training, one per GPU (torchrun, DDP); a batch is shared among them"
     )
     save_minutes: float = Field(
-        10.0, gt=0, description="Minutes at most between two saved states of the classifier, within an epoch too"
+        10.0, gt=0, description="Minutes at most between saved states of the classifier, within an epoch too"
     )
     backup: str | None = Field(
-        None, description="Folder that gets a copy of every kept checkpoint, on another disk for instance; empty: none"
+        None, description="Folder for copies of every kept checkpoint, on another disk for instance; empty: none"
     )
     cycles: int = Field(
         0,
         ge=0,
         description=(
             "Cycles of both trainings in all: each adds its epochs to both, in place of `detector.epochs` and "
-            "`classifier.epochs`, and the classifier goes on with the crops of the new detector; 0: no cycles"
+            "`classifier.epochs`, and the classifier resumes with the crops of the new detector; 0: no cycles"
         ),
     )
     detector_epochs_per_cycle: int = Field(2, ge=1, description="Detector epochs of each cycle")
     classifier_epochs_per_cycle: int = Field(1, ge=1, description="Classifier epochs of each cycle")
-    sample_seconds: float = Field(5.0, gt=0, description="Seconds from one measurement of memory and disk to the next")
+    sample_seconds: float = Field(5.0, gt=0, description="Seconds between measurements of memory and disk")
 
     @property
     def launcher(self) -> str:
-        """The words before a training's script."""
+        """Program that starts a training's script, with its arguments."""
         if self.processes == 1:
             return "python"
         return f"torchrun --standalone --nproc-per-node {self.processes} --max-restarts 4 --"
 
 
 class Change(Section):
-    """New values of hyper-parameters from an epoch on; what is empty stays."""
+    """New values of hyper-parameters from an epoch on; empty: unchanged."""
 
     learning_rate: float | None = Field(
         None, gt=0, lt=1, description="Learning rate; from it a new cosine leads to the horizon"
     )
     weight_decay: float | None = Field(None, ge=0, lt=1, description="Weight decay")
-    clip: float | None = Field(None, gt=0, description="Largest norm of the gradient")
-    precision: Precision | None = Field(None, description="Arithmetic of the forward pass")
+    clip: float | None = Field(None, gt=0, description="Maximum gradient norm")
+    precision: Precision | None = Field(None, description="Precision of the forward pass")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class Change(Section):
 
 
 class Phase(Section):
-    """A part of the training with a name of its own."""
+    """A named part of the training."""
 
     name: str = Field(description="Name, as interventions and reports call it")
     from_epoch: int = Field(ge=1, description="First epoch")
@@ -192,14 +192,14 @@ class Phase(Section):
 
 
 class Condition(Section):
-    """What must be so at an epoch's end: exactly one of `below`, `above`, `stagnates_epochs` and `not_finite`."""
+    """Condition at the end of an epoch: exactly one of `below`, `above`, `stagnates_epochs` and `not_finite`."""
 
     metric: str = Field(description="Column of the training's history, `val_top1` for instance")
-    minus: str | None = Field(None, description="Another column, taken away from the first")
+    minus: str | None = Field(None, description="Another column, subtracted from the first")
     below: float | None = Field(None, description="True below this value")
     above: float | None = Field(None, description="True above this value")
     stagnates_epochs: int | None = Field(
-        None, ge=1, description="True when the best of so many last epochs is no better than the best before them"
+        None, ge=1, description="True when the best of this many last epochs is no better than the best before them"
     )
     not_finite: bool = Field(False, description="True when the value is NaN or infinite")
 
@@ -212,7 +212,7 @@ class Condition(Section):
 
 
 class Intervention(Section):
-    """A change that a condition calls for; it is made, or advised, once in a training."""
+    """A change under a condition; applied, or advised, once in a training."""
 
     name: str = Field(description="Name, as the report calls it")
     model: Literal["detector", "classifier"] = Field(description="Whose training")
@@ -231,7 +231,7 @@ class Intervention(Section):
 
 
 class Milestone(Section):
-    """What should be reached when an epoch ends."""
+    """Metrics to reach at the end of an epoch."""
 
     epoch: int = Field(ge=1, description="Epoch")
     top1: Fraction | None = Field(None, description="Classifier's validation top-1")
@@ -242,7 +242,7 @@ class Steering(Section):
     """Phases, interventions and milestones of both trainings."""
 
     mode: Literal["advise", "apply"] = Field(
-        "advise", description="Interventions: `advise` says what would be changed, `apply` changes and records it"
+        "advise", description="Interventions: `advise` logs the change, `apply` makes and records it"
     )
     phases: tuple[Phase, ...] = Field((), description="Phases by first epoch")
     interventions: tuple[Intervention, ...] = Field((), description="Interventions")
