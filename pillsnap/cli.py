@@ -1,5 +1,7 @@
 """The command `pillsnap`: each program registers here with one line."""
 
+import sys
+
 import typer
 
 from pillsnap.dataset import command as dataset
@@ -26,5 +28,22 @@ app.command()(reproduce.trace)
 app.command()(reproduce.diff)
 app.command()(reproduce.verify)
 
+
+def run() -> None:
+    """Run the command of `sys.argv`; where a package is missing, exit with status 2 and name the extra that has it."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "pillsnap").partition(".")[0]
+        if missing == "pillsnap":
+            raise
+        if missing == "onnxruntime":
+            extras = 'pip install "pillsnap[cpu]", or "pillsnap[gpu]" where there is an NVIDIA GPU'
+        else:
+            extras = f'pip install "pillsnap[{"serve" if sys.argv[1] == "serve" else "pipeline"}]"'
+        print(f"{missing} is not installed. Install what this command needs: {extras}", file=sys.stderr)
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    app()
+    run()

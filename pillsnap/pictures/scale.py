@@ -38,6 +38,7 @@ def perceptual_hash(levels: Sequence[np.ndarray]) -> str:
     """
     smallest = cv2.cvtColor(levels[-1], cv2.COLOR_RGB2GRAY)
     grey = cv2.resize(smallest, (_HASHED_SIDE, _HASHED_SIDE), interpolation=cv2.INTER_AREA).astype(float)
+    # a product with the cosine matrix leaves rounding where flat and mirrored pictures have exact zeros: other bits
     low = fft.dct(fft.dct(grey, axis=0)[:_FREQUENCIES], axis=1)[:, :_FREQUENCIES]
     return np.packbits(low > np.median(low)).tobytes().hex()
 

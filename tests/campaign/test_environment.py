@@ -46,7 +46,78 @@ def test_conda_environment_installs_the_same_lock() -> None:
     brought = {re.split("[=<>]", word)[0] for word in described["dependencies"]}
     assert brought <= {"python", "pip", "setuptools", "git", "make"}
     script = (PROJECT / "envs/pillsnap.post-deploy.sh").read_text(encoding="utf-8")
-    assert "pip install --no-deps --require-hashes --requirement requirements.lock" in script
+    assert "python envs/install.py" in script and "pip install" not in script
+
+
+PIP_STAND_IN = """
+import os, sys
+with open(os.environ["CALLS"], "a") as file:
+    print(*sys.argv[1:], sep="\\t", file=file)
+if sys.argv[-2:] == ["config", "list"]:
+    print("global.index-url='https://index.example/simple'")
+    print("global.extra-index-url='https://more.example/simple\\\\nhttps://third.example/simple'")
+    print(":env:.cert='/certificates.pem'")
+"""
+UV_STAND_IN = "import os, sys; os.execv(os.environ['REAL_UV'], ['uv', *sys.argv[1:]])"
+
+
+def install(folder: Path, uv: str, **variables: str) -> tuple[list[list[str]], str]:
+    """Run envs/install.py in an empty environment; returns what pip was told, and what was said.
+
+    Args:
+        folder: for the environment.
+        uv: code of the module `uv`; pip is a stand-in that installs nothing.
+        variables: of the environment.
+    """
+    venv.create(folder / "environment", with_pip=False)
+    (folder / "pip.py").write_text(PIP_STAND_IN, encoding="utf-8")
+    (folder / "uv.py").write_text(uv, encoding="utf-8")
+    calls = folder / "calls.txt"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "UV_", "SSL_"))}
+    done = subprocess.run(
+        (folder / "environment/bin/python", PROJECT / "envs/install.py"),
+        env=kept | {"PYTHONPATH": str(folder), "CALLS": str(calls)} | variables,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [line.split("\t") for line in calls.read_text(encoding="utf-8").splitlines()], done.stdout + done.stderr
+
+
+def test_pip_takes_over_where_uv_does_not_reach_its_index(tmp_path: Path) -> None:
+    real = {"REAL_UV": shutil.which("uv"), "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_NO_CONFIG": "1"}
+    nowhere = {"UV_INDEX": "http://127.0.0.1:9/more", "UV_FIND_LINKS": "", "UV_CACHE_DIR": str(tmp_path / "cache")}
+    calls, said = install(tmp_path, UV_STAND_IN, UV_HTTP_RETRIES="0", **real, **nowhere)
+    assert "127.0.0.1:9" in said and "pip does it now" in said
+    (first, _, *others) = calls
+    assert first[-6:-1] == ["install", "--no-compile", "--no-deps", "--require-hashes", "--requirement"]
+    assert [call[2:] for call in others] == [
+        [
+            "install",
+            "--no-compile",
+            "--no-deps",
+            "--require-hashes",
+            "--requirement",
+            str(PROJECT / "requirements.lock"),
+        ],
+        ["install", "--no-compile", "--no-deps", "--no-build-isolation", "--editable", str(PROJECT)],
+    ]
+
+
+def test_uv_looks_where_pip_is_told_to_look(tmp_path: Path) -> None:
+    code = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+    calls, said = install(tmp_path, code, SSL_CERT_FILE="/own.pem")
+    assert len(calls) == 2  # pip installs uv and tells its settings, no more
+    (lock, variables), (project, _) = (json.loads(line) for line in said.splitlines())
+    assert lock[-3:] == ["--require-hashes", "--requirement", str(PROJECT / "requirements.lock")]
+    assert project[-2:] == ["--editable", str(PROJECT)]
+    assert "--compile-bytecode" not in lock
+    assert variables["UV_DEFAULT_INDEX"] == "https://index.example/simple"
+    assert variables["UV_INDEX"] == "https://more.example/simple https://third.example/simple"
+    assert variables["SSL_CERT_FILE"] == "/own.pem"  # what uv is told itself counts
+
+
+def test_one_onnx_runtime_is_locked() -> None:
+    assert "onnxruntime-gpu" in pins() and "onnxruntime" not in pins()
 
 
 def test_an_empty_environment_becomes_the_locked_one(tmp_path: Path) -> None:
