@@ -1,6 +1,8 @@
 """The command `pillsnap doctor`."""
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +16,28 @@ from pillsnap.cli_errors import stop
 def doctor(
     stage: Annotated[str, typer.Option(help="stage1 to stage4")] = "stage4",
     config: Annotated[list[Path] | None, typer.Option(help="Configuration files, later ones win")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: versions and findings")] = False,
 ) -> None:
-    """Say what hardware, disk and versions are here, and whether a stage would fit.
+    """Check hardware, disk, versions and raw data, and whether a stage would fit.
 
     Exits with status 1 where something would stop the stage, and with 2 where the configuration cannot be used.
     """
     from pillsnap.config.load import ConfigError, read_config
-    from pillsnap.preflight.doctor import Verdict, examine
+    from pillsnap.preflight.doctor import examine
+    from pillsnap.preflight.findings import Verdict
+    from pillsnap.workflow.provenance import package_versions
 
     try:
         findings = examine(read_config(*(config or [Path("config.yaml")])), stage)
     except ConfigError as error:
         stop(str(error))
-    table = Table("", "what", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
-    for finding in findings:
-        table.add_row(finding.verdict.value, finding.what, finding.found, finding.cure)
-    Console(file=sys.stdout).print(table)
+    if as_json:
+        report = {"stage": stage, "versions": package_versions(), "findings": [asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+    else:
+        table = Table("", "what", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
+        for finding in findings:
+            table.add_row(finding.verdict.value, finding.what, finding.found, finding.cure)
+        Console(file=sys.stdout).print(table)
     if any(finding.verdict is Verdict.refused for finding in findings):
         raise typer.Exit(1)

@@ -1,6 +1,8 @@
 """`pillsnap doctor`: what it finds, what a stage would need, and how it ends."""
 
 import itertools
+import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,20 @@ def test_command_prints_every_finding(tmp_path: Path) -> None:
     assert done.exit_code == 0
     for words in ("versions", "torch", "usable cores", "free, stage1 needs about", "not made yet", "3 archives below"):
         assert words in done.stdout
+
+
+def test_json_has_versions_and_every_finding(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"source": {"kind": "yolo", "root": "nowhere"}}))
+    done = run("--config", PROJECT / "config.yaml", "--config", overlay, "--stage", "stage1", "--json")
+    report = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (report["stage"], report["versions"]["python"]) == ("stage1", platform.python_version())
+    found = examine(read_config(PROJECT / "config.yaml", overlay), "stage1")
+    rows = [(row["what"], row["verdict"], bool(row["cure"])) for row in report["findings"]]
+    assert rows == [(one.what, one.verdict.value, bool(one.cure)) for one in found]
+    (source,) = [row for row in report["findings"] if row["what"] == "source"]
+    assert source["verdict"] == "refused" and "there is no folder" in source["cure"]
 
 
 @pytest.mark.parametrize(
