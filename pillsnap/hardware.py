@@ -1,4 +1,4 @@
-"""What this machine really has: cores (cgroup limits included), memory, disk, GPUs."""
+"""Hardware that this process may use: cores and memory (cgroup limits included), disk, GPUs."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "a
 
 
 class HardwareError(RuntimeError):
-    """A device was asked for that is not there."""
+    """A requested device is not available."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,22 @@ class Gpu:
 
 
 def cores() -> int:
-    """Cores this process may use: the affinity mask, cut by the cgroup's CPU quota."""
+    """Cores this process may use: the affinity mask, cut by the cgroup's CPU quota.
+
+    joblib.cpu_count reads the quota of the topmost cgroup only, which a service's or a batch job's is below.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = quota_cores(_cgroup_quotas())
     return max(1, min(available, quota) if quota else available)
 
 
-def usable_threads(asked: int) -> int:
-    """Threads a job should start: what it was given, at most the cores that are there."""
-    return max(1, min(asked, cores()))
+def usable_threads(requested: int) -> int:
+    """Number of threads a job should start: `requested`, at most as many as `cores`."""
+    return max(1, min(requested, cores()))
 
 
 def quota_cores(quotas: Iterable[str]) -> int | None:
-    """The cores that the tightest of CPU quotas grants; `None` where none limits.
+    """Cores that the tightest of CPU quotas grants; `None` where none limits.
 
     Args:
         quotas: `<quota> <period>` in microseconds, as cgroups say it: quota `max` (version 2) or `-1` (version 1)
@@ -98,7 +101,7 @@ def memory() -> tuple[int, int]:
 
 
 def memory_within(total: int, available: int, limits: Iterable[tuple[str, str, str]]) -> tuple[int, int]:
-    """What cgroups leave of a machine's memory.
+    """Memory that cgroups leave of a machine's.
 
     Args:
         total, available: of the machine, bytes.
@@ -189,24 +192,24 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def torch_device(asked: str) -> str:
+def torch_device(requested: str) -> str:
     """Choose the training device.
 
     Args:
-        asked: `auto`, `cpu` or `cuda`.
+        requested: `auto`, `cpu` or `cuda`.
 
     Returns:
         `cpu` or `cuda`.
 
     Raises:
-        HardwareError: `cuda` was asked for and no CUDA device works.
+        HardwareError: `cuda` was requested and no CUDA device works.
     """
-    if asked == "cpu":  # most jobs are of this kind, and torch takes seconds and half a gigabyte
+    if requested == "cpu":  # most jobs are of this kind, and torch takes seconds and half a gigabyte
         return "cpu"
     import torch
 
     works = torch.cuda.is_available()
-    if asked == "cuda" and not works:
+    if requested == "cuda" and not works:
         raise HardwareError(
             "device = cuda: no CUDA device works on this machine (see `pillsnap doctor`). "
             "Set device to auto or cpu, or run where there is a GPU with its driver."

@@ -1,7 +1,8 @@
-"""How far a job is: a bar on a terminal, rare plain lines in a log.
+"""Progress of a job: a bar on a terminal, rare plain lines in a log.
 
 Snakemake runs several jobs on one terminal and writes between them. Each job therefore takes a row of its own at the
-foot of the screen, and what is printed scrolls above these rows, as in Debian's apt.
+foot of the screen, and what is printed scrolls above these rows, as in Debian's apt. tqdm's own positions are lines
+below the cursor, which whatever another process prints moves.
 """
 
 import contextlib
@@ -27,14 +28,14 @@ Item = TypeVar("Item")
 
 
 def progress(items: Iterable[Item], *, total: int, title: str, unit: str = "photos") -> Iterator[Item]:
-    """Give the items on and tell how many are done, how many a second, and the time left.
+    """Yield the items and report how many are done, how many a second, and the time left.
 
     On a terminal that is a bar; elsewhere, as on a cluster, a log line once a minute. A last line is always logged.
 
     Args:
         items: what the job works on.
-        total: how many there are.
-        title: what the job is called, for instance its archive.
+        total: number of items.
+        title: name of the job, of its archive for instance.
         unit: what an item is, in the plural.
     """
     start = time.monotonic()
@@ -50,26 +51,26 @@ def progress(items: Iterable[Item], *, total: int, title: str, unit: str = "phot
 
 
 class Counter:
-    """Counts for one thing after the other, an epoch's steps for instance, in a row that a job keeps meanwhile."""
+    """Progress of one loop after the other, over an epoch's steps for instance, in a row that the job keeps meanwhile."""
 
     def __init__(self, row: "_Row | None", stack: contextlib.ExitStack) -> None:
         self._row, self._stack = row, stack
-        self._tell: tqdm | _Lines | None = None
+        self._display: tqdm | _Lines | None = None
 
     def begin(self, *, total: int, title: str, unit: str) -> None:
-        """Count from zero to `total`; what was counted before is over."""
+        """Count from zero to `total`; ends the count before."""
         self._stack.close()
         bar = self._row and self._stack.enter_context(_bar(self._row, total, title, unit))
-        self._tell = bar or _Lines(total, title, unit)
+        self._display = bar or _Lines(total, title, unit)
 
     def update(self) -> None:
-        """One more is done."""
-        self._tell.update()
+        """Count one more as done."""
+        self._display.update()
 
 
 @contextlib.contextmanager
 def counting() -> Iterator[Counter]:
-    """A counter for a job's progress; it tells as `progress` does, but without a last line."""
+    """A counter for a job's progress; it reports as `progress` does, but without a last line."""
     with _own_row() as row, contextlib.ExitStack() as stack:
         yield Counter(row, stack)
 
