@@ -51,7 +51,7 @@ def progress(items: Iterable[Item], *, total: int, title: str, unit: str = "phot
 
 
 class Counter:
-    """Progress of one loop after the other, over an epoch's steps for instance, in a row that the job keeps meanwhile."""
+    """Progress of one loop after the other, of epochs for instance, in a row that the job keeps meanwhile."""
 
     def __init__(self, row: "_Row | None", stack: contextlib.ExitStack) -> None:
         self._row, self._stack = row, stack
