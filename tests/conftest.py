@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.chromium import Chromium, find_browser
+from tests.support.faults.ledger import LEDGER
 from tests.support.workflow import PROJECT, Workflow, made_workflow
 
 CAMPAIGN = Path(__file__).parent / "campaign"
@@ -21,6 +23,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if CAMPAIGN in item.path.parents:
             item.add_marker("campaign")
     items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the account of faults to the process that tells it."""
+    if ONE_OF_SEVERAL:
+        session.config.workeroutput["faults"] = LEDGER.account()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the account of one of pytest-xdist's processes, once: its end is told twice. One that died has none."""
+    if account := getattr(node, "workeroutput", {}).pop("faults", None):
+        LEDGER.add(account)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the account of faults, also where pytest is quiet."""
+    if LEDGER.faults:
+        terminalreporter.section("fault campaign")
+        for line in LEDGER.lines():
+            terminalreporter.write_line(line)
+        LEDGER.write()
 
 
 @pytest.fixture(scope="session")

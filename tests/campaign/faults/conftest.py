@@ -25,12 +25,3 @@ def ledger() -> Ledger:
 def seed() -> int:
     """Of everything that is drawn; PILLSNAP_FAULTS_SEED sets it."""
     return int(os.environ.get("PILLSNAP_FAULTS_SEED", "576"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell the account, also where pytest is quiet."""
-    if LEDGER.faults:
-        terminalreporter.section("fault campaign")
-        for line in LEDGER.lines():
-            terminalreporter.write_line(line)
-        LEDGER.write()

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -41,9 +42,17 @@ class Ledger:
     def write(self) -> None:
         """Write the account as JSON to the file that PILLSNAP_FAULTS_RECORD names, if it does."""
         if path := os.environ.get("PILLSNAP_FAULTS_RECORD"):
-            kinds = dict.fromkeys(kind for kind, _ in self.faults)
-            account = {"faults": {kind: dict(self.of_kind(kind)) for kind in kinds}, "lost": self.lost}
-            Path(path).write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
+            Path(path).write_text(json.dumps(self.account(), indent=2) + "\n", encoding="utf-8")
+
+    def account(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        kinds = dict.fromkeys(kind for kind, _ in self.faults)
+        return {"faults": {kind: dict(self.of_kind(kind)) for kind in kinds}, "lost": self.lost}
+
+    def add(self, account: dict[str, Any]) -> None:
+        """Take over what another process counted."""
+        self.faults.update({(kind, at): n for kind, places in account["faults"].items() for at, n in places.items()})
+        self.lost += account["lost"]
 
 
 def _counted(where: Counter[str]) -> str:
