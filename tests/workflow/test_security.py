@@ -164,9 +164,9 @@ LICENCES = re.compile(
 """What may be part of a program under AGPL-3.0."""
 MAKERS_TERMS = re.compile(r"(nvidia|cuda)-(?!ml-py)")
 """The GPU maker's libraries, which torch loads where they are: under its own terms, not passed on by this project."""
-OTHER_PROGRAMS = {"grandalf", "pygit2"}
-"""Used by the command `dvc`, a program of its own that this one starts and does not import: GPL-2.0 (grandalf; or
-EPL-1.0) and GPL-2.0 with an exception for linking (pygit2)."""
+OTHER_PROGRAMS = {"codespell", "grandalf", "pygit2"}
+"""Programs of their own, which this one does not import: codespell (GPL-2.0), and what the command `dvc` uses, grandalf
+(GPL-2.0 or EPL-1.0) and pygit2 (GPL-2.0 with an exception for linking)."""
 
 
 def licence_of(package: importlib.metadata.Distribution) -> str:
