@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -41,7 +41,7 @@ class CropBatches:
         self._data, self._device, self._workers = data, device, workers
         self._fits = data.crops > 0 and data.crops * data.side**2 * 3 <= cache_bytes
 
-    def batches(self, order: Sequence[Sequence[Item]]) -> Iterator[Batch]:
+    def batches(self, order: Sequence[Sequence[Item]]) -> Generator[Batch, None, None]:
         """Load batches in a given order.
 
         Args:
@@ -58,7 +58,7 @@ class CropBatches:
             pairs = zip(pictures, targets, strict=True)
             yield from _on_gpu(pairs, self._device) if self._device != "cpu" else _channels_first(pairs)
 
-    def _pictures(self, order: Sequence[Sequence[Item]]) -> Iterator[torch.Tensor]:
+    def _pictures(self, order: Sequence[Sequence[Item]]) -> Generator[torch.Tensor, None, None]:
         """Pictures of each batch, uint8 (N, S, S, 3) on the CPU, in memory that is valid until the next batch."""
         if self._fits:
             for items in order:
@@ -171,7 +171,7 @@ def _on_gpu(pairs: Iterator[Batch], device: str) -> Iterator[Batch]:
             yield pictures, targets
 
 
-def _one_ahead(source: Iterator[T]) -> Iterator[T]:
+def _one_ahead(source: Iterator[T]) -> Generator[T, None, None]:
     """Prefetch: each item is made by a thread while the one before is used."""
     with ThreadPoolExecutor(1) as thread:
         upcoming = thread.submit(next, source, None)

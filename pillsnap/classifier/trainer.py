@@ -18,7 +18,7 @@ from pillsnap.config.training import Classifier
 from pillsnap.crops.dataset import Batch
 from pillsnap.training.processes import Processes
 
-Row = dict[str, float | None]
+Row = dict[str, Any]
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Dtype of autocast by precision."""
@@ -209,7 +209,7 @@ class ClassifierTrainer:
         Args:
             batches: this process's shard of the crops.
         """
-        correct1 = correct5 = seen = 0
+        correct1 = correct5 = seen = 0.0
         for pictures, targets in batches:
             views = resize(normalise(pictures, self.ema), self._settings.image_size)
             logits = self.ema(views.contiguous(memory_format=torch.channels_last)).float()

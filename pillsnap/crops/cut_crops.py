@@ -55,7 +55,7 @@ def cut_crops(
         manifest: CSV by split (`train`, `val`, `unseen_val`), schema `MANIFEST`; its rows of that split are used.
         prepared: folders of `prepare_archive`.
         detections: of `detect_pills`, schema `DETECTIONS`.
-        crops: folder, written whole: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
+        crops: folder, written: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
         settings: size, margin, quality, IoU of a match.
         min_score: detections below it are left out, as in an answer.
     """

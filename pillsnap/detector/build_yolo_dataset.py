@@ -27,7 +27,7 @@ def build_yolo_dataset(
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
-        dataset: folder, written whole: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
+        dataset: folder, written: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
         settings: number of single-pill photographs, and use of partly labelled ones.
         seed: seed of the sample of single-pill photographs.
     """
@@ -62,10 +62,10 @@ def _write_labels(pills: pd.DataFrame, folder: Path) -> None:
         (folder / f"{image_id}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _write_images(wanted: set[str], prepared: Sequence[Path], folder: Path) -> None:
+def _write_images(image_ids: set[str], prepared: Sequence[Path], folder: Path) -> None:
     for archive in prepared:
         photos = read_table(archive / "photos.parquet", PHOTOS)
         with (archive / "photos.bin").open("rb") as shard:
-            for photo in photos[photos["image_id"].isin(wanted)].itertuples():
+            for photo in photos[photos["image_id"].isin(image_ids)].itertuples():
                 data = read_from_shard(shard, photo.offset, photo.length)
                 (folder / f"{photo.image_id}.jpg").write_bytes(data)

@@ -145,6 +145,8 @@ def _train(job: DetectorJob, state: TrainingState) -> None:
 
 def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, events: Path) -> None:
     saved = job.checkpoints.load(upto=job.settings.epochs)
+    if not saved:
+        raise LookupError(f"{job.folder}: the finished training has no checkpoint. Delete the folder to train again.")
     rows, tensors = _final_history_and_weights(saved, job)
     write_history(rows, history)
     every = [Event(**event) for event in saved["events"]] + Recovery(job.folder).events

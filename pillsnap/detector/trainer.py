@@ -49,7 +49,7 @@ class PillTrainer(DetectionTrainer):
         self.job, self.recovery = job, recovery
         self.saved = job.checkpoints.load(upto=job.settings.epochs)
         empty = {"epoch": 0, "best": 0.0, "best_epoch": 0, "best_weights": {}, "history": [], "events": []}
-        saved = self.saved or empty
+        saved: dict[str, Any] = self.saved or empty
         self.best_score, self.best_epoch, self.best_weights = saved["best"], saved["best_epoch"], saved["best_weights"]
         self.history: list[dict[str, float | None]] = saved["history"]
         recovered = [event for event in recovery.events if event.epoch <= saved["epoch"]]

@@ -209,13 +209,13 @@ def _load_without_code(path: Path) -> Any:
 
 def _tensors(module: Any, prefix: str) -> list[tuple[str, torch.Tensor]]:
     """Names and tensors of a stored module, as in its `state_dict`."""
-    unsaved = getattr(module, "_non_persistent_buffers_set", set())
+    unsaved: set[str] = getattr(module, "_non_persistent_buffers_set", set())
     own = {**module._parameters, **{key: value for key, value in module._buffers.items() if key not in unsaved}}
-    found = [(prefix + name, value.detach()) for name, value in own.items() if value is not None]
+    tensors = [(prefix + name, value.detach()) for name, value in own.items() if value is not None]
     for name, child in module._modules.items():
         if child is not None:
-            found += _tensors(child, f"{prefix}{name}.")
-    return found
+            tensors += _tensors(child, f"{prefix}{name}.")
+    return tensors
 
 
 def _plain(value: torch.Tensor) -> torch.Tensor:

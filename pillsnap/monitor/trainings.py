@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 
 from pillsnap.config.config import Config
-from pillsnap.training.milestones import MilestoneResult, milestone_results
+from pillsnap.training.milestones import MilestoneResult, Model, milestone_results
 from pillsnap.training.tolerant_read import Row, read_mapping, read_mappings, read_rows
 
-MODELS = ("detector", "classifier")
+MODELS: tuple[Model, ...] = ("detector", "classifier")
 SILENT_SECONDS = 120
 """A training on another machine that wrote nothing for so long counts as stopped."""
 LARGEST = 1e15
@@ -106,7 +106,7 @@ def stage_status(stage: str, config: Config, *, work: Path | None = None) -> Sta
     return StageStatus(stage, trainings, _newest(logs))
 
 
-def _training_status(folder: Path, log: Path, model: str, milestones: Sequence[Mapping[str, Any]]) -> TrainingStatus:
+def _training_status(folder: Path, log: Path, model: Model, milestones: Sequence[Mapping[str, Any]]) -> TrainingStatus:
     progress, history = read_mapping(folder / "progress.json"), read_rows(folder / "history.csv")
     return TrainingStatus(
         model=model,

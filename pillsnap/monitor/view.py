@@ -25,7 +25,7 @@ from pillsnap.training.tolerant_read import Row
 
 SECONDS_BETWEEN_VIEWS = 1.0
 SIDE_BY_SIDE = 130
-"""Columns from which the trainings stand beside each other."""
+"""Width of the terminal, in columns, from which the trainings are side by side."""
 
 _STYLES = {"running": "green", "finished": "blue", "stopped": "red", "starting": "yellow", "waiting": "dim"}
 _CURVES = {
@@ -169,20 +169,21 @@ def _epoch(training: TrainingStatus) -> Text:
     if training.state == "finished":
         early = " (stopped early)" if epochs and done < epochs else ""
         return Text(f"{count(done)} of {count(epochs)} finished{early}")
-    within = epoch is not None and epoch > done and step is not None and steps
-    share = (done + min(1.0, step / steps if within else 0.0)) / epochs if epochs else 0.0
+    within = min(1.0, step / steps) if epoch is not None and epoch > done and step is not None and steps else None
+    share = (done + (within or 0.0)) / epochs if epochs else 0.0
     filled = round(_BAR_WIDTH * min(1.0, max(0.0, share)))
-    text = Text(f"{count(epoch if within else done)} of {count(epochs)} ")
+    text = Text(f"{count(done if within is None else epoch)} of {count(epochs)} ")
     text.append("█" * filled, "green").append("░" * (_BAR_WIDTH - filled), "dim")
-    return text.append(f" step {count(step)} of {count(steps)}" if within else " finished")
+    return text.append(" finished" if within is None else f" step {count(step)} of {count(steps)}")
 
 
 def _speed(training: TrainingStatus) -> str:
     steps, pictures = training.number("steps"), training.number("pictures")
     rate, seconds = training.number("steps_per_second"), training.values("seconds")
-    known = rate is not None and pictures is not None and steps
-    parts = [f"{rate:.1f} steps/s"] if rate is not None else []
-    parts += [f"{rate * pictures / steps:.0f} pictures/s"] if known else []
+    parts = []
+    if rate is not None:
+        parts.append(f"{rate:.1f} steps/s")
+        parts += [f"{rate * pictures / steps:.0f} pictures/s"] if pictures is not None and steps else []
     parts += [f"{duration(seconds[-1])} the last epoch"] if seconds else []
     return ", ".join(parts) or MISSING
 

@@ -31,7 +31,7 @@ def read_ultralytics_results(text: str) -> list[dict[str, float | None]]:
 
     Returns:
         one mapping an epoch with the keys of `DETECTOR_COLUMNS`, by epoch; `seconds` are those of the epoch, `None`
-        where the file does not tell them.
+        where the file does not have them.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     rows = list(csv.reader(io.StringIO("\n".join(lines))))
@@ -62,8 +62,10 @@ def _seconds_of_each(totals: Mapping[float, float | None]) -> dict[float, float 
     seconds: dict[float, float | None] = {}
     for epoch, total in totals.items():
         before = totals.get(epoch - 1) if seconds else 0.0
-        known = total is not None and before is not None
-        seconds[epoch] = (total - before if total >= before else total) if known else None
+        if total is None or before is None:
+            seconds[epoch] = None
+        else:
+            seconds[epoch] = total - before if total >= before else total
     return seconds
 
 

@@ -18,7 +18,7 @@ class MilestoneResult:
     Attributes:
         epoch: at whose end it is checked.
         target: fraction of 1.
-        value: of the newest validation up to there; `None` where the training has not come there, or had none.
+        value: of the newest validation up to there; `None` before the training has reached it, or without one.
     """
 
     epoch: int

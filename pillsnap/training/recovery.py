@@ -39,7 +39,7 @@ class Recovery:
 
     Attributes:
         accumulation_steps: micro-batches that each process computes its shard of a batch in, one after the other.
-        events: what happened.
+        events: out of memory, rollbacks, other data.
         epoch: finished epochs; set by the training as it runs.
     """
 

@@ -80,7 +80,7 @@ class ResourceSampler:
         return self._gpus.name
 
     def __enter__(self) -> "ResourceSampler":
-        self.take()
+        self.sample()
         self._thread.start()
         return self
 
@@ -90,11 +90,11 @@ class ResourceSampler:
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
-            self.take()
-        self.take()
+            self.sample()
+        self.sample()
 
-    def take(self) -> None:
-        """Measure now."""
+    def sample(self) -> None:
+        """Measure now, and append a row."""
         with self._lock:
             try:
                 self._append(self._measure())
@@ -136,7 +136,7 @@ class _ProcessTree:
         self.pids: set[int] = set()
 
     def measure(self) -> tuple[int, float | None, float | None]:
-        """Resident bytes, and bytes read and written a second since the last call; the first call knows no rates."""
+        """Resident bytes, and bytes read and written a second since the last call, `None` in the first one."""
         ram, transferred = 0, {}
         for process in [self._root, *self._root.children(recursive=True)]:
             try:
@@ -169,7 +169,7 @@ class _Gpus:
 
     def measure(self, pids: set[int]) -> tuple[int | None, int | None, int | None, float | None]:
         """Values of `Sample`: gpu_process, gpu_device, gpu_allocated, gpu_busy."""
-        torch = sys.modules.get("torch")
+        torch: Any = sys.modules.get("torch")
         initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # torch may be half imported
         if initialized is None or not initialized():
             return None, None, None, None
@@ -192,7 +192,7 @@ class _Gpus:
         properties = [torch.cuda.get_device_properties(index) for index in range(_local_world_size())]
         self.name = properties[0].name
         pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{one.uuid}") for one in properties]
+        return [pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{device.uuid}") for device in properties]
 
 
 def _local_world_size() -> int:
@@ -203,7 +203,7 @@ def _local_world_size() -> int:
 def _used_memory(pynvml: Any, handle: Any, pids: set[int]) -> int:
     """Bytes that these processes use on a GPU; 0 where the driver does not report it."""
     processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    return sum(one.usedGpuMemory or 0 for one in processes if one.pid in pids)
+    return sum(process.usedGpuMemory or 0 for process in processes if process.pid in pids)
 
 
 def resources_of(folder: Path, *, pictures: int) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def resources_of(folder: Path, *, pictures: int) -> dict[str, Any]:
 
 
 def read_samples(folder: Path) -> list[Row]:
-    """Rows of `resources.csv`, those that are whole; empty where there is none."""
+    """Complete rows of `resources.csv`; empty where there is none."""
     return read_rows(folder / FILE)
 
 

@@ -37,7 +37,7 @@ class TrainingState:
         return file.is_file() and read_json(file) == {"epochs": epochs}
 
     def mark_finished(self, epochs: int) -> None:
-        """Record that the training has finished with so many `epochs` requested, and its files may be taken."""
+        """Record that the training has finished with so many `epochs` requested, and its files may be exported."""
         write_json(self.folder / "finished.json", {"epochs": epochs})
 
 

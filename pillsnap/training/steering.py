@@ -15,7 +15,7 @@ from pillsnap.training.milestones import MILESTONE_METRIC, Model, Row, milestone
 
 @dataclass(frozen=True)
 class Event:
-    """Something that steering said or did.
+    """Event of steering or recovery; its attributes are the keys of `events.json`.
 
     Attributes:
         epoch: finished epochs at that time; its changes hold from the next one on.
@@ -37,7 +37,7 @@ class Event:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What happens once in a training."""
+        """Kind and name: an intervention happens once in a training."""
         return self.kind, self.name
 
 

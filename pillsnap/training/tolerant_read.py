@@ -48,7 +48,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def read_mappings(path: Path) -> list[dict[str, Any]]:
     """A JSON list's objects; empty where the file has none."""
     value = _json(path)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _json(path: Path) -> Any:

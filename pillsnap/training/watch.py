@@ -96,7 +96,7 @@ class TrainingWatch:
     def resources(self) -> dict[str, Any]:
         """Resources of the training until now, over all its runs: see `resources_of`."""
         if self._facts.get("running"):
-            self._sampler.take()
+            self._sampler.sample()
         return resources_of(self._folder, pictures=self._facts["pictures"])
 
     def _update_bar(self, epoch: int, step: int) -> None:
@@ -117,7 +117,7 @@ class TrainingWatch:
 
 
 class _Pace:
-    """Steps per second, and the estimated time that is left.
+    """Steps per second, and the estimated time that is left; tqdm's rate would restart with each epoch's bar.
 
     Attributes:
         seconds: duration of each epoch so far, with its validation.
