@@ -387,6 +387,7 @@ def all_pills(folder: Path) -> pd.DataFrame:
     return read_table(paths["pills"], PILLS)
 
 
+@pytest.mark.campaign
 def test_a_trained_detector_finds_the_labels_that_the_synthetic_source_dropped(tmp_path) -> None:
     """Train briefly on synthetic photographs and audit: what is listed first lies on the very pills whose labels were
     planted as missing, in most of these photographs."""

@@ -103,6 +103,7 @@ def test_costs_of_a_run_are_read(tmp_path) -> None:
     assert costs["rules"]["prepare_archive"]["jobs"] == 8
 
 
+@pytest.mark.campaign
 def test_operations_of_a_forward_pass_are_counted() -> None:
     import timm
     import torch

@@ -88,6 +88,7 @@ def test_exported_models_tell_nothing_of_the_machine(models: Path, name: str) ->
     assert b"site-packages" not in content
 
 
+@pytest.mark.campaign
 def test_export_gives_the_same_bytes(models: Path, tmp_path: Path) -> None:
     from pillsnap.onnx.export_onnx import export_onnx
 

@@ -52,6 +52,7 @@ def test_every_operation_is_asked(served: Any) -> None:
     assert {(found.ok().method.upper(), found.ok().path) for found in served.get_all_operations()} == set(OPERATIONS)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_service_keeps_its_contract(served: Any, method: str, path: str) -> None:
     statuses = _ask(served[path][method], GenerationMode.POSITIVE, OPERATIONS[method, path])
@@ -59,6 +60,7 @@ def test_service_keeps_its_contract(served: Any, method: str, path: str) -> None
     assert {200, 400} <= set(statuses) <= {200, 400, 422} if method == "POST" else set(statuses) == {200}
 
 
+@pytest.mark.campaign
 def test_service_withstands_what_its_contract_forbids(served: Any) -> None:
     operation = served["/v1/identify"]["POST"]
     statuses = _ask(operation, GenerationMode.NEGATIVE, OPERATIONS["POST", "/v1/identify"])

@@ -69,6 +69,7 @@ def launch(job: dict[str, Any], folder: Path, script: Path) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.campaign
 def test_two_processes_learn_as_one(stage_job: dict[str, Any], tmp_path: Path) -> None:
     """The same loss curve with the same batches; then on to more epochs, and a finished training taken over."""
     train_classifier(**stage_job)
@@ -92,6 +93,7 @@ def test_two_processes_learn_as_one(stage_job: dict[str, Any], tmp_path: Path) -
     assert read_history(tmp_path / "history.csv") == longer
 
 
+@pytest.mark.campaign
 def test_out_of_memory_in_one_process_starts_all_again(stage_job: dict[str, Any], tmp_path: Path) -> None:
     """The second process runs out of memory with more than two pictures at once, in the second epoch."""
     script = tmp_path / "train.py"

@@ -47,6 +47,7 @@ def test_a_gpu_that_is_not_there_is_told_by_the_training(workflow) -> None:
     assert not (workflow.folder / "out" / "best.pt").exists()
 
 
+@pytest.mark.campaign
 def test_a_truncated_photo_and_a_label_without_box_end_in_the_quarantine(workflow) -> None:
     workflow.snakemake(target="archives")
     photos = next((workflow.folder / "data").rglob("TS_1_단일.zip"))

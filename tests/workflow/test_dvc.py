@@ -135,6 +135,7 @@ def test_an_unrecorded_configuration_is_refused(recorded, tmp_path) -> None:
     assert not (other.folder / ".snakemake/metadata").exists()
 
 
+@pytest.mark.campaign
 def test_a_hand_edited_output_is_refused_and_kept(clone) -> None:
     edited, report = (clone.folder / "results/stage4" / name for name in ("manifest/train.csv", "report.html"))
     content, marked = edited.read_bytes(), report.stat().st_mtime_ns
@@ -151,6 +152,7 @@ def test_a_hand_edited_output_is_refused_and_kept(clone) -> None:
     assert_nothing_to_do(clone)
 
 
+@pytest.mark.campaign
 def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -> None:
     other = recorded.clone(tmp_path / "project")
     other.run_quickly("dvc", "remote", "remove", "store")
@@ -168,6 +170,7 @@ def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -
     assert not (other.folder / ".snakemake/metadata").exists()
 
 
+@pytest.mark.campaign
 def test_pull_over_ssh(recorded, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # neither keys nor settings of whoever runs this
     other = recorded.clone(tmp_path / "project")
@@ -183,6 +186,7 @@ def test_pull_over_ssh(recorded, tmp_path, monkeypatch) -> None:
     assert_nothing_to_do(other)
 
 
+@pytest.mark.campaign
 def test_other_branch_made_by_snakemake_is_recorded_only_and_switched_to_and_back(recorded, clone) -> None:
     recorded.run("git", "switch", "--quiet", "--create", "second")
     recorded.change("audit.pictures=1")
@@ -198,6 +202,7 @@ def test_other_branch_made_by_snakemake_is_recorded_only_and_switched_to_and_bac
         assert_nothing_to_do(clone)
 
 
+@pytest.mark.campaign
 def test_experiment_makes_what_a_changed_value_needs_and_is_compared(clone) -> None:
     said = clone.run_quickly("dvc", "exp", "run", "--set-param", "config.yaml:classifier.epochs=3", "stage@stage4")
     assert "rule train_classifier:" in said and "rule train_detector:" not in said

@@ -206,6 +206,7 @@ def test_licences_go_with_the_projects_own() -> None:
 WORD = "a b$(touch pwned)`touch pwned`;touch pwned;'&"
 
 
+@pytest.mark.campaign
 def test_no_name_is_a_word_of_a_shell(tmp_path: Path) -> None:
     """The source lies in a folder of a hostile name; the results go to one."""
     workflow = Workflow.copy_to(tmp_path / "project")

@@ -199,6 +199,7 @@ def test_a_plan_that_was_made_alone_is_decoded_and_checked(finished) -> None:
     assert finished.planned() == set()
 
 
+@pytest.mark.campaign
 def test_a_small_disk_is_refused_before_the_first_decode(finished) -> None:
     """A results folder on a file system of 6 MiB, which holds index and plan."""
     small = finished.folder / "small"
@@ -298,6 +299,7 @@ def test_a_run_of_another_report_target_differs_in_that_alone(recorded) -> None:
         os.utime(page, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+@pytest.mark.campaign
 def test_made_again_in_other_surroundings_it_is_the_same(recorded, tmp_path) -> None:
     """One core for all, a folder with another name, Seoul's time, a Korean locale, folders listed backwards."""
     seoul = Workflow(recorded.folder, other_surroundings(tmp_path))
