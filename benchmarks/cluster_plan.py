@@ -1,4 +1,4 @@
-"""How long stage4 takes on a cluster, and how much disk: computed from what was measured, and from named assumptions.
+"""Duration and disk space of stage4 on a cluster: computed from measurements and from named assumptions.
 
     python benchmarks/cluster_page.py   # writes the tables of docs/cluster.md again
 
@@ -16,7 +16,7 @@ from typing import Any
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
 from pillsnap.files import read_json
-from pillsnap.preflight.amounts import Amounts, guess_amounts
+from pillsnap.preflight.amounts import Amounts, estimate_amounts
 from pillsnap.preflight.disk import disk_parts
 
 FOLDER = Path(__file__).parent
@@ -78,7 +78,7 @@ def production() -> Config:
 
 
 def added_seconds(measured: Measured) -> float:
-    """What Slurm and Snakemake add to a job: median over the jobs of rules with one job that was not disturbed."""
+    """Seconds that Slurm and Snakemake add: median over the jobs of rules with one job that was not disturbed."""
     rules, jobs = measured.slurm["rules"], measured.slurm["jobs"]
     times = {rule: [job["ended"] - job["started"] for job in jobs if job["rule"] == rule] for rule in rules}
     return statistics.median(
@@ -178,4 +178,4 @@ def disk(measured: Measured, config: Config, amounts: Amounts) -> dict[str, floa
 
 def full_amounts(config: Config) -> Amounts:
     """A stage4 that fills its budget."""
-    return guess_amounts(config, "stage4")
+    return estimate_amounts(config, "stage4")

@@ -1,4 +1,4 @@
-"""How much a stage handles: counted in its plan, or guessed from the configuration before there is one."""
+"""Amounts of data in a stage: counted in its plan, or estimated from the configuration before there is one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from pillsnap.tables.schemas import UNSEEN
 AIHUB_SIZE = 976, 1280
 CONTEXT_SHARE = 0.20
 """Share of the photograph's area that a pill's context crop takes, context 0.6: 0.20 of 42 synthetic single
-photographs, 0.17 of 20 combos, 0.12 of 60 real photographs of 480 x 640 pixels. The plan's boxes tell it exactly."""
+photographs, 0.17 of 20 combos, 0.12 of 60 real photographs of 480 x 640 pixels. A plan's boxes give it exactly."""
 COMBO_PILLS = 3.15
 """Pills on a synthetic combo photograph, mean of 20."""
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """What a stage handles, in photographs, pills and pixels. Trained ones are those of training and validation, and of
-    the unseen drugs' first half, which is prepared and cut like them.
+    """Amounts of a stage, in photographs, pills and pixels. Trained ones are those of training and validation, and of
+    `unseen_val`, which is prepared and cut like them.
 
     Attributes:
         photos, pills: of the whole stage; a pill is a row of its plan.
@@ -49,10 +49,10 @@ class Amounts:
 
 
 def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
-    """The amounts of a plan, by its labels' sizes and boxes.
+    """Count the amounts of a plan, by its labels' sizes and boxes.
 
     Args:
-        plan: schema `PLAN`; a photograph whose labels do not say its size counts as one of AIHub's.
+        plan: schema `PLAN`; a photograph without a size in its labels counts as one of AIHub's.
         config: its `prepare` and `yolo` are used.
     """
     photos = plan.drop_duplicates("image_id").set_index("image_id")
@@ -81,7 +81,7 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
 
 
 def _detector_photos(photos: pd.DataFrame, config: Config) -> int:
-    """How many of the usable photographs `build_yolo_dataset` takes."""
+    """Count the usable photographs that `build_yolo_dataset` takes."""
     limits = {"train": config.yolo.max_single_photos, "val": config.yolo.max_single_photos // 4}
     singles = photos[photos["domain"] == "single"]["split"].value_counts()
     combos = int((photos["domain"] == "combo").sum())
@@ -95,16 +95,16 @@ def _context_pixels(pills: pd.DataFrame, context: float) -> Iterator[int]:
         yield max(0, right - left) * max(0, bottom - top)
 
 
-def guess_amounts(config: Config, stage: str) -> Amounts:
-    """The amounts of a stage that has no plan yet: every photograph counts with AIHub's size, combos with their whole
-    share. A source that is not there counts like one that fills the stage's budget."""
+def estimate_amounts(config: Config, stage: str) -> Amounts:
+    """Estimate the amounts of a stage without a plan: every photograph has AIHub's size, combos take their whole share.
+    A source that is missing counts like one that fills the stage's budget."""
     pixels, budget = AIHUB_SIZE[0] * AIHUB_SIZE[1], getattr(config.stages, stage)
     try:
-        there = photos_there(config)
+        available = count_photos(config)
     except SourceError:
-        there = None
+        available = None
     unseen = config.plan.unseen_photos if config.plan.unseen_drugs else 0
-    photos = budget.images + unseen if there is None else min(budget.images + unseen, there)
+    photos = budget.images + unseen if available is None else min(budget.images + unseen, available)
     unseen = min(unseen, photos)
     trained = (photos - unseen) * (1 - config.plan.test_fraction) + unseen / 2
     combos = config.plan.combo_fraction
@@ -125,15 +125,15 @@ def guess_amounts(config: Config, stage: str) -> Amounts:
     )
 
 
-def photos_there(config: Config) -> int | None:
-    """Photographs of the source; `None` where only the index tells."""
+def count_photos(config: Config) -> int | None:
+    """Count the photographs of the source; `None` where only the index can."""
     return get_kind(config.source.kind).count_photos(config.source)
 
 
 def undrawn_photos(config: Config) -> float:
-    """Photographs that are still to be drawn, taking archives for equally large."""
+    """Estimate the photographs still to be drawn, taking archives for equally large."""
     if not get_kind(config.source.kind).drawn:
         return 0
     archives = list_archives(config.source).values()
     missing = sum(not Path(archive.photos).is_file() for archive in archives)
-    return (photos_there(config) or 0) * missing / len(archives)
+    return (count_photos(config) or 0) * missing / len(archives)

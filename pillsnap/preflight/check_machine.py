@@ -1,4 +1,4 @@
-"""Before a stage's first photograph is decoded: is there room for it, and is its plan a sane one?"""
+"""Check machine and plan before a stage's first photograph is decoded."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class PreflightError(RuntimeError):
-    """A stage that this machine, or this data, cannot end well; the message has every refusal with its cure."""
+    """A stage that cannot succeed on this machine or with this data; the message has every refusal with its cure."""
 
 
 def check_machine(*, plan: Path, plan_summary: Path, preflight: Path, config: Config, jobs: int) -> None:
@@ -29,10 +29,10 @@ def check_machine(*, plan: Path, plan_summary: Path, preflight: Path, config: Co
 
     Args:
         plan, plan_summary: of `plan_stage`.
-        preflight: written, JSON: findings, bytes needed by part and by rule, and what the machine has. Its folder has
-            the stage's name. Not written where something is refused.
+        preflight: written, JSON: findings, bytes needed by part and by rule, and the machine's resources. Its folder
+            has the stage's name. Not written where something is refused.
         config: the whole configuration.
-        jobs: jobs that may run at a time.
+        jobs: maximum number of parallel jobs.
 
     Raises:
         PreflightError: something is refused.
@@ -62,7 +62,7 @@ def _record(machine: MachineCheck, findings: Sequence[Finding], config: Config, 
         "verdict": (Verdict.warning if warned else Verdict.ok).value,
         "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [asdict(one) for one in findings],
-        "disk_bytes": {part.name: {"need": part.need, "there": part.there} for part in machine.parts},
+        "disk_bytes": {part.name: {"need": part.need, "there": part.written} for part in machine.parts},
         "memory_bytes": machine.memory_needs,
         "gpu_bytes": gpu_need(config),
         "machine": {

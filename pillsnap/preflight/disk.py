@@ -1,4 +1,4 @@
-"""Whether the disks hold what a stage will write."""
+"""Check that the disks have room for what a stage writes."""
 
 import tempfile
 from collections import defaultdict
@@ -32,45 +32,45 @@ synthetic pills, 0.384 and 0.396, 0.326 and 0.335, 0.246 and 0.243; 60 real ones
 ROW_BYTES = 700
 """Bytes a pill in tables: 370 in the manifest's CSV (made-up rows with AIHub's names), the rest in Parquet."""
 BLOCK = 4096
-"""What a small file takes at least."""
+"""Smallest size of a file on the disk."""
 REPORT_BYTES = 64 * 2**20
-"""Benchmark, pictures and report: at most some dozen pictures, whatever the stage's size."""
+"""Benchmark, pictures and report: at most a few dozen pictures, whatever the stage's size."""
 MARGIN = 1.1
 TIGHT = 1.25
-"""Free space below so many times the need is a warning."""
+"""Free space below this multiple of the need is a warning."""
 TEMPORARY = GIB
-"""What the temporary folder should have: libraries and Snakemake put small files there. A choice, not a measurement."""
+"""Free space wanted in the temporary folder, where libraries and Snakemake put small files: chosen, not measured."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that a stage writes.
+    """One part of a stage's outputs.
 
     Attributes:
-        name: what it is.
-        folders: where it lies.
-        need: bytes it takes when it is made from nothing.
-        there: bytes that lie there already, and are made no second time.
+        name: description.
+        folders: its paths.
+        need: bytes that it takes in all.
+        written: bytes that are written already.
     """
 
     name: str
     folders: tuple[Path, ...]
     need: int
-    there: int = 0
+    written: int = 0
 
     @property
     def missing(self) -> int:
         """Bytes still to be written."""
-        return max(0, self.need - self.there)
+        return max(0, self.need - self.written)
 
 
 def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
-    """What a stage writes, part by part, with what lies there already."""
+    """List the parts of a stage's outputs, with the bytes that are written already."""
     results, work = Path(config.pathvars.results) / stage, Path(config.pathvars.work) / stage
     prepared = amounts.test_pixels * NATIVE_BYTES + amounts.small_pixels * SMALL_BYTES
     prepared += amounts.context_pixels * CONTEXT_BYTES
     dataset = amounts.detector_pixels * SMALL_BYTES + amounts.detector_photos * 1.5 * BLOCK
-    # each pill twice: from its labelled box and as the detector saw it
+    # each pill twice: from its labelled box and from the detected one
     size = config.crops.size
     crops = amounts.trained_pills * 2 * size**2 * float(np.interp(size, CROP_SIZES, CROP_BYTES))
     needs: list[tuple[str, tuple[Path, ...], float]] = [
@@ -86,39 +86,39 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
     drawn = undrawn_photos(config) * amounts.largest * PNG_BYTES
     needs += [("archives to be drawn", (source_root(config.source),), drawn)] if drawn else []
     return [
-        Part(name, folders, int(need * MARGIN), 0 if name.startswith("archives") else _there(folders))
+        Part(name, folders, int(need * MARGIN), 0 if name.startswith("archives") else _bytes_below(folders))
         for name, folders, need in needs
     ]
 
 
-def _there(folders: Sequence[Path]) -> int:
-    """Bytes on the disk of what is below the folders."""
+def _bytes_below(folders: Sequence[Path]) -> int:
+    """Sum the bytes on the disk below the folders."""
     files = (file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*")))
     return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
 
 
 def needed_bytes(parts: Sequence[Part]) -> int:
-    """Bytes that are still to be written, of all parts together."""
+    """Sum the bytes still to be written, of all parts."""
     return sum(part.missing for part in parts)
 
 
 def check_disk(parts: Sequence[Part], stage: str) -> list[Finding]:
-    """Each file system against the parts that lie on it, and the temporary folder."""
+    """Check each file system against the parts on it, and the temporary folder."""
     by_system: dict[int, list[Part]] = defaultdict(list)
     for part in parts:
         by_system[file_system(part.folders[0])].append(part)
-    return [*(_check_system(lying, stage) for lying in by_system.values()), _check_temporary()]
+    return [*(_check_system(on_it, stage) for on_it in by_system.values()), _check_temporary()]
 
 
 def _check_system(parts: Sequence[Part], stage: str) -> Finding:
-    free, need, there = disk_free(parts[0].folders[0]), needed_bytes(parts), sum(part.there for part in parts)
+    free, need, written = disk_free(parts[0].folders[0]), needed_bytes(parts), sum(part.written for part in parts)
     largest = sorted(parts, key=lambda part: -part.missing)[:3]
-    told = ", ".join(f"{part.name} {gib(part.missing)}" for part in largest if part.missing)
-    found = f"{gib(free)} free, {stage} needs about {gib(need)}" + (f" ({told})" if told else "")
+    details = ", ".join(f"{part.name} {gib(part.missing)}" for part in largest if part.missing)
+    found = f"{gib(free)} free, {stage} needs about {gib(need)}" + (f" ({details})" if details else "")
     folders = "work" if all("training state" in part.name for part in parts) else "results"
     return finding(
         "disk",
-        found + (f"; {gib(there)} lie there already" if there else ""),
+        found + (f"; {gib(written)} are written already" if written else ""),
         refused=free < need,
         warning=free < TIGHT * need,
         cure=f"Free some space, choose a smaller stage, or move pathvars.{folders} to a larger disk",

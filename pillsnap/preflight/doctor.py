@@ -1,4 +1,4 @@
-"""Whether this machine can run a stage: what is there, and what the stage needs."""
+"""Examine whether this machine can run a stage: its resources, and the stage's needs."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ from pillsnap.config.config import Config
 from pillsnap.config.load import ConfigError
 from pillsnap.files import read_json
 from pillsnap.hardware import cores, cpu_name
-from pillsnap.preflight.amounts import count_amounts, guess_amounts
+from pillsnap.preflight.amounts import count_amounts, estimate_amounts
 from pillsnap.preflight.findings import Finding, Verdict
 from pillsnap.preflight.stage import check_data, check_hardware
 from pillsnap.sources.archives import SourceError, source_root
@@ -18,10 +18,10 @@ from pillsnap.workflow.provenance import git_commit, package_versions
 
 
 def examine(config: Config, stage: str) -> list[Finding]:
-    """Look at the machine, and at the source and the plan of a stage; nothing is changed, no process is touched.
+    """Examine the machine, the source and the plan of a stage; nothing is changed, no process is touched.
 
     Where the stage is planned, these are the checks of the rule `check_machine`; before that, the need of disk and
-    memory is guessed from the configuration.
+    memory is estimated from the configuration.
 
     Raises:
         ConfigError: there is no such stage.
@@ -34,8 +34,8 @@ def examine(config: Config, stage: str) -> list[Finding]:
 def _stage(config: Config, stage: str) -> list[Finding]:
     folder, jobs = Path(config.pathvars.results) / stage, cores()
     if not (folder / "plan.parquet").is_file():
-        unplanned = Finding(Verdict.ok, "plan", "not made yet: disk and memory are guessed from the settings")
-        return [*check_hardware(guess_amounts(config, stage), config, stage, jobs=jobs).findings, unplanned]
+        unplanned = Finding(Verdict.ok, "plan", "not made yet: disk and memory are estimated from the settings")
+        return [*check_hardware(estimate_amounts(config, stage), config, stage, jobs=jobs).findings, unplanned]
     try:
         plan, summary = read_table(folder / "plan.parquet", PLAN), read_json(folder / "plan.json")
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Which GPUs there are, what is free on them, and who holds the rest. No process is touched."""
+"""Check the GPUs: their free memory, and the processes that use the rest. No process is touched."""
 
 import os
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from pillsnap.preflight.models import CUDA_BYTES, training_bytes
 
 
 def gpu_need(config: Config) -> int:
-    """Memory of the hungrier training in bytes: a rule of thumb from model, batch and input size, in FP32."""
+    """Estimate the memory of the larger training in bytes, by a rule of thumb: model, batch and input size, in FP32."""
     return CUDA_BYTES + max(training_bytes(config, part) for part in ("detector", "classifier"))
 
 
 def check_gpus(found: Sequence[Gpu], config: Config) -> list[Finding]:
-    """One finding a GPU; the trainings take the first one that CUDA shows them, so only that one can be too small."""
+    """Check each GPU; trainings take the first visible to CUDA, so only that one can be too small."""
     if not found:
         cure = "Set device to auto or cpu, or run where there is a GPU with its driver"
         text = "none, but device = cuda" if config.device == "cuda" else "none; trainings run on the CPU"
@@ -34,19 +34,19 @@ def _first_visible(count: int) -> int:
 def _check_gpu(gpu: Gpu, need: int) -> Finding:
     text = f"{gpu.name}: {gib(gpu.memory_free)} of {gib(gpu.memory_total)} free"
     text += f"; the trainings need about {gib(need)}" if need else "; not used"
-    text += f"; held by {', '.join(_holder(*holder) for holder in gpu.holders)}" if gpu.holders else ""
+    text += f"; used by {', '.join(_holder(*holder) for holder in gpu.holders)}" if gpu.holders else ""
     if gpu.memory_total < need:
         cure = "Lower classifier.batch, detector.batch or the image sizes, or take a larger GPU"
     elif gpu.holders:
         cure = "Wait for those processes, or ask their owners"
     else:
-        cure = "See nvidia-smi for who holds it: processes of other containers are not listed here"
+        cure = "See nvidia-smi for the processes that use it: those of other containers are not listed here"
     return finding("GPU", text, warning=gpu.memory_free < need, cure=cure)
 
 
 def _holder(pid: int, used: int) -> str:
-    """Process id, name, user and memory; the driver may hide the memory, and a container the process."""
-    size = gib(used) if used else "memory not told"
+    """Describe a process: id, name, user and memory; the driver may hide the memory, and a container the process."""
+    size = gib(used) if used else "memory unknown"
     try:
         process = psutil.Process(pid)
         return f"process {pid} ({process.name()}, user {process.username()}, {size})"

@@ -1,4 +1,4 @@
-"""Whether the manifest of an earlier run is whole and agrees with itself."""
+"""Check that the manifest of an earlier run is complete and consistent."""
 
 from pathlib import Path
 
@@ -13,14 +13,13 @@ SPLITS = ("train", "val", "test")
 
 
 def check_manifest(folder: Path) -> Finding:
-    """Look at the folder of `build_manifest`. A broken manifest is a warning, since the run may be about to make it
-    anew."""
+    """Check the folder of `build_manifest`. A broken one is a warning, since the run may be about to replace it."""
     if not folder.is_dir():
         return finding("manifest", "not made yet")
     names = [*(f"{split}.csv" for split in SPLITS), "unseen.csv", "quarantine.csv", "classes.json", "summary.json"]
     missing = [name for name in names if not (folder / name).is_file()]
     problems = [f"no {', '.join(missing)}"] if missing else _problems(folder)
-    text = "; ".join(problems) or "whole, its account balances, and the class list fits"
+    text = "; ".join(problems) or "complete, its account balances, and the class list fits"
     return finding("manifest", text, warning=bool(problems), cure="Make it again: -R build_manifest")
 
 
@@ -30,22 +29,24 @@ def _problems(folder: Path) -> list[str]:
         listed = {drug.k_code: drug.index for drug in read_classes(folder / "classes.json")}
         columns = ["image_id", "k_code", "class_index"]
         tables = {split: read_texts(folder / f"{split}.csv", columns) for split in SPLITS}
-        problems = [f"the account of {kind} does not balance" for kind in ("photos", "labels") if _off(summary[kind])]
+        problems = [
+            f"the account of {kind} does not balance" for kind in ("photos", "labels") if not _balances(summary[kind])
+        ]
         for split, table in tables.items():
             if len(table) != summary["splits"][split]["pills"]:
                 problems.append(f"{split}.csv has {len(table)} rows, {summary['splits'][split]['pills']} were written")
-        never = read_texts(folder / "unseen.csv", ["k_code"])
+        unseen = read_texts(folder / "unseen.csv", ["k_code"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"cannot be read ({type(error).__name__}: {error})"]
     pills = pd.concat(tables.values())
     agree = pills["k_code"].map(listed) == pills["class_index"].astype(int)
     if not agree.all() or set(pills["k_code"]) != set(listed):
-        problems.append("classes.json is another list than the tables'")
-    if set(never["k_code"]) & set(listed):
+        problems.append("classes.json differs from the tables")
+    if set(unseen["k_code"]) & set(listed):
         problems.append("unseen.csv has drugs of classes.json")
     return problems
 
 
-def _off(account: dict) -> bool:
-    left = sum(sum(account[outcome].values()) for outcome in ("quarantined", "skipped"))
-    return account["read"] != account["kept"] + left
+def _balances(account: dict) -> bool:
+    left_out = sum(sum(account[outcome].values()) for outcome in ("quarantined", "skipped"))
+    return account["read"] == account["kept"] + left_out

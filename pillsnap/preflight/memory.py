@@ -1,4 +1,4 @@
-"""Whether the memory holds what a stage's rules keep in it."""
+"""Check that the memory is enough for a stage's rules."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PROCESS = 200 * 2**20
 TORCH_PROCESS = 611 * 2**20
 """The same with torch, measured."""
 TRAINING_PROCESSES = 2 * 2**30
-"""A training's processes beside the model on the CPU, readers and CUDA's libraries included: a choice."""
+"""A training's processes beside the model on the CPU, readers and CUDA's libraries included: chosen."""
 PREPARE_ROW, MANIFEST_ROW, CUT_ROW = 2_423, 2_024, 9_319
 """Bytes a plan row adds to the peak of `prepare_archive`, `build_manifest` and `cut_crops`: slope between plans of
 20,000 and 100,000 made-up rows with AIHub's names."""
@@ -21,16 +21,16 @@ PHOTO_BYTES = 24
 """Bytes a pixel of the photographs that one decoding job holds: eight raw ones, and a few decoded copies of one."""
 SHARED = Path("/dev/shm")  # noqa: S108 (measured, never written to)
 PREFETCHED = {"detector": 4, "classifier": 2}
-"""Batches that a reading process has ready: ultralytics' and torch's choice."""
+"""Batches that a loader process prefetches: the defaults of ultralytics and torch."""
 
 
 def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> dict[str, int]:
-    """Peak memory of each step in bytes, by the rule that takes it.
+    """Estimate each rule's peak memory in bytes.
 
     Args:
-        amounts: what the stage handles.
+        amounts: of the stage.
         config: models and batches.
-        jobs: `prepare_archive` jobs at a time.
+        jobs: parallel jobs of `prepare_archive`.
         gpu: whether trainings keep model and batch on a GPU.
     """
     one = PROCESS + amounts.pills * PREPARE_ROW + amounts.largest * PHOTO_BYTES
@@ -45,10 +45,10 @@ def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> d
 
 
 def check_memory(needs: dict[str, int], *, jobs: int) -> Finding:
-    """The hungriest rule against the memory that is free, and against all that there is.
+    """Check the rule with the largest peak against free and total memory.
 
-    Rules that are no decode run alone where there are two cores, and side by side on more: the rule of thumb is the
-    largest, not the sum. Refused is only what even twice the machine's memory would not hold.
+    Rules other than `prepare_archive` run one at a time on two cores, and in parallel on more: the rule of thumb is the
+    largest, not the sum. Refused is only what would not fit into twice the machine's memory.
     """
     total, available = memory()
     rule = max(needs, key=lambda name: needs[name])
@@ -64,7 +64,7 @@ def check_memory(needs: dict[str, int], *, jobs: int) -> Finding:
 
 
 def check_shared_memory(config: Config) -> list[Finding]:
-    """The shared memory through which reading processes hand batches on; containers often have 64 MiB of it."""
+    """Check the shared memory through which loader processes pass batches; containers often have 64 MiB of it."""
     if not SHARED.is_dir():
         return []
     readers = {"detector": (config.threads, config.detector.image_size), "classifier": (1, config.crops.size)}

@@ -1,4 +1,4 @@
-"""What a model takes: numbers by model name, measured once, and rules of thumb on top of them."""
+"""Memory and disk of models: measured by model name, and rules of thumb on top."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pillsnap.preflight.findings import GIB
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Parameters, and bytes that a training's forward pass keeps for each pixel of its input, in FP32."""
+    """Parameters, and bytes of activations that a training keeps for each pixel of its input, in FP32."""
 
     parameters: int
     pixel_bytes: int
@@ -32,9 +32,9 @@ SIZES = {
 }
 """Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; the tests' two: 4)
 and one class: storage of all tensors that autograd saved in one forward pass, without weights, over the input's pixels.
-resnet10t is the whole one: `model_args` that make it narrower need less."""
+resnet10t is the full width: `model_args` that make it narrower need less."""
 LARGEST = {"detector": SIZES["yolo11x"], "classifier": SIZES["tf_efficientnetv2_l"]}
-"""What a model that is not in the list counts as."""
+"""Sizes assumed for a model that is not in the list."""
 
 TRAINING_BYTES = 20
 """Bytes a parameter while a model trains: weight, gradient, two moments of AdamW, moving average; FP32."""
@@ -42,35 +42,35 @@ OVERHEAD = 1.1
 """What allocators lose between blocks: a rule of thumb."""
 CUDA_BYTES = GIB // 2
 """A process's CUDA context and libraries: a rule of thumb."""
-DELIVERED_BYTES = 21
-"""Bytes a parameter of what is delivered: weights in FP32 (4), the detector's in FP16 for ultralytics (2), and ONNX
+EXPORTED_BYTES = 21
+"""Bytes a parameter of the exported models: weights in FP32 (4), the detector's in FP16 for ultralytics (2), and ONNX
 graphs in FP32, FP16 and INT8 (4, 2 and 1), each once alone and once in the fused graph; rounded up."""
 CHECKPOINT_BYTES = 21
 """Bytes a parameter of a saved training: weights, moving average, best weights and AdamW's two moments, FP32."""
 
 
 def model_size(config: Config, part: str) -> ModelSize:
-    """The size of the `detector` or `classifier`, by the model's name or its weights file's."""
+    """Return the size of the `detector` or `classifier`, by the model's name or its weights file's."""
     name = Path(getattr(config, part).model).stem
     return SIZES.get(name, LARGEST[part])
 
 
 def training_bytes(config: Config, part: str) -> int:
-    """Device memory of a training: parameters with their companions, and what a batch's forward pass keeps."""
+    """Estimate a training's device memory in bytes: parameters, gradients, optimizer, and a batch's activations."""
     settings, size = getattr(config, part), model_size(config, part)
     kept = settings.batch * settings.image_size**2 * size.pixel_bytes
     return int((size.parameters * TRAINING_BYTES + kept) * OVERHEAD)
 
 
 def model_bytes(config: Config) -> int:
-    """Disk of both delivered models, in bytes."""
-    return sum(model_size(config, part).parameters for part in LARGEST) * DELIVERED_BYTES
+    """Estimate the disk space of both exported models in bytes."""
+    return sum(model_size(config, part).parameters for part in LARGEST) * EXPORTED_BYTES
 
 
 def state_bytes(config: Config, part: str) -> int:
-    """Disk of a training's state, in bytes: the kept checkpoints, the last one, one that is being written, and of the
-    classifier one within an epoch and the delivered weights."""
+    """Estimate the disk space of a training's state in bytes: kept checkpoints, the last one, one being written, and of
+    the classifier one within an epoch and the best weights."""
     recipe, parameters = getattr(config, part), model_size(config, part).parameters
     kept = min(recipe.keep_checkpoints, recipe.epochs // recipe.checkpoint_every)
-    states, delivered = (kept + 3, 4) if part == "classifier" else (kept + 2, 0)
-    return parameters * (states * CHECKPOINT_BYTES + delivered)
+    states, weights = (kept + 3, 4) if part == "classifier" else (kept + 2, 0)
+    return parameters * (states * CHECKPOINT_BYTES + weights)

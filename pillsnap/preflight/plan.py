@@ -1,4 +1,4 @@
-"""Whether a plan is one that can be trained, validated and tested."""
+"""Check that a plan can be trained, validated and tested."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from pillsnap.preflight.findings import Finding, finding, share
 from pillsnap.tables.schemas import UNSEEN
 
 SPLIT_TOLERANCE = 0.1
-"""Share of a side that may be more or less than asked before it is a warning."""
+"""Deviation of a side's fraction from the requested one: a larger one is a warning."""
 LARGE_BOX, LARGE_SHARE = 0.5, 0.05
-"""A box over so much of its photograph is large; a larger share of such boxes is a warning."""
+"""A box over this fraction of its photograph is large; a larger share of such boxes is a warning."""
 SIZE_SHARE = 0.01
 """Photographs without a credible size in their labels: a larger share is a warning."""
 PARTLY_SHARE = 0.1
@@ -25,12 +25,12 @@ NAMES_SHOWN = 5
 
 
 def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -> list[Finding]:
-    """Look at a stage's plan, without the drugs that are never seen.
+    """Check a stage's plan, without the unseen drugs.
 
     Args:
         plan: schema `PLAN`.
         summary: content of `plan.json`.
-        config: its `plan` is compared with what was planned.
+        config: its `plan` is compared with the planned fractions.
     """
     plan = plan[~plan["split"].isin(UNSEEN)]
     photos = plan.drop_duplicates("image_id")
@@ -49,30 +49,30 @@ def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -
 
 
 def _budget(plan: pd.DataFrame, photos: pd.DataFrame, summary: Mapping[str, Any]) -> Finding:
-    asked, used = summary["asked"], summary["used"]
+    requested, used = summary["asked"], summary["used"]
     drugs = plan["k_code"].nunique()
-    text = f"{len(photos):,} photographs of {asked['images']:,}, {drugs:,} drugs of {asked['classes']:,}"
-    over = len(photos) > asked["images"] or drugs > asked["classes"]
-    torn = len(photos) != used["images"] or not set(plan["k_code"]) <= set(summary["classes"])
-    if torn:
-        text += f"; plan.json tells of {used['images']:,} photographs and {used['classes']:,} drugs"
-    return finding("plan: budget", text, refused=over or torn, cure=PLAN_AGAIN)
+    text = f"{len(photos):,} photographs of {requested['images']:,}, {drugs:,} drugs of {requested['classes']:,}"
+    over = len(photos) > requested["images"] or drugs > requested["classes"]
+    inconsistent = len(photos) != used["images"] or not set(plan["k_code"]) <= set(summary["classes"])
+    if inconsistent:
+        text += f"; plan.json has {used['images']:,} photographs and {used['classes']:,} drugs"
+    return finding("plan: budget", text, refused=over or inconsistent, cure=PLAN_AGAIN)
 
 
 def _sides(photos: pd.DataFrame) -> Finding:
-    """Every side has photographs, and the detector some that are labelled in full."""
+    """Check that every side has photographs, and the detector fully labelled ones."""
     count = photos["split"].value_counts()
-    whole = photos.loc[photos["labels"] >= photos["expected_pills"], "split"].value_counts()
+    full = photos.loc[photos["labels"] >= photos["expected_pills"], "split"].value_counts()
     text = ", ".join(f"{side} {count.get(side, 0):,}" for side in ("train", "val", "test")) + " photographs"
-    blind = [side for side in ("train", "val") if not whole.get(side, 0)]
-    text += f"; none labelled in full in {' and '.join(blind)}, which the detector learns from" if blind else ""
+    lacking = [side for side in ("train", "val") if not full.get(side, 0)]
+    text += f"; none fully labelled in {' and '.join(lacking)}, which the detector needs" if lacking else ""
     empty = any(not count.get(side, 0) for side in ("train", "val", "test"))
-    cure = "Raise stages.<stage>.images, or give the source photographs with whole labels for every side"
-    return finding("plan: sides", text, refused=empty or bool(blind), cure=cure)
+    cure = "Raise stages.<stage>.images, or give the source fully labelled photographs for every side"
+    return finding("plan: sides", text, refused=empty or bool(lacking), cure=cure)
 
 
 def _shares(photos: pd.DataFrame, config: Config) -> Finding:
-    """Sides that the source fixes are its own affair; the others should be near what was asked."""
+    """Compare the fractions of the sides with the requested ones, where the source does not fix the side."""
     free = photos[photos["part"] == ""]
     trained = free[free["split"] != "test"]
     shares = {"validation": (share((trained["split"] == "val").sum(), len(trained)), config.plan.val_fraction)}
@@ -80,14 +80,14 @@ def _shares(photos: pd.DataFrame, config: Config) -> Finding:
         shares["test"] = share((free["split"] == "test").sum(), len(free)), config.plan.test_fraction
     if not len(free):
         return finding("plan: shares", "the source fixes every side")
-    text = ", ".join(f"{side} {got:.1%}, asked {asked:.1%}" for side, (got, asked) in shares.items())
-    off = any(abs(got - asked) > SPLIT_TOLERANCE for got, asked in shares.values())
+    text = ", ".join(f"{side} {got:.1%}, requested {wanted:.1%}" for side, (got, wanted) in shares.items())
+    off = any(abs(got - wanted) > SPLIT_TOLERANCE for got, wanted in shares.values())
     cure = "Few capture groups a drug divide coarsely: give more of them, or change plan.val_fraction"
     return finding("plan: shares", text, warning=off, cure=cure)
 
 
 def _groups(plan: pd.DataFrame) -> Finding:
-    """A group on two sides leaks; only the source's own parts may do so, since they are taken as they are."""
+    """Check for capture groups on two sides, which leak; only the source's own parts may share some."""
     sides = plan.groupby("group")["split"].nunique()
     double = plan[plan["group"].isin(sides.index[sides > 1])]
     ours = double.groupby("group")["part"].apply(lambda parts: (parts == "").all())
@@ -98,14 +98,14 @@ def _groups(plan: pd.DataFrame) -> Finding:
 
 
 def _drugs(plan: pd.DataFrame) -> Finding:
-    """2 training pills and 1 validation pill a drug; a tight budget may leave fewer of them than the source has."""
+    """Check that each drug has 2 training pills and 1 validation pill, which a tight budget may prevent."""
     count = plan.groupby(["k_code", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val"]).fillna(0)
-    poor = sorted(count.index[(count["train"] < 2) | (count["val"] < 1)])
-    text = f"{len(count) - len(poor):,} of {len(count):,} drugs have 2 training pills and 1 validation pill"
-    if poor:
-        text += f"; not {', '.join(poor[:NAMES_SHOWN])}" + (", …" if len(poor) > NAMES_SHOWN else "")
+    short = sorted(count.index[(count["train"] < 2) | (count["val"] < 1)])
+    text = f"{len(count) - len(short):,} of {len(count):,} drugs have 2 training pills and 1 validation pill"
+    if short:
+        text += f"; not {', '.join(short[:NAMES_SHOWN])}" + (", …" if len(short) > NAMES_SHOWN else "")
     cure = "Raise stages.<stage>.images, or lower stages.<stage>.classes"
-    return finding("plan: drugs", text, refused=len(count) - len(poor) < 2, warning=bool(poor), cure=cure)
+    return finding("plan: drugs", text, refused=len(count) - len(short) < 2, warning=bool(short), cure=cure)
 
 
 def _balance(plan: pd.DataFrame) -> Finding:
@@ -117,7 +117,7 @@ def _balance(plan: pd.DataFrame) -> Finding:
 
 
 def gini(counts: np.ndarray) -> float:
-    """Gini coefficient of counts: 0 where all are equal, towards 1 where one has all; 0 of nothing."""
+    """Return the Gini coefficient of counts: 0 where all are equal, towards 1 where one has all; 0 without any."""
     ordered = np.sort(counts.astype(float))
     if not ordered.sum():
         return 0.0
@@ -134,7 +134,7 @@ def _boxes(plan: pd.DataFrame) -> Finding:
 
 
 def _sizes(plan: pd.DataFrame, photos: pd.DataFrame) -> Finding:
-    """Labels of one photograph agree on its size, and none tells a size that a box does not fit into."""
+    """Check that labels of one photograph agree on its size, and that boxes fit into it."""
     differing = plan.groupby("image_id")[["width", "height"]].nunique().max(axis=1) > 1
     outside = (plan["x"] + plan["w"] > plan["width"] + 2) | (plan["y"] + plan["h"] > plan["height"] + 2)
     doubtful = set(differing.index[differing]) | set(plan.loc[outside, "image_id"])
@@ -149,6 +149,6 @@ def _sizes(plan: pd.DataFrame, photos: pd.DataFrame) -> Finding:
 def _combos(photos: pd.DataFrame) -> Finding:
     combos = photos[photos["domain"] == "combo"]
     partly = share((combos["labels"] < combos["expected_pills"]).sum(), len(combos))
-    text = f"{partly:.1%} of {len(combos):,} combos are labelled in part"
-    cure = "The detector is trained without them: complete their labels, or expect it to see fewer combos"
+    text = f"{partly:.1%} of {len(combos):,} combos are partly labelled"
+    cure = "The detector is trained without them: complete their labels, or expect it to find fewer pills in combos"
     return finding("plan: combos", text, warning=partly > PARTLY_SHARE, cure=cure)

@@ -1,4 +1,4 @@
-"""Whether the raw archives that a plan names are there, as the index saw them."""
+"""Check that a plan's raw archives are present, and unchanged since they were indexed."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ def check_archives(named: Collection[str], archives: Mapping[str, Archive], inde
         archives: the source's archives by name.
         index: folder of `index_archive`.
     """
-    missing = sorted(name for name in named if name not in archives or not _whole(Path(archives[name].photos)))
+    missing = sorted(name for name in named if name not in archives or not _is_present(Path(archives[name].photos)))
     changed = [name for name in sorted(named) if name not in missing and _changed(archives[name], index)]
     if missing:
         text = f"{len(missing)} of {len(named)} archives of photographs are missing or empty: {_first(missing)}"
@@ -26,13 +26,13 @@ def check_archives(named: Collection[str], archives: Mapping[str, Archive], inde
     return finding("raw archives", text, refused=bool(changed), cure="Read their labels again: -R index_archive")
 
 
-def _whole(photos: Path) -> bool:
+def _is_present(photos: Path) -> bool:
     return photos.is_dir() or (photos.is_file() and photos.stat().st_size > 0)
 
 
 def _changed(archive: Archive, index: Path) -> bool:
-    """Whether photographs or labels are newer than the index; in a folder the folders right below it count too, whose
-    time changes when a file is added or taken away."""
+    """Whether photographs or labels are newer than the index. Of a folder, the folders directly below count too: their
+    time changes when a file is added or removed."""
     table = index / f"{archive.name}.parquet"
     if not table.is_file():
         return False

@@ -1,4 +1,4 @@
-"""All checks of a stage, as the rule `check_machine` and `pillsnap doctor` make them."""
+"""All checks of a stage, for the rule `check_machine` and `pillsnap doctor`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from pillsnap.sources.registry import list_archives
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """What a stage needs of the machine, and what was found: disk by part, memory by rule, both in bytes."""
+    """A stage's needs of the machine, and findings: disk by part, memory by rule, both in bytes."""
 
     parts: list[Part]
     memory_needs: dict[str, int]
@@ -32,13 +32,13 @@ class MachineCheck:
 
 
 def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -> MachineCheck:
-    """Disk, memory and GPUs against what a stage takes.
+    """Check disk, memory and GPUs against a stage's needs.
 
     Args:
-        amounts: what the stage handles.
-        config: settings, and the folders that are looked at.
+        amounts: of the stage.
+        config: settings, and the folders to check.
         stage: its name.
-        jobs: `prepare_archive` jobs at a time.
+        jobs: parallel jobs of `prepare_archive`.
     """
     found = gpus()
     parts = disk_parts(amounts, config, stage)
@@ -53,12 +53,12 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
 
 
 def check_data(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config, stage: str) -> list[Finding]:
-    """Raw archives, plan, and the manifest of an earlier run.
+    """Check raw archives, plan, and the manifest of an earlier run.
 
     Args:
         plan: schema `PLAN`.
         summary: content of `plan.json`.
-        config: settings, source, and the folders that are looked at.
+        config: settings, source, and the folders to check.
         stage: its name.
     """
     results = Path(config.pathvars.results)

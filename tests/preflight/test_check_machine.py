@@ -178,7 +178,7 @@ def card(free: float, *holders: tuple[int, int], total: float = 16) -> Gpu:
         ([card(4)], "cpu", ["ok"], "not used"),
         ([card(15.5), card(1)], "cuda", ["ok", "ok"], "the trainings need"),
         ([card(14, (os.getpid(), GIB))], "cuda", ["ok"], f"user {getpass.getuser()}, 1.0 GiB"),
-        ([card(3, (os.getpid(), 0))], "cuda", ["warning"], "memory not told"),
+        ([card(3, (os.getpid(), 0))], "cuda", ["warning"], "memory unknown"),
         ([card(3, (2**22 + 1, GIB))], "cuda", ["warning"], "not visible from here, perhaps in another container"),
     ],
 )
@@ -227,7 +227,7 @@ def test_classifier_sizes_are_those_of_timm(name: str, drugs: int) -> None:
     assert sum(one.numel() for one in model.parameters()) == SIZES[name].parameters
 
 
-@pytest.mark.parametrize("overlay", ["tiny.yaml", "production_tiny.yaml"])
+@pytest.mark.parametrize("overlay", ["workflow/tiny.yaml", "campaign/production_tiny.yaml"])
 def test_tiny_recipes_ask_for_little(overlay: str) -> None:
     """A model that is not in the list would count as the largest, and a test would need its disk."""
     given = read_config(PROJECT / "config.yaml", PROJECT / "tests" / overlay)
@@ -277,14 +277,14 @@ def test_good_plan_is_ok(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "damage", "verdict", "words"),
     [
-        ("budget", lambda plan: plan[plan["k_code"] == "K-000001"], "refused", "plan.json tells of"),
+        ("budget", lambda plan: plan[plan["k_code"] == "K-000001"], "refused", "plan.json has"),
         ("sides", lambda plan: plan[plan["split"] != "val"], "refused", "val 0"),
-        ("sides", lambda plan: plan.assign(expected_pills=9), "refused", "labelled in full in train and val"),
+        ("sides", lambda plan: plan.assign(expected_pills=9), "refused", "none fully labelled in train and val"),
         (
             "shares",
             lambda plan: with_rows(plan, (plan["split"] == "train") & (plan["group"] < "K-000006"), split="val"),
             "warning",
-            "asked 20.0%",
+            "requested 20.0%",
         ),
         ("shares", lambda plan: plan.assign(part=plan["split"]), "ok", "the source fixes every side"),
         (
@@ -388,7 +388,7 @@ def test_manifest_of_an_earlier_run(made: tuple[DataRun, Config]) -> None:
     ("name", "damage", "words"),
     [
         ("classes.json", lambda text: None, "no classes.json"),
-        ("classes.json", lambda text: text.replace("K-000001", "K-000009"), "another list"),
+        ("classes.json", lambda text: text.replace("K-000001", "K-000009"), "classes.json differs"),
         ("summary.json", lambda text: text.replace('"read": ', '"read": 1'), "account of photos does not balance"),
         ("summary.json", lambda text: text[:50], "cannot be read (JSONDecodeError"),
         ("train.csv", lambda text: "".join(text.splitlines(keepends=True)[:-2]), "rows, "),

@@ -15,7 +15,7 @@ from pillsnap.cli import app
 from pillsnap.config.config import Config
 from pillsnap.config.load import ConfigError, load_config, merge_into, read_config
 from pillsnap.hardware import gpus
-from pillsnap.preflight.amounts import guess_amounts, photos_there
+from pillsnap.preflight.amounts import count_photos, estimate_amounts
 from pillsnap.preflight.disk import disk_parts
 from pillsnap.preflight.doctor import examine
 from pillsnap.preflight.findings import GIB, Verdict
@@ -52,8 +52,8 @@ def yolo_set(folder: Path, **photos: int) -> dict[str, Any]:
 
 
 def needed_bytes(one: Config, stage: str) -> int:
-    """The guessed need of everything that grows with the photographs."""
-    parts = disk_parts(guess_amounts(one, stage), one, stage)
+    """The estimated need of everything that grows with the photographs."""
+    parts = disk_parts(estimate_amounts(one, stage), one, stage)
     return sum(part.need for part in parts if part.name not in FIXED)
 
 
@@ -67,16 +67,16 @@ def test_photographs_of_the_synthetic_source(tmp_path: Path) -> None:
     # with defects, the validation part has a drug of its own and views of the training part's groups
     for defects, photos in {0: drawn, 1: drawn + 2 + 1, 3: drawn + 2 + 3}.items():
         source = {"root": str(tmp_path), "synthetic": made | {"defects": defects}}
-        assert photos_there(config(source=source)) == photos
+        assert count_photos(config(source=source)) == photos
 
 
 def test_photographs_of_a_yolo_data_set(tmp_path: Path) -> None:
-    assert photos_there(config(source=yolo_set(tmp_path, train=5, val=2))) == 7
+    assert count_photos(config(source=yolo_set(tmp_path, train=5, val=2))) == 7
 
 
 def test_photographs_of_aihub_are_known_by_their_index_only(tmp_path: Path) -> None:
     aihub = config(source={"kind": "aihub", "root": str(tmp_path)})
-    assert photos_there(aihub) is None
+    assert count_photos(aihub) is None
     small, large = (needed_bytes(aihub, stage) for stage in ("stage3", "stage4"))
     assert small * 4 < large < small * 6, "a fifth of the budget, a fifth of the need"
     assert needed_bytes(aihub, "stage4") > 50 * GIB
@@ -98,7 +98,7 @@ def test_synthetic_archives_count_until_they_are_drawn(tmp_path: Path) -> None:
     for archive in list_archives(drawn.source).values():
         Path(archive.photos).parent.mkdir(parents=True, exist_ok=True)
         Path(archive.photos).write_bytes(b"")
-    photos = photos_there(drawn)
+    photos = count_photos(drawn)
     assert before - needed_bytes(drawn, "stage1") == pytest.approx(photos * 976 * 1280 * 1.26 * 1.1, rel=1e-6)
 
 
@@ -192,7 +192,7 @@ def test_a_planned_stage_is_checked_by_its_plan(tmp_path: Path) -> None:
     found = {finding.what: finding.found for finding in examine(one, "stage1")}
     assert found["plan: budget"] == "43 photographs of 1,000,000, 3 drugs of 100"
     assert found["raw archives"] == "archives of photographs: 4, none newer than its index"
-    assert "lie there already" in found["disk"]
+    assert "are written already" in found["disk"]
     (tmp_path / "results" / "stage1" / "plan.json").write_text("{")
     assert verdict_of("plan", one, "stage1")[0] is Verdict.warning
 
@@ -253,5 +253,5 @@ def test_real_photographs_fit(real_photos: Path, monkeypatch: pytest.MonkeyPatch
     """The overlay of the real photographs counts them and asks for little disk."""
     monkeypatch.setenv("PILLSNAP_REAL_DATA", str(real_photos.parent))
     overlaid = read_config(PROJECT / "config.yaml", PROJECT / "examples" / "pushin-pill.yaml")
-    assert photos_there(overlaid) == 267
+    assert count_photos(overlaid) == 267
     assert needed_bytes(overlaid, "stage4") < GIB
