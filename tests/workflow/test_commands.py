@@ -113,13 +113,15 @@ def _check_tensorboard(words: list[str]) -> None:
 
 
 def _check_curl(words: list[str]) -> None:
-    """It asks a path that the service has; tests/test_serve_docs.py runs it."""
+    """It asks a path that the service has; tests/serve/test_documents.py runs it."""
     (address,) = [word for word in words if word.startswith("http")]
     assert urlsplit(address).path in ("/v1/identify", "/v1/model", "/v1/health", "/metrics", "/openapi.json")
 
 
 def _check_python(words: list[str], complete: bool) -> None:
-    """It runs a script of this project; what stands after the script may be a command of its own."""
+    """It runs a script or a module of this project; what stands after it may be a command of its own."""
+    if words[0] == "-m":
+        words = [f"{words[1].replace('.', '/')}.py", *words[2:]]
     script, *command = words
     assert (PROJECT / script).is_file()
     if command:
@@ -142,6 +144,17 @@ def _check_search(program: str, words: list[str]) -> None:
     assert (done.returncode, done.stdout.count("epoch 3/12")) == (0, 1), done.stderr
 
 
+def _check_tool(program: str, words: list[str]) -> None:
+    """The environment has the tool, and it takes the options; test_style.py runs what it checks."""
+    paths = [word for word in words if "/" in word or (PROJECT / word).exists()]
+    assert all((PROJECT / path).exists() for path in paths)
+    words = [word for word in words if word not in paths]
+    if program == "pytest" and not words:
+        return  # its help imports every plugin and conftest.py
+    done = subprocess.run([Path(sys.executable).parent / program, *words, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def check_command(command: str, *, complete: bool) -> None:
     """Fail where a program has no such command, option or target; a `complete` command can be run as it is."""
     program, words = program_and_words(command)
@@ -161,6 +174,10 @@ def check_command(command: str, *, complete: bool) -> None:
         _check_search(program, words)
     elif program == "python":
         _check_python(words, complete)
+    elif program in ("codespell", "mypy", "pre-commit", "pytest", "ruff", "snakefmt"):
+        _check_tool(program, words)
+    elif program == "source":
+        assert words == [".venv/bin/activate"]
     else:
         assert not complete, f"no check covers the command: {command}"
 
@@ -204,6 +221,10 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("python -m tests.support.one_node_slurm snakemake --no-such-option", "SystemExit"),
         ("curl -s http://127.0.0.1:8000/v2/identify", "AssertionError"),
         ("wget file", "AssertionError"),
+        ("pytest tests/no_such_folder/", "AssertionError"),
+        ("pre-commit no-such-command", "AssertionError"),
+        ("ruff check --no-such-option", "AssertionError"),
+        ("source .venv/bin/start", "AssertionError"),
     ],
 )
 def test_unknown_command_is_noticed(command: str, error: str) -> None:
