@@ -96,7 +96,7 @@ def test_memory_is_bounded() -> None:
     """Of all odd pictures, the widest one and the bombs included, decoding takes at most four times the pixels of the
     largest (60 megapixels, 180 MB) beside what is imported and made."""
     code = (
-        "import resource, sys; from odd_pictures import ODD_PICTURES\n"
+        "import resource, sys; from tests.support.odd_pictures import ODD_PICTURES\n"
         "from pillsnap.pictures.decode import PictureError, decode_photo\n"
         "[picture.data for picture in ODD_PICTURES]\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -107,7 +107,7 @@ def test_memory_is_bounded() -> None:
         "print((peak() - start) // 1024)"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT / "tests", capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 4 * 180
 

@@ -238,7 +238,7 @@ def test_estimate_of_the_disk_holds(finished) -> None:
 
 
 def test_an_edited_module_reruns_its_rules(finished) -> None:
-    module = finished.folder / "pillsnap" / "latency.py"
+    module = finished.folder / "pillsnap" / "benchmark" / "pytorch_baseline.py"
     text = module.read_text()
     module.write_text(text + "\n# edited\n")
     try:
