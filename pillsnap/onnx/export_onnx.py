@@ -1,8 +1,9 @@
-"""Export detector, classifier and both as one graph to ONNX, and check them on validation."""
+"""Export detector, classifier and the whole pipeline to ONNX, and check their parity on validation."""
 
 import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.config.config import Benchmark, Crops, Onnx
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import read_json, replacing_folder, write_json
-from pillsnap.hardware import use_threads
+from pillsnap.hardware import usable_threads, use_threads
 from pillsnap.onnx import parity
-from pillsnap.onnx import pipeline as fused
 from pillsnap.onnx.networks import ClassifierGraph, DetectorGraph, classifier_graph, detector_graph, export_network
+from pillsnap.onnx.pipeline import AnswerSettings, pipeline, with_distances
 from pillsnap.onnx.precisions import PRECISIONS, half_precision, quantized
 from pillsnap.onnx.steps import OPSET
 from pillsnap.predict.letterbox import letterbox
@@ -35,7 +36,7 @@ NAMES = ("detector", "classifier", "pipeline")
 
 
 class ParityError(ValueError):
-    """Models that differ by more than the configuration allows."""
+    """ONNX models that differ from PyTorch by more than the configuration allows."""
 
 
 def export_onnx(
@@ -71,7 +72,7 @@ def export_onnx(
         work: folder for ultralytics' own settings.
         stage: name put into the models' metadata.
         settings: tolerances and amounts.
-        crop_settings, answer_settings, detector_image_size: what an answer needs to know, stored with the models.
+        crop_settings, answer_settings, detector_image_size: settings of an answer, stored with the models.
         threads: threads of arithmetic on the CPU.
 
     Raises:
@@ -79,64 +80,61 @@ def export_onnx(
     """
     use_threads(threads)
     drugs = read_classes(classes)
-    found, named = detector_graph(detector, work), classifier_graph(classifier, len(drugs))
-    space, chosen = DrugSpace.load(drug_space), Calibration.from_json(read_json(calibration)["calibration"])
+    space, fitted = DrugSpace.load(drug_space), Calibration.from_json(read_json(calibration)["calibration"])
     photos = parity.validation_photos(read_table(manifest, MANIFEST), prepared, settings.parity_photos)
     val_crops, targets = _validation_crops(crops, settings.parity_photos)
-    joined = fused.AnswerSettings(
+    answer = AnswerSettings(
         image_size=detector_image_size,
         crop_size=crop_settings.size,
         crop_margin=crop_settings.margin,
         min_score=answer_settings.min_score,
         nms_iou=answer_settings.nms_iou,
-        temperature=chosen.temperature,
+        temperature=fitted.temperature,
         drugs=len(drugs),
     )
     facts = {
         **{"stage": stage, "commit": git_commit(), "licence": "AGPL-3.0-only", "opset": OPSET},
-        **{key: value for key, value in asdict(joined).items() if key != "drugs"},
+        **{key: value for key, value in asdict(answer).items() if key != "drugs"},
         **{"min_score_single": answer_settings.min_score_single, "most_pills": MAX_BOXES},
-        **{"classes": classes_to_json(drugs), "calibration": chosen.to_json()},
+        **{"classes": classes_to_json(drugs), "calibration": fitted.to_json()},
         "preprocessing": "uint8 RGB, upright; letterbox, scaling and normalisation are part of the graph",
     }
+    graphs = detector_graph(detector, work), classifier_graph(classifier, len(drugs))
+    squares = [letterbox(p.picture, detector_image_size)[0] for p in photos[: settings.calibration_photos]]
+    networks = _export_networks(*graphs, np.stack(squares), val_crops[: settings.calibration_photos])
     with replacing_folder(onnx_folder) as folder:
-        squares = np.stack(
-            [letterbox(p.picture, detector_image_size)[0] for p in photos[: settings.calibration_photos]]
-        )
-        networks = _networks(found, named, squares, val_crops[: settings.calibration_photos])
-        for precision, (finder, namer) in networks.items():
-            namer = fused.with_distances(namer, space)
-            whole = fused.pipeline(finder, namer, joined)
-            for name, model in zip(NAMES, (finder, namer, whole), strict=True):
+        for precision, (detector_onnx, classifier_onnx) in networks.items():
+            classifier_onnx = with_distances(classifier_onnx, space)
+            whole = pipeline(detector_onnx, classifier_onnx, answer)
+            for name, model in zip(NAMES, (detector_onnx, classifier_onnx, whole), strict=True):
                 _save(model, file_of(folder, name, precision), facts | {"precision": precision})
-        reached = _compare(folder, found, named, space, photos, val_crops, targets, detector_image_size, joined.nms_iou)
+        reached = _compare(folder, *graphs, space, photos, val_crops, targets, answer.nms_iou, threads)
         _check(reached, settings)
         write_json(folder / "parity.json", reached)
     log.info("%s", json.dumps(reached))
 
 
 def file_of(folder: Path, name: str, precision: str) -> Path:
-    """Where one of `NAMES` lies in one of the precisions."""
+    """Path of one of `NAMES` in one of the precisions."""
     return folder / (f"{name}.onnx" if precision == "fp32" else f"{name}.{precision}.onnx")
 
 
-def _networks(
-    found: DetectorGraph, named: ClassifierGraph, squares: np.ndarray, crops: np.ndarray
+def _export_networks(
+    detector: DetectorGraph, classifier: ClassifierGraph, squares: np.ndarray, crops: np.ndarray
 ) -> dict[str, tuple[onnx.ModelProto, onnx.ModelProto]]:
     """Detector and classifier by precision; pictures and crops give the ranges of INT8."""
-    finder = export_network(found, torch.from_numpy(np.resize(squares, (2, *squares.shape[1:]))), "pictures", ["boxes"])
-    namer = export_network(
-        named, torch.from_numpy(np.resize(crops, (2, *crops.shape[1:]))), "crops", ["logits", "features"]
-    )
+    two_squares, two_crops = (torch.from_numpy(np.resize(each, (2, *each.shape[1:]))) for each in (squares, crops))
+    detector_onnx = export_network(detector, two_squares, "pictures", ["boxes"])
+    classifier_onnx = export_network(classifier, two_crops, "crops", ["logits", "features"])
     return {
-        "fp32": (finder, namer),
-        "fp16": (half_precision(finder), half_precision(namer)),
-        "int8": (quantized(finder, squares), quantized(namer, crops)),
+        "fp32": (detector_onnx, classifier_onnx),
+        "fp16": (half_precision(detector_onnx), half_precision(classifier_onnx)),
+        "int8": (quantized(detector_onnx, squares), quantized(classifier_onnx, crops)),
     }
 
 
 def _save(model: onnx.ModelProto, path: Path, facts: dict[str, Any]) -> None:
-    # torch and the quantizer write source paths, stack traces and tool names; they say nothing of the model
+    # source paths, stack traces and tool names of torch and the quantizer would differ between machines
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -151,42 +149,43 @@ def _validation_crops(crops: Path, at_most: int) -> tuple[np.ndarray, np.ndarray
     """uint8 (N, S, S, 3) and class indices (N,)."""
     data = CropDataset(crops, "val")
     chosen = range(0, len(data), -(-len(data) // at_most))
-    pictures = np.stack([data[(pill, 0.0)][0].permute(1, 2, 0).numpy() for pill in chosen])
+    pictures = np.stack([data.picture(pill, box_from="label").permute(1, 2, 0).numpy() for pill in chosen])
     return pictures, data.targets.numpy()[list(chosen)]
 
 
 def _compare(
     folder: Path,
-    found: DetectorGraph,
-    named: ClassifierGraph,
+    detector: DetectorGraph,
+    classifier: ClassifierGraph,
     space: DrugSpace,
     photos: Sequence[parity.Photo],
     crops: np.ndarray,
     targets: np.ndarray,
-    image_size: int,
     nms_iou: float,
+    threads: int,
 ) -> dict[str, Any]:
-    detector, classifier = (file_of(folder, name, "fp32") for name in ("detector", "classifier"))
-    return {
-        "opset": OPSET,
-        "detector": parity.compare_detector(found, detector, photos, image_size, nms_iou),
-        "classifier": parity.compare_classifier(named, space, classifier, crops, targets),
-        "fused": parity.compare_fused(folder, photos, torch.get_num_threads()),
-        "precisions": {
-            precision: parity.accuracy_of(
-                *(file_of(folder, name, precision) for name in ("detector", "classifier")),
-                photos,
-                crops,
-                targets,
-                nms_iou,
-            )
-            for precision in PRECISIONS
-        },
+    """The content of `parity.json`."""
+    detectors, classifiers = (
+        {precision: file_of(folder, name, precision) for precision in PRECISIONS} for name in ("detector", "classifier")
+    )
+    with ThreadPoolExecutor(usable_threads(threads)) as pool:
+        boxes, found = parity.compare_detectors(detector, detectors, photos, nms_iou=nms_iou, pool=pool)
+        logits, top1 = parity.compare_classifiers(classifier, space, classifiers, crops, targets, pool=pool)
+        fused = parity.compare_fused(folder, photos, found["fp32"], pool=pool)
+    precisions = {
+        precision: {
+            "map50": parity.map50(photos, found[precision]),
+            "top1": top1[precision],
+            "detector_bytes": detectors[precision].stat().st_size,
+            "classifier_bytes": classifiers[precision].stat().st_size,
+        }
+        for precision in PRECISIONS
     }
+    return {"opset": OPSET, "detector": boxes, "classifier": logits, "fused": fused, "precisions": precisions}
 
 
 def _check(reached: dict[str, Any], settings: Onnx) -> None:
-    """Compare what was reached with what is allowed; mAP cannot be compared where no photograph is fully labelled."""
+    """Hold the differences against the tolerances; mAP is left out where no photograph is fully labelled."""
     detector, classifier, whole = (reached[name] for name in ("detector", "classifier", "fused"))
     maps, tops = detector["map50"], classifier["top1"]
     differences = {

@@ -1,4 +1,4 @@
-"""Both networks as ONNX, with pixels as input."""
+"""Detector and classifier as ONNX, with pixels as input."""
 
 import logging
 import warnings
@@ -41,7 +41,7 @@ class ClassifierGraph(nn.Module):
 
 
 def detector_graph(weights: Path, work: Path) -> DetectorGraph:
-    """The detector of `train_detector`, its layers fused; `work` takes ultralytics' own settings."""
+    """Load the detector of `train_detector` and fuse its layers; `work` takes ultralytics' own settings."""
     prepare_ultralytics(work)
     model = load_detector(weights).fuse(verbose=False).eval()
     head = model.model[-1]
@@ -50,19 +50,19 @@ def detector_graph(weights: Path, work: Path) -> DetectorGraph:
 
 
 def classifier_graph(weights: Path, drugs: int) -> ClassifierGraph:
-    """The classifier of `train_classifier`."""
+    """Load the classifier of `train_classifier`."""
     return ClassifierGraph(*load_classifier(weights, drugs)).eval()
 
 
 def export_network(graph: nn.Module, example: torch.Tensor, inputs: str, outputs: list[str]) -> onnx.ModelProto:
-    """A network as ONNX with a dynamic batch.
+    """Export a network to ONNX with a dynamic batch.
 
     Args:
         graph: takes one uint8 tensor.
         example: such a tensor, two of a batch: torch.export would take a batch of 1 for a constant.
         inputs, outputs: names.
     """
-    for name in ("onnx_ir", "onnxscript"):  # they tell every step of the optimizer
+    for name in ("onnx_ir", "onnxscript"):  # they log every step of the optimizer
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # ultralytics' head stores its anchors as it runs; the graph computes them

@@ -1,6 +1,11 @@
-"""ONNX Runtime against PyTorch, one graph against its steps, and what smaller networks cost: on validation."""
+"""Parity on validation: ONNX Runtime against PyTorch, the fused graph against its steps, each precision's accuracy.
 
-from collections.abc import Iterator, Sequence
+Each network sees each photograph and each crop once; its outputs serve every comparison. ONNX Runtime works on as many
+photographs at a time as there are threads, each with one thread: the same bits as one after the other, sooner.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from torch import nn
 
 from pillsnap.answers.accuracy import DetectorResult, detector_metrics
 from pillsnap.answers.agreement import agreement
+from pillsnap.answers.answer import Answer, Mode
 from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
@@ -20,6 +26,9 @@ from pillsnap.predict.model import PillSnap
 from pillsnap.predict.nms import Detections, non_max_suppression
 from pillsnap.predict.sessions import open_session
 from pillsnap.predict.unfused import SeparateSteps
+
+BATCH = 8
+"""Photographs in a batch of PyTorch, which runs them three times as fast as one by one; crops in a batch of either."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Photo:
     picture: np.ndarray
     boxes: np.ndarray
     fully_labelled: bool
-    domain: str
+    domain: Mode
 
 
 def validation_photos(pills: pd.DataFrame, prepared: Sequence[Path], at_most: int) -> list[Photo]:
@@ -47,103 +56,144 @@ def _photo(picture: np.ndarray, rows: pd.DataFrame) -> Photo:
     return Photo(first["image_id"], picture, boxes, bool(first["fully_labelled"]), first["domain"])
 
 
-def compare_detector(
-    graph: nn.Module, path: Path, photos: Sequence[Photo], size: int, nms_iou: float
-) -> dict[str, Any]:
-    """Largest differences of boxes (pixels of the input) and scores, and mAP of both."""
-    session = open_session(path, threads=torch.get_num_threads(), device="cpu")
+def compare_detectors(
+    graph: nn.Module, models: Mapping[str, Path], photos: Sequence[Photo], *, nms_iou: float, pool: Executor
+) -> tuple[dict[str, Any], dict[str, list[Detections]]]:
+    """Run the detector in PyTorch and in ONNX Runtime, and compare them in FP32.
+
+    Args:
+        graph: the detector in PyTorch.
+        models: ONNX detectors by precision, `fp32` among them.
+        photos: of validation.
+        nms_iou: IoU of non-maximum suppression.
+        pool: threads for ONNX Runtime.
+
+    Returns:
+        largest differences of boxes (pixels of the input) and scores, and mAP of both; and the detections of each
+        precision, photograph by photograph.
+    """
+    networks = {name: _Network(path, "boxes") for name, path in models.items()}
+    size = networks["fp32"].size
     box_error = score_error = 0.0
-    found: dict[str, list[Detections]] = {"pytorch": [], "onnx": []}
-    for photo in photos:
-        square, *place = letterbox(photo.picture, size)
+    found: dict[str, list[Detections]] = {name: [] for name in ("pytorch", *models)}
+    for batch in batches(photos):
+        squares, *places = zip(*(letterbox(photo.picture, size) for photo in batch), strict=True)
         with torch.inference_mode():
-            ours = graph(torch.from_numpy(square[None])).numpy()[0]
-        theirs = session.run(None, {"pictures": square[None]})[0][0]
-        box_error = max(box_error, float(np.abs(ours[:, :4] - theirs[:, :4]).max()))
-        score_error = max(score_error, float(np.abs(ours[:, 4] - theirs[:, 4]).max()))
-        for name, rows in (("pytorch", ours), ("onnx", theirs)):
-            found[name].append(non_max_suppression(rows, photo.picture, *place, nms_iou=nms_iou))
-    return {
+            outputs = {"pytorch": graph(torch.from_numpy(np.stack(squares))).numpy()}
+        for name, network in networks.items():
+            outputs[name] = np.concatenate([boxes for (boxes,) in pool.map(network, (one[None] for one in squares))])
+        errors = np.abs(outputs["pytorch"] - outputs["fp32"])
+        box_error = max(box_error, float(errors[..., :4].max()))
+        score_error = max(score_error, float(errors[..., 4].max()))
+        for name, each in outputs.items():
+            for output, photo, *place in zip(each, batch, *places, strict=True):
+                found[name].append(non_max_suppression(output, photo.picture, *place, nms_iou=nms_iou))
+    report = {
         "photos": len(photos),
         "max_box_error_px": box_error,
         "max_score_error": score_error,
-        "map50": {name: map50(photos, each) for name, each in found.items()},
+        "map50": {"pytorch": map50(photos, found.pop("pytorch")), "onnx": map50(photos, found["fp32"])},
     }
+    return report, found
 
 
 def map50(photos: Sequence[Photo], found: Sequence[Detections]) -> float | None:
     """mAP@0.5 of detections; `None` where no photograph is fully labelled."""
     detected = [
-        DetectorResult(p.image_id, p.fully_labelled, *p.picture.shape[1::-1], p.boxes, each.boxes, each.scores)
-        for p, each in zip(photos, found, strict=True)
+        DetectorResult(
+            image_id=photo.image_id,
+            fully_labelled=photo.fully_labelled,
+            width=photo.picture.shape[1],
+            height=photo.picture.shape[0],
+            boxes=photo.boxes,
+            found_boxes=detections.boxes,
+            found_scores=detections.scores,
+        )
+        for photo, detections in zip(photos, found, strict=True)
     ]
     return detector_metrics(detected)["map50"]
 
 
-def compare_classifier(
-    graph: nn.Module, space: DrugSpace, path: Path, crops: np.ndarray, targets: np.ndarray
-) -> dict[str, Any]:
-    """Largest differences of logits and distances, and top-1 of both.
+def compare_classifiers(
+    graph: nn.Module,
+    space: DrugSpace,
+    models: Mapping[str, Path],
+    crops: np.ndarray,
+    targets: np.ndarray,
+    *,
+    pool: Executor,
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Run the classifier in PyTorch and in ONNX Runtime, and compare them in FP32.
 
     Args:
-        graph: gives logits and features.
+        graph: the classifier in PyTorch; gives logits and features.
         space: gives the features' distances.
-        path: of the ONNX model.
+        models: ONNX classifiers by precision, `fp32` among them.
         crops: uint8 (N, S, S, 3).
         targets: class indices (N,).
+        pool: threads for ONNX Runtime.
+
+    Returns:
+        largest differences of logits and distances, and top-1 of both; and top-1 of each precision.
     """
-    session = open_session(path, threads=torch.get_num_threads(), device="cpu")
-    results = []
     with torch.inference_mode():
-        for batch in batches(crops):
-            logits, features = (tensor.numpy() for tensor in graph(torch.from_numpy(batch)))
-            results.append((logits, space.distances(features), *session.run(["logits", "distances"], {"crops": batch})))
-    ours, our_distances, theirs, their_distances = (np.concatenate(each) for each in zip(*results, strict=True))
-    return {
+        outputs = [[tensor.numpy() for tensor in graph(torch.from_numpy(batch))] for batch in batches(crops)]
+    ours = np.concatenate([each for each, _ in outputs])
+    our_distances = np.concatenate([space.distances(features) for _, features in outputs])
+    theirs = {}
+    for name, path in models.items():
+        results = pool.map(_Network(path, "logits", "distances"), batches(crops))
+        theirs[name] = tuple(np.concatenate(each) for each in zip(*results, strict=True))
+    logits, distances = theirs["fp32"]
+    top1 = {name: float((each.argmax(1) == targets).mean()) for name, (each, _) in theirs.items()}
+    report = {
         "crops": len(crops),
-        "max_logit_error": float(np.abs(ours - theirs).max()),
-        "max_distance_error": float(np.abs(our_distances - their_distances).max()),
-        "same_top1": float((ours.argmax(1) == theirs.argmax(1)).mean()),
-        "top1": {
-            "pytorch": float((ours.argmax(1) == targets).mean()),
-            "onnx": float((theirs.argmax(1) == targets).mean()),
-        },
+        "max_logit_error": float(np.abs(ours - logits).max()),
+        "max_distance_error": float(np.abs(our_distances - distances).max()),
+        "same_top1": float((ours.argmax(1) == logits.argmax(1)).mean()),
+        "top1": {"pytorch": float((ours.argmax(1) == targets).mean()), "onnx": top1["fp32"]},
     }
+    return report, top1
 
 
-def compare_fused(folder: Path, photos: Sequence[Photo], threads: int) -> dict[str, Any]:
-    """The fused graph against the three steps one by one, on every photograph in its own mode.
+def compare_fused(
+    folder: Path, photos: Sequence[Photo], found: Sequence[Detections], *, pool: Executor
+) -> dict[str, Any]:
+    """Compare the fused graph with its steps one by one, on every photograph in its own mode.
+
+    Args:
+        folder: of the exported models.
+        photos: of validation.
+        found: what `detector.onnx`, the first of the steps, finds in each.
+        pool: threads for ONNX Runtime.
 
     Returns:
         see `pillsnap.answers.agreement`.
     """
-    whole = PillSnap.load(folder, threads=threads, device="cpu")
-    steps = SeparateSteps.load(folder, threads=threads, device="cpu")
-    return agreement((whole.identify(p.picture, p.domain), steps.identify(p.picture, p.domain)) for p in photos)
+    fused = PillSnap.load(folder, threads=1, device="cpu")
+    steps = SeparateSteps.load(folder, threads=1, device="cpu")
+
+    def both(photo: Photo, detections: Detections) -> tuple[Answer, Answer]:
+        kept = steps.choose(detections, photo.domain)
+        outputs = steps.classify(steps.cut(photo.picture, kept.boxes))
+        return fused.identify(photo.picture, photo.domain), steps.answer(photo.picture, photo.domain, kept, *outputs)
+
+    return agreement(pool.map(both, photos, found))
 
 
-def accuracy_of(
-    detector: Path, classifier: Path, photos: Sequence[Photo], crops: np.ndarray, targets: np.ndarray, nms_iou: float
-) -> dict[str, Any]:
-    """mAP@0.5 on the photographs and top-1 on the crops of two ONNX networks, and their sizes in bytes."""
-    threads = torch.get_num_threads()
-    finder = open_session(detector, threads=threads, device="cpu")
-    size = finder.get_inputs()[0].shape[1]
-    found = []
-    for photo in photos:
-        square, *place = letterbox(photo.picture, size)
-        rows = finder.run(None, {"pictures": square[None]})[0][0]
-        found.append(non_max_suppression(rows, photo.picture, *place, nms_iou=nms_iou))
-    namer = open_session(classifier, threads=threads, device="cpu")
-    named = np.concatenate([namer.run(["logits"], {"crops": batch})[0].argmax(1) for batch in batches(crops)])
-    return {
-        "map50": map50(photos, found),
-        "top1": float((named == targets).mean()),
-        "detector_bytes": detector.stat().st_size,
-        "classifier_bytes": classifier.stat().st_size,
-    }
+def batches(items: Any, size: int = BATCH) -> Iterator[Any]:
+    """Slices of a sequence or an array, so many items at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def batches(crops: np.ndarray, size: int = 8) -> Iterator[np.ndarray]:
-    """The crops, so many at a time."""
-    return (crops[start : start + size] for start in range(0, len(crops), size))
+class _Network:
+    """An ONNX network on the CPU: from its input, uint8 (N, size, size, 3), to some of its outputs."""
+
+    def __init__(self, path: Path, *outputs: str) -> None:
+        self._session = open_session(path, threads=1, device="cpu")
+        self._outputs = list(outputs)
+        (taken,) = self._session.get_inputs()
+        self._input, self.size = taken.name, taken.shape[1]
+
+    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
+        return self._session.run(self._outputs, {self._input: pictures})

@@ -1,7 +1,8 @@
-"""Steps and networks joined to whole graphs."""
+"""Graphs joined from steps and networks: the classifier with distances, and the whole answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,17 +10,16 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.onnx import steps
+from pillsnap.predict.nms import MAX_BOXES
 
 PHOTO = helper.make_tensor_value_info("photo", TensorProto.UINT8, ["H", "W", 3])
 OUTPUTS = ("boxes", "scores", "classes", "probabilities", "all_probabilities", "distances")
 IR_VERSION = 10
-MOST_PILLS = 100
-"""Pills of one answer at most."""
 
 
 @dataclass(frozen=True)
 class AnswerSettings:
-    """What the steps of an answer need to know.
+    """Settings of the steps of an answer.
 
     Attributes:
         image_size: side of the detector's input in pixels.
@@ -39,13 +39,13 @@ class AnswerSettings:
 
 
 def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProto:
-    """The classifier's network with `logits` and `features` -> with `logits` and `distances`."""
+    """Replace the classifier's `features` by `distances` to the nearest drug; `logits` stay."""
     parts = {"net": network, "space": steps.distances_step(space.whitening, space.centroids)}
     return join(parts, {"space/features": "net/features"}, list(network.graph.input), ["logits", "distances"])
 
 
 def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: AnswerSettings) -> onnx.ModelProto:
-    """One graph from a photograph to what it shows.
+    """Join one graph from a photograph to its pills and their drugs.
 
     Inputs: `photo`, uint8 (H, W, 3) RGB; `min_score`, float (1,), and `max_pills`, int64 (1,), which have defaults.
     Outputs for N pills, best detection first: `boxes`, float (N, 4): x, y, w, h in pixels; `scores`, float (N,);
@@ -87,7 +87,7 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
     ]
     defaults = [
         numpy_helper.from_array(np.array([settings.min_score], np.float32), "min_score"),
-        numpy_helper.from_array(np.array([MOST_PILLS], np.int64), "max_pills"),
+        numpy_helper.from_array(np.array([MAX_BOXES], np.int64), "max_pills"),
     ]
     return join(parts, wires, [PHOTO, *question], OUTPUTS, defaults)
 
@@ -101,14 +101,17 @@ def join(
 ) -> onnx.ModelProto:
     """Join models, in the order in which they run, to one graph.
 
+    `onnx.compose.merge_models` joins two models at a time, gives no input to several of them, and knows no defaults.
+
     Args:
-        parts: models by name; what they name gets `name/` before it.
-        wires: for each input of a part, where its value comes from.
+        parts: models by name; their own names get the prefix `name/`.
+        wires: source of each input of a part.
         inputs: of the joined graph; a part's own input of that name takes it if no wire does.
         outputs: names of outputs; the last part that has one of that name gives it.
-        defaults: values of inputs that nobody gives.
+        defaults: values of inputs that may be left out.
     """
-    nodes, weights, results = [], list(defaults), {}
+    nodes, weights = [], list(defaults)
+    results: dict[str, Any] = {}
     for name, part in parts.items():
         graph = compose.add_prefix(part, f"{name}/").graph
         for value in graph.input:

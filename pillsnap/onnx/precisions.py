@@ -1,7 +1,7 @@
-"""Smaller networks: FP16 for GPUs, INT8 for CPUs."""
+"""Networks in FP16 for GPUs and in INT8 for CPUs."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 PRECISIONS = ("fp32", "fp16", "int8")
+BATCH = 8
+"""Pictures of a calibration step: the smallest and the largest value of a batch are those of its pictures."""
 
 
 def half_precision(network: onnx.ModelProto) -> onnx.ModelProto:
-    """The network with weights and arithmetic in FP16; its inputs and outputs stay as they are."""
+    """Convert weights and arithmetic to FP16; inputs and outputs keep their types."""
     copy = onnx.ModelProto()
     copy.CopyFrom(network)
     _give_each_its_own_scales(copy.graph)
@@ -33,7 +35,7 @@ def _give_each_its_own_scales(graph: onnx.GraphProto) -> None:
 
 
 def quantized(network: onnx.ModelProto, examples: np.ndarray) -> onnx.ModelProto:
-    """The network with its convolutions in INT8: weights by channel, activations by their range over the examples.
+    """Quantize the convolutions to INT8: weights by channel, activations by their range over the examples.
 
     Args:
         network: takes one uint8 input.
@@ -57,8 +59,9 @@ def quantized(network: onnx.ModelProto, examples: np.ndarray) -> onnx.ModelProto
 
 
 class _Examples(CalibrationDataReader):
-    def __init__(self, name: str, pictures: Sequence[np.ndarray]) -> None:
-        self._batches: Iterator[dict[str, np.ndarray]] = ({name: picture[None]} for picture in pictures)
+    def __init__(self, name: str, pictures: np.ndarray) -> None:
+        starts = range(0, len(pictures), BATCH)
+        self._batches: Iterator[dict[str, np.ndarray]] = ({name: pictures[at : at + BATCH]} for at in starts)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._batches, None)

@@ -1,6 +1,6 @@
-"""The steps of an answer around the two networks, as ONNX: letterbox, non-maximum suppression, crops, names.
+"""Steps of an answer around the two networks, as ONNX: letterbox, non-maximum suppression, crops, probabilities.
 
-Each does what its twin in numpy does (`pillsnap.predict.letterbox`, `pillsnap.crops.crop.cut_crop`,
+Each computes what its counterpart in numpy does (`pillsnap.predict.letterbox`, `pillsnap.crops.crop.cut_crop`,
 `pillsnap.predict.unfused`, `pillsnap.answers.calibration`): tests compare them, and `export_onnx` compares whole
 answers.
 """
@@ -155,7 +155,7 @@ def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelPr
 
 
 def names_step(temperature: float, drugs: int) -> onnx.ModelProto:
-    """float (crops, drugs) logits and (crops,) distances -> what is known of the pills in (N, 4) boxes.
+    """float (crops, drugs) logits, (crops,) distances and (N, 4) boxes -> probabilities and distances of N pills.
 
     Their five best classes, int64 (N, 5), with probabilities, float (N, 5); the probabilities of all drugs, float
     (N, drugs); the distances, float (N,).

@@ -1,0 +1,40 @@
+"""Parity: what several threads and batches find is what one photograph after the other gives."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pillsnap.onnx.networks import detector_graph
+from pillsnap.onnx.parity import batches, compare_detectors, compare_fused, validation_photos
+from pillsnap.predict.unfused import SeparateSteps
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST
+from tests.support.models import onnx_models, tiny_stage, untrained_detector
+
+
+def test_detections_are_those_of_the_separate_steps(base: Path, tmp_path: Path) -> None:
+    models, stage = onnx_models(base), tiny_stage(base)
+    photos = validation_photos(read_table(stage.manifest["val"], MANIFEST), [stage.prepared], 5)
+    steps = SeparateSteps.load(models, threads=1, device="cpu")
+    graph = detector_graph(untrained_detector(base), tmp_path)
+    paths = {"fp32": models / "detector.onnx", "int8": models / "detector.int8.onnx"}
+    nms_iou = steps.detector_facts["nms_iou"]
+    with ThreadPoolExecutor(3) as pool:
+        report, found = compare_detectors(graph, paths, photos, nms_iou=nms_iou, pool=pool)
+        fused = compare_fused(models, photos, found["fp32"], pool=pool)
+    assert (report["photos"], fused["photos"]) == (5, 5)
+    assert set(found) == {"fp32", "int8"}
+    for photo, ours in zip(photos, found["fp32"], strict=True):
+        theirs = steps.detect(photo.picture)
+        assert len(theirs.boxes) > 0
+        assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (3, [3]), (7, [3, 3, 1])])
+def test_batches(count: int, sizes: list[int]) -> None:
+    items = np.arange(count)
+    found = list(batches(items, 3))
+    assert [len(batch) for batch in found] == sizes
+    assert np.array_equal(np.concatenate([items[:0], *found]), items)
