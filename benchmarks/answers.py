@@ -1,4 +1,4 @@
-"""How long an answer takes: one graph in FP32 and INT8, three ONNX sessions, and ultralytics with timm in PyTorch.
+"""Time an answer: one graph in FP32 and INT8, three ONNX sessions, and ultralytics with timm in PyTorch.
 
     python benchmarks/answers.py                                          # the figures of benchmarks/answers.md
     python benchmarks/answers.py --count 10 --warmup 2 --out /tmp/answers  # to try it
@@ -20,13 +20,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pillsnap.benchmark.speed import MadeStage, measure_speed
+from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.benchmark.timing import PERCENTILES
 from pillsnap.config.config import Benchmark
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import HardwareError
-from pillsnap.predict.model import PillSnap
-from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
@@ -58,11 +56,9 @@ def main() -> None:
 
 def measure(words: argparse.Namespace) -> dict[str, Any]:
     """The figures of `pillsnap.benchmark.speed`, with what they were measured on."""
-    models, settings = words.stage / "onnx", {"threads": words.threads, "device": words.device}
-    snap, steps = PillSnap.load(models, **settings), SeparateSteps.load(models, **settings)
     with tempfile.TemporaryDirectory() as work:
-        stage = MadeStage(
-            models,
+        stage = StageFiles(
+            words.stage / "onnx",
             words.stage / "detector/best.pt",
             words.stage / "classifier/best.safetensors",
             read_table(words.stage / "manifest/test.csv", MANIFEST),
@@ -70,11 +66,12 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
             Path(work),
         )
         counts = {"latency_photos": words.count, "warmup": words.warmup}
-        speed = measure_speed(snap, steps, stage, Benchmark(**counts, threads=words.threads))
+        settings = Benchmark(**counts, threads=words.threads)
+        speed = measure_speed(stage, settings, compared=words.count, device=words.device)
     return speed | {
         "command": shlex.join(["python", "benchmarks/answers.py", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "device": describe_device(snap.device),
+        "device": describe_device(speed["device"]),
         "commit": git_commit()["hash"][:10],
         "versions": package_versions(),
     }

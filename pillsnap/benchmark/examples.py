@@ -1,4 +1,4 @@
-"""Pictures for the report: sample answers drawn on test photographs, and drugs that are confused."""
+"""Pictures for the report: sample answers drawn on test photographs, and confused drugs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +30,11 @@ def write_examples(
 ) -> None:
     """Write `samples/*.jpg`, `confused/*.jpg` and `index.json` into the folder `examples`, whole.
 
-    Samples are chosen evenly over combo and single photographs, without looking at whether they are right.
+    Samples are chosen evenly from combo and single photographs, whether right or wrong.
 
     Args:
         examples: the folder.
-        snap: the models, for names and the crop function.
+        snap: the models, for class names and the crop function.
         results: the measured test photographs.
         pairs: of `confused_pairs`.
         pills: test manifest.
@@ -60,23 +60,23 @@ def write_examples(
             index["samples"].append({"file": name, **facts})
         for name, (image_id, box) in crops.items():
             (folder / name).write_bytes(encode_jpeg(snap.cut(pictures[image_id], [box])[0], 90))
-        for (true, named, _), facts in zip(pairs, named_pairs(pairs, snap), strict=True):
-            files = {"true_file": _mistake_file(true, named), "named_file": _drug_file(named)}
+        for (true, predicted, _), facts in zip(pairs, describe_pairs(pairs, snap), strict=True):
+            files = {"true_file": _mistake_file(true, predicted), "named_file": _drug_file(predicted)}
             index["confused"].append(facts | {key: name if name in crops else None for key, name in files.items()})
         write_json(folder / "index.json", index)
 
 
-def named_pairs(pairs: Pairs, snap: SeparateSteps) -> list[dict[str, Any]]:
-    """Confused pairs with K-codes and names instead of class indices."""
+def describe_pairs(pairs: Pairs, snap: SeparateSteps) -> list[dict[str, Any]]:
+    """Describe confused pairs by K-codes and names instead of class indices."""
     return [
         {
             "true": snap.classes[true].k_code,
             "true_name": snap.classes[true].name,
-            "named": snap.classes[named].k_code,
-            "named_name": snap.classes[named].name,
+            "named": snap.classes[predicted].k_code,
+            "named_name": snap.classes[predicted].name,
             "count": count,
         }
-        for true, named, count in pairs
+        for true, predicted, count in pairs
     ]
 
 
@@ -88,8 +88,8 @@ def _samples(results: Sequence[PhotoResult]) -> list[PhotoResult]:
     return chosen
 
 
-def _mistake_file(true: int, named: int) -> str:
-    return f"confused/{true}_as_{named}.jpg"
+def _mistake_file(true: int, predicted: int) -> str:
+    return f"confused/{true}_as_{predicted}.jpg"
 
 
 def _drug_file(drug: int) -> str:
@@ -97,13 +97,13 @@ def _drug_file(drug: int) -> str:
 
 
 def _pair_pills(results: Sequence[PhotoResult], pairs: Pairs) -> dict[str, tuple[str, np.ndarray]]:
-    """File name: photograph and box of a pill that was confused, and of one of the drug it was taken for."""
-    wanted_mistakes = {(true, named) for true, named, _ in pairs}
-    wanted_drugs = {named for _, named in wanted_mistakes}
+    """Photograph and box, by file name, of a confused pill and of a pill of the drug that was predicted."""
+    wanted_mistakes = {(true, predicted) for true, predicted, _ in pairs}
+    wanted_drugs = {predicted for _, predicted in wanted_mistakes}
     found: dict[str, tuple[str, np.ndarray]] = {}
     for result in results:
-        named = result.label_logits.argmax(axis=1)
-        for target, guess, box in zip(result.targets.tolist(), named.tolist(), result.boxes, strict=True):
+        predicted = result.label_logits.argmax(axis=1)
+        for target, guess, box in zip(result.targets.tolist(), predicted.tolist(), result.boxes, strict=True):
             if (target, guess) in wanted_mistakes:
                 found.setdefault(_mistake_file(target, guess), (result.image_id, box))
             if target in wanted_drugs and target == guess:
@@ -112,21 +112,21 @@ def _pair_pills(results: Sequence[PhotoResult], pairs: Pairs) -> dict[str, tuple
 
 
 def _describe(result: PhotoResult, snap: SeparateSteps, min_iou: float) -> tuple[list[Caption], dict[str, Any]]:
-    """Captions of every box of the answer, and what the index says of the sample."""
+    """Captions of the answer's boxes, and the sample's entry in the index."""
     matches = dict(result.matches(min_iou))
     captions, right = [], 0
     answers = snap.calibration.probabilities(result.answer_logits)
     for number in range(result.answered):
         probabilities = answers[number]
-        named = int(probabilities.argmax())
-        correct = number in matches and named == int(result.targets[matches[number]])
+        predicted = int(probabilities.argmax())
+        correct = number in matches and predicted == int(result.targets[matches[number]])
         right += correct
         # K-codes may be any text in a YOLO set; the caption's font knows ASCII only
-        code = snap.classes[named].k_code.encode("ascii", "replace").decode()
+        code = snap.classes[predicted].k_code.encode("ascii", "replace").decode()
         captions.append(
             Caption(
                 tuple(float(value) for value in result.found_boxes[number]),
-                f"{code} {probabilities[named]:.0%}",
+                f"{code} {probabilities[predicted]:.0%}",
                 RIGHT if correct else WRONG,
             )
         )

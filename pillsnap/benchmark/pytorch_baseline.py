@@ -1,4 +1,4 @@
-"""An answer by ultralytics' `predict` and timm in PyTorch: what people write first, and ours is measured against."""
+"""Baseline in PyTorch: an answer by ultralytics' `predict` and timm, as their documentation shows it."""
 
 import io
 from pathlib import Path
@@ -14,13 +14,13 @@ from pillsnap.hardware import use_threads
 
 
 class PyTorchAnswer:
-    """ultralytics and timm, as their documentation shows them; one photograph at a time."""
+    """Detector of ultralytics and classifier of timm; one photograph at a time."""
 
     def __init__(
         self, detector: Path, classifier: Path, *, work: Path, drugs: int, min_score: float, image_size: int,
         threads: int, device: str,
     ) -> None:  # fmt: skip
-        """Load both.
+        """Load both models.
 
         Args:
             detector: `best.pt` of `train_detector`.

@@ -1,8 +1,9 @@
-"""Measure a stage on its test part: accuracy, latency, resources. The only reader of test photographs."""
+"""Benchmark of a stage on its test split: accuracy, latency, resources. The only reader of test photographs."""
 
 import logging
 import resource
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,23 @@ import pandas as pd
 
 from pillsnap.answers.accuracy import (
     PhotoResult,
+    answer_predictions,
     classifier_metrics,
     confused_pairs,
     detector_metrics,
-    answer_predictions,
     pipeline_metrics,
 )
 from pillsnap.answers.agreement import agreement
-from pillsnap.answers.answer import Answer, Mode
+from pillsnap.answers.answer import Answer
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
-from pillsnap.benchmark.examples import named_pairs, write_examples
-from pillsnap.benchmark.speed import MadeStage, measure_speed
+from pillsnap.benchmark.examples import describe_pairs, write_examples
+from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_photo
+from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import memory
-from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.unfused import SeparateSteps
-from pillsnap.progress import progress
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
@@ -37,7 +36,7 @@ from pillsnap.workflow.provenance import describe_device, git_commit, package_ve
 log = logging.getLogger(__name__)
 
 SHOWN_PAIRS = 8
-"""Confused pairs that have pictures."""
+"""Confused pairs with pictures."""
 
 
 def run_benchmark(
@@ -59,13 +58,13 @@ def run_benchmark(
     min_iou: float,
     device: str,
 ) -> None:
-    """Answer every test photograph with the delivered ONNX models and measure.
+    """Answer every test photograph with the exported ONNX models and measure.
 
     Args:
         models: folder of `export_onnx`.
         detector, classifier: `best.pt` and safetensors of the trainings, for the comparison with PyTorch.
         manifest: test manifest.
-        unseen: manifest of drugs that were held out; its half for measuring is answered.
+        unseen: manifest of held-out drugs; photographs of its split `unseen_test` are answered.
         summary: summary of `build_manifest`.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
         accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust.
@@ -80,72 +79,43 @@ def run_benchmark(
 
     Raises:
         ModelError: the models cannot be used.
-        HardwareError: `cuda` is asked for and does not work.
+        HardwareError: `cuda` was requested and does not work.
     """
-    snap = PillSnap.load(models, threads=settings.threads, device=device)
-    steps = SeparateSteps.load(models, threads=settings.threads, device=device)
-    pills = read_table(manifest, MANIFEST)
-    strange = read_table(unseen, MANIFEST)
-    strange = strange[strange["split"] == "unseen_test"]
-    results, same = _measure_all(snap, steps, pills, prepared, "test photographs")
-    strangers, _ = _measure_all(snap, steps, strange, prepared, "drugs never seen")
+    pills, unseen_pills = read_table(manifest, MANIFEST), read_table(unseen, MANIFEST)
+    unseen_pills = unseen_pills[unseen_pills["split"] == "unseen_test"]
+    fused = PillSnap.load(models, threads=1, device=device)
+    steps = SeparateSteps.load(models, threads=1, device=device)
+
+    def measure_both(picture: np.ndarray, rows: pd.DataFrame) -> tuple[PhotoResult, tuple[Answer, Answer]]:
+        result = measure_photo(steps, picture, rows)
+        return result, (fused.identify(picture, result.domain), answer_of(result, steps, picture))
+
+    each_photo = partial(for_each_photo, prepared=prepared, threads=settings.threads)
+    measured = each_photo(measure_both, pills, title="test photographs")
+    results, answers = zip(*measured, strict=True)
+    unseen_results = each_photo(partial(measure_photo, steps), unseen_pills, title="unseen drugs")
     trust = calibration_metrics(
         answer_predictions(results, min_iou),
-        answer_predictions(strangers, min_iou) if strangers else Predictions.empty(len(snap.classes)),
-        snap.calibration,
+        answer_predictions(unseen_results, min_iou) if unseen_results else Predictions.empty(len(fused.classes)),
+        fused.calibration,
     )
-    figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(same)}
+    figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(answers)}
     pairs = confused_pairs(results)
-    times = measure_speed(snap, steps, MadeStage(models, detector, classifier, pills, prepared, work), settings)
-    used = _resources(snap, models, settings)
-    named = {"by_drug": _by_drug(results, steps), "confused": named_pairs(pairs, steps), "min_iou": min_iou}
-    write_json(accuracy, figures | named)
+    stage = StageFiles(models, detector, classifier, pills, prepared, work)
+    times = measure_speed(stage, settings, compared=settings.latency_photos // 5, device=fused.device)
+    used = _resources(fused, models, settings)
+    details = {"by_drug": _by_drug(results, steps), "confused": describe_pairs(pairs, steps), "min_iou": min_iou}
+    write_json(accuracy, figures | details)
     write_json(latency, times)
     write_json(resources, used)
     write_examples(examples, steps, results, pairs[:SHOWN_PAIRS], pills, prepared, min_iou)
-    write_json(metrics, _metrics(figures, times, used, read_json(summary), len(snap.classes)))
+    write_json(metrics, _metrics(figures, times, used, read_json(summary), len(fused.classes)))
     map50 = figures["detector"]["map50"]
     found = "not measured" if map50 is None else f"{map50:.4f}"
     log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
 
 
-def _measure_all(
-    snap: PillSnap, steps: SeparateSteps, pills: pd.DataFrame, prepared: Sequence[Path], title: str
-) -> tuple[list[PhotoResult], list[tuple[Answer, Answer]]]:
-    """Each photograph's result, and its answers by the fused graph and by the single steps."""
-    results, same = [], []
-    for data, rows in progress(stored_photos(pills, prepared), total=pills["image_id"].nunique(), title=title):
-        picture = decode_photo(data)
-        result = _measure(steps, picture, rows)
-        results.append(result)
-        same.append((snap.identify(picture, result.domain), steps.identify(picture, result.domain)))
-    return results, same
-
-
-def _measure(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame) -> PhotoResult:
-    boxes = rows[["x", "y", "w", "h"]].to_numpy(float)
-    domain: Mode = rows["domain"].iloc[0]
-    found = steps.detect(picture)
-    answer = steps.choose(found, domain)
-    logits, distances = steps.classify(steps.cut(picture, answer.boxes))
-    return PhotoResult(
-        image_id=rows["image_id"].iloc[0],
-        domain=domain,
-        fully_labelled=bool(rows["fully_labelled"].iloc[0]),
-        width=picture.shape[1],
-        height=picture.shape[0],
-        boxes=boxes,
-        targets=rows["class_index"].to_numpy(),
-        found_boxes=found.boxes,
-        found_scores=found.scores,
-        answered=len(answer.boxes),
-        label_logits=steps.classify(steps.cut(picture, boxes))[0],
-        answer_logits=logits,
-        answer_distances=distances,
-    )
-
-
-def _figures(results: list[PhotoResult], min_iou: float) -> dict[str, Any]:
+def _figures(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
     classifier = classifier_metrics(results)
     for domain in ("single", "combo"):
         part = [result for result in results if result.domain == domain]
@@ -159,8 +129,8 @@ def _figures(results: list[PhotoResult], min_iou: float) -> dict[str, Any]:
     }
 
 
-def _by_drug(results: list[PhotoResult], snap: SeparateSteps) -> list[dict[str, Any]]:
-    """Pills and top-1 of each drug that the test part has, worst first."""
+def _by_drug(results: Sequence[PhotoResult], snap: SeparateSteps) -> list[dict[str, Any]]:
+    """Pills and top-1 of each drug of the test split, worst first."""
     targets = np.concatenate([result.targets for result in results])
     right = np.concatenate([result.label_logits.argmax(axis=1) for result in results]) == targets
     table = pd.DataFrame({"target": targets, "right": right}).groupby("target")["right"].agg(["size", "mean"])
@@ -211,7 +181,7 @@ def _metrics(
 
 
 def _trust_metrics(trust: dict[str, Any] | None) -> dict[str, Any]:
-    """The figures that have targets; `None` where nothing could be measured."""
+    """Figures of trust that have targets; `None` where nothing could be measured."""
     known, unseen = (trust["verdicts"]["known"], trust["unseen"] or {}) if trust else ({}, {})
     return {
         "ece": trust["ece"]["after"] if trust else None,

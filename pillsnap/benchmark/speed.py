@@ -1,13 +1,15 @@
-"""The speed of answers on a stage's test photographs: step by step, side by side, and in batch."""
+"""Speed of answers on a stage's test photographs: step by step, side by side, and in batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from pillsnap.answers.answer import Mode
 from pillsnap.benchmark.timing import measure_answers, measure_steps, photos_per_second, side_by_side
 from pillsnap.config.config import Benchmark
 from pillsnap.hardware import HardwareError, cores, gpus
@@ -18,12 +20,12 @@ from pillsnap.predict.sessions import PROVIDERS
 from pillsnap.predict.unfused import SeparateSteps
 
 PILLS = (1, 4, 8)
-"""Pills in the photographs that the ways to an answer are compared on."""
+"""Pills in the photographs of the comparison side by side."""
 
 
 @dataclass(frozen=True)
-class MadeStage:
-    """What of a stage is needed to time its answers.
+class StageFiles:
+    """Files of a stage that its answers are timed with.
 
     Attributes:
         models: folder of `export_onnx`.
@@ -48,14 +50,18 @@ class MadeStage:
         return [data for data, _ in stored_photos(chosen, self.prepared)]
 
 
-def measure_speed(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settings: Benchmark) -> dict[str, Any]:
-    """Every figure of `latency.json`.
+def measure_speed(stage: StageFiles, settings: Benchmark, *, compared: int, device: str) -> dict[str, Any]:
+    """Measure every figure of `latency.json`.
 
     Args:
-        snap, steps: the stage's models, fused and apart, on the device that is measured.
         stage: its models and test photographs.
         settings: counts and threads.
+        compared: timed answers by separate steps in each mode, and by each way side by side with each number of pills.
+        device: `auto`, `cpu` or `cuda`.
     """
+    snap = PillSnap.load(stage.models, threads=settings.threads, device=device)
+    steps = SeparateSteps.load(stage.models, threads=settings.threads, device=device)
+    one_thread = PillSnap.load(stage.models, threads=1, device=device)
     counts = {"count": settings.latency_photos, "warmup": settings.warmup}
     times: dict[str, Any] = {
         "device": snap.device,
@@ -65,22 +71,21 @@ def measure_speed(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settin
         "steps": {},
         "throughput": {},
     }
-    photos = {
-        mode: stage.photos(stage.pills["domain"] == mode, settings.latency_photos) for mode in ("single", "combo")
-    }
+    modes: tuple[Mode, ...] = get_args(Mode)
+    photos = {mode: stage.photos(stage.pills["domain"] == mode, settings.latency_photos) for mode in modes}
     photos = {mode: some for mode, some in photos.items() if some}
     for mode, some in photos.items():
         times[mode] = measure_answers(snap, some, mode, **counts)
-        times["steps"][mode] = measure_steps(steps, some, mode, **counts)
-        times["throughput"][mode] = _throughput(stage.models, some, mode, snap.device)
+        times["steps"][mode] = measure_steps(steps, some, mode, count=compared, warmup=settings.warmup)
+        times["throughput"][mode] = _throughput(one_thread, some, mode)
     own = {snap.device: {mode: times[mode]["total"] for mode in photos}}
     times["devices"] = own | _other_devices(snap.device, stage.models, photos, settings)
-    times["side_by_side"] = _side_by_side(snap, steps, stage, settings)
+    times["side_by_side"] = _side_by_side(snap, steps, stage, settings, compared)
     return times
 
 
 def _other_devices(
-    measured: str, models: Path, photos: Mapping[str, Sequence[bytes]], settings: Benchmark
+    measured: str, models: Path, photos: Mapping[Mode, Sequence[bytes]], settings: Benchmark
 ) -> dict[str, dict[str, Any]]:
     """Whole answers by mode on the CPU, by CUDA and by TensorRT, where they work and are not `measured` already."""
     counts = {"count": settings.latency_photos, "warmup": settings.warmup}
@@ -96,14 +101,16 @@ def _other_devices(
     return found
 
 
-def _throughput(models: Path, photos: Sequence[bytes], mode: str, device: str) -> dict[str, Any]:
-    """One thread of arithmetic for each of as many questions at a time as there are cores."""
-    lone = PillSnap.load(models, threads=1, device=device)
-    photos_per_second(lone, photos[:5], mode, workers=1)
-    return {"workers": cores(), "photos_per_second": photos_per_second(lone, photos, mode, workers=cores())}
+def _throughput(snap: PillSnap, photos: Sequence[bytes], mode: Mode) -> dict[str, Any]:
+    """Photographs a second with as many threads that ask as there are cores, each answered by one thread."""
+    photos_per_second(snap, photos[:5], mode, workers=1)
+    return {"workers": cores(), "photos_per_second": photos_per_second(snap, photos, mode, workers=cores())}
 
 
-def _side_by_side(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settings: Benchmark) -> dict[str, Any]:
+def _side_by_side(
+    snap: PillSnap, steps: SeparateSteps, stage: StageFiles, settings: Benchmark, count: int
+) -> dict[str, Any]:
+    """Times of each way to an answer by number of pills; the warm-up is shared among these numbers."""
     from pillsnap.benchmark.pytorch_baseline import PyTorchAnswer
 
     pytorch = PyTorchAnswer(
@@ -119,19 +126,16 @@ def _side_by_side(snap: PillSnap, steps: SeparateSteps, stage: MadeStage, settin
     ways: dict[str, Any] = {"fused": snap, "steps": steps, "pytorch": pytorch}
     if snap.device == "cpu":
         ways["int8"] = PillSnap.load(stage.models / "pipeline.int8.onnx", threads=settings.threads, device="cpu")
+    warmup = -(-settings.warmup // len(PILLS))
     found = {}
-    for count, photos in _by_number_of_pills(stage, settings.latency_photos).items():
-        mode = "single" if count == 1 else "combo"
-        asked = {name: _asking(way, mode) for name, way in ways.items()}
-        found[str(count)] = side_by_side(asked, photos, count=settings.latency_photos, warmup=settings.warmup)
+    for pills, photos in _by_number_of_pills(stage, count).items():
+        mode = "single" if pills == 1 else "combo"
+        asked = {name: partial(way.identify, mode=mode) for name, way in ways.items()}
+        found[str(pills)] = side_by_side(asked, photos, count=count, warmup=warmup)
     return found
 
 
-def _asking(way: Any, mode: str) -> Any:
-    return lambda photo: way.identify(photo, mode)
-
-
-def _by_number_of_pills(stage: MadeStage, count: int) -> dict[int, list[bytes]]:
+def _by_number_of_pills(stage: StageFiles, count: int) -> dict[int, list[bytes]]:
     """Photographs with 1, 4 and 8 pills; those of 8 are two of 4 side by side."""
     shown = stage.pills.groupby("image_id")["image_id"].transform("size")
     found = {}

@@ -1,9 +1,10 @@
-"""How long an answer takes: step by step, and side by side with other ways to it."""
+"""Timing of answers: step by step, and side by side with other implementations."""
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -43,19 +44,19 @@ def measure_answers(snap: PillSnap, photos: Sequence[bytes], mode: Mode, *, coun
     return found | {"n": count, "mean_pills": float(np.mean(pills[warmup:]))}
 
 
+def _mark(marks: list[tuple[str, float]], step: str) -> None:
+    marks.append((step, time.perf_counter()))
+
+
 def measure_steps(
     snap: SeparateSteps, photos: Sequence[bytes], mode: Mode, *, count: int, warmup: int
 ) -> dict[str, Any]:
-    """As `measure_answers`, for the single steps: `decode`, `detector`, `crop`, `classifier`, `total`."""
+    """As `measure_answers`, for the separate steps: `decode`, `detector`, `crop`, `classifier`, `total`."""
     seconds: dict[str, list[float]] = defaultdict(list)
     pills = []
     for turn in range(warmup + count):
         marks = [("start", time.perf_counter())]
-        answer = snap.identify(
-            photos[turn % len(photos)],
-            mode,
-            on_step=lambda step, marks=marks: marks.append((step, time.perf_counter())),
-        )
+        answer = snap.identify(photos[turn % len(photos)], mode, on_step=partial(_mark, marks))
         if turn < warmup:
             continue
         pills.append(len(answer.pills))

@@ -93,9 +93,7 @@ class Benchmark(Section):
     latency_photos: int = Field(
         100,
         ge=5,
-        description=(
-            "Timed answers for each of single and combo; a fifth as many side by side with other implementations"
-        ),
+        description="Timed answers for each of single and combo; a fifth as many by each other implementation",
     )
     warmup: int = Field(10, ge=0, description="Untimed answers before each measurement")
     threads: int = Field(2, ge=1, description="Intra-op threads of ONNX Runtime, at most the available cores")
