@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -55,7 +55,7 @@ class Counter:
 
     def __init__(self, row: "_Row | None", stack: contextlib.ExitStack) -> None:
         self._row, self._stack = row, stack
-        self._display: tqdm | _Lines | None = None
+        self._display: tqdm[NoReturn] | _Lines
 
     def begin(self, *, total: int, title: str, unit: str) -> None:
         """Count from zero to `total`; ends the count before."""
@@ -75,9 +75,17 @@ def counting() -> Iterator[Counter]:
         yield Counter(row, stack)
 
 
-def _bar(row: "_Row", total: int, title: str, unit: str) -> tqdm:
-    options = {"desc": title, "unit": f" {unit}", "bar_format": _BAR.replace("{unit}", unit)}
-    return tqdm(total=total, file=row, leave=False, mininterval=0.25, dynamic_ncols=True, **options)
+def _bar(row: "_Row", total: int, title: str, unit: str) -> "tqdm[NoReturn]":
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=f" {unit}",
+        bar_format=_BAR.replace("{unit}", unit),
+        file=row,
+        leave=False,
+        mininterval=0.25,
+        dynamic_ncols=True,
+    )
 
 
 class _Lines:
@@ -131,7 +139,7 @@ def _own_row() -> Iterator[_Row | None]:
     """The lowest free row of this terminal; `None` where there is no terminal, or no row left on it."""
     folder = _terminal_folder()
     lock = _take_lock(folder) if folder else None
-    if not lock:
+    if not folder or not lock:
         yield None
         return
     place = int(Path(lock.lock_file).name)

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score
 
+from pillsnap.answers.answer import Mode
 from pillsnap.answers.calibration_metrics import Predictions
 from pillsnap.pictures.boxes import match_boxes
 
@@ -49,7 +50,7 @@ class PhotoResult(DetectorResult):
         answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,).
     """
 
-    domain: str
+    domain: Mode
     targets: np.ndarray
     label_logits: np.ndarray
     answered: int

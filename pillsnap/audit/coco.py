@@ -28,7 +28,8 @@ def coco_dataset(pills: pd.DataFrame, findings: pd.DataFrame, classes: Sequence[
         classes: the class list; categories are its K-codes, numbered from 1.
     """
     by_image = dict(list(pills[pills["image_id"].isin(findings["image_id"])].groupby("image_id")))
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (image_id, found) in enumerate(findings.groupby("image_id", sort=False), start=1):
         labelled = by_image[image_id]
         images.append(_image(number, labelled.iloc[0]))

@@ -55,7 +55,8 @@ def find_findings(pills: pd.DataFrame, detections: pd.DataFrame, settings: Audit
             rows.append(_detection(pills.iloc[places], boxes[own][number], scores[own][number], best))
         for number in _missed(boxes[own], label_boxes[places], min_iou):
             rows.append(_label(pills.iloc[places[number]], overlaps[:, number], scores[own]))
-    return make_table(sorted(rows, key=_place), FINDINGS)
+    rows.sort(key=_place)
+    return make_table(rows, FINDINGS)
 
 
 def _place(row: Row) -> tuple[Any, ...]:
@@ -83,7 +84,7 @@ def _row(photo: pd.Series, box: np.ndarray, score: float | None, best_iou: float
     return {name: photo[name] for name in _COPIED} | place | figures | {"picture": ""}
 
 
-def rounded(box: Sequence[float]) -> list[float]:
+def rounded(box: Sequence[float] | np.ndarray) -> list[float]:
     """x, y, w, h to a hundredth of a pixel, which is more than a box is worth; sizes stay above 0."""
     x, y, w, h = (round(float(value), 2) for value in box)
     return [x, y, max(w, 0.01), max(h, 0.01)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def _box(row: object) -> tuple[float, float, float, float]:
+def _box(row: Any) -> tuple[float, float, float, float]:
     return row.x, row.y, row.w, row.h
 
 

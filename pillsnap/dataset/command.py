@@ -71,7 +71,7 @@ def show(
     except (DataError, OSError) as error:
         stop(str(error))
     print_drug(facts, stage=stage, source=source_of(results, stage))
-    if picture:
+    if picture and sheet is not None:
         _write_jpeg(picture, sheet)
 
 

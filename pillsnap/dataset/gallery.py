@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -59,7 +60,7 @@ def contact_sheets(data: StageData, prepared: Sequence[Path]) -> list[Sheet]:
     ]
 
 
-def caption(photo: tuple, codes: Sequence[str]) -> str:
+def caption(photo: Any, codes: Sequence[str]) -> str:
     """Caption of a photograph: its drugs or their number, its view, and whether labels are missing."""
     drugs = list(dict.fromkeys(codes))
     words = [", ".join(drugs) if len(drugs) <= 2 else f"{plural(len(codes), 'pill')} of {len(drugs)} drugs"]

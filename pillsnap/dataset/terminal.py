@@ -70,9 +70,12 @@ def _print(console: Console, title: str, columns: Sequence[str], rows: Iterable[
     """Print a table below its title; a column that begins with `#` holds numbers."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        justify = "right" if column.startswith("#") else "left"
-        # reasons and codes are looked for: they stay whole
-        table.add_column(column.lstrip("#"), justify=justify, overflow="fold", no_wrap=column in ("Reason", "K-code"))
+        table.add_column(
+            column.lstrip("#"),
+            justify="right" if column.startswith("#") else "left",
+            overflow="fold",
+            no_wrap=column in ("Reason", "K-code"),  # reasons and codes are looked for: they stay whole
+        )
     for row in rows:
         table.add_row(*row)
     console.print(f"\n{title}", style="bold")
@@ -134,5 +137,5 @@ def _print_outcomes(console: Console, summary: Mapping[str, Any]) -> None:
         head = f"{outcome.capitalize()}{'' if rows else ': nothing'}"
         _print(console, head, ["Reason", "#Photos", "#Labels"], rows)
     if summary["repaired"]:
-        rows = [(name, count(number)) for name, number in summary["repaired"].items()]
-        _print(console, "Repaired and kept", ["Repair", "#Rows"], rows)
+        repairs = [(name, count(number)) for name, number in summary["repaired"].items()]
+        _print(console, "Repaired and kept", ["Repair", "#Rows"], repairs)

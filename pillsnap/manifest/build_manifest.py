@@ -125,7 +125,7 @@ def _accounts(
     kept: pd.DataFrame, issues: pd.DataFrame, unplanned: dict[str, dict[str, int]], counts: Sequence[Path]
 ) -> dict[str, Any]:
     """Account for archives, photos and labels: read = kept + quarantined + skipped, or `ManifestError`."""
-    read = Counter()
+    read: Counter[str] = Counter()
     for path in counts:
         read.update({kind: number for kind, number in read_json(path).items() if kind != "photos_directory"})
     kinds = np.select([issues["label_member"] != "", issues["member"] != ""], ["labels", "photos"], "archives")

@@ -1,5 +1,6 @@
 """Draw boxes and captions on photographs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ RIGHT, WRONG, PLAIN = "#1a9850", "#d73027", "#2166ac"
 class Caption:
     """A box x, y, w, h in pixels with its caption (ASCII shows in every environment) and colour."""
 
-    box: tuple[float, float, float, float]
+    box: Sequence[float]
     text: str
     colour: str = PLAIN
 

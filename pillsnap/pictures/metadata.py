@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -84,7 +84,7 @@ def png_metadata(file: BinaryIO) -> Metadata:
 
 def _orientation(read: Callable[[], Image.Exif]) -> int:
     try:
-        value = read().get(_ORIENTATION)
+        value: Any = read().get(_ORIENTATION)
     except Exception:  # the parser raises nothing narrower on damaged data
         return 1
     return int(value) if value in _TURNS else 1

@@ -77,7 +77,7 @@ class SeparateSteps:
         count = min(count, 1) if single else count
         return Detections(found.boxes[:count], found.scores[:count])
 
-    def cut(self, picture: np.ndarray, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
+    def cut(self, picture: np.ndarray, boxes: np.ndarray | Sequence[np.ndarray | Sequence[float]]) -> np.ndarray:
         """Cut the classifier's input: uint8 (N, S, S, 3)."""
         size, margin = self.classifier_facts["crop_size"], self.classifier_facts["crop_margin"]
         crops = [cut_crop(picture, box, size=size, margin=margin) for box in boxes]

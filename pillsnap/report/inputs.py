@@ -137,6 +137,8 @@ def read_inputs(
     """
     total, first = _read_quarantine(quarantine)
     first_findings, drawn = _read_findings(label_audit / "findings.csv")
+    by_name: dict[str, Any] = {name: read_json(path) for name, path in json_files.items()}
+    by_name |= {name: read_history(path) for name, path in histories.items()}
     files = {
         **json_files,
         **histories,
@@ -150,8 +152,7 @@ def read_inputs(
         source_kind=source_kind,
         config=config,
         targets=targets,
-        **{name: read_json(path) for name, path in json_files.items()},
-        **{name: read_history(path) for name, path in histories.items()},
+        **by_name,
         preflight=read_json(preflight)["findings"] if preflight.is_file() else [],
         drugs=_drugs_by_code(drugs),
         quarantined=total,
@@ -184,7 +185,8 @@ def _read_quarantine(path: Path) -> tuple[int, list[dict[str, str]]]:
 
 
 def _read_findings(path: Path) -> tuple[list[dict[str, str]], dict[str, list[dict[str, str]]]]:
-    first, drawn = [], {}
+    first: list[dict[str, str]] = []
+    drawn: dict[str, list[dict[str, str]]] = {}
     with path.open(encoding="utf-8-sig", newline="") as stream:
         for number, row in enumerate(_rows(stream)):
             if number < FIRST_ROWS:

@@ -30,7 +30,7 @@ def rule_times(folder: Path, stage: str) -> list[RuleTime]:
         folder: may be missing.
         stage: the stage whose files count beside those of all stages.
     """
-    rows = defaultdict(list)
+    rows: defaultdict[str, list[dict[str, float | None]]] = defaultdict(list)
     for path in sorted(folder.rglob("*.tsv")):
         parts = path.relative_to(folder).with_suffix("").parts
         rule = parts[1] if parts[0] == stage and len(parts) > 1 else parts[0]
@@ -51,12 +51,13 @@ def _number(text: str | None) -> float | None:
 
 
 def _sum(rule: str, rows: list[dict[str, float | None]]) -> RuleTime:
-    cpu = [row["cpu_time"] for row in rows if row.get("cpu_time") is not None]
-    memory = [row["max_rss"] for row in rows if row.get("max_rss") is not None]
+    seconds, cpu, memory = (
+        [value for row in rows if (value := row.get(column)) is not None] for column in ("s", "cpu_time", "max_rss")
+    )
     return RuleTime(
         rule=rule,
         jobs=len(rows),
-        seconds=sum(row["s"] for row in rows),
+        seconds=sum(seconds),
         cpu_seconds=sum(cpu) if cpu else None,
         # Snakemake counts in MiB
         peak_memory=max(memory) * 2**20 if memory else None,

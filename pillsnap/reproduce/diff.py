@@ -22,7 +22,7 @@ class Run:
 
     records: Mapping[str, Record]
     metrics: Mapping[str, Any]
-    pins: Mapping[str, str]
+    pins: dict[str, str]
     """Versions by package, of the lock file."""
 
 

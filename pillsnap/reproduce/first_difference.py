@@ -65,7 +65,7 @@ def _in_json(before: bytes, after: bytes, without: Collection[str]) -> str | Non
 
 def _in_values(old: Any, new: Any, place: str) -> str | None:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        parts = [(key, old.get(key), new.get(key)) for key in old | new]
+        parts = [(key, old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list):
         parts = [(str(number), *pair) for number, pair in enumerate(zip_longest(old, new))]
     else:
@@ -98,10 +98,11 @@ def _in_onnx(before: bytes, after: bytes, without: Collection[str]) -> str | Non
     import onnx
 
     old, new = (onnx.load_from_string(data) for data in (before, after))
-    entries = ({entry.key: entry.value for entry in model.metadata_props} for model in (old, new))
-    metadata = _in_values(*({k: v for k, v in side.items() if k not in without} for side in entries), "metadata")
-    if metadata:
-        return metadata
+    entries = [
+        {entry.key: entry.value for entry in model.metadata_props if entry.key not in without} for model in (old, new)
+    ]
+    if difference := _in_values(entries[0], entries[1], "metadata"):
+        return difference
     for model in (old, new):
         del model.metadata_props[:]
     if old.SerializeToString(deterministic=True) == new.SerializeToString(deterministic=True):

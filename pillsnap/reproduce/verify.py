@@ -49,7 +49,9 @@ def compare_with_recorded(commit: str, stage: str, folder: Path, *, tolerance: f
     same_device = _device(records_of_commit(commit, stage)) == _device(read_records(folder / "results", stage))
     found = [_compare(path, recorded, folder, stage, same_device) for path in sorted(recorded.md5)]
     found += _unrecorded(recorded, folder)
-    return found if same_device else found + _figures(recorded, folder, stage, tolerance)
+    if not same_device:
+        found += _figures(recorded, folder, stage, tolerance)
+    return found
 
 
 def _device(records: list[Record]) -> set[str]:

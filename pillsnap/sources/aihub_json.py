@@ -41,9 +41,10 @@ class AihubLabel:
 
     def size(self) -> tuple[int, int]:
         """Return width and height, 0 and 0 where the label lacks them; the decoded photograph decides in the end."""
-        width, height = self.image.get("width"), self.image.get("height")
-        known = all(type(side) is int and 0 < side < _LARGEST_SIDE for side in (width, height))
-        return (width, height) if known else (0, 0)
+        width, height = (self.image.get(key) for key in ("width", "height"))
+        if type(width) is int and type(height) is int and 0 < min(width, height) <= max(width, height) < _LARGEST_SIDE:
+            return width, height
+        return 0, 0
 
     def k_code(self) -> str:
         """Return the drug's K-code; raises `LabelError` where there is no valid one."""
@@ -91,8 +92,9 @@ def parse_label(data: bytes) -> AihubLabel:
     Raises:
         LabelError: `label_unparsable`, or `label_of_several_pills` where it holds more than one image or annotation.
     """
+    repairs: list[tuple[str, str]] = []
     try:
-        value, repairs = orjson.loads(data), []
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         value, repairs = _parse_slowly(data)
     try:

@@ -125,8 +125,9 @@ def _read_label(
         reading.pills.append(pill)
         reading.looks[pill["k_code"], *label.look()] += 1
     except (LabelError, OSError) as error:
-        known = isinstance(error, LabelError | MemberError)
-        reason, detail = (error.reason, error.detail) if known else ("label_unparsable", str(error)[:200])
+        reason, detail = "label_unparsable", str(error)[:200]
+        if isinstance(error, LabelError | MemberError):
+            reason, detail = error.reason, error.detail
         member = photo.member if photo and reason != "label_without_photo" else ""
         reading.note("quarantined", reason, member=member, label_member=name, detail=detail)
         return
@@ -218,9 +219,9 @@ def _conflicts(pills: list[Row], reading: LabelReading) -> set[str]:
 
 def _note_orphans(photos: Container | None, labels: Container | None, reading: LabelReading) -> None:
     """Quarantine everything in the one archive of a pair whose other one cannot be opened."""
-    with photos or labels as container:
-        for entry in container.entries():
-            if photos and _is_photo(entry.name, reading):
-                reading.note("quarantined", "archive_pair_unreadable", member=entry.name)
-            elif labels and _is_label(entry.name, reading):
-                reading.note("quarantined", "archive_pair_unreadable", label_member=entry.name)
+    for container, belongs, column in ((photos, _is_photo, "member"), (labels, _is_label, "label_member")):
+        if container:
+            with container:
+                for entry in container.entries():
+                    if belongs(entry.name, reading):
+                        reading.note("quarantined", "archive_pair_unreadable", **{column: entry.name})

@@ -35,7 +35,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA_ROOM = 64
 """Bytes read beyond a member for a local header that is longer than the directory says."""
-_DAMAGE = (
+_DAMAGE: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # isal's stub calls its error an object
     OSError, zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, IndexError, EOFError, struct.error,
     isal_zlib.error, lzma.LZMAError,
 )  # fmt: skip
@@ -72,7 +72,7 @@ class Container:
         self._infos: dict[str, zipfile.ZipInfo] = {}
         self._overlapping: set[str] = set()
         self._zip: zipfile.ZipFile | None = None
-        self._entries: dict[str, Entry] | None = None
+        self._entries: dict[str, Entry] = {}
         if not self.path.is_dir():
             self._zip = _open_zip(self.path)
 
@@ -83,8 +83,9 @@ class Container:
         """
         if not self._zip:
             return ""
-        self._zip.fp.seek(self._zip.start_dir)
-        return hashlib.sha256(self._zip.fp.read()).hexdigest()
+        with self.path.open("rb") as file:
+            file.seek(self._zip.start_dir)
+            return hashlib.sha256(file.read()).hexdigest()
 
     def entries(self) -> list[Entry]:
         """List all files sorted by name; of a name that a zip has twice both are listed, and the first is read."""
@@ -100,7 +101,7 @@ class Container:
             MemberError: it is refused: encrypted, too large, a link that leads out, an unsafe name.
             OSError: it is damaged or cannot be read.
         """
-        if self._entries is None:
+        if not self._entries:
             self.entries()
         entry = self._entries[name]
         if entry.reason:
@@ -215,15 +216,17 @@ def _check_size(size: int, limit: int) -> None:
 
 def _read_stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Read a member's compressed bytes with one call."""
-    descriptor, name = archive.fp.fileno(), len(info.orig_filename.encode())
+    file, name = archive.fp, len(info.orig_filename.encode())
+    if not file:
+        raise ValueError("the archive is closed")
     wanted = _LOCAL_HEADER.size + name + len(info.extra) + info.compress_size + _EXTRA_ROOM
-    block = os.pread(descriptor, wanted, info.header_offset)
+    block = os.pread(file.fileno(), wanted, info.header_offset)
     if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE:
         raise zipfile.BadZipFile("no local header at the offset in the archive's directory")
     _, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)
     start = _LOCAL_HEADER.size + name_length + extra_length
     if start + info.compress_size > wanted:
-        return os.pread(descriptor, info.compress_size, info.header_offset + start)
+        return os.pread(file.fileno(), info.compress_size, info.header_offset + start)
     return block[start : start + info.compress_size]
 
 

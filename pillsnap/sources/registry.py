@@ -24,7 +24,7 @@ KINDS = {
 def get_kind(name: str) -> "SourceKind":
     """Return the kind of that name. Only its own module is imported, since every start of Snakemake needs it."""
     module, _ = KINDS[name]
-    return importlib.import_module(f"pillsnap.sources.{module}").KIND  # type: ignore[no-any-return]
+    return importlib.import_module(f"pillsnap.sources.{module}").KIND
 
 
 def list_archives(source: "Source") -> "dict[str, Archive]":

@@ -57,7 +57,8 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
         files = labels.entries()
         label_of = {_key(entry.name): entry for entry in files if entry.name.endswith(".txt")}
         reading.other_files = len(files) - len(label_of)
-        entries, first_by_id = photos.entries(), {}
+        entries = photos.entries()
+        first_by_id: dict[str, str] = {}
         for entry in progress(entries, total=len(entries), title=archive.name):
             if PurePosixPath(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
                 reading.other_files += 1
@@ -92,6 +93,8 @@ def class_names(data_yaml: Path) -> list[str]:
             names = yaml.safe_load(text)["names"]
         except yaml.MarkedYAMLError as error:
             mark = error.context_mark or error.problem_mark
+            if not mark:
+                raise
             log.warning("%s: not YAML from line %d on; only the lines before it are used", data_yaml, mark.line + 1)
             names = yaml.safe_load("\n".join(text.splitlines()[: mark.line]))["names"]
         return [_class_name(names[index]) for index in range(len(names))]

@@ -21,19 +21,19 @@ def job_log(path: str | Path) -> Iterator[None]:
     rank, restarted = int(os.environ.get("RANK", "0")), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     file = Path(f"{path}.{rank}" if rank and path != os.devnull else path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    handlers = [
-        logging.FileHandler(file, mode="a" if restarted else "w", encoding="utf-8"),
-        logging.StreamHandler(sys.stderr),
-    ]
-    handlers[1].setLevel(logging.WARNING if rank else logging.INFO)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
+    to_file = logging.FileHandler(file, mode="a" if restarted else "w", encoding="utf-8")
+    to_console = logging.StreamHandler(sys.stderr)
+    to_console.setLevel(logging.WARNING if rank else logging.INFO)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", handlers=[to_file, to_console], force=True
+    )
     logging.Formatter.converter = time.gmtime
     try:
         yield
     except BaseException:
         with contextlib.suppress(OSError):  # the disk is full: the traceback is on the console
-            handlers[0].stream.write(traceback.format_exc())
+            print(traceback.format_exc(), end="", file=to_file.stream)
         raise
     finally:
         with contextlib.suppress(OSError):
-            handlers[0].close()
+            to_file.close()

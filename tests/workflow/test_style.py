@@ -1,4 +1,4 @@
-"""Formatters and linters agree with every file."""
+"""Formatters, linters and the type checker find nothing in any file."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import pytest
 from tests.support.workflow import PROJECT
 
 BIN = Path(sys.executable).parent
+FORMS = sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob(".github/ISSUE_TEMPLATE/*.yml"))
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,11 @@ BIN = Path(sys.executable).parent
         ("ruff", "format", "--check", "."),
         ("snakefmt", "--check", "Snakefile", "rules"),
         ("snakemake", "--lint"),
+        ("mypy",),
+        ("codespell",),
+        ("pre-commit", "validate-config"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/tests.yml"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *FORMS),
     ],
     ids=" ".join,
 )

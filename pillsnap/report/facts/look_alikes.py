@@ -94,7 +94,8 @@ def difference(one: Drug, other: Drug) -> Difference:
 
 def shape(drug: Drug) -> str:
     """The shape, in English where it is known."""
-    return SHAPES.get(drug["shape"], drug["shape"])
+    name: str = drug["shape"]
+    return SHAPES.get(name, name)
 
 
 def colours(drug: Drug) -> str:
@@ -104,7 +105,8 @@ def colours(drug: Drug) -> str:
 
 def imprint(drug: Drug) -> str:
     """The imprints of both sides; empty where there is none."""
-    return " | ".join(MARKS.get(side, side) for side in (drug["imprint_front"], drug["imprint_back"]) if side)
+    sides: list[str] = [drug["imprint_front"], drug["imprint_back"]]
+    return " | ".join(MARKS.get(side, side) for side in sides if side)
 
 
 def _sides(drug: Drug) -> set[str]:

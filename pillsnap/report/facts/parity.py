@@ -21,7 +21,8 @@ def top1_difference(parity: Mapping[str, Any]) -> float | None:
 
 
 def _difference(values: Mapping[str, float | None]) -> float | None:
-    return None if None in values.values() else abs(values["pytorch"] - values["onnx"])
+    pytorch, onnx = values["pytorch"], values["onnx"]
+    return None if pytorch is None or onnx is None else abs(pytorch - onnx)
 
 
 def precision_table(measured: Measured) -> Table:

@@ -99,5 +99,5 @@ def estimate_rows(inputs: Inputs) -> Rows:
 
 def estimated_seconds(inputs: Inputs) -> float | None:
     """Of both trainings together; `None` where one is not known."""
-    both = [estimate(inputs, model).seconds for model in MODELS]
-    return None if None in both else math.fsum(both)
+    known = [seconds for model in MODELS if (seconds := estimate(inputs, model).seconds) is not None]
+    return math.fsum(known) if len(known) == len(MODELS) else None

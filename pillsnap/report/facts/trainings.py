@@ -7,9 +7,9 @@ from typing import Any
 from pillsnap.pages.formats import percent
 from pillsnap.pages.states import UNMEASURED, Statement, state_of
 from pillsnap.report.inputs import Events, History, Inputs
-from pillsnap.training.milestones import MilestoneResult, milestone_results
+from pillsnap.training.milestones import MilestoneResult, Model, milestone_results
 
-MODELS = ("detector", "classifier")
+MODELS: tuple[Model, ...] = ("detector", "classifier")
 
 
 KINDS = {
@@ -60,7 +60,7 @@ def training(inputs: Inputs, model: str) -> Training:
     The detector's best epoch is that of the highest validation mAP@0.5:0.95, as ultralytics chooses it; the
     classifier's is that of the highest validation top-1.
     """
-    history = history_of(inputs, model)
+    history: Sequence[Mapping[str, Any]] = history_of(inputs, model)
     column = "map50_95" if model == "detector" else "val_top1"
     scored = [row for row in history if row[column] is not None]
     best = max(scored, key=lambda row: row[column], default=None)
@@ -75,7 +75,7 @@ def training(inputs: Inputs, model: str) -> Training:
     )
 
 
-def milestones(inputs: Inputs, model: str) -> list[MilestoneResult]:
+def milestones(inputs: Inputs, model: Model) -> list[MilestoneResult]:
     """Milestones of a model, and what its history had reached."""
     return milestone_results(inputs.config["steering"]["milestones"], history_of(inputs, model), model=model)
 

@@ -21,7 +21,7 @@ def section(inputs: Inputs) -> Section:
         ]
         for mode, word in (("single", "Single"), ("combo", "Combo"))
     ]
-    head = ("Photographs", *map(number, ("Found", "Found and named right", "Extra boxes per photo")))
+    head = ("Photographs", number("Found"), number("Found and named right"), number("Extra boxes per photo"))
     return Section(
         id="answers",
         title="Whole answers",

@@ -116,7 +116,7 @@ def _ended(name: str, one: Training, history: Sequence[Mapping[str, float | None
 
 
 def _fell(name: str, history: Sequence[Mapping[str, float | None]], column: str) -> Statement:
-    values = [row[column] for row in history if row[column] is not None]
+    values = [value for row in history if (value := row[column]) is not None]
     text = f"The {name} fell from the first epoch to the last"
     if len(values) < 2:
         return Statement(text, "too few epochs", state_of(None))

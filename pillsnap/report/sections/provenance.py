@@ -99,7 +99,7 @@ def _durations(inputs: Inputs) -> Figure | None:
     ]
     if not rows:
         return None
-    layers = [bars(rows, [row["what"] for row in rows], "Minutes, all jobs of a rule", alt.value(BLUE))]
+    layers = [bars(rows, [time.rule for time in inputs.times], "Minutes, all jobs of a rule", alt.value(BLUE))]
     return draw(
         "durations", "Time of each rule", f"Bars: {descriptions(rows)}.", layers, width=200, height=24 * len(rows)
     )

@@ -16,6 +16,7 @@ from pillsnap.pages.drawing import (
     SHARE,
     SQUARES,
     Figure,
+    Row,
     chart,
     draw,
 )
@@ -84,7 +85,7 @@ def _reliability(trust: Mapping[str, Any], when: str, title: str) -> Figure:
     return draw(f"reliability_{when}", title, words, layers, below=shares)
 
 
-def _bars(rows: Sequence[Mapping[str, Any]], **options: Any) -> alt.Chart:
+def _bars(rows: Sequence[Row], **options: Any) -> alt.Chart:
     return chart(rows).mark_bar(binSpacing=1, **options)
 
 

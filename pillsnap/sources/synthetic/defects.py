@@ -98,8 +98,8 @@ def plant_defects(
     ]
     wanted = [kind for kind in kinds for _ in range(each)]
     wanted = wanted[: len(places) // PHOTOS_PER_DEFECT]
-    chosen = rng.choice(places, len(wanted), replace=False) if wanted else []
-    damaged = dict(zip((int(place) for place in chosen), wanted, strict=True))
+    chosen = rng.choice(places, len(wanted), replace=False).tolist() if wanted else []
+    damaged = dict(zip(chosen, wanted, strict=True))
     names = [members[place].name for place in places]
     return [
         replace(m, defect=damaged[number], other_photo=_other_photo(m.name, names)) if number in damaged else m

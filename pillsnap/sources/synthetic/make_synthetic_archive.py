@@ -5,7 +5,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,8 @@ def make_synthetic_archive(
             planted = {photo.stem: TEST_ONLY for photo in test_only} | {photo.stem: SHARED_GROUP for photo in shared}
     else:
         drawn = draw_combinations(catalogue[:combo_drugs], combos, validation_combos, seed)[archive.part]
-        own = drawn[archive.number - 1 :: combo_archives] if training else drawn
-        photos = [photo for combination in own for photo in combo_photos(combination)]
+        combinations = drawn[archive.number - 1 :: combo_archives] if training else drawn
+        photos = [photo for combination in combinations for photo in combo_photos(combination)]
     rng = key_rng(seed, "defects", archive.stem)
     spared = {f"{photo.folder}/{photo.stem.rsplit('_', 2)[0]}" for photo in shared}
     members = [replace(m, defect=planted.get(Path(m.name).stem, "")) for m in _members(photos, archive, seed)]
@@ -98,7 +98,7 @@ def _members(photos: list[Photo], archive: SyntheticArchive, seed: int) -> Itera
         yield _member(photo, archive, seed)
         if archive.domain == "combo" and photo.shot.latitude == COMBO_LATITUDES[0]:
             name = f"{photo.folder}/{photo.folder}_0_2_0_2_index.png"
-            yield Member(name, lambda photo=photo: (_encode(_overview(photo, seed)), {}))
+            yield Member(name, partial(_draw_overview, photo, seed))
 
 
 def _member(photo: Photo, archive: SyntheticArchive, seed: int) -> Member:
@@ -120,9 +120,10 @@ def _member(photo: Photo, archive: SyntheticArchive, seed: int) -> Member:
     return Member(f"{photo.folder}/{photo.stem}.png", draw, names)
 
 
-def _overview(photo: Photo, seed: int) -> np.ndarray:
-    """The composed picture that AIHub adds to each combination."""
-    return cv2.resize(_render(photo, seed)[0], (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+def _draw_overview(photo: Photo, seed: int) -> tuple[bytes, dict[str, Any]]:
+    """Draw the composed picture that AIHub adds to each combination; it has no labels."""
+    picture = cv2.resize(_render(photo, seed)[0], (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    return _encode(picture), {}
 
 
 @lru_cache(maxsize=4)  # a combination's overview shows its first photograph again

@@ -144,7 +144,7 @@ def _imprint_mask(text: str, drug: Drug, a: np.ndarray, b: np.ndarray) -> np.nda
         return np.zeros_like(a)
     font = ImageFont.load_default(size=120)
     left, top, right, bottom = font.getbbox(text, stroke_width=2)
-    image = Image.new("L", (right - left + 24, bottom - top + 24))
+    image = Image.new("L", (int(right - left) + 24, int(bottom - top) + 24))
     ImageDraw.Draw(image).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=2)
     mask = cv2.GaussianBlur(np.asarray(image), (0, 0), 2.2)
     width_mm = min(drug.leng_long * (0.62 if drug.leng_long > 1.4 * drug.leng_short else 0.58), 2.1 * len(text) + 1.5)
@@ -189,7 +189,7 @@ def _albedo(drug: Drug, a: np.ndarray, b: np.ndarray, marks: np.ndarray, rng: np
 
 def _shade(albedo: np.ndarray, normal: np.ndarray, drug: Drug, view: View) -> np.ndarray:
     light = np.array(view.light, np.float32)
-    diffuse = np.clip(normal @ light, 0, 1)
+    diffuse: np.ndarray = np.clip(normal @ light, 0, 1)
     if drug.soft:  # light passes through: the far side glows, the edge is deeper in colour
         through = np.clip(-(normal[..., :2] @ light[:2]), 0, 1)
         diffuse = 0.45 * diffuse + 0.5 * through + 0.25

@@ -160,7 +160,8 @@ def _shadows(
     """Share of light that the backdrop lacks: a soft shadow away from the lamp, a dark seam where a pill lies."""
     small = 4  # shadows are soft: a quarter of the resolution is enough
     shape = (HEIGHT // small, WIDTH // small)
-    cast, contact = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    cast: np.ndarray = np.zeros(shape, np.float32)
+    contact: np.ndarray = np.zeros(shape, np.float32)
     for patch, (x, y) in zip(patches, places, strict=True):
         alpha = cv2.resize(patch.alpha, None, fx=1 / small, fy=1 / small, interpolation=cv2.INTER_AREA)
         away = np.array(light[:2]) / max(light[2], 0.2) * -patch.height * 0.75
