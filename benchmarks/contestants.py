@@ -25,7 +25,7 @@ from pillsnap.crops.crop import context_window, cut_crop
 from pillsnap.files import ShardWriter, read_from_shard
 from pillsnap.manifest.prepare_archive import prepare_archive
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
-from pillsnap.sources.container import Container
+from pillsnap.sources.containers.container import Container
 from pillsnap.sources.synthetic.scene import HEIGHT, WIDTH
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import CONTEXTS, PHOTOS

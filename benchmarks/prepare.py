@@ -52,7 +52,7 @@ from drawn_archives import DrawnArchive, draw_archives, shortened
 from pillsnap.config.config import Crops, Prepare
 from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
-from pillsnap.sources.container import Container
+from pillsnap.sources.containers.container import Container
 from pillsnap.tables.files import make_table, write_table
 from pillsnap.tables.schemas import PLAN
 from pillsnap.workflow.provenance import describe_device, git_commit

@@ -13,7 +13,7 @@ from pillsnap.dataset.choose import spread
 from pillsnap.dataset.outline import outline_beyond
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import shrink
-from pillsnap.sources.container import Container, ContainerError
+from pillsnap.sources.containers.container import Container, ContainerError
 
 EXAMPLES = 3
 """Photographs that are shown of each reason."""

@@ -21,7 +21,7 @@ from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.container import Container, ContainerError, MemberError
+from pillsnap.sources.containers.container import Container, ContainerError, MemberError
 from pillsnap.sources.labels import LabelError, LabelReading, fit_box
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pillsnap.sources.container import Container, ContainerError, Entry
+from pillsnap.sources.containers.container import Container, ContainerError, Entry
 
 Row = dict[str, Any]
 

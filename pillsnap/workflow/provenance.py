@@ -10,7 +10,7 @@ from typing import Any
 
 from pillsnap.files import sha256_of, write_json
 from pillsnap.hardware import cores, cpu_name, torch_device
-from pillsnap.sources.fingerprint import fingerprint_of
+from pillsnap.sources.containers.fingerprint import fingerprint_of
 from pillsnap.workflow.code_inputs import ROOT
 
 PACKAGES = (

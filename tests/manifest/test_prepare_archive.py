@@ -19,7 +19,7 @@ from pillsnap.files import read_from_shard, sha256_of
 from pillsnap.manifest.prepare_archive import prepare_archive
 from pillsnap.pictures.decode import decode_jpeg, decode_photo
 from pillsnap.pictures.scale import perceptual_hash, pyramid
-from pillsnap.sources.container import ContainerError
+from pillsnap.sources.containers.container import ContainerError
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
 from tests.support.aihub_files import label

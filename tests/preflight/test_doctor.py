@@ -111,7 +111,7 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
     from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
     from pillsnap.sources.aihub_labels import read_aihub_labels
     from pillsnap.sources.archives import Archive
-    from pillsnap.sources.container import Container
+    from pillsnap.sources.containers.container import Container
     from pillsnap.sources.synthetic.archives import SyntheticArchive
     from pillsnap.sources.synthetic.make_synthetic_archive import make_synthetic_archive
     from pillsnap.tables.files import make_table

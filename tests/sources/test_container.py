@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from pillsnap.sources.container import Container, ContainerError, MemberError
+from pillsnap.sources.containers.container import Container, ContainerError, MemberError
 
 
 @pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"PK no zip"), lambda path: None])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pillsnap.files import read_json
-from pillsnap.sources.container import Container, ContainerError
+from pillsnap.sources.containers.container import Container, ContainerError
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import ISSUES, PILLS

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pillsnap.files import read_json, sha256_of
-from pillsnap.sources.fingerprint import fingerprint_of
+from pillsnap.sources.containers.fingerprint import fingerprint_of
 from pillsnap.workflow.provenance import (
     PACKAGES,
     describe_device,

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from pillsnap.files import sha256_of
-from pillsnap.sources.container import Container, ContainerError
+from pillsnap.sources.containers.container import Container, ContainerError
 
 
 def fingerprint_of(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""Read a zip or a folder the same way, trusting no name, size or link in it.
+"""Read a zip, a tar or a folder the same way, trusting no name, size or link in it.
 
 `zipfile` reads the directory only. Members are read here: by one `pread` each, which needs no lock between threads, and
 with ISA-L's inflate, which is faster than zlib's and stops at the size that the directory promises.
@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import struct
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ from types import TracebackType
 from typing import NamedTuple
 
 from isal import isal_zlib
+
+from pillsnap.sources.containers.parts import WholeFile
+from pillsnap.sources.containers.tar_file import TarFile
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +41,9 @@ _EXTRA_ROOM = 64
 """Bytes read beyond a member for a local header that is longer than the directory says."""
 _DAMAGE: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # isal's stub calls its error an object
     OSError, zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, IndexError, EOFError, struct.error,
-    isal_zlib.error, lzma.LZMAError,
+    isal_zlib.error, lzma.LZMAError, tarfile.TarError,
 )  # fmt: skip
-"""Exceptions of `zipfile` and the decompressors on damaged bytes."""
+"""Exceptions of `zipfile`, `tarfile` and the decompressors on damaged bytes."""
 
 
 class ContainerError(ValueError):
@@ -64,32 +68,43 @@ class Entry(NamedTuple):
 
 
 class Container:
-    """Names and bytes of the files in a zip or below a folder. No link is followed out of a folder."""
+    """Names and bytes of the files in a zip or tar, or below a folder. No link is followed out of a folder.
+
+    A zip or tar may lie there in the parts in which it was downloaded; its path is that of the first part.
+    """
 
     def __init__(self, path: str | Path) -> None:
-        """Open `path`; raises `ContainerError` where it is neither a readable zip nor a folder."""
+        """Open `path`; raises `ContainerError` where it is neither a folder nor a readable zip or tar."""
         self.path = Path(path)
         self._infos: dict[str, zipfile.ZipInfo] = {}
+        self._members: dict[str, tarfile.TarInfo] = {}
         self._overlapping: set[str] = set()
         self._zip: zipfile.ZipFile | None = None
+        self._file: WholeFile | None = None
+        self._tar: TarFile | None = None
         self._entries: dict[str, Entry] = {}
         if not self.path.is_dir():
-            self._zip = _open_zip(self.path)
+            if ".tar" in self.path.suffixes:
+                self._tar = _open_tar(self.path)
+            else:
+                self._zip, self._file = _open_zip(self.path)
 
     def directory_hash(self) -> str:
-        """Return the SHA-256 of a zip's central directory: names, sizes, checksums; empty for a folder.
+        """Return the SHA-256 of a zip's or tar's directory: names, sizes, checksums; empty for a folder.
 
-        It shows that another zip has taken the name, and reads a thousandth of the file.
+        It shows that another archive has taken the name, and reads a thousandth of the file.
         """
-        if not self._zip:
+        if self._tar:
+            return self._tar.directory_hash()
+        if not self._zip or not self._file:
             return ""
-        with self.path.open("rb") as file:
-            file.seek(self._zip.start_dir)
-            return hashlib.sha256(file.read()).hexdigest()
+        self._file.seek(self._zip.start_dir)
+        return hashlib.sha256(self._file.read()).hexdigest()
 
     def entries(self) -> list[Entry]:
         """List all files sorted by name; of a name that a zip has twice both are listed, and the first is read."""
-        found = sorted(self._list_zip(self._zip) if self._zip else self._list_folder(), key=lambda entry: entry.name)
+        listed = self._list_zip(self._zip) if self._zip else self._list_tar(self._tar) if self._tar else None
+        found = sorted(self._list_folder() if listed is None else listed, key=lambda entry: entry.name)
         self._entries = {entry.name: entry for entry in reversed(found)}
         return found
 
@@ -106,7 +121,9 @@ class Container:
         entry = self._entries[name]
         if entry.reason:
             raise MemberError(entry.reason, entry.detail)
-        return self._read_zipped(self._zip, name, limit) if self._zip else self._read_file(name, limit)
+        if self._file:
+            return self._read_zipped(self._file, name, limit)
+        return self._read_tarred(self._tar, name, limit) if self._tar else self._read_file(name, limit)
 
     def _list_zip(self, archive: zipfile.ZipFile) -> Iterator[Entry]:
         self._infos = {}
@@ -129,6 +146,22 @@ class Container:
                 yield Entry(name)
         self._overlapping = _overlapping(self._infos)
 
+    def _list_tar(self, archive: TarFile) -> Iterator[Entry]:
+        self._members = {}
+        for member in archive.members:
+            name = member.name.removeprefix("./")
+            if name in self._members:
+                yield Entry(name, "name_repeated", "the archive has a file of this name already")
+                continue
+            self._members[name] = member
+            if _is_unsafe(name):
+                # such a name cannot stand in a UTF-8 table
+                yield Entry(name.encode(errors="backslashreplace").decode(), "name_unsafe", _shown(name))
+            elif not member.isreg() or member.issparse():
+                yield Entry(name, "link_outside", "a link or special file in a tar")
+            else:
+                yield Entry(name)
+
     def _list_folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
         for folder, folders, files in os.walk(self.path):
@@ -144,13 +177,17 @@ class Container:
             _check_size(os.fstat(file.fileno()).st_size, limit)
             return file.read(limit)
 
-    def _read_zipped(self, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    def _read_tarred(self, archive: TarFile, name: str, limit: int) -> bytes:
+        _check_size(self._members[name].size, limit)
+        return archive.read(self._members[name])
+
+    def _read_zipped(self, file: WholeFile, name: str, limit: int) -> bytes:
         info = self._infos[name]
         _check_size(max(info.file_size, info.compress_size), limit)
         if name in self._overlapping:
             raise OSError(f"{name}: overlaps another file of the archive")
         try:
-            data = _decompress(_read_stored(archive, info), info)
+            data = _decompress(_read_stored(file, info), info)
         except _DAMAGE as error:
             raise OSError(f"{name}: {error}") from error
         if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
@@ -161,24 +198,40 @@ class Container:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._zip:
-            self._zip.close()
+        for opened in (self._zip, self._file, self._tar):  # a zip leaves a file open that it was given
+            if opened:
+                opened.close()
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip; raises `ContainerError` where it is damaged, or encrypted as a whole."""
+def _open_tar(path: Path) -> TarFile:
+    """Open a tar; raises `ContainerError` where it is damaged or compressed."""
     try:
-        archive = zipfile.ZipFile(path)
+        return TarFile(path)
     except _DAMAGE as error:
+        raise ContainerError(
+            f"{path}: is no tar that can be opened ({error}). Fetch it again; unpack one that is compressed, since its "
+            "files cannot be read one by one."
+        ) from error
+
+
+def _open_zip(path: Path) -> tuple[zipfile.ZipFile, WholeFile]:
+    """Open a zip and the file that holds it; raises `ContainerError` where it is damaged, or encrypted as a whole."""
+    file = None
+    try:
+        file = WholeFile(path)
+        archive = zipfile.ZipFile(file)
+    except _DAMAGE as error:
+        if file:
+            file.close()
         raise ContainerError(
             f"{path}: is neither a folder nor a zip that can be opened ({error}). Fetch the archive again."
         ) from error
     files = (info for info in archive.infolist() if not info.is_dir())
     first = next(files, None)
     if first and first.flag_bits & 1 and all(info.flag_bits & 1 for info in files):
-        archive.close()
+        file.close()
         raise ContainerError(f"{path}: is an encrypted zip. Decrypt it, or fetch one that is not.")
-    return archive
+    return archive, file
 
 
 def _is_unsafe(name: str) -> bool:
@@ -214,19 +267,17 @@ def _check_size(size: int, limit: int) -> None:
         raise MemberError("file_too_large", f"{size} bytes, limit {limit}")
 
 
-def _read_stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read_stored(file: WholeFile, info: zipfile.ZipInfo) -> bytes:
     """Read a member's compressed bytes with one call."""
-    file, name = archive.fp, len(info.orig_filename.encode())
-    if not file:
-        raise ValueError("the archive is closed")
+    name = len(info.orig_filename.encode())
     wanted = _LOCAL_HEADER.size + name + len(info.extra) + info.compress_size + _EXTRA_ROOM
-    block = os.pread(file.fileno(), wanted, info.header_offset)
+    block = file.pread(wanted, info.header_offset)
     if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE:
         raise zipfile.BadZipFile("no local header at the offset in the archive's directory")
     _, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)
     start = _LOCAL_HEADER.size + name_length + extra_length
     if start + info.compress_size > wanted:
-        return os.pread(file.fileno(), info.compress_size, info.header_offset + start)
+        return file.pread(info.compress_size, info.header_offset + start)
     return block[start : start + info.compress_size]
 
 

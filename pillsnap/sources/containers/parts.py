@@ -1,0 +1,93 @@
+"""Files that were downloaded in parts, read in place as the one file that they are."""
+
+import bisect
+import io
+import itertools
+import os
+import re
+from pathlib import Path
+
+PART = re.compile(r"(?P<name>.+)\.part(?P<number>\d+)")
+"""Name of a part: the whole file's, and a number or the byte at which the part begins."""
+
+
+class PartsError(OSError):
+    """A part that is missing."""
+
+
+class WholeFile(io.RawIOBase):
+    """The parts of a file behind each other, or one file as it is: seekable, and read at any place by any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or the file that the part `path` belongs to; raises `PartsError`, `OSError`."""
+        self._files = [file.open("rb") for file in parts_of(path)]
+        sizes = [os.fstat(file.fileno()).st_size for file in self._files]
+        self._starts = [0, *itertools.accumulate(sizes)]
+        self._position = 0
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return up to `size` bytes from `offset` on."""
+        pieces = []
+        place = max(0, bisect.bisect_right(self._starts, offset) - 1)
+        while size > 0 and place < len(self._files):
+            piece = os.pread(self._files[place].fileno(), size, offset - self._starts[place])
+            pieces.append(piece)
+            size, offset = size - len(piece), offset + len(piece)
+            place += 1
+            if offset < self._starts[place]:
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self.pread(len(buffer), self._position)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._starts[-1]}[whence]
+        if base + offset < 0:
+            raise OSError(22, "negative seek position")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+        super().close()
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return the parts of a file in the order of their numbers; of a file that is no part, itself.
+
+    Raises:
+        PartsError: a number is missing: they count from 0 or 1, or tell the byte at which each part begins.
+    """
+    match = PART.fullmatch(path.name)
+    if not match:
+        return [path]
+    numbered = {
+        int(other["number"]): file
+        for file in path.parent.iterdir()
+        if (other := PART.fullmatch(file.name)) and other["name"] == match["name"]
+    }
+    numbers = sorted(numbered)
+    parts = [numbered[number] for number in numbers]
+    starts = [0, *itertools.accumulate(part.stat().st_size for part in parts)]
+    counted = numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+    if not counted and numbers != starts[:-1]:
+        wrong = next(n for n, start in zip(numbers, starts, strict=False) if n != start)
+        raise PartsError(
+            f"{numbered[wrong]}: the part before it is missing or not whole. Fetch all parts of {match['name']} into "
+            "one folder; they need not be joined."
+        )
+    return parts
