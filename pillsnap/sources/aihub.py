@@ -1,69 +1,156 @@
-"""AIHub data set 576 as a kind of source: find its archives."""
+"""AIHub data set 576 as a kind of source: find its archives, however people keep them."""
 
 import os
 import re
 import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pillsnap.sources.aihub_labels import read_aihub_labels
-from pillsnap.sources.archives import Archive, SourceError, existing_root
+from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError, existing_root
+from pillsnap.sources.containers.parts import PartsError, parts_of
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 
-_AIHUB_NAME = re.compile(r"^([TV])([SL])[_ ](\d+)[_ ](단일|조합|single|combo)(?i:\.zip)?$")
-_COMPETITION_NAME = re.compile(r"^train_(images|annotations)(?i:\.zip)?$")
+_NAME = re.compile(r"([TV])([SL])[_ ]?(\d+)[_ ]?(단일|조합|single|combo)(?:\.zip|\.tar)?(?:\.part\d+)?", re.IGNORECASE)
+_COMPETITION_NAME = re.compile(r"train_(images|annotations)(?:\.zip|\.tar)?(?:\.part\d+)?", re.IGNORECASE)
 _DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": "combo"}
+_DRUG_FOLDER = re.compile(r"K-\d{6}(?P<more>(?:-\d{6})*)(?P<labels>_json)?")
+"""What `unzip` leaves where it is run beside a zip: a folder for each drug or combination."""
+
+
+@dataclass(frozen=True)
+class _Half:
+    """Photographs (`S`) or labels (`L`) of an archive: its name, the zip or folder, and the domain."""
+
+    name: str
+    side: str
+    path: Path
+    domain: str
 
 
 def list_aihub_archives(source: Source) -> list[Archive]:
-    """Find every pair of zips or folders below the source's root, by their names; raises `SourceError`."""
+    """Find every pair of zips or folders below the source's root, by their names.
+
+    Zips may be unpacked into a folder of their name, or in place, so that the drugs' folders lie where the zip lay. Of
+    several archives of one name, photographs go with the labels that lie nearest.
+
+    Raises:
+        SourceError: there is no archive, or photographs without labels (or labels without photographs).
+    """
     root = existing_root(source)
-    found: dict[str, dict[str, Path]] = {}
-    for folder, folders, files in os.walk(root):
-        for name in sorted(files + folders):
-            if place := _aihub_place(name):
-                archive, side = place
-                found.setdefault(archive, {})[side] = Path(folder) / name
-        # sorted: where two folders hold an archive of one name, the same one wins on every file system
-        folders[:] = sorted(name for name in folders if not _aihub_place(name))
-    if not found:
-        raise SourceError(
-            f"source.root = {root}: no AIHub archive below it (TS_1_단일.zip, TL_1_단일.zip, … or folders of these "
-            "names, or train_images beside train_annotations). Set source.root to the folder that holds 1.Training "
-            "and 2.Validation."
+    halves: dict[str, list[_Half]] = defaultdict(list)
+    for half in _halves(root):
+        halves[half.name].append(half)
+    if not halves:
+        raise NotRecognisedError(
+            f"source.root = {root}: no AIHub archive below it. Looked for: TS_1_단일.zip and TL_1_단일.zip, folders of "
+            f"such names, folders K-000030 and K-000030_json, train_images beside train_annotations. Found: "
+            f"{_seen(root)}. Set source.root to the folder that holds 1.Training and 2.Validation."
         )
-    return [_aihub_pair(name, sides) for name, sides in found.items()]
+    return [archive for name in sorted(halves) for archive in _pair(name, halves[name])]
 
 
-def _aihub_place(name: str) -> tuple[str, str] | None:
-    """Return the archive of a zip or folder by its name, and `S` for photographs or `L` for labels; `None` for others.
+def _halves(root: Path) -> Iterator[_Half]:
+    for folder, folders, files in os.walk(root):
+        place = Path(folder)
+        drugs = [match for name in folders if (match := _DRUG_FOLDER.fullmatch(name))]
+        yield from _unpacked_in_place(place, drugs)
+        halves = {name: half for name in sorted((*files, *folders)) if (half := _named(place / name))}
+        whole = [half for half in halves.values() if _is_first(half.path)]
+        # of a zip and the folder that it was unpacked into, the zip, which sorts behind
+        yield from {(half.name, half.side): half for half in whole}.values()
+        inside = {match[0] for match in drugs} | halves.keys()
+        folders[:] = sorted(name for name in folders if name not in inside)
+
+
+def _named(path: Path) -> _Half | None:
+    """Return what a zip or folder of that name holds; `None` for any other.
 
     `train_images` and `train_annotations` are those of a derived edition of the data, made for a course.
     """
-    if match := _AIHUB_NAME.match(unicodedata.normalize("NFC", name)):
-        part, side, number, domain = match.groups()
-        return f"{part}S_{number}_{_DOMAINS[domain]}", side
-    if match := _COMPETITION_NAME.match(name):
-        return "train_images", "S" if match[1] == "images" else "L"
+    if match := _NAME.fullmatch(unicodedata.normalize("NFC", path.name)):
+        part, side, number, word = match.groups()
+        domain = _DOMAINS[word.lower()]
+        return _Half(f"{part.upper()}S_{number}_{domain}", side.upper(), path, domain)
+    if match := _COMPETITION_NAME.fullmatch(path.name):
+        return _Half("train_images", "S" if match[1].lower() == "images" else "L", path, "")
     return None
 
 
-def _aihub_pair(name: str, sides: dict[str, Path]) -> Archive:
-    if set(sides) != {"S", "L"}:
-        have, want = ("photographs", "labels") if "S" in sides else ("labels", "photographs")
-        pair = name.replace("S_", "L_") if "S" in sides else name
-        missing = "train_annotations" if pair == "train_images" and "S" in sides else pair
-        raise SourceError(
-            f"{next(iter(sides.values()))}: has {have}, but there is no archive of its {want} ({missing}, zip or "
-            "folder) below source.root. Fetch it, or remove this one."
+def _is_first(path: Path) -> bool:
+    """Whether a file is whole, or the first of its parts, which stands for all of them."""
+    try:
+        return parts_of(path)[0] == path
+    except PartsError as error:
+        raise SourceError(str(error)) from error
+
+
+def _unpacked_in_place(folder: Path, drugs: list[re.Match[str]]) -> Iterator[_Half]:
+    """Yield what lies directly in a folder: photographs, labels or both."""
+    if not drugs or _NAME.fullmatch(unicodedata.normalize("NFC", folder.name)):
+        return
+    words = unicodedata.normalize("NFC", folder.as_posix()).lower()
+    part = "V" if re.search(r"2\.validation|validation", words) else "T"
+    domain = "combo" if any(match["more"] for match in drugs) else "single"
+    for side, there in (("S", [m for m in drugs if not m["labels"]]), ("L", [m for m in drugs if m["labels"]])):
+        if there:
+            yield _Half(f"{part}S_{domain}", side, folder, domain)
+
+
+def _pair(name: str, halves: list[_Half]) -> Iterator[Archive]:
+    """Yield an archive for each half of photographs with the half of labels that lies nearest.
+
+    Raises:
+        SourceError: a half has none of the other kind that is nearer to it than to another of its own.
+    """
+    photos, labels = ([half for half in halves if half.side == side] for side in "SL")
+    partner: dict[Path, _Half] = {}
+    for label in labels:
+        nearest = max(photos, key=lambda half: _shared(half.path, label.path), default=None)
+        if nearest is None or max(labels, key=lambda half: _shared(half.path, nearest.path)) is not label:
+            raise _unpaired(name, label, photos)
+        partner[nearest.path] = label
+    for number, half in enumerate(photos, start=1):
+        if half.path not in partner:
+            raise _unpaired(name, half, labels)
+        yield Archive(
+            name=name if len(photos) == 1 else f"{name}-{number}",
+            photos=half.path.as_posix(),
+            labels=partner[half.path].path.as_posix(),
+            domain=half.domain,
+            part="test" if name.startswith("V") else "",
         )
-    return Archive(
-        name=name,
-        photos=sides["S"].as_posix(),
-        labels=sides["L"].as_posix(),
-        domain=name.rsplit("_", 1)[1] if name != "train_images" else "",
-        part="test" if name.startswith("V") else "",
+
+
+def _shared(first: Path, second: Path) -> int:
+    """Number of leading folders that two paths share."""
+    return len(Path(os.path.commonpath([first, second])).parts)
+
+
+def _unpaired(name: str, half: _Half, others: list[_Half]) -> SourceError:
+    have, want = ("photographs", "labels") if half.side == "S" else ("labels", "photographs")
+    pair = name if half.side == "L" else "train_annotations" if name == "train_images" else name.replace("S_", "L_")
+    elsewhere = "".join(f"; {other.path} belongs to another folder's archive of this name" for other in others)
+    return SourceError(
+        f"{half.path}: has {have}, but there is no archive of its {want} ({pair}, zip or folder) beside it below "
+        f"source.root{elsewhere}. Fetch it, or remove this one."
     )
+
+
+def _seen(root: Path) -> str:
+    """Describe the first folders and kinds of files below a folder."""
+    folders = [path.relative_to(root).as_posix() for path in sorted(root.glob("*")) if path.is_dir()]
+    kinds: dict[str, int] = defaultdict(int)
+    for _, _, files in os.walk(root):
+        for name in files:
+            kinds[Path(name).suffix.lower() or "no extension"] += 1
+    most = sorted(kinds.items(), key=lambda item: -item[1])[:5]
+    told = [f"folders {', '.join(folders[:5])}"] if folders else []
+    told += [f"{count} files {suffix}" for suffix, count in most]
+    return "; ".join(told) or "nothing"
 
 
 KIND = SourceKind(

@@ -3,18 +3,14 @@
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
 
-from pillsnap.pictures.boxes import iou
 from pillsnap.progress import progress
 from pillsnap.sources.aihub_json import AihubLabel, parse_label
 from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.container import MAX_LABEL_BYTES, Container, MemberError
+from pillsnap.sources.checks import drop_conflicts
+from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, MemberError
 from pillsnap.sources.labels import LabelError, LabelReading, Row, parse_box
-
-SAME_PILL = 0.9
-"""IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -45,6 +41,8 @@ def read_aihub_labels(archive: Archive) -> LabelReading:
                     reading.note_entry(entry, "label_member")
                 else:
                     _read_label(archive, labels, entry.name, listed, refused, reading)
+        if archive.photos == archive.labels:  # each file was looked at twice
+            reading.other_files -= len(entries)
         _check_photos(listed, reading)
     elif photos or labels:
         _note_orphans(photos, labels, reading)
@@ -72,14 +70,14 @@ def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _P
 
 def _is_photo(name: str, reading: LabelReading) -> bool:
     """Whether a file is a photograph to use; side files are noted, other kinds counted."""
-    if name[-4:].lower() != ".png":
+    if not name.lower().endswith(_ENDINGS):
         reading.other_files += 1
         return False
     reading.photos_read += 1
     base = name.rpartition("/")[2]
     if base.startswith("._"):
         reading.note("skipped", "apple_double", member=name)
-    elif base.endswith("_index.png"):
+    elif base.rpartition(".")[0].endswith("_index"):
         reading.note("skipped", "index_picture", member=name)
     else:
         return True
@@ -185,7 +183,7 @@ def _check_photos(listed: dict[str, _Photo], reading: LabelReading) -> None:
     dropped: set[str] = set()
     for pills in by_member.values():
         if len(pills) > 1:
-            dropped |= _conflicts(pills, reading)
+            dropped |= drop_conflicts(pills, reading, one_pill=pills[0]["domain"] == "single")
     if dropped:
         reading.pills = [pill for pill in reading.pills if pill["label_member"] not in dropped]
     usable = {pill["member"] for pill in reading.pills}
@@ -193,28 +191,6 @@ def _check_photos(listed: dict[str, _Photo], reading: LabelReading) -> None:
         if photo.member not in usable:
             reason = "photo_without_usable_label" if photo.member in labelled else "photo_without_label"
             reading.note("quarantined", reason, member=photo.member)
-
-
-def _conflicts(pills: list[Row], reading: LabelReading) -> set[str]:
-    """Return the label members to drop: all of a box that two drugs share, all of a photograph of one pill that has
-    several boxes, all but the first of a pill labelled twice."""
-    conflicts: dict[str, dict[str, str]] = {"bbox_shared": {}, "bbox_ambiguous": {}, "label_duplicated": {}}
-    for first, second in combinations(pills, 2):
-        boxes = [tuple(pill[side] for side in "xywh") for pill in (first, second)]
-        same, names = iou(*boxes) >= SAME_PILL, (first["label_member"], second["label_member"])
-        if same and first["k_code"] == second["k_code"]:
-            conflicts["label_duplicated"][names[1]] = f"{list(boxes[1])} and {list(boxes[0])}"
-        elif same or first["domain"] == "single":
-            reason = "bbox_shared" if same else "bbox_ambiguous"
-            conflicts[reason] |= dict.fromkeys(names, f"{list(boxes[0])} and {list(boxes[1])}")
-    dropped: set[str] = set()
-    for reason, details in conflicts.items():
-        for pill in pills:
-            name = pill["label_member"]
-            if name in details and name not in dropped:
-                dropped.add(name)
-                reading.note("quarantined", reason, member=pill["member"], label_member=name, detail=details[name])
-    return dropped
 
 
 def _note_orphans(photos: Container | None, labels: Container | None, reading: LabelReading) -> None:

@@ -12,6 +12,10 @@ class SourceError(ValueError):
     """Raw data that is not where, or not what, the configuration says."""
 
 
+class NotRecognisedError(SourceError):
+    """A folder that holds nothing of the source's kind."""
+
+
 @dataclass(frozen=True)
 class Archive:
     """One unit of raw data, and of work: a pair of zips (or folders) with photographs and labels.
@@ -23,6 +27,8 @@ class Archive:
         domain: `single` or `combo`; empty where each photograph decides, by its name (AIHub) or its labels (YOLO).
         part: side of the split that the source itself fixes (`train`, `val`, `test`), empty where
             `plan_stage` divides.
+        described_by: path of a file that describes the archive (the `data.yaml` of a YOLO data set); may be empty.
+        listing: path of a text file that lists the photographs to use; empty: all below `photos`.
     """
 
     name: str
@@ -30,6 +36,13 @@ class Archive:
     labels: str
     domain: str
     part: str
+    described_by: str = ""
+    listing: str = ""
+
+    @property
+    def descriptions(self) -> list[str]:
+        """Paths of the files that describe the archive."""
+        return [path for path in (self.described_by, self.listing) if path]
 
 
 def source_root(source: Source) -> Path:

@@ -1,6 +1,8 @@
 """Which AIHub archives are found: every way in which people keep the data, damage, and what is missing."""
 
+import io
 import shutil
+import tarfile
 import unicodedata
 import zipfile
 from dataclasses import replace
@@ -10,6 +12,7 @@ import pytest
 
 from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive, SourceError
+from pillsnap.sources.containers.container import Container
 from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import Source
 from tests.support.aihub_files import label, png, write_zip
@@ -21,8 +24,7 @@ LABELS = {"K-000001_json/a.json": label("a.png", "K-000001")}
 
 def unpack(path: Path) -> None:
     """Replace a zip by a folder of its name, as people do."""
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(path.with_suffix(""))
+    shutil.unpack_archive(path, path.with_suffix(""))
     path.unlink()
 
 
@@ -41,6 +43,8 @@ def aihub(root: Path) -> dict[str, Archive]:
         ("1.Training/단일경구약제_5000종", "TS_1_single", "TL_1_single", ("TS_1_single", "single", "")),
         ("validation", "VS_1_combo", "VL_1_combo", ("VS_1_combo", "combo", "test")),
         ("names with spaces", "TS 2 단일", "TL 2 단일", ("TS_2_single", "single", "")),
+        ("no underscore", "TS_1조합", "TL_1조합", ("TS_1_combo", "combo", "")),
+        ("letters", "ts_3_Single", "tl_3_SINGLE", ("TS_3_single", "single", "")),
     ],
 )
 def test_aihub_archives_are_found_however_people_name_them(
@@ -56,6 +60,135 @@ def test_aihub_archives_are_found_however_people_name_them(
     assert Path(archive.photos).is_dir() is unpacked
     (pill,) = read_aihub_labels(archive).pills
     assert (pill["member"], pill["label_member"], pill["archive"]) == (*PHOTOS, *LABELS, expected[0])
+
+
+PLACES = {
+    "apart": ("1.Training/원천데이터/단일경구약제 5000종", "1.Training/라벨링데이터/단일경구약제 5000종"),
+    "together": ("1.Training/단일", "1.Training/단일"),
+    "validation": ("2.Validation/원천데이터", "2.Validation/라벨링데이터"),
+    "at the root": ("", ""),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_zips_unpacked_in_place(tmp_path, place, form) -> None:
+    """`unzip` leaves the drugs' folders where it is run."""
+    folders = [tmp_path / unicodedata.normalize(form, folder) for folder in PLACES[place]]
+    for folder, files in zip(folders, (PHOTOS, LABELS), strict=True):
+        shutil.unpack_archive(write_zip(tmp_path / "x.zip", files), folder)
+        (tmp_path / "x.zip").unlink()
+    (archive,) = aihub(tmp_path).values()
+    letter, part = ("V", "test") if place == "validation" else ("T", "")
+    assert (archive.name, archive.domain, archive.part) == (f"{letter}S_single", "single", part)
+    reading = read_aihub_labels(archive)
+    assert [(pill["member"], pill["label_member"]) for pill in reading.pills] == [(*PHOTOS, *LABELS)]
+    assert (reading.photos_read, reading.labels_read, reading.other_files, reading.issues) == (1, 1, 0, [])
+
+
+def test_of_a_zip_and_its_folder_the_zip_is_read(tmp_path) -> None:
+    for name, files in (("TS_1_단일", PHOTOS), ("TL_1_단일", LABELS)):
+        shutil.unpack_archive(write_zip(tmp_path / f"{name}.zip", files), tmp_path / name)
+    (archive,) = aihub(tmp_path).values()
+    assert (archive.photos, archive.labels) == tuple(str(tmp_path / f"{name}_1_단일.zip") for name in ("TS", "TL"))
+
+
+def test_two_archives_of_one_name_keep_their_own_labels(tmp_path) -> None:
+    for folder, k_code in (("first", "K-000001"), ("second", "K-000002")):
+        write_zip(tmp_path / folder / "원천데이터/TS_1_단일.zip", {f"{k_code}/a.png": png()})
+        write_zip(tmp_path / folder / "라벨링데이터/TL_1_단일.zip", {f"{k_code}_json/a.json": label("a.png", k_code)})
+    archives = aihub(tmp_path)
+    drugs = {name: [pill["k_code"] for pill in read_aihub_labels(one).pills] for name, one in archives.items()}
+    assert drugs == {"TS_1_single-1": ["K-000001"], "TS_1_single-2": ["K-000002"]}
+
+
+@pytest.mark.parametrize("side", ["TS_1_단일", "TL_1_단일"])
+def test_an_archive_is_never_paired_with_another_folders(tmp_path, side) -> None:
+    write_zip(tmp_path / "first/TS_1_단일.zip", PHOTOS)
+    write_zip(tmp_path / "first/TL_1_단일.zip", LABELS)
+    write_zip(tmp_path / f"second/{side}.zip", PHOTOS)
+    with pytest.raises(SourceError, match=rf"second/{side}\.zip: has .*/first/T.*belongs to another folder's archive"):
+        aihub(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png"])
+def test_photographs_as_jpeg(tmp_path, suffix) -> None:
+    write_zip(tmp_path / "TS_1_단일.zip", {f"K-000001/a{suffix}": png()})
+    write_zip(tmp_path / "TL_1_단일.zip", LABELS)
+    (archive,) = aihub(tmp_path).values()
+    reading = read_aihub_labels(archive)
+    assert [pill["member"] for pill in reading.pills] == [f"K-000001/a{suffix}"]
+    assert reading.issues == []
+
+
+def test_what_is_there_is_told_where_nothing_is_recognised(tmp_path) -> None:
+    for name in ("photos/one.jpg", "photos/two.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=r"Found: folders photos; 2 files \.jpg; 1 files \.txt\."):
+        aihub(tmp_path)
+
+
+def split(path: Path, names: str) -> None:
+    """Replace a file by three parts, numbered from 0 or 1 or by the byte at which they begin."""
+    data = path.read_bytes()
+    starts = [0, len(data) // 3, len(data) // 2]
+    numbers = {"from 0": range(3), "from 1": range(1, 4), "bytes": starts}[names]
+    for number, start, end in zip(numbers, starts, [*starts[1:], len(data)], strict=True):
+        path.with_name(f"{path.name}.part{number}").write_bytes(data[start:end])
+    path.unlink()
+
+
+def packed(path: Path, way: str) -> None:
+    """Pack a zip's files anew in that way."""
+    with zipfile.ZipFile(path) as archive:
+        files = {info.filename: archive.read(info) for info in archive.infolist()}
+    path.unlink()
+    tar = path.with_suffix(".tar")
+    with tarfile.open(tar, "w:gz" if way == "tar.gz" else "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("way", ["zip", "tar"])
+@pytest.mark.parametrize("names", ["whole", "from 0", "from 1", "bytes"])
+def test_split_downloads_and_tars_are_read_in_place(tmp_path, way, names) -> None:
+    hand_made().write(tmp_path / "zips")
+    shutil.copytree(tmp_path / "zips", tmp_path / "others")
+    for path in list((tmp_path / "others").rglob("*.zip")):
+        if way == "tar":
+            packed(path, way)
+        if names != "whole":
+            split(path.with_suffix(f".{way}"), names)
+    zips, others = aihub(tmp_path / "zips"), aihub(tmp_path / "others")
+    assert list(zips) == list(others)
+    for name in zips:
+        zipped, other = read_aihub_labels(zips[name]), read_aihub_labels(others[name])
+        assert replace(zipped, directories={}) == replace(other, directories={})
+        with Container(zips[name].photos) as first, Container(others[name].photos) as second:
+            assert [first.read(one.name) for one in first.entries()] == [
+                second.read(one.name) for one in second.entries()
+            ]
+
+
+def test_a_missing_part_is_an_error(tmp_path) -> None:
+    write_zip(tmp_path / "TS_1_단일.zip", PHOTOS)
+    write_zip(tmp_path / "TL_1_단일.zip", LABELS)
+    split(tmp_path / "TS_1_단일.zip", "bytes")
+    sorted(tmp_path.glob("TS*.part*"))[1].unlink()
+    with pytest.raises(SourceError, match=r"TS_1_단일\.zip\.part\d+: the part before it is missing or not whole"):
+        aihub(tmp_path)
+
+
+def test_a_compressed_tar_is_told(tmp_path) -> None:
+    packed(write_zip(tmp_path / "TS_1_단일.zip", PHOTOS), "tar.gz")
+    write_zip(tmp_path / "TL_1_단일.zip", LABELS)
+    (archive,) = aihub(tmp_path).values()
+    reading = read_aihub_labels(archive)
+    assert [issue["reason"] for issue in reading.issues] == ["archive_unreadable", "archive_pair_unreadable"]
+    assert "unpack one that is compressed" in reading.issues[0]["detail"]
 
 
 def test_zips_and_folders_read_alike(tmp_path) -> None:
@@ -133,7 +266,10 @@ def test_other_files_are_no_archives(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ([], r"source\.root = .*: no AIHub archive below it \(TS_1_단일\.zip, .*Set source\.root to the folder"),
+        (
+            [],
+            r"source\.root = .*: no AIHub archive below it\. Looked for: TS_1_단일\.zip .* Found: nothing\. Set",
+        ),
         (["TS_1_단일.zip"], r"TS_1_단일\.zip: has photographs, but there is no archive of its labels \(TL_1_single, "),
         (["TL_3_조합.zip"], r"TL_3_조합\.zip: has labels, but there is no archive of its photographs \(TS_3_combo, "),
         (

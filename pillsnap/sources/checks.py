@@ -1,0 +1,72 @@
+"""Checks of the labels of one photograph against each other, the same for every kind of source."""
+
+from itertools import combinations
+from pathlib import PurePosixPath
+
+from pillsnap.pictures.boxes import iou
+from pillsnap.sources.aihub_name import parse_photo_name
+from pillsnap.sources.labels import LabelReading, Row
+
+SAME_PILL = 0.9
+"""IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
+
+
+def drop_conflicts(pills: list[Row], reading: LabelReading, *, one_pill: bool) -> set[str]:
+    """Quarantine labels of one photograph that contradict each other.
+
+    Args:
+        pills: the photograph's labels.
+        reading: takes the issues.
+        one_pill: whether the photograph is known to show one pill.
+
+    Returns:
+        the label members to drop: all of a box that two drugs share, all of a photograph of one pill that has several
+        boxes, all but the first of a pill labelled twice.
+    """
+    conflicts: dict[str, dict[str, str]] = {"bbox_shared": {}, "bbox_ambiguous": {}, "label_duplicated": {}}
+    for first, second in combinations(pills, 2):
+        boxes = [tuple(pill[side] for side in "xywh") for pill in (first, second)]
+        same, names = iou(*boxes) >= SAME_PILL, (first["label_member"], second["label_member"])
+        if same and first["k_code"] == second["k_code"]:
+            conflicts["label_duplicated"][names[1]] = f"{list(boxes[1])} and {list(boxes[0])}"
+        elif same or one_pill:
+            reason = "bbox_shared" if same else "bbox_ambiguous"
+            conflicts[reason] |= dict.fromkeys(names, f"{list(boxes[0])} and {list(boxes[1])}")
+    dropped: set[str] = set()
+    for reason, details in conflicts.items():
+        for pill in pills:
+            name = pill["label_member"]
+            if name in details and name not in dropped:
+                dropped.add(name)
+                reading.note("quarantined", reason, member=pill["member"], label_member=name, detail=details[name])
+    return dropped
+
+
+def settled(pills: list[Row], *, member: str, image_id: str, labels: int, reading: LabelReading) -> list[Row]:
+    """Return a photograph's pills that no other label contradicts, with its number of pills, domain and capture group.
+
+    A name of AIHub's form gives AIHub's number of pills and capture group. Augmented copies of one photograph share the
+    name before `.rf.`, which is the group; any other photograph is a group of its own.
+
+    Args:
+        pills: the labels that could be read.
+        member: the photograph.
+        image_id: its ID.
+        labels: number of its labels, those that could not be read included.
+        reading: takes the issues.
+    """
+    stem = PurePosixPath(member).stem
+    name = parse_photo_name(stem)
+    noted = len(reading.issues)
+    dropped = drop_conflicts(pills, reading, one_pill=name is not None and len(name.drugs) == 1)
+    again = sum(issue["reason"] == "label_duplicated" for issue in reading.issues[noted:])
+    kept = [pill for pill in pills if pill["label_member"] not in dropped]
+    if not kept:
+        reading.note("quarantined", "photo_without_usable_label", member=member)
+    expected = len(name.drugs) if name else labels - again
+    original, copied, _ = stem.partition(".rf.")
+    group = name.capture_group if name else original if copied else image_id
+    return [
+        pill | {"domain": "single" if expected == 1 else "combo", "group": group, "expected_pills": expected}
+        for pill in kept
+    ]
