@@ -26,7 +26,7 @@ def assign_splits(photos: pd.DataFrame, settings: Plan) -> np.ndarray:
     """Assign a side to each photograph: the source's own part, else by whole capture groups.
 
     Single-pill groups are divided drug by drug, each with at least one group in training; combinations are divided
-    together. A test part is held out only where the source has none of its own.
+    together. A test or validation share is held out only where the source has no such part of its own.
 
     Args:
         photos: of a `PhotoIndex`.
@@ -38,14 +38,17 @@ def assign_splits(photos: pd.DataFrame, settings: Plan) -> np.ndarray:
     part = photos["part"].to_numpy()
     split = np.maximum(part - 1, 0).astype(np.int8)
     free = part == 0
-    held_out = 0.0 if (part == PARTS.index("test")).any() else settings.test_fraction
+    test, val = (
+        0.0 if (part == PARTS.index(name)).any() else fraction
+        for name, fraction in (("test", settings.test_fraction), ("val", settings.val_fraction))
+    )
     groups = photos[free].drop_duplicates("group")[["group", "group_order", "combo", "drug"]]
     groups["stratum"] = groups["drug"].where(~groups["combo"], -1)
     groups = groups.sort_values(["stratum", "group_order", "group"])
     rank = groups.groupby("stratum").cumcount().to_numpy()
     size = groups.groupby("stratum")["group"].transform("size").to_numpy()
-    n_test = _share(size, held_out)
-    n_val = _share(size - n_test, settings.val_fraction)
+    n_test = _share(size, test)
+    n_val = _share(size - n_test, val)
     side_of_group = np.zeros(int(photos["group"].max()) + 1 if len(photos) else 0, np.int8)
     side_of_group[groups["group"]] = np.select([rank < n_test, rank < n_test + n_val], [2, 1], 0)
     split[free] = side_of_group[photos.loc[free, "group"]]

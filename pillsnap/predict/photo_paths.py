@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pillsnap.pictures.decode import PictureError
-
-PHOTO_ENDINGS = (
-    ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg",
-    ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
-"""Extensions, in any case, that select files in folders and globs: those of the supported formats."""
+from pillsnap.pictures.endings import PHOTO_ENDINGS
 
 MAX_BYTES = 256 * 2**20
 """Size limit of a file, 150 times an AIHub photograph; reading from an endless device stops here."""

@@ -18,6 +18,7 @@ QUARANTINED = {
     "label_without_photo": "the label names a photograph that the archive does not have",
     "label_of_quarantined_photo": "the label is good, its photograph is in the quarantine",
     "label_unparsable": "the label file is no JSON object, or no YOLO label line",
+    "class_out_of_range": "the class is no index of the data set's list of classes",
     "label_field_missing": "a field that is needed is missing or of the wrong kind",
     "label_of_several_pills": "the label holds several images or annotations, where one pill is expected",
     "label_names_other_photo": "the label's own name is one photograph's, the file name in it another's",
@@ -39,6 +40,8 @@ QUARANTINED = {
 
 SKIPPED = {
     "index_picture": "a composed overview picture (`_index.png`), not a photograph",
+    "photo_background": "the photograph's label file is empty: it shows no pill",
+    "label_is_proposal": "a proposal of the label audit, of which nobody has said which drug it is",
     "apple_double": "a side file that macOS puts into archives (`._*`)",
     "name_repeated": "the archive holds the same name again; the first file of that name is used",
     "photo_duplicated": "the archive holds another photograph of that name, by letters of any case, which is used",
@@ -58,6 +61,8 @@ REPAIRED = {
     "edi_code_dropped": "what stands among the EDI codes and is none was left out; no code was made up",
     "text_cleaned": "control characters in the drug's name were replaced by blanks, or it was cut after 300 characters",
     "iscrowd_ignored": "`iscrowd` was neither 0 nor 1; nothing depends on it",
+    "bbox_from_polygon": "the label is a polygon or an oriented box; its extent is used",
+    "confidence_ignored": "the label has a confidence after its box; nothing depends on it",
     "size_corrected": "width and height in the label were missing or not the photograph's; the photograph's are used",
     "bbox_clipped": "the bounding box left the photograph by at most 2 pixels and was clipped",
 }

@@ -9,7 +9,7 @@ import pytest
 from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.labels import LabelError, fit_box, parse_box
-from pillsnap.sources.yolo import read_yolo_labels
+from pillsnap.sources.yolo_labels import read_yolo_labels
 from tests.support.aihub_files import label, png, write_zip
 
 STEM = "K-000114_0_2_0_0_75_260_200"
@@ -202,13 +202,14 @@ def test_yolo_labels(tmp_path) -> None:
     (tmp_path / "labels/train/one.rf.1.txt").write_text("0 0.5 0.5 0.2 0.1\n")
     (tmp_path / "labels/train/two.rf.1.txt").write_text("0 0.5 0.5 0.2 0.1\n1 0.2 0.2 0.1 0.1\n7 0.2 0.2 0.1 0.1\nx\n")
     (tmp_path / "labels/train/gone.txt").write_text("0 0.5 0.5 0.2 0.1\n")
-    archive = Archive("train", str(tmp_path / "images/train"), str(tmp_path / "labels/train"), "", "train")
+    photos, labels, data = (str(tmp_path / name) for name in ("images/train", "labels/train", "data.yaml"))
+    archive = Archive("train", photos, labels, "", "train", described_by=data)
     reading = read_yolo_labels(archive)
     one = next(pill for pill in reading.pills if pill["group"] == "one")
     assert (one["x"], one["y"], one["w"], one["h"]) == pytest.approx((40, 90, 20, 20))
     assert (one["k_code"], one["domain"], one["edi_codes"], one["part"]) == ("red", "single", "", "train")
     assert sorted(issue["reason"] for issue in reading.issues) == [
-        "label_unparsable",
+        "class_out_of_range",
         "label_unparsable",
         "label_without_photo",
         "photo_without_label",

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from pillsnap.sources.archives import Archive, SourceError
+from pillsnap.sources.labels import LabelError
 from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import Source
-from pillsnap.sources.yolo import class_names, read_yolo_labels
+from pillsnap.sources.yolo_data import read_yolo_data
+from pillsnap.sources.yolo_labels import listed_photos, parse_line, read_yolo_labels
 from tests.support.archives import photo_png
 
 
@@ -52,45 +54,217 @@ def test_a_photo_that_has_no_readable_header_stops_nothing(tmp_path) -> None:
     assert [pill["member"] for pill in read_yolo_labels(archives["train"]).pills] == ["a.png", "b.png"]
 
 
+def write_set(root: Path, photos: dict[str, str], data: str | bytes) -> Path:
+    """A data set in any layout: text of the label file (or no label) by photograph's path, by ultralytics' rule."""
+    for name, text in photos.items():
+        photo = root / name
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(photo_png(len(name), width=100, height=200))
+        head, found, tail = f"/{name}".rpartition("/images/")
+        label = (root / f"{head}/labels/{tail}".lstrip("/")) if found else photo
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.with_suffix(".txt").write_text(text)
+    (root / "data.yaml").write_bytes(data if isinstance(data, bytes) else data.encode())
+    return root
+
+
+def listed(root: Path) -> dict[str, tuple[str, int, int]]:
+    """Side that is fixed, photographs and pills by archive."""
+    archives = list_archives(Source(kind="yolo", root=str(root)))
+    readings = {name: read_yolo_labels(archive) for name, archive in archives.items()}
+    assert not [issue for reading in readings.values() for issue in reading.issues]
+    return {name: (archives[name].part, one.photos_read, len(one.pills)) for name, one in readings.items()}
+
+
+BOX = "0 0.5 0.5 0.2 0.1\n"
+NAMES = "names: [red, blue]\n"
+THREE = {"train": ("train", 1, 1), "val": ("val", 1, 1), "test": ("test", 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("photos", "data", "archives"),
+    [
+        pytest.param([f"{part}/images/a.png" for part in ("train", "valid", "test")],
+            NAMES + "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n", THREE,
+            id="Roboflow's export"),
+        pytest.param([f"{part}/images/a.png" for part in ("train", "valid", "test")], NAMES, THREE,
+            id="no paths at all"),
+        pytest.param([f"images/{part}/a.png" for part in ("train", "val", "test")],
+            NAMES + "path: ../datasets/pills\ntrain: images/train\nval: images/val\ntest: images/test\n", THREE,
+            id="path of ultralytics' folder of data sets"),
+        pytest.param([f"images/{part}/a.png" for part in ("train", "val", "test")],
+            NAMES + "train: /content/pills/images/train\nval: C:\\\\pills\\\\images\\\\val\ntest: images/test\n", THREE,
+            id="absolute paths of another machine"),
+        pytest.param(["in/train/images/a.png", "in/valid/images/a.png", "in/test/images/a.png"],
+            NAMES + "path: in\ntrain: train\nval: valid\ntest: test\n", THREE, id="images below the named folder"),
+        pytest.param(["train/a.png", "val/a.png", "test/a.png"], NAMES + "train: train\nval: val\ntest: test\n", THREE,
+            id="labels beside the photographs"),
+        pytest.param(["one/images/a.png", "two/images/a.png", "images/val/a.png"],
+            NAMES + "train: [one/images, two/images]\nval: images/val\n",
+            {"train_1": ("", 1, 1), "train_2": ("", 1, 1), "val": ("val", 1, 1)}, id="list of folders, no test part"),
+        pytest.param(["images/train/a.png"], NAMES + "train: images/train\nval:\ntest:\n", {"train": ("", 1, 1)},
+            id="training part alone"),
+        pytest.param(["images/train/deep/er/a.JPG", "images/train/b.WebP"], NAMES, {"train": ("", 2, 2)},
+            id="nested folders, extensions in any case"),
+        pytest.param([f"images/{part}/a.png" for part in ("train", "val", "test")],
+            NAMES + "train: images\\\\train\nvalidation: images/val\ntest: images/test\n", THREE,
+            id="back slashes, validation"),
+    ],
+)  # fmt: skip
+def test_layouts(tmp_path, photos, data, archives) -> None:
+    assert listed(write_set(tmp_path, dict.fromkeys(photos, BOX), data)) == archives
+
+
+def test_listings(tmp_path) -> None:
+    """Parts as text files: relative to the file or the folder, absolute here or elsewhere, with back slashes."""
+    names = ["images/a.png", "images/b.png", "images/c.png", "images/d.png", "images/e.png"]
+    root = write_set(tmp_path, dict.fromkeys(names, BOX), NAMES + "train: train.txt\nval: lists/val.txt\n")
+    (root / "lists").mkdir()
+    (root / "train.txt").write_text(f"./images/a.png\r\nimages/b.png\n{root}/images/c.png\n", encoding="utf-8-sig")
+    (root / "lists/val.txt").write_text("C:\\pills\\images\\d.png\n/content/pills/images/e.png\nimages/gone.png\n")
+    assert list(listed_photos(root / "train.txt", root)) == names[:3]
+    archives = list_archives(Source(kind="yolo", root=str(root)))
+    readings = {name: read_yolo_labels(archive) for name, archive in archives.items()}
+    members = {name: [pill["member"] for pill in reading.pills] for name, reading in readings.items()}
+    assert members == {"train": ["a.png", "b.png", "c.png"], "val": ["d.png", "e.png"]}
+    assert [(issue["reason"], issue["member"]) for issue in readings["val"].issues] == [
+        ("photo_missing", "images/gone.png")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ("0 0.5 0.5 0.2 0.1", (0, [0.5, 0.5, 0.2, 0.1], [])),
+        ("1.0000e+00 5e-1 .5 2E-1 0.1", (1, [0.5, 0.5, 0.2, 0.1], [])),
+        ("0\t0.5  0.5 0.2 0.1 ", (0, [0.5, 0.5, 0.2, 0.1], [])),
+        ("0 0.5 0.5 0.2 0.1 0.87", (0, [0.5, 0.5, 0.2, 0.1], ["confidence_ignored"])),
+        ("0 0.4 0.45 0.6 0.45 0.6 0.55 0.4 0.55", (0, [0.5, 0.5, 0.2, 0.1], ["bbox_from_polygon"])),
+        ("0 0.4 0.45 0.6 0.45 0.5 0.55", (0, [0.5, 0.5, 0.2, 0.1], ["bbox_from_polygon"])),
+        ("0 0.4 0.45 0.6 0.45 0.5 0.55 0.9", (0, [0.5, 0.5, 0.2, 0.1], ["confidence_ignored", "bbox_from_polygon"])),
+        ("-1 0.5 0.5 0.2 0.1", "class_out_of_range"),
+        ("0.5 0.5 0.5 0.2 0.1", "class_out_of_range"),
+        ("nan 0.5 0.5 0.2 0.1", "class_out_of_range"),
+        ("0", "bbox_missing"),
+        ("0 0.5 0.5 0.2", "bbox_malformed"),
+        ("0 0.5 0.5 0 0.1", "bbox_zero_size"),
+        ("0 0.5 0.5 nan 0.1", "bbox_malformed"),
+        ("0 0.4 0.45 inf 0.45 0.5 0.55", "bbox_malformed"),
+        ("0 0.4 0.45 0.4 0.45 0.4 0.55", "bbox_zero_size"),
+        ("red 0.5 0.5 0.2 0.1", "label_unparsable"),
+    ],
+)
+def test_lines(line, outcome) -> None:
+    if isinstance(outcome, str):
+        with pytest.raises(LabelError) as error:
+            parse_line(line)
+        assert error.value.reason == outcome
+    else:
+        label = parse_line(line)
+        assert (label.index, [reason for reason, _ in label.repairs]) == (outcome[0], outcome[2])
+        assert label.box == pytest.approx(outcome[1])
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "cp949"]
+)
+def test_encodings(tmp_path, encoding) -> None:
+    root = write_set(tmp_path, {"images/train/a.png": ""}, "names: [가나정, 다라정]\r\n".encode(encoding))
+    (root / "labels/train/a.txt").write_bytes("1 0.5 0.5 0.2 0.1\r\n\r\n".encode(encoding))
+    archives = list_archives(Source(kind="yolo", root=str(root)))
+    assert [pill["k_code"] for pill in read_yolo_labels(archives["train"]).pills] == ["다라정"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "pills", "reasons"),
+    [
+        ([BOX, BOX], [("single", 1)], ["label_duplicated"]),
+        ([BOX, "1 0.5 0.5 0.2 0.1\n"], [], ["bbox_shared", "bbox_shared", "photo_without_usable_label"]),
+        ([BOX, "1 0.2 0.2 0.1 0.1\n"], [("combo", 2), ("combo", 2)], []),
+        ([BOX, "2 0.2 0.2 0.1 0.1\n"], [("combo", 2)], ["class_out_of_range"]),
+        ([BOX, "-1 0.2 0.2 0.1 0.1\n"], [("combo", 2)], ["class_out_of_range"]),
+        (["\n  \n"], [], ["photo_background"]),
+    ],
+)
+def test_photographs(tmp_path, lines, pills, reasons) -> None:
+    reading = read_yolo_labels(yolo_set(tmp_path, {"train/a.png": "".join(lines)})["train"])
+    assert [(pill["domain"], pill["expected_pills"]) for pill in reading.pills] == pills
+    assert [issue["reason"] for issue in reading.issues] == reasons
+    labels = [issue for issue in reading.issues if issue["label_member"] and issue["outcome"] != "repaired"]
+    assert reading.labels_read == len(reading.pills) + len(labels)
+
+
+def test_names_of_aihubs_form_give_group_and_pills(tmp_path) -> None:
+    names = ["K-000111-000220_0_2_0_2_70_000_200", "K-000114_0_2_0_0_75_260_200"]
+    reading = read_yolo_labels(yolo_set(tmp_path, {f"train/{name}.png": BOX for name in names})["train"])
+    found = {pill["member"]: (pill["group"], pill["domain"], pill["expected_pills"]) for pill in reading.pills}
+    assert found == {
+        f"{names[0]}.png": ("K-000111-000220", "combo", 2),
+        f"{names[1]}.png": ("K-000114_2_0_0_75", "single", 1),
+    }
+
+
+def test_text_files_without_labels_are_other_files(tmp_path) -> None:
+    root = write_set(tmp_path, {"train/a.png": BOX}, NAMES + "train: train\n")
+    (root / "train/classes.txt").write_text("red\nblue\n")
+    (root / "train/notes.md").write_text("x")
+    (root / "train/gone.txt").write_text(BOX)
+    reading = read_yolo_labels(list_archives(Source(kind="yolo", root=str(root)))["train"])
+    assert (reading.photos_read, reading.labels_read, reading.other_files) == (1, 2, 2)
+    assert [(issue["reason"], issue["label_member"]) for issue in reading.issues] == [
+        ("label_without_photo", "gone.txt")
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("names: [a, b]\n", ["a", "b"]),
-        ("names: {0: a, 1: 7}\n", ["a", "7"]),
-        ('names:\n- a\n- b\nnc: 2\n\ndescription\n"free text"\n(string)\n', ["a", "b"]),
-        ("nc: 2\n", None),
-        ("names: {1: a}\n", None),
-        ("", None),
-        ("names: 3\n", None),
+        ("names: [a, b]\n", {0: "a", 1: "b"}),
+        ("names: {0: a, 1: 7}\n", {0: "a", 1: "7"}),
+        ("names: {0: a, 5: b}\n", {0: "a", 5: "b"}),
+        ("names:\n  0: NO\n  1: off\n  2: 052400011\n  3: 1.10\n", {0: "NO", 1: "off", 2: "052400011", 3: "1.10"}),
+        ('names:\n- a\n- b\nnc: 2\n\ndescription\n"free text"\n(string)\n', {0: "a", 1: "b"}),
+        ("nc: 2\n", {0: "class_0", 1: "class_1"}),
+        ("names: {one: a}\n", "has no usable `names`"),
+        ("names: [[a]]\n", "has no usable `names`"),
+        ("names: ['']\n", "has no usable `names`"),
+        ("names: [a, b, a]\n", "classes 0 and 2 have one name, 'a'"),
+        ("", "cannot be used"),
+        ("nc: two\n", "has no `names`"),
     ],
 )
 def test_class_names(tmp_path, text, names) -> None:
-    (tmp_path / "data.yaml").write_text(text)
-    if names is None:
-        with pytest.raises(SourceError, match=r"data\.yaml: has no usable `names`"):
-            class_names(tmp_path / "data.yaml")
+    root = write_set(tmp_path, {"images/train/a.png": BOX}, text)
+    if isinstance(names, str):
+        with pytest.raises(SourceError, match=names):
+            read_yolo_data(root)
     else:
-        assert class_names(tmp_path / "data.yaml") == names
-
-
-def test_class_names_in_another_encoding_are_an_error(tmp_path) -> None:
-    (tmp_path / "data.yaml").write_bytes("names: [가나정]\n".encode("cp949"))
-    with pytest.raises(SourceError, match=r"data\.yaml: has no usable `names`"):
-        class_names(tmp_path / "data.yaml")
+        assert read_yolo_data(root).names == names
 
 
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({}, r"has no data\.yaml\. Set it to the folder"),
-        ({"data.yaml": "names: []"}, r"there is no folder .*images/train.* A YOLO data set has"),
+        ({}, r"has no data\.yaml \(no YAML file\)\. Set it to the folder"),
+        ({"a.yaml": NAMES, "b.yml": NAMES}, r"has no data\.yaml \(a\.yaml, b\.yml\)"),
+        ({"data.yaml": NAMES}, r"names no folder of training photographs"),
+        ({"data.yaml": NAMES + "train: gone/images\n"}, r"train: gone/images is not there, nor are train/images"),
     ],
 )
-def test_what_a_yolo_set_lacks_is_told(tmp_path, files, says) -> None:
+def test_missing_parts_are_an_error(tmp_path, files, says) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(SourceError, match=says):
         list_archives(Source(kind="yolo", root=str(tmp_path)))
+
+
+def test_polygons_as_roboflow_exports_them(real_photos) -> None:
+    archives = list_archives(Source(kind="yolo", root=str(real_photos.parent / "pillcounter")))
+    readings = [read_yolo_labels(archive) for archive in archives.values()]
+    assert sum(reading.photos_read for reading in readings) == 273
+    assert sum(reading.labels_read for reading in readings) == 667
+    reasons = Counter(issue["reason"] for reading in readings for issue in reading.issues)
+    assert reasons == {"bbox_from_polygon": 667, "label_duplicated": 1}
 
 
 def test_real_photos(real_photos) -> None:
@@ -99,7 +273,7 @@ def test_real_photos(real_photos) -> None:
     readings = {name: read_yolo_labels(archive) for name, archive in archives.items()}
     pills = [pill for reading in readings.values() for pill in reading.pills]
     assert sum(reading.photos_read for reading in readings.values()) == 267
-    assert len(class_names(real_photos / "data.yaml")) == 17
+    assert len(read_yolo_data(real_photos).names) == 17
     boxes = Counter(pill["image_id"] for pill in pills)
     for pill in pills:
         assert pill["domain"] == ("single" if boxes[pill["image_id"]] == 1 else "combo")

@@ -16,7 +16,7 @@ from pillsnap.dataset.write_dataset_page import write_dataset_page
 from pillsnap.report.write_report import write_report
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.settings import Source
-from pillsnap.sources.yolo import class_names
+from pillsnap.sources.yolo_data import read_yolo_data
 from pillsnap.tables.csv_cells import escape_formula, unescape_formula
 from pillsnap.tables.files import read_texts
 from tests.support import dataset_runs
@@ -127,13 +127,14 @@ def test_names_of_a_data_yaml_are_no_bomb(tmp_path: Path) -> None:
     path = tmp_path / "data.yaml"
     path.write_text("\n".join([*lines, "names: [*a8]"]))
     with pytest.raises(SourceError, match="a list is not a class name"):
-        class_names(path)
+        read_yolo_data(path)
     path.write_text("names: !!python/object/apply:os.system ['touch pwned']")
     with pytest.raises(SourceError):
-        class_names(path)
+        read_yolo_data(path)
     assert not (tmp_path / "pwned").exists()
+    (tmp_path / "images/train").mkdir(parents=True)
     path.write_text('names: ["a\\nb"]')
-    assert class_names(path) == ["a b"]
+    assert read_yolo_data(path).names == {0: "a b"}
 
 
 CODE = sorted(path for part in ("pillsnap", "scripts", "benchmarks") for path in (PROJECT / part).rglob("*.py"))

@@ -1,0 +1,179 @@
+"""Read a YOLO data set's `data.yaml`: its class names, and where the photographs and labels of each part lie."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pillsnap.sources.archives import NotRecognisedError, SourceError
+from pillsnap.sources.containers.text import decode_text
+from pillsnap.sources.labels import clean_text
+
+log = logging.getLogger(__name__)
+
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+"""Names of each part's key in `data.yaml`, and of its folder."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Photographs of one part: those below a folder or, where `listing` is not empty, those that this file lists."""
+
+    part: str
+    folder: Path
+    listing: str = ""
+
+
+@dataclass(frozen=True)
+class YoloData:
+    """A `data.yaml`: class names by index, and where the parts that are there lie, in the order train, val, test."""
+
+    file: Path
+    names: dict[int, str]
+    places: list[Place]
+
+
+def read_yolo_data(root: Path) -> YoloData:
+    """Read the `data.yaml` of a data set.
+
+    Paths are resolved as ultralytics does (relative to `path`, that to the file; a leading `../` may be one too many);
+    what does not exist here, such as the absolute path of another machine, falls back to the usual layouts beside the
+    file: `images/<part>` and `<part>/images`, with `valid` for `val`.
+
+    Args:
+        root: the folder with `data.yaml` (or one other YAML file), or that file.
+
+    Raises:
+        SourceError: the file is missing or cannot be used, a part has no folder, two classes share a name.
+    """
+    file = _data_yaml(root)
+    values = _load(file)
+    return YoloData(file, _class_names(values, file), _places(values, file))
+
+
+def _data_yaml(root: Path) -> Path:
+    if root.is_file():
+        return root
+    named = root / "data.yaml"
+    found = [named] if named.is_file() else sorted([*root.glob("*.yaml"), *root.glob("*.yml")])
+    if len(found) != 1:
+        there = ", ".join(path.name for path in found) or "no YAML file"
+        raise NotRecognisedError(
+            f"source.root = {root}: has no data.yaml ({there}). Set it to the folder of a YOLO data set, or to its "
+            "YAML file."
+        )
+    return found[0]
+
+
+def _load(file: Path) -> dict[str, Any]:
+    """Load the YAML with every scalar as the text that is written there: `NO`, `1.10` and `052400011` are names.
+
+    Some exporters append a description in free text to the file; from the first line that is not YAML on it is ignored,
+    with a warning.
+    """
+    try:
+        text, _ = decode_text(file.read_bytes())
+        try:
+            values = yaml.load(text, yaml.BaseLoader)  # noqa: S506  # it constructs texts, lists and mappings only
+        except yaml.MarkedYAMLError as error:
+            mark = error.context_mark or error.problem_mark
+            if not mark:
+                raise
+            log.warning("%s: no YAML from line %d on; the lines before it are used", file, mark.line + 1)
+            values = yaml.load("\n".join(text.splitlines()[: mark.line]), yaml.BaseLoader)  # noqa: S506
+        if not isinstance(values, dict):
+            raise TypeError("it is no mapping")
+    except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise SourceError(f"{file}: cannot be used ({error}). It must map `names` to the classes.") from error
+    return values
+
+
+def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:
+    names = values.get("names") or [f"class_{index}" for index in range(_count(values.get("nc")))]
+    try:
+        pairs = names.items() if isinstance(names, dict) else enumerate(names)
+        found = {int(index): _class_name(name) for index, name in pairs}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SourceError(f"{file}: has no usable `names` ({error}). It must list the classes.") from error
+    if not found:
+        raise SourceError(f"{file}: has no `names`. It must list the classes.")
+    first: dict[str, int] = {}
+    for index, name in sorted(found.items()):
+        if (other := first.setdefault(name, index)) != index:
+            raise SourceError(
+                f"{file}: classes {other} and {index} have one name, {name!r}. Give each class a name of its own, or "
+                "merge the two in the labels."
+            )
+    return found
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, str) and value.isdigit() else 0
+
+
+def _class_name(value: Any) -> str:
+    """Return a class name as every table shows it; aliases of YAML can make endless lists of a few bytes."""
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} is not a class name")
+    name = clean_text(value)
+    if not name:
+        raise ValueError("a class has an empty name")
+    return name
+
+
+def _places(values: dict[str, Any], file: Path) -> list[Place]:
+    places = []
+    for part, keys in PARTS.items():
+        given = next((values[key] for key in keys if values.get(key)), None)
+        wanted = given if isinstance(given, list) else [given] if given else []
+        found = [_resolve(str(path), values, file, part) for path in wanted] or [_usual(file.parent, part)]
+        missing = [path for path, place in zip(wanted, found, strict=False) if place is None]
+        if missing and part == "train":
+            raise SourceError(
+                f"{file}: {part}: {missing[0]} is not there, nor are {part}/images or images/{part} beside the file. "
+                "Fetch the photographs, or correct the path."
+            )
+        for path in missing:
+            log.warning("%s: %s: %s is not there, and so are none of its photographs", file, part, path)
+        places += [Place(part, *place) for place in dict.fromkeys(place for place in found if place)]
+    if not any(place.part == "train" for place in places):
+        raise SourceError(
+            f"{file}: names no folder of training photographs, and there is no train/images or images/train beside it. "
+            "Add `train:` with the folder's path."
+        )
+    return places
+
+
+def _resolve(given: str, values: dict[str, Any], file: Path, part: str) -> tuple[Path, str] | None:
+    """Return the folder, and the listing where a text file lists the photographs; `None` where nothing is there."""
+    for path in _candidates(given.replace("\\", "/"), values, file):
+        if path.is_dir():
+            return path, ""
+        if path.is_file() and path.suffix.lower() == ".txt":
+            return file.parent, path.as_posix()
+    return _usual(file.parent, part)
+
+
+def _candidates(given: str, values: dict[str, Any], file: Path) -> Iterator[Path]:
+    base = file.parent / str(values.get("path") or "").replace("\\", "/")
+    for root in dict.fromkeys((base, file.parent)):
+        yield _plain(root / given)
+        if given.startswith("../"):
+            yield _plain(root / given[3:])
+
+
+def _usual(root: Path, part: str) -> tuple[Path, str] | None:
+    for name in PARTS[part]:
+        for folder in (root / "images" / name, root / name / "images", root / name):
+            if folder.is_dir():
+                return folder, ""
+    return None
+
+
+def _plain(path: Path) -> Path:
+    """Return the path without `..`, relative where it was: results name it, and are to be the same in every clone."""
+    return Path(os.path.normpath(path))

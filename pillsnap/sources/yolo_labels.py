@@ -1,0 +1,243 @@
+"""Read the labels of a YOLO data set: one text file a photograph, one line a pill."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pillsnap.pictures.decode import PictureError, photo_size
+from pillsnap.pictures.endings import PHOTO_ENDINGS
+from pillsnap.progress import progress
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.checks import settled
+from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, Entry, MemberError
+from pillsnap.sources.containers.text import decode_text
+from pillsnap.sources.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.sources.yolo_data import read_yolo_data
+
+
+@dataclass(slots=True)
+class YoloLabel:
+    """One line of a label file.
+
+    Attributes:
+        index: class index.
+        box: centre x, centre y, width, height, in fractions of the photograph.
+        repairs: reason and detail of each repair.
+    """
+
+    index: int
+    box: tuple[float, float, float, float]
+    repairs: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photograph's archive, member, image ID and label member."""
+
+    archive: Archive
+    member: str
+    image_id: str
+    label_member: str
+
+
+def read_yolo_labels(archive: Archive) -> LabelReading:
+    """Read the labels of one part of a YOLO data set; the photographs' headers are read for their size.
+
+    The class name stands for the K-code, since such a set has none, and there are no EDI codes. Augmented copies of one
+    photograph share the name before `.rf.`, which is the capture group; a name of AIHub's form gives AIHub's capture
+    group and number of pills; any other photograph is a group of its own, since parts may number theirs alike. A
+    photograph with one pill is `single`, the others are `combo`.
+
+    Raises:
+        SourceError: the data set's `data.yaml` cannot be used.
+    """
+    names = read_yolo_data(Path(archive.described_by)).names
+    reading = LabelReading(archive.name)
+    with Container(archive.photos) as photos, Container(archive.labels) as labels:
+        reading.archives_read = 2
+        entries = photos.entries()
+        files = labels.entries() if archive.labels != archive.photos else entries
+        label_of = {_stem(entry.name): entry for entry in files if entry.name.lower().endswith(".txt")}
+        first_by_id: dict[str, str] = {}
+        wanted = _listed(archive, entries, reading) if archive.listing else list(filter(_is_photo, entries))
+        for entry in progress(wanted, total=len(wanted), title=archive.name):
+            reading.photos_read += 1
+            image_id = f"{archive.name}.{_stem(entry.name).replace('/', '.')}"
+            if PurePosixPath(entry.name).name.startswith("._"):
+                reading.note("skipped", "apple_double", member=entry.name)
+            elif entry.reason:
+                reading.note_entry(entry, "member")
+            elif label_stem(entry.name) not in label_of:
+                reading.note("quarantined", "photo_without_label", member=entry.name)
+            elif (same := first_by_id.setdefault(image_id.casefold(), entry.name)) != entry.name:
+                reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
+            else:
+                label = label_of.pop(label_stem(entry.name))
+                _read_photo(_Photo(archive, entry.name, image_id, label.name), labels, names, reading)
+        orphans = [] if archive.listing else [entry for entry in label_of.values() if _holds_labels(entry, labels)]
+        for label in orphans:
+            reading.labels_read += 1
+            reading.note("quarantined", label.reason or "label_without_photo", label_member=label.name)
+        texts = sum(entry.name.lower().endswith(".txt") for entry in files)
+        reading.other_files = sum(not _is_photo(entry) for entry in entries) - texts
+        reading.other_files += len(files) if files is not entries else 0
+        reading.other_files += 0 if archive.listing else len(label_of) - len(orphans)
+    return reading
+
+
+def label_stem(member: str) -> str:
+    """Return the path of a photograph's label below its container, without extension.
+
+    ultralytics looks for it where the last folder `images` of the photograph's path is `labels`; where that folder is
+    above the container, the container of the labels is another one.
+    """
+    *folders, name = PurePosixPath(member).with_suffix("").parts
+    if "images" in folders:
+        folders[len(folders) - 1 - folders[::-1].index("images")] = "labels"
+    return "/".join([*folders, name])
+
+
+def _stem(member: str) -> str:
+    return str(PurePosixPath(member).with_suffix(""))
+
+
+def _is_photo(entry: Entry) -> bool:
+    return PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS
+
+
+def _listed(archive: Archive, entries: list[Entry], reading: LabelReading) -> list[Entry]:
+    """Return the entries that the archive's listing names; quarantine names of photographs that are not there."""
+    by_name = {entry.name: entry for entry in entries}
+    found = []
+    for name in dict.fromkeys(listed_photos(Path(archive.listing), Path(archive.photos))):
+        if name in by_name:
+            found.append(by_name[name])
+        else:
+            reading.photos_read += 1
+            reading.note("quarantined", "photo_missing", member=name, detail=f"listed in {Path(archive.listing).name}")
+    return found
+
+
+def listed_photos(listing: Path, folder: Path) -> Iterator[str]:
+    """Yield the photographs that a text file lists, as paths below the folder.
+
+    A line is a path from the file (with a leading `./`), from the folder, or an absolute one; an absolute path of
+    another machine is looked for below the folder by its longest ending that exists.
+    """
+    root = folder.resolve()
+    for line in decode_text(listing.read_bytes())[0].splitlines():
+        words = line.strip().replace("\\", "/")
+        if not words:
+            continue
+        parts = PurePosixPath(words).parts
+        starts = [listing.parent] if words.startswith("./") else [folder, listing.parent]
+        candidates = [start / words for start in starts]
+        candidates += [folder.joinpath(*parts[first:]) for first in range(1, len(parts))]
+        there = next((path.resolve() for path in candidates if path.is_file()), candidates[0].resolve())
+        yield there.relative_to(root).as_posix() if there.is_relative_to(root) else words
+
+
+def _holds_labels(entry: Entry, labels: Container) -> bool:
+    """Whether a text file beside no photograph holds labels, and not class names or a description."""
+    try:
+        text, _ = decode_text(labels.read(entry.name, limit=MAX_LABEL_BYTES))
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        return not first or bool([float(word) for word in first.split()])
+    except (OSError, ValueError):
+        return bool(entry.reason)
+
+
+def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading: LabelReading) -> None:
+    try:
+        text, _ = decode_text(labels.read(photo.label_member, limit=MAX_LABEL_BYTES))
+    except (OSError, UnicodeDecodeError) as error:
+        reading.labels_read += 1
+        reason = error.reason if isinstance(error, MemberError) else "label_unparsable"
+        detail = str(error)[:200]
+        reading.note("quarantined", reason, member=photo.member, label_member=photo.label_member, detail=detail)
+        reading.note("quarantined", "photo_without_usable_label", member=photo.member)
+        return
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        reading.note("skipped", "photo_background", member=photo.member)
+        return
+    size = _size(Path(photo.archive.photos) / photo.member)
+    pills: list[Row] = []
+    for number, line in enumerate(lines, start=1):
+        reading.labels_read += 1
+        # a pill's label is a line of the file, so that labels can be counted one by one
+        place = {"member": photo.member, "label_member": f"{photo.label_member}:{number}"}
+        try:
+            label = parse_line(line)
+            if label.index not in names:
+                raise LabelError("class_out_of_range", f"class {label.index}")
+        except LabelError as error:
+            reading.note("quarantined", error.reason, **place, detail=error.detail)
+            continue
+        for reason, detail in label.repairs:
+            reading.note("repaired", reason, **place, detail=detail)
+        pills.append(_pill(photo, place["label_member"], names[label.index], label.box, size))
+    reading.pills += settled(pills, member=photo.member, image_id=photo.image_id, labels=len(lines), reading=reading)
+
+
+def _size(photo: Path) -> tuple[int, int]:
+    """Width and height from the header, turned as EXIF says; one that has none is found out when it is decoded."""
+    try:
+        return photo_size(photo)
+    except (PictureError, OSError):
+        return 1, 1
+
+
+def parse_line(line: str) -> YoloLabel:
+    """Parse a line: class, then a box (4 numbers), an oriented box (8) or a polygon (6 or more, x and y in turn).
+
+    A confidence after them is ignored, polygons and oriented boxes are taken by their extent; both are repairs. Numbers
+    may have any notation.
+
+    Raises:
+        LabelError: `label_unparsable`, `class_out_of_range` (negative or no whole number), or a reason of `parse_box`.
+    """
+    words = line.replace(",", " ").split()
+    try:
+        first, *numbers = map(float, words)
+    except ValueError as error:
+        raise LabelError("label_unparsable", line[:200]) from error
+    if not first.is_integer() or first < 0:
+        raise LabelError("class_out_of_range", f"class {words[0]}"[:200])
+    repairs = []
+    if len(numbers) >= 5 and len(numbers) % 2:
+        repairs.append(("confidence_ignored", words[-1][:200]))
+        numbers = numbers[:-1]
+    if len(numbers) >= 6:
+        if not all(map(math.isfinite, numbers)):
+            raise LabelError("bbox_malformed", line[:200])
+        xs, ys = numbers[::2], numbers[1::2]
+        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+        repairs.append(("bbox_from_polygon", f"{len(xs)} corners"))
+        numbers = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+    return YoloLabel(int(first), parse_box(numbers), repairs)
+
+
+def _pill(photo: _Photo, label_member: str, name: str, box: tuple[float, ...], size: tuple[int, int]) -> Row:
+    cx, cy, w, h = box
+    width, height = size
+    return {
+        "image_id": photo.image_id,
+        "archive": photo.archive.name,
+        "member": photo.member,
+        "label_member": label_member,
+        "domain": "",
+        "part": photo.archive.part,
+        "group": "",
+        "k_code": name,
+        "edi_codes": "",
+        "drug_name": name,
+        "expected_pills": 0,
+        "width": width,
+        "height": height,
+        "x": (cx - w / 2) * width,
+        "y": (cy - h / 2) * height,
+        "w": w * width,
+        "h": h * height,
+    }
