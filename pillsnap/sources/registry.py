@@ -17,6 +17,7 @@ KINDS = {
     "synthetic": ("synthetic.drawn", "drawn by PillSnap"),
     "aihub": ("aihub", "AIHub data set 576, zips or folders"),
     "yolo": ("yolo", "a YOLO data set"),
+    "coco": ("coco", "COCO JSON"),
 }
 """Module and description by the name that `source.kind` takes."""
 

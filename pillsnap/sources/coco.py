@@ -1,0 +1,110 @@
+"""COCO JSON as a kind of source: one file of labels for many photographs."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pillsnap.pictures.endings import PHOTO_ENDINGS
+from pillsnap.sources.archives import Archive, NotRecognisedError, existing_root
+from pillsnap.sources.coco_labels import read_coco_file, read_coco_labels
+from pillsnap.sources.kind import SourceKind
+from pillsnap.sources.settings import Source
+
+_PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def list_coco_archives(source: Source) -> list[Archive]:
+    """List the label files below the source's root, an archive each.
+
+    A file whose name, or whose folder's, holds `train`, `val`, `valid` or `test` is that part. Where no file is a
+    validation part, or none a test part, training photographs are not fixed: the plan holds some out by groups.
+
+    Raises:
+        NotRecognisedError: there is no COCO file.
+    """
+    root = existing_root(source)
+    found = [(file, _part(file, root)) for file in _coco_files(root)]
+    if not found:
+        there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
+        raise NotRecognisedError(
+            f"source.root = {source.root}: no COCO file below it (JSON with `images`, `annotations` and `categories`; "
+            f"there are: {', '.join(there) or 'no files'}). Set it to the folder of an export in COCO format."
+        )
+    parts = {part for _, part in found}
+    folders = [_photo_folder(file, root) for file, _ in found]
+    names = _names([file.relative_to(root) for file, _ in found])
+    return [
+        Archive(
+            name=name,
+            photos=folder.as_posix(),
+            labels=file.as_posix(),
+            domain="",
+            part="" if part == "train" and not {"val", "test"} <= parts else part,
+            listing=file.as_posix() if folders.count(folder) > 1 else "",
+        )
+        for name, folder, (file, part) in zip(names, folders, found, strict=True)
+    ]
+
+
+def _coco_files(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(".json") and _looks_like_coco(Path(folder) / name):
+                yield Path(folder) / name
+
+
+def _looks_like_coco(file: Path) -> bool:
+    """Whether the file's first or last bytes name one of the keys; labels of AIHub name them too, and hold one pill."""
+    with file.open("rb") as stream:
+        head = stream.read(2**16)
+        stream.seek(max(0, file.stat().st_size - 2**16))
+        both = head + stream.read()
+    keys = sum(f'"{key}"'.encode() in both for key in ("images", "annotations", "categories"))
+    return keys >= 2 or (keys == 1 and file.stat().st_size > 2**17)
+
+
+def _part(file: Path, root: Path) -> str:
+    words = re.split(r"[^a-z]+", file.relative_to(root).as_posix().lower())
+    return next((_PARTS[word] for word in words if word in _PARTS), "")
+
+
+def _names(files: list[Path]) -> list[str]:
+    """Return an ASCII name for each file, numbered where two would have the same."""
+    names: list[str] = []
+    for file in files:
+        stem = re.sub(r"\W*coco$|^_annotations.*", "", file.stem)
+        words = "_".join(part for part in (*file.parent.parts, stem) if part)
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", words).strip("_.") or "coco"
+        same = sum(other == name or other.startswith(f"{name}-") for other in names)
+        names.append(f"{name}-{same + 1}" if same else name)
+    return names
+
+
+def _photo_folder(file: Path, root: Path) -> Path:
+    """Return the label file's folder where it holds photographs, else the source's root."""
+    beside = any(path.suffix.lower() in PHOTO_ENDINGS for path in file.parent.rglob("*"))
+    return file.parent if beside else root
+
+
+def count_coco_photos(source: Source) -> int:
+    """Number of photographs that the label files name."""
+    return sum(len(read_coco_file(Path(archive.labels)).images) for archive in list_coco_archives(source))
+
+
+KIND = SourceKind(
+    title="a COCO data set",
+    photographs="real photographs, a COCO data set",
+    banner=(
+        "Real photographs: a COCO data set.",
+        "The figures hold for its products, cameras and backgrounds. Respect its licence when you hand this page on.",
+    ),
+    card=(
+        "Trained and measured on the real photographs of a COCO data set. The figures hold for its products, cameras "
+        "and backgrounds. Respect its licence."
+    ),
+    list_archives=list_coco_archives,
+    read_labels=read_coco_labels,
+    count_photos=count_coco_photos,
+)

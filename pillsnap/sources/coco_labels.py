@@ -1,0 +1,229 @@
+"""Read the labels of a COCO file and match them with the photographs beside it."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+
+from pillsnap.pictures.endings import PHOTO_ENDINGS
+from pillsnap.progress import progress
+from pillsnap.sources.aihub_name import parse_photo_name
+from pillsnap.sources.archives import Archive, SourceError
+from pillsnap.sources.checks import settled
+from pillsnap.sources.containers.container import Container, Entry
+from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, parse_box
+
+Json = dict[str, Any]
+
+PROPOSAL = "unlabelled pill"
+"""Category of the label audit's proposals (`pillsnap.audit.coco`): a person has not said which drug it is."""
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file: images and their annotations by image ID, category names by ID."""
+
+    images: dict[Any, Json]
+    annotations: dict[Any, list[Json]]
+    names: dict[Any, str]
+    drugs: dict[Any, str] = field(default_factory=dict)
+    """K-code by category ID, where every photograph of the category has a name of AIHub's form that holds it."""
+
+
+def read_coco_file(file: Path) -> CocoFile:
+    """Read a COCO file.
+
+    Raises:
+        SourceError: it is not COCO JSON, or two categories that are used have one name.
+    """
+    try:
+        value = orjson.loads(file.read_bytes())
+        images = {image["id"]: image for image in value["images"] if isinstance(image["file_name"], str)}
+        annotations: dict[Any, list[Json]] = defaultdict(list)
+        for annotation in value["annotations"]:
+            annotations[annotation["image_id"]].append(annotation)
+        names = {category["id"]: clean_text(str(category["name"])) for category in value["categories"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{file}: is not COCO JSON ({type(error).__name__}: {error}). Export it again.") from error
+    used = {one.get("category_id") for found in annotations.values() for one in found}
+    first: dict[str, Any] = {}
+    for number in sorted(used & names.keys(), key=str):
+        if (other := first.setdefault(names[number], number)) != number:
+            raise SourceError(
+                f"{file}: categories {other} and {number} have one name, {names[number]!r}. Give each its own."
+            )
+    return CocoFile(images, annotations, names, _drugs(images, annotations))
+
+
+def _drugs(images: dict[Any, Json], annotations: dict[Any, list[Json]]) -> dict[Any, str]:
+    """Find the K-code of each category: AIHub's editions number categories by it, or by it minus one (`dl_idx`)."""
+    possible: dict[Any, set[str]] = {}
+    for image_id, found in annotations.items():
+        name = parse_photo_name(PurePosixPath(images[image_id]["file_name"]).stem) if image_id in images else None
+        for category in {one.get("category_id") for one in found}:
+            numbers = (category, category + 1) if type(category) is int else ()
+            codes = {f"K-{number:06d}" for number in numbers} & set(name.drugs if name else ())
+            possible[category] = possible.get(category, codes) & codes
+    by_number = all(f"K-{category:06d}" in codes for category, codes in possible.items() if codes)
+    return {category: f"K-{category:06d}" if by_number else max(codes) for category, codes in possible.items() if codes}
+
+
+def read_coco_labels(archive: Archive) -> LabelReading:
+    """Read the labels of one COCO file.
+
+    A category's K-code is told by the photographs' names where they have AIHub's form; else its name stands for it.
+    Polygons and run-length masks without a box are taken by their extent. A photograph without annotations is a
+    background.
+
+    Raises:
+        SourceError: the file is not COCO JSON.
+    """
+    coco = read_coco_file(Path(archive.labels))
+    reading = LabelReading(archive.name)
+    with Container(archive.photos) as photos:
+        reading.archives_read = 2
+        entries = photos.entries()
+        pictures = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
+        reading.other_files = len(entries) - len(pictures)
+        places = _Places(pictures)
+        images = sorted(coco.images.items(), key=str)
+        for image_id, image in progress(images, total=len(images), title=archive.name):
+            entry = places.take(image["file_name"])
+            found = coco.annotations.get(image_id, [])
+            reading.labels_read += len(found)
+            if entry is None or entry.reason:
+                _note_absent(image, entry, found, reading)
+            else:
+                reading.photos_read += 1
+                _read_photo(archive, entry.name, image, found, coco, reading)
+        for entry in [] if archive.listing else places.rest():
+            reading.photos_read += 1
+            hidden = PurePosixPath(entry.name).name.startswith("._")
+            outcome, reason = ("skipped", "apple_double") if hidden else ("quarantined", "photo_without_label")
+            reading.note(outcome, reason, member=entry.name)
+    for image_id, found in coco.annotations.items():
+        if image_id not in coco.images:
+            reading.labels_read += len(found)
+            for one in found:
+                reading.note("quarantined", "label_without_photo", label_member=_place(one), detail=f"image {image_id}")
+    return reading
+
+
+class _Places:
+    """Photographs by their path, and by ever shorter endings of it, as exporters and people move folders."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._left = {entry.name: entry for entry in entries}
+        self._by_base: dict[str, list[str]] = defaultdict(list)
+        for name in self._left:
+            self._by_base[PurePosixPath(name).name].append(name)
+
+    def take(self, file_name: str) -> Entry | None:
+        """Return the entry of the photograph that a label names, once."""
+        parts = PurePosixPath(file_name.replace("\\", "/")).parts
+        for start in range(len(parts)):
+            ending = "/".join(parts[start:])
+            same = [name for name in self._by_base.get(parts[-1], []) if f"/{name}".endswith(f"/{ending}")]
+            if len(same) == 1 and same[0] in self._left:
+                return self._left.pop(same[0])
+        return None
+
+    def rest(self) -> list[Entry]:
+        """Return the entries that nobody took."""
+        return list(self._left.values())
+
+
+def _note_absent(image: Json, entry: Entry | None, found: list[Json], reading: LabelReading) -> None:
+    if entry:
+        reading.photos_read += 1
+        reading.note_entry(entry, "member")
+    reason = "label_of_quarantined_photo" if entry else "label_without_photo"
+    for one in found:
+        reading.note("quarantined", reason, label_member=_place(one), detail=image["file_name"][:200])
+
+
+def _read_photo(
+    archive: Archive, member: str, image: Json, found: list[Json], coco: CocoFile, reading: LabelReading
+) -> None:
+    pills: list[Row] = []
+    proposals = 0
+    for one in found:
+        place = {"member": member, "label_member": _place(one)}
+        category = one.get("category_id")
+        try:
+            name = coco.names.get(category, "")
+            if name == PROPOSAL:
+                proposals += 1
+                raise LabelError("label_is_proposal", "")
+            if not name:
+                raise LabelError("class_out_of_range", f"category {category!r}"[:200])
+            box, repairs = _box(one)
+        except LabelError as error:
+            outcome = "skipped" if error.reason == "label_is_proposal" else "quarantined"
+            reading.note(outcome, error.reason, **place, detail=error.detail)
+            continue
+        for reason, detail in repairs:
+            reading.note("repaired", reason, **place, detail=detail)
+        pills.append(_pill(archive, member, place["label_member"], coco.drugs.get(category, name), name, box, image))
+    image_id = f"{archive.name}.{PurePosixPath(member).with_suffix('').as_posix().replace('/', '.')}"
+    if not found:
+        reading.note("skipped", "photo_background", member=member)
+        return
+    reading.pills += settled(pills, member=member, image_id=image_id, labels=len(found) - proposals, reading=reading)
+
+
+def _box(annotation: Json) -> tuple[tuple[float, float, float, float], list[tuple[str, str]]]:
+    """Return the box x, y, w, h in pixels, and repairs; raises `LabelError`."""
+    if annotation.get("bbox"):
+        return parse_box(annotation["bbox"]), []
+    shape = annotation.get("segmentation")
+    try:
+        if isinstance(shape, dict):
+            return parse_box(_mask_extent(shape)), [("bbox_from_polygon", "run-length mask")]
+        points = [float(value) for polygon in shape or [] for value in polygon]
+    except (TypeError, ValueError) as error:
+        raise LabelError("bbox_malformed", repr(shape)[:200]) from error
+    if len(points) < 6 or not all(map(math.isfinite, points)):
+        raise LabelError("bbox_missing", repr(annotation.get("bbox"))[:200])
+    xs, ys = points[::2], points[1::2]
+    box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
+    return parse_box(list(box)), [("bbox_from_polygon", f"{len(xs)} corners")]
+
+
+def _mask_extent(shape: Json) -> list[float]:
+    """Return the box around a run-length mask, compressed or not."""
+    from pycocotools import mask
+
+    height, width = shape["size"]
+    encoded = mask.frPyObjects(shape, height, width) if isinstance(shape["counts"], list) else shape
+    return [float(side) for side in mask.toBbox(encoded)]
+
+
+def _place(annotation: Json) -> str:
+    return f"annotation {annotation.get('id')}"
+
+
+def _pill(
+    archive: Archive, member: str, label_member: str, k_code: str, name: str, box: tuple[float, ...], image: Json
+) -> Row:
+    sides = [image.get(side) for side in ("width", "height")]
+    width, height = (side if type(side) is int and 0 < side < 10**6 else 0 for side in sides)
+    return {
+        "image_id": f"{archive.name}.{PurePosixPath(member).with_suffix('').as_posix().replace('/', '.')}",
+        "archive": archive.name,
+        "member": member,
+        "label_member": label_member,
+        "domain": "",
+        "part": archive.part,
+        "group": "",
+        "k_code": k_code,
+        "edi_codes": "",
+        "drug_name": name,
+        "expected_pills": 0,
+        "width": width,
+        "height": height,
+        **dict(zip("xywh", box, strict=True)),
+    }

@@ -1,0 +1,174 @@
+"""COCO files: exports of labelling tools, editions of AIHub's data, our own label audit."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pillsnap.sources.archives import SourceError
+from pillsnap.sources.coco_labels import read_coco_labels
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source
+from tests.support.archives import photo_png
+
+CATEGORIES = [{"id": 0, "name": "pills"}, {"id": 1, "name": "red"}, {"id": 2, "name": "blue"}]
+
+
+def annotation(number: int, image: int, category: int = 1, **changes: Any) -> dict[str, Any]:
+    box = {"bbox": [10 + 3 * number, 20, 30, 40], "iscrowd": 0, "segmentation": []}
+    return {"id": number, "image_id": image, "category_id": category} | box | changes
+
+
+def write_coco(file: Path, images: list[str], annotations: list[dict[str, Any]], **more: Any) -> None:
+    value = {
+        "images": [{"id": n, "file_name": name, "width": 100, "height": 200} for n, name in enumerate(images)],
+        "annotations": annotations,
+        "categories": CATEGORIES,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value | more))
+
+
+def write_photos(*files: Path) -> None:
+    for number, file in enumerate(files):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(photo_png(number, width=100, height=200))
+
+
+def readings(root: Path) -> dict[str, tuple[str, list[tuple[str, str]], list[str]]]:
+    """Fixed side, (photograph, drug) of each pill, and reasons of the issues, by archive."""
+    found = {}
+    for name, archive in list_archives(Source(kind="coco", root=str(root))).items():
+        reading = read_coco_labels(archive)
+        pills = [(pill["member"], pill["k_code"]) for pill in reading.pills]
+        found[name] = archive.part, pills, sorted(issue["reason"] for issue in reading.issues)
+        issues = [issue for issue in reading.issues if issue["outcome"] != "repaired"]
+        assert reading.labels_read == len(pills) + sum(bool(issue["label_member"]) for issue in issues)
+        kept = len({pill["image_id"] for pill in reading.pills})
+        assert reading.photos_read == kept + sum(not issue["label_member"] for issue in issues)
+    return found
+
+
+def test_roboflows_export(tmp_path) -> None:
+    """A file beside the photographs of each part; category 0 is the project's, and is not used."""
+    for part in ("train", "valid", "test"):
+        write_photos(tmp_path / part / "a_jpg.rf.1.jpg")
+        write_coco(tmp_path / part / "_annotations.coco.json", ["a_jpg.rf.1.jpg"], [annotation(1, 0)])
+    pill = [("a_jpg.rf.1.jpg", "red")]
+    parts = {"test": ("test", pill, []), "train": ("train", pill, []), "valid": ("val", pill, [])}
+    assert readings(tmp_path) == parts
+
+
+@pytest.mark.parametrize("name", ["images/a.png", "../../label-studio/upload/1/a.png", "images\\a.png", "a.png"])
+def test_label_studios_export(tmp_path, name) -> None:
+    write_photos(tmp_path / "images/a.png", tmp_path / "images/b.png")
+    write_coco(tmp_path / "result.json", [name], [annotation(1, 0, 2)])
+    assert readings(tmp_path) == {"result": ("", [("images/a.png", "blue")], ["photo_without_label"])}
+
+
+def test_one_file_a_part_beside_a_folder_of_each(tmp_path) -> None:
+    write_photos(tmp_path / "train2017/a.png", tmp_path / "val2017/a.png")
+    for part in ("train", "val"):
+        write_coco(tmp_path / f"annotations/instances_{part}.json", [f"{part}2017/a.png"], [annotation(1, 0)])
+    assert readings(tmp_path) == {
+        "annotations_instances_train": ("", [("train2017/a.png", "red")], []),
+        "annotations_instances_val": ("val", [("val2017/a.png", "red")], []),
+    }
+
+
+@pytest.mark.parametrize("shift", [0, 1], ids=["K number", "dl_idx"])
+def test_merged_competition_edition(tmp_path, shift) -> None:
+    """Photographs' names tell which K-code a category is: its number, or that plus one."""
+    names = ["K-000111-000220_0_2_0_2_70_000_200.png", "K-000111-000333_0_2_0_2_70_000_200.png"]
+    write_photos(*(tmp_path / "train_images" / name for name in names))
+    pills = [(111, 0), (220, 0), (111, 1)]
+    found = [annotation(4 * n, image, code - shift) for n, (code, image) in enumerate(pills)]
+    categories = [{"id": code - shift, "name": f"drug {code}"} for code in (111, 220, 333)]
+    write_coco(tmp_path / "merged.json", names, found, categories=categories)
+    reading = read_coco_labels(list_archives(Source(kind="coco", root=str(tmp_path)))["merged"])
+    columns = ("k_code", "drug_name", "group", "expected_pills")
+    assert [tuple(pill[column] for column in columns) for pill in reading.pills] == [
+        ("K-000111", "drug 111", "K-000111-000220", 2),
+        ("K-000220", "drug 220", "K-000111-000220", 2),
+        ("K-000111", "drug 111", "K-000111-000333", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, [13, 20, 30, 40]),
+        ({"bbox": [], "segmentation": [[10, 20, 40, 20, 40, 60]]}, [10, 20, 30, 40]),
+        ({"bbox": None, "segmentation": [[10, 20, 20, 20, 20, 30], [30, 50, 40, 50, 40, 60]]}, [10, 20, 30, 40]),
+        ({"bbox": [], "segmentation": {"size": [200, 100], "counts": [2020, 40, 160, 40, 17740]}}, [10, 20, 2, 40]),
+        ({"bbox": [], "segmentation": []}, "bbox_missing"),
+        ({"bbox": [1, 2, 3]}, "bbox_malformed"),
+        ({"bbox": [1, 2, 0, 4]}, "bbox_zero_size"),
+        ({"bbox": [], "segmentation": [["x", 1, 2, 3, 4, 5]]}, "bbox_malformed"),
+        ({"category_id": 9}, "class_out_of_range"),
+        ({"category_id": None}, "class_out_of_range"),
+    ],
+)
+def test_annotations(tmp_path, changes, outcome) -> None:
+    write_photos(tmp_path / "a.png")
+    write_coco(tmp_path / "a.json", ["a.png"], [annotation(1, 0, **changes)])
+    reading = read_coco_labels(list_archives(Source(kind="coco", root=str(tmp_path)))["a"])
+    if isinstance(outcome, str):
+        assert [issue["reason"] for issue in reading.issues] == [outcome, "photo_without_usable_label"]
+    else:
+        (pill,) = reading.pills
+        assert [pill[side] for side in "xywh"] == pytest.approx(outcome)
+
+
+def test_photographs(tmp_path) -> None:
+    """Backgrounds, labels of photographs that are not there, labels twice, two drugs in one box."""
+    write_photos(*(tmp_path / f"{name}.png" for name in "abcd"))
+    same = {"bbox": [10, 20, 30, 40]}
+    found = [annotation(1, 1, **same), annotation(2, 1, **same), annotation(3, 2, **same), annotation(4, 2, 2, **same)]
+    found += [annotation(5, 4), annotation(6, 77)]
+    write_coco(tmp_path / "a.json", ["a.png", "b.png", "c.png", "d.png", "gone.png"], found)
+    (_, pills, reasons), *_ = readings(tmp_path).values()
+    assert pills == [("b.png", "red")]
+    assert Counter(reasons) == {
+        "photo_background": 2,
+        "label_duplicated": 1,
+        "bbox_shared": 2,
+        "photo_without_usable_label": 1,
+        "label_without_photo": 2,
+    }
+
+
+def test_the_label_audits_export_comes_back(tmp_path) -> None:
+    """Proposals that a person gave a drug are labels; those that nobody judged are not."""
+    name = "K-000111-000220/K-000111-000220_0_2_0_2_70_000_200.png"
+    write_photos(tmp_path / name)
+    categories = [{"id": 1, "name": "K-000111"}, {"id": 2, "name": "K-000220"}, {"id": 3, "name": "unlabelled pill"}]
+    found = [annotation(1, 0, 1), annotation(9, 0, 2), annotation(20, 0, 3)]
+    write_coco(tmp_path / "coco.json", [name], found, categories=categories)
+    assert readings(tmp_path) == {"coco": ("", [(name, "K-000111"), (name, "K-000220")], ["label_is_proposal"])}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "no COCO file below it .* there are: .png"),
+        ('{"images": 3, "annotations": [], "categories": []}', "is not COCO JSON"),
+        ('{"images": [], "annotations": [', "is not COCO JSON"),
+    ],
+)
+def test_files_that_are_none(tmp_path, text, says) -> None:
+    write_photos(tmp_path / "a.png")
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SourceError, match=says):
+        readings(tmp_path)
+
+
+def test_two_categories_of_one_name_are_refused(tmp_path) -> None:
+    write_photos(tmp_path / "a.png")
+    categories = [{"id": 1, "name": "red"}, {"id": 2, "name": "red"}]
+    write_coco(tmp_path / "a.json", ["a.png"], [annotation(1, 0, 1), annotation(9, 0, 2)], categories=categories)
+    with pytest.raises(SourceError, match="categories 1 and 2 have one name, 'red'"):
+        readings(tmp_path)
