@@ -11,10 +11,36 @@ from pillsnap.cli_errors import stop
 if TYPE_CHECKING:
     import numpy as np
 
-app = typer.Typer(help="Look at the data of a stage.", no_args_is_help=True)
+app = typer.Typer(help="Look at a folder of photographs, or at the data of a stage.", no_args_is_help=True)
 
 StageName = Annotated[str, typer.Option("--stage", help="stage1 to stage4")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of results, where the stages lie")]
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Folder of photographs with their labels")],
+    write: Annotated[Path | None, typer.Option(help="Write the overlay here; an existing file is kept")] = None,
+) -> None:
+    """Look at a folder before any configuration is written: its kind, what would be kept and why not the rest.
+
+    Prints the overlay to use. Exits with status 2 where the folder is not recognised, no stage can be made of it, or
+    the overlay cannot be written.
+    """
+    from pillsnap.dataset.check import check_source
+    from pillsnap.dataset.terminal import overlay_text, print_check
+    from pillsnap.sources.archives import SourceError
+
+    try:
+        checked = check_source(path)
+        print_check(path, checked, write)
+        if checked.problem:
+            stop(f"{path}: no stage can be made of it. {checked.problem}")
+        if write:
+            with write.open("x", encoding="utf-8") as file:
+                file.write(overlay_text(checked))
+    except (SourceError, OSError) as error:
+        stop(str(error))
 
 
 @app.command()

@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pillsnap.dataset.check import Checked
 from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.facts.counts import PartCount
 from pillsnap.dataset.stage_data import PARTS
@@ -32,6 +35,43 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     _print_boxes(console, summary["boxes"])
     _print_drugs(console, summary)
     _print_outcomes(console, summary)
+
+
+def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
+    """Print what `check_source` found, the overlay, and the command that uses it."""
+    console = _console()
+    console.print(f"{folder}: {get_kind(checked.kind).title}")
+    rows = ((one.name, one.part or "divided", count(photos), count(labels)) for one, photos, labels in checked.archives)
+    _print(console, "What is there", ["Archive", "Part", "#Photographs", "#Labels"], rows)
+    console.print(
+        f"{plural(checked.photos, 'photograph')} with usable labels, of {plural(len(checked.drugs), 'drug')}; "
+        "photographs are not decoded yet"
+    )
+    for outcome in ("quarantined", "skipped", "repaired"):
+        issues = checked.issues[checked.issues["outcome"] == outcome]
+        if issues.empty:
+            continue
+        examples = issues.drop_duplicates("reason").set_index("reason")
+        told = (
+            (reason, count(number), ": ".join(filter(None, examples.loc[reason, ["archive", "member", "detail"]])))
+            for reason, number in issues["reason"].value_counts().items()
+        )
+        _print(console, outcome.capitalize(), ["Reason", "#Rows", "Such as"], told)
+    if checked.sides:
+        sides = ((side, count(checked.sides.get(side, 0))) for side in (*PARTS, "unseen_val", "unseen_test"))
+        _print(console, "How it would be divided", ["Side", "#Photographs"], sides)
+    if checked.dropped:
+        console.print(f"Too few to be trained and validated: {', '.join(checked.dropped)}")
+    if not checked.problem:
+        file, results = overlay or "overlay.yaml", checked.overlay["pathvars"]["results"]
+        console.print(f"\nThe overlay{'' if overlay else ' (--write overlay.yaml writes it)'}:\n")
+        print(overlay_text(checked))
+        print(f"snakemake --cores 8 --configfile config.yaml {file} -- {results}/stage4/report.html")
+
+
+def overlay_text(checked: Checked) -> str:
+    """Return the overlay as YAML."""
+    return yaml.safe_dump(checked.overlay, allow_unicode=True, sort_keys=False)
 
 
 def _photographs(source: str | None) -> str:

@@ -1,0 +1,145 @@
+"""Check a folder of photographs before any configuration is written: its kind, what would be kept, and the overlay."""
+
+import contextlib
+import re
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pillsnap.config.data import Plan, Stage
+from pillsnap.files import read_json
+from pillsnap.manifest.index_archive import index_archive
+from pillsnap.manifest.photo_index import PlanError
+from pillsnap.manifest.plan_stage import plan_stage
+from pillsnap.sources.archives import Archive, NotRecognisedError
+from pillsnap.sources.registry import KINDS, get_kind, list_archives
+from pillsnap.sources.settings import Source
+from pillsnap.tables.files import read_table, read_tables
+from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
+
+UNSEEN_DRUGS = 8
+"""Drugs that are held out where the source has five times as many; fewer where it has fewer."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A folder of photographs.
+
+    Attributes:
+        kind: kind of source.
+        archives: its archives, with the photographs and labels read in each.
+        photos: photographs with a usable label.
+        drugs: number of usable labels of each drug.
+        issues: schema `ISSUES`: what is quarantined, skipped or repaired; nothing is decoded yet.
+        sides: photographs on each side of the split.
+        dropped: drugs that are too few to be trained and validated.
+        problem: why no stage can be made of it; empty where one can.
+        overlay: the configuration's overlay for it.
+    """
+
+    kind: str
+    archives: list[tuple[Archive, int, int]]
+    photos: int
+    drugs: Counter[str]
+    issues: pd.DataFrame
+    sides: dict[str, int]
+    dropped: list[str]
+    problem: str
+    overlay: dict[str, Any]
+
+
+def check_source(folder: Path) -> Checked:
+    """Index a folder and plan a stage of it; no photograph is decoded, nothing is written.
+
+    Raises:
+        SourceError: the folder is of no kind that is known, with what each kind lacks; or something is missing.
+    """
+    source, archives = _recognise(folder)
+    with tempfile.TemporaryDirectory() as place:
+        tables = [_index(source, archive, Path(place)) for archive in archives.values()]
+        pills = read_tables([table["pills"] for table in tables], PILLS)
+        drugs = Counter(pills["k_code"])
+        problem, plan, unseen = _plan(tables, Path(place), min(UNSEEN_DRUGS, len(drugs) // 5))
+        counts = [read_json(table["counts"]) for table in tables]
+        return Checked(
+            kind=source.kind,
+            archives=[
+                (one, read["photos"], read["labels"]) for one, read in zip(archives.values(), counts, strict=True)
+            ],
+            photos=pills["image_id"].nunique(),
+            drugs=drugs,
+            issues=read_tables([table["issues"] for table in tables], ISSUES),
+            sides={} if problem else dict(_sides(Path(place) / "plan")),
+            dropped=sorted(code for codes in plan.get("classes_dropped", {}).values() for code in codes),
+            problem=problem,
+            overlay=_overlay(source, folder, unseen),
+        )
+
+
+def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
+    lacks = []
+    for kind in KINDS:
+        if get_kind(kind).drawn:
+            continue
+        source = Source(kind=kind, root=str(folder))
+        try:
+            return source, list_archives(source)
+        except NotRecognisedError as error:
+            lacks.append(f"{kind}: {error}")
+    raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
+
+
+def _index(source: Source, archive: Archive, place: Path) -> dict[str, Path]:
+    paths = {name: place / f"{archive.name}.{name}" for name in ("pills", "looks", "issues", "counts")}
+    index_archive(kind=source.kind, archive=archive, **paths)
+    return paths
+
+
+def _plan(tables: list[dict[str, Path]], place: Path, unseen: int) -> tuple[str, dict[str, Any], int]:
+    """Return why no plan can be made (empty where it can), its summary, and how many drugs should be held out.
+
+    A drug that is held out takes every combination along that shows it: none is, where that costs a fifth of the
+    photographs.
+    """
+    plan, summary = place / "plan", place / "summary"
+
+    def used(count: int) -> int:
+        plan_stage(
+            pills=[table["pills"] for table in tables],
+            index_issues=[table["issues"] for table in tables],
+            plan=plan,
+            issues=place / "issues",
+            summary=summary,
+            refused=place / "refused",
+            stage=Stage(images=10**9, classes=10**9),
+            settings=Plan(unseen_drugs=count),
+            seed=0,
+        )
+        return sum(number for side, number in _sides(plan).items() if side not in UNSEEN)
+
+    try:
+        without = used(0)
+    except PlanError as error:
+        return str(error).partition("\n")[0], {}, 0
+    with contextlib.suppress(PlanError):
+        if unseen >= 2 and used(unseen) >= 0.8 * without:
+            return "", read_json(summary), unseen
+    used(0)
+    return "", read_json(summary), 0
+
+
+def _sides(plan: Path) -> Counter[str]:
+    return Counter(read_table(plan, PLAN).drop_duplicates("image_id")["split"])
+
+
+def _overlay(source: Source, folder: Path, unseen: int) -> dict[str, Any]:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-.") or "photographs"
+    return {
+        "pathvars": {kind: f"{kind}/{name}" for kind in ("results", "work", "logs")},
+        "source": {"kind": source.kind, "root": str(folder)},
+        "plan": {"unseen_drugs": unseen},
+    }
