@@ -141,6 +141,8 @@ def _index(archive: Archive, results: Path) -> None:
 def plan_all(archives: list[Archive], results: Path, images: int, drugs: int) -> None:
     plan_stage(
         pills=[results / f"{archive.name}.parquet" for archive in archives],
+        index_issues=[results / f"{archive.name}.issues.parquet" for archive in archives],
+        refused=results / "refused.csv",
         plan=results / "plan.parquet",
         issues=results / "plan.issues.parquet",
         summary=results / "plan.json",
@@ -201,6 +203,7 @@ def manifest_all(archives: list[Archive], results: Path) -> None:
         classes=results / "manifest/classes.json",
         drugs=results / "manifest/drugs.csv",
         summary=results / "manifest/summary.json",
+        refused=results / "refused.csv",
         settings=Manifest(),
         shared_groups="hold_out",
     )

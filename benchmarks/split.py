@@ -182,6 +182,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         classes=folder / "manifest/classes.json",
         drugs=folder / "manifest/drugs.csv",
         summary=folder / "manifest/summary.json",
+        refused=folder / "refused.csv",
         settings=config.manifest,
         shared_groups="keep",  # a random split's leaks are counted, not refused
     )

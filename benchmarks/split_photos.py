@@ -141,9 +141,11 @@ def divide(seen: Indexed, folder: Path, split: str, seed: int) -> None:
         for path in index:
             pills = read_table(seen.folder / path.name, PILLS)
             write_table(pills.assign(group=pills["image_id"]), path, PILLS)
-    names = {"plan": "plan.parquet", "issues": "plan.issues.parquet", "summary": "plan.json"}
+    names = {"plan": "plan.parquet", "issues": "plan.issues.parquet", "summary": "plan.json", "refused": "refused.csv"}
     paths = {kind: folder / name for kind, name in names.items()}
-    plan_stage(pills=index, **paths, stage=Stage(images=10**6, classes=4523), settings=FRACTIONS, seed=seed)
+    stage = Stage(images=10**6, classes=4523)
+    issues = seen.tables("issues.parquet")
+    plan_stage(pills=index, index_issues=issues, **paths, stage=stage, settings=FRACTIONS, seed=seed)
     planned = read_table(paths["plan"], PLAN)
     true_groups = read_tables(seen.tables("parquet"), PILLS).set_index("image_id")["group"]
     write_table(planned.assign(group=planned["image_id"].map(true_groups)), paths["plan"], PLAN)

@@ -9,6 +9,7 @@ rule index_archive:
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
+        descriptions=lambda wildcards: ARCHIVES[wildcards.archive].descriptions,
         code=code_of("index_archive", source_module(CONFIG.source)),
     output:
         pills="<results>/index/{archive}.parquet",
@@ -33,6 +34,7 @@ rule plan_stage:
     """Choose the stage's photographs and split them by capture group."""
     input:
         pills=expand("<results>/index/{archive}.parquet", archive=ARCHIVES),
+        index_issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
         code=code_of("plan_stage"),
     output:
         plan="<results>/{stage}/plan.parquet",
@@ -49,6 +51,7 @@ rule plan_stage:
         stage=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).model_dump(exclude={"targets"}),
         settings=CONFIG.plan.model_dump(),
         seed=CONFIG.seed,
+        refused=lambda wildcards: f"{CONFIG.pathvars.logs}/{wildcards.stage}/refused.csv",
     script:
         "../scripts/plan_stage.py"
 
@@ -111,5 +114,6 @@ rule build_manifest:
     params:
         settings=CONFIG.manifest.model_dump(),
         shared_groups=CONFIG.plan.shared_groups,
+        refused=lambda wildcards: f"{CONFIG.pathvars.logs}/{wildcards.stage}/refused.csv",
     script:
         "../scripts/build_manifest.py"

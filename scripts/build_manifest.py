@@ -18,6 +18,7 @@ with job(snakemake):
         classes=Path(snakemake.output.classes),
         drugs=Path(snakemake.output.drugs),
         summary=Path(snakemake.output.summary),
+        refused=Path(snakemake.params.refused),
         settings=Manifest(**snakemake.params.settings),
         shared_groups=snakemake.params.shared_groups,
     )

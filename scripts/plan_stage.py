@@ -9,10 +9,11 @@ with job(snakemake):
     from pillsnap.manifest.plan_stage import plan_stage
 
     plan_stage(
-        pills=[Path(path) for path in snakemake.input.pills],
+        **{name: [Path(path) for path in snakemake.input[name]] for name in ("pills", "index_issues")},
         plan=Path(snakemake.output.plan),
         issues=Path(snakemake.output.issues),
         summary=Path(snakemake.output.summary),
+        refused=Path(snakemake.params.refused),
         stage=Stage(**snakemake.params.stage),
         settings=Plan(**snakemake.params.settings),
         seed=snakemake.params.seed,

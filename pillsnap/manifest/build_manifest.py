@@ -14,6 +14,7 @@ from pillsnap.files import read_json, write_json
 from pillsnap.manifest.audit_split import audit_split
 from pillsnap.manifest.drugs import drug_classes, drug_table
 from pillsnap.manifest.identical_photos import drop_identical
+from pillsnap.manifest.left_out import left_out, quarantined_rows
 from pillsnap.tables.classes import write_classes
 from pillsnap.tables.files import check_table, read_table, read_tables, write_csv, write_table
 from pillsnap.tables.quarantine_reasons import CORRUPT
@@ -42,6 +43,7 @@ def build_manifest(
     classes: Path,
     drugs: Path,
     summary: Path,
+    refused: Path,
     settings: Manifest,
     shared_groups: str,
 ) -> None:
@@ -59,6 +61,7 @@ def build_manifest(
         drugs: written, CSV, schema `DRUGS`: descriptions of the drugs of the class list.
         summary: written, JSON: read = kept + quarantined + skipped for archives, photos and labels, counts by split,
             and the audit of the split.
+        refused: written where the limits are exceeded, CSV: everything that is quarantined.
         settings: limits.
         shared_groups: `plan.shared_groups`; unless it is `keep`, a capture group on two sides is an error.
 
@@ -68,6 +71,7 @@ def build_manifest(
     planned = read_table(plan, PLAN)
     indexed = read_tables(issues, ISSUES)
     kept, identical = drop_identical(_join_prepared(planned, prepared))
+    _check_training_left(planned, kept, identical)
     kept, untrained = _drop_untrained(kept)
     kept["fully_labelled"] = kept.groupby("image_id")["label_member"].transform("size") >= kept["expected_pills"]
     decoded = pd.concat([read_tables([path / "issues.parquet" for path in prepared], ISSUES), identical, untrained])
@@ -77,21 +81,22 @@ def build_manifest(
     index_of = {drug.k_code: drug.index for drug in class_list}
     kept["class_index"] = kept["k_code"].map(index_of).fillna(-1).astype("int64")
     accounts = _accounts(kept, all_issues, read_json(plan_summary)["skipped"], counts)
-    _check_corrupt(all_issues, settings)
     n_decoded = kept["image_id"].nunique() + len(_quarantined_photos(decoded))
-    shares = {
-        "indexed": _quarantined_share(indexed, accounts["photos"]["read"], settings),
-        "decoded": _quarantined_share(decoded, n_decoded, settings),
-    }
+    try:
+        _check_corrupt(all_issues, settings)
+        shares = {
+            "indexed": _quarantined_share(indexed, accounts["photos"]["read"], settings),
+            "decoded": _quarantined_share(decoded, n_decoded, settings),
+        }
+    except ManifestError as error:
+        raise ManifestError(f"{error}{left_out(all_issues, refused)}") from error
     audit, pairs = audit_split(kept[~is_unseen].drop_duplicates("image_id"), settings.near_duplicate_bits)
     _check_leaks(audit, shared_groups)
     files = {path: kept["split"] == split for split, path in manifest.items()} | {unseen: is_unseen}
     for path, rows in files.items():
         write_table(kept.loc[rows, list(MANIFEST.columns)].reset_index(drop=True), path, MANIFEST)
     write_table(pairs, near_duplicates, NEAR_DUPLICATES)
-    quarantined = all_issues[all_issues["outcome"] == "quarantined"]
-    quarantined = quarantined.sort_values(["archive", "member", "label_member", "reason"])
-    write_csv(quarantined[["archive", "member", "label_member", "reason", "detail"]], quarantine)
+    write_csv(quarantined_rows(all_issues), quarantine)
     write_classes(class_list, classes)
     write_table(drug_table(class_list, kept[~is_unseen], read_tables(looks, LOOKS)), drugs, DRUGS)
     write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, all_issues) | {"audit": audit})
@@ -155,6 +160,20 @@ def _check_leaks(audit: dict[str, Any], shared_groups: str) -> None:
             f"{groups} capture groups and {contents} identical photographs are on two sides of the split. Repeat "
             "the plan (-R plan_stage); if the error persists, it is a bug of PillSnap."
         )
+
+
+def _check_training_left(planned: pd.DataFrame, kept: pd.DataFrame, identical: pd.DataFrame) -> None:
+    """Raise `ManifestError` where every training photograph is a copy of one that is held out."""
+    photos = planned.loc[planned["split"] == "train"].drop_duplicates("image_id")
+    if (kept["split"] == "train").any() or photos.empty or identical.empty:
+        return
+    copies = photos.merge(identical.loc[identical["label_member"] == "", ["archive", "member"]])
+    names = " and ".join(f"{row.archive}: {row.member}" for row in copies.head(2).itertuples())
+    raise ManifestError(
+        f"No training photograph is left: {len(copies)} of {len(photos)} are byte-identical to held-out ones, such as "
+        f"{names}. The validation or test part is a copy of the training part. Give the parts photographs of their "
+        "own, or name no validation and no test part, so that some capture groups are held out."
+    )
 
 
 def _check_corrupt(issues: pd.DataFrame, settings: Manifest) -> None:

@@ -8,14 +8,10 @@ import pandas as pd
 from pillsnap.config.data import Plan, Stage
 from pillsnap.manifest.assign_splits import SPLITS
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.manifest.photo_index import PARTS, PhotoIndex
+from pillsnap.manifest.photo_index import PARTS, PhotoIndex, PlanError
 
 FEWEST = (2, 1)
 """Training and validation pills that a drug needs to be part of a stage."""
-
-
-class PlanError(ValueError):
-    """Raw data that cannot make up a stage."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,11 @@ def choose_photos(
     queue = queue_places(index.photos, split)
     while True:
         drugs = _first(order, lacking(pills) | too_small, stage.classes)
+        if len(drugs) == 1:
+            raise PlanError(
+                f"The source has one class, {index.drugs[0]!r}, and a stage trains a classifier, which needs two: the "
+                "detector alone is not trained yet. Name the drugs in the labels, or add photographs of another one."
+            )
         if drugs.sum() < 2:
             raise PlanError(
                 f"Only {drugs.sum()} of {len(drugs)} drugs have 2 training pills and 1 validation pill; at least 2 "

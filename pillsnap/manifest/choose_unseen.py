@@ -3,9 +3,9 @@
 import numpy as np
 
 from pillsnap.config.data import Plan
-from pillsnap.manifest.choose_photos import PlanError, first_in_queues, lacking, queue_places
+from pillsnap.manifest.choose_photos import first_in_queues, lacking, queue_places
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.manifest.photo_index import PhotoIndex
+from pillsnap.manifest.photo_index import PhotoIndex, PlanError
 
 
 def choose_unseen(index: PhotoIndex, split: np.ndarray, usable: np.ndarray, *, settings: Plan, seed: int) -> np.ndarray:

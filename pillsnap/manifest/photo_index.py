@@ -12,6 +12,11 @@ from pyarrow import compute
 from pillsnap.manifest.hash_order import hash_order
 from pillsnap.tables.files import read_columns
 
+
+class PlanError(ValueError):
+    """Raw data out of which no stage can be made."""
+
+
 PARTS = ("", "train", "val", "test")
 """A source's own part of a photograph, by code: none, or a side of the split; later ones are held out further."""
 
@@ -58,10 +63,16 @@ class PhotoIndex:
 
 
 def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
-    """Read the index tables (schema `PILLS`), in which a photograph's labels are consecutive."""
+    """Read the index tables (schema `PILLS`), in which a photograph's labels are consecutive.
+
+    Raises:
+        PlanError: there is no label.
+    """
     tables = [read_columns(path, ("image_id", "domain", "part", "group", "k_code")) for path in files]
     rows_of_file = [table.num_rows for table in tables]
     table = arrow.concat_tables(tables)
+    if not len(table):
+        raise PlanError("The source has no usable label. Correct the labels, or source.root in the configuration.")
     image_ids = table["image_id"].combine_chunks()
     first = np.ones(len(image_ids), bool)
     first[1:] = compute.not_equal(image_ids[1:], image_ids[:-1]).to_numpy(zero_copy_only=False)

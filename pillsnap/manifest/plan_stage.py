@@ -13,8 +13,9 @@ from pillsnap.files import write_json
 from pillsnap.manifest.assign_splits import SPLITS, assign_splits, group_held_out
 from pillsnap.manifest.choose_photos import Choice, choose_photos
 from pillsnap.manifest.choose_unseen import choose_unseen, choose_unseen_photos
-from pillsnap.manifest.photo_index import PhotoIndex, read_photo_index
-from pillsnap.tables.files import check_table, read_columns, write_table
+from pillsnap.manifest.left_out import left_out
+from pillsnap.manifest.photo_index import PhotoIndex, PlanError, read_photo_index
+from pillsnap.tables.files import check_table, read_columns, read_tables, write_table
 from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,16 @@ _QUARANTINED = _REASONS.index("class_only_in_test_part")
 
 
 def plan_stage(
-    *, pills: Sequence[Path], plan: Path, issues: Path, summary: Path, stage: Stage, settings: Plan, seed: int
+    *,
+    pills: Sequence[Path],
+    index_issues: Sequence[Path],
+    plan: Path,
+    issues: Path,
+    summary: Path,
+    refused: Path,
+    stage: Stage,
+    settings: Plan,
+    seed: int,
 ) -> None:
     """Plan one stage.
 
@@ -35,12 +45,13 @@ def plan_stage(
     towards no budget.
 
     Args:
-        pills: the archives' indices, schema `PILLS`.
+        pills, index_issues: the archives' indices, schemas `PILLS` and `ISSUES`.
         plan: written, schema `PLAN`: the pills of the chosen photographs, by archive and photograph.
         issues: written, schema `ISSUES`: photographs, with their labels, of drugs that the source has in its test part
             only.
         summary: written, JSON: budget requested and used, photos and labels skipped by reason, drugs left out, and
             unseen drugs.
+        refused: written where no plan can be made, CSV: everything that the index quarantined.
         stage: budget of photographs and drugs.
         settings: fractions of the split, treatment of groups that the source has on two sides, and amount of unseen
             drugs and photographs.
@@ -49,13 +60,16 @@ def plan_stage(
     Raises:
         PlanError: fewer than two drugs can be trained and validated, or too few to hold that many out.
     """
-    index = read_photo_index(pills, seed)
-    split = assign_splits(index.photos, settings)
-    held_out = group_held_out(index.photos) & (settings.shared_groups == "hold_out")
-    unseen_split = choose_unseen(index, split, ~held_out, settings=settings, seed=seed)
-    unseen = choose_unseen_photos(index, unseen_split, settings.unseen_photos)
-    usable = ~held_out & ~index.shows(unseen_split >= 0)
-    choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
+    try:
+        index = read_photo_index(pills, seed)
+        split = assign_splits(index.photos, settings)
+        held_out = group_held_out(index.photos) & (settings.shared_groups == "hold_out")
+        unseen_split = choose_unseen(index, split, ~held_out, settings=settings, seed=seed)
+        unseen = choose_unseen_photos(index, unseen_split, settings.unseen_photos)
+        usable = ~held_out & ~index.shows(unseen_split >= 0)
+        choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
+    except PlanError as error:
+        raise PlanError(f"{error}{left_out(read_tables(index_issues, ISSUES), refused)}") from error
     reason = _reasons(index, choice, unseen, held_out)
     split = np.where(unseen, len(SPLITS) + unseen_split[index.photos["drug"]], split)
     planned, lost = _read_rows(pills, index, split, reason)

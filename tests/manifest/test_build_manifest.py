@@ -14,7 +14,7 @@ from pillsnap.config.data import Manifest
 from pillsnap.files import read_json
 from pillsnap.manifest.build_manifest import ManifestError
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.files import read_table
+from pillsnap.tables.files import read_table, read_texts
 from pillsnap.tables.schemas import PLAN
 from tests.support.aihub_files import label
 from tests.support.archives import (
@@ -158,6 +158,7 @@ def test_limits_stop_the_run_before_anything_is_written(two_corrupt: DataRun, se
     with pytest.raises(ManifestError, match=says):
         two_corrupt.build_manifest(Manifest(**settings))
     assert not (two_corrupt.folder / "manifest").exists()
+    assert len(read_texts(two_corrupt.folder / "refused.csv")) == 4
 
 
 def test_within_the_limits_the_run_goes_on(two_corrupt: DataRun) -> None:

@@ -134,7 +134,7 @@ def test_a_source_that_divides_itself_is_left_as_it_is(tmp_path) -> None:
 
 
 def test_too_few_drugs_is_an_error(tmp_path) -> None:
-    with pytest.raises(PlanError, match="Only 1 of 1 drugs"):
+    with pytest.raises(PlanError, match="The source has one class, 'K-000000'"):
         planned(tmp_path, archive(drugs=1, combos=0))
 
 

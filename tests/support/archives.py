@@ -188,6 +188,7 @@ class DataRun:
             classes=self.folder / "manifest/classes.json",
             drugs=self.folder / "manifest/drugs.csv",
             summary=self.folder / "manifest/summary.json",
+            refused=self.folder / "refused.csv",
             settings=settings,
             shared_groups=self.shared_groups,
         )
@@ -209,6 +210,8 @@ def prepare_planned(
     """Run `plan_stage`, and `prepare_archive` for every archive."""
     plan_stage(
         pills=[run.folder / f"{name}.parquet" for name in run.archives],
+        index_issues=[run.folder / f"{name}.issues.parquet" for name in run.archives],
+        refused=run.folder / "refused.csv",
         plan=run.plan,
         issues=run.folder / "plan.issues.parquet",
         summary=run.folder / "plan.json",

@@ -6,7 +6,7 @@ from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.tables.files import make_table, read_table, write_table
-from pillsnap.tables.schemas import PILLS, PLAN
+from pillsnap.tables.schemas import ISSUES, PILLS, PLAN
 
 
 def pill(image: str, k_code: str, *, domain: str = "single", part: str = "", group: str = "") -> dict:
@@ -58,10 +58,12 @@ def planned(
     **changes: object,
 ):
     write_table(table, tmp_path / "pills.parquet", PILLS)
-    paths = {name: tmp_path / f"plan.{name}" for name in ("plan", "summary", "issues")}
+    paths = {name: tmp_path / f"plan.{name}" for name in ("plan", "summary", "issues", "refused")}
     stage = Stage(images=images, classes=classes)
     settings = Plan.model_validate(SETTINGS.model_dump() | changes)
-    plan_stage(pills=[tmp_path / "pills.parquet"], **paths, stage=stage, settings=settings, seed=seed)
+    write_table(make_table([], ISSUES), tmp_path / "issues.parquet", ISSUES)
+    index = {"pills": [tmp_path / "pills.parquet"], "index_issues": [tmp_path / "issues.parquet"]}
+    plan_stage(**index, **paths, stage=stage, settings=settings, seed=seed)
     return read_table(paths["plan"], PLAN), read_json(paths["summary"])
 
 

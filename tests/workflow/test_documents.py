@@ -32,7 +32,7 @@ from tests.support.documents import (
 from tests.support.workflow import PROJECT
 
 PRODUCTION = PROJECT / "profiles" / "production" / "pillsnap.yaml"
-ELSEWHERE = ("images/", "labels/", "dvc_plots/", ".dvc/cache")
+ELSEWHERE = ("images/", "labels/", "<part>/", "dvc_plots/", ".dvc/cache")
 """Beginnings of paths inside a YOLO data set, or that tools make."""
 
 

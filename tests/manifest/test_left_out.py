@@ -1,0 +1,69 @@
+"""Runs that cannot go on: one error with counts by reason, examples and the cure, and a list that survives."""
+
+from pathlib import Path
+
+import pytest
+
+from pillsnap.config.data import Manifest
+from pillsnap.manifest.build_manifest import ManifestError
+from pillsnap.manifest.photo_index import PlanError
+from pillsnap.sources.settings import Source
+from pillsnap.tables.files import read_texts
+from tests.support.archives import index_source, photo_png, prepare_planned, prepare_source
+
+BOX = "{} 0.5 0.5 0.3 0.3\n"
+
+
+def yolo(root: Path, lines: dict[str, str], names: str = "names: [red, blue]\n") -> Source:
+    """A YOLO data set of a photograph for each name (`<part>/<photo>`); photographs of one name are identical."""
+    for name, line in lines.items():
+        photo, label = root / f"images/{name}.png", root / f"labels/{name}.txt"
+        for path in (photo, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(photo_png(1, seed=sum(photo.name.encode())))
+        label.write_text(line)
+    (root / "data.yaml").write_text(names)
+    return Source(kind="yolo", root=str(root))
+
+
+def parts(*names: str) -> list[str]:
+    return [f"{part}/{name}" for part in ("train", "val", "test") for name in names]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "detail"),
+    [
+        ("red 0.5 0.5 0.3 0.3\n", "label_unparsable", "red 0.5 0.5 0.3 0.3"),
+        ("-1 0.5 0.5 0.3 0.3\n", "class_out_of_range", "class -1"),
+        ("0 0.5 0.5 0.3\n", "bbox_malformed", r"\[0\.5, 0\.5, 0\.3\]"),
+    ],
+)
+def test_every_label_refused(tmp_path, line, reason, detail) -> None:
+    run = index_source(yolo(tmp_path / "raw", dict.fromkeys(parts("a", "b"), line)), tmp_path)
+    says = (
+        rf"no usable label\..*\nQuarantined in all:\n"
+        rf"  6 (photo_without_usable_label, .*\n  6 )?{reason}, such as test: a\.txt:1: {detail}\n"
+    )
+    with pytest.raises(PlanError, match=says) as error:
+        prepare_planned(run)
+    assert str(tmp_path / "refused.csv") in str(error.value)
+    rows = read_texts(tmp_path / "refused.csv")
+    assert rows["reason"].value_counts().to_dict() == {reason: 6, "photo_without_usable_label": 6}
+
+
+def test_one_class(tmp_path) -> None:
+    run = index_source(
+        yolo(tmp_path / "raw", dict.fromkeys(parts("a", "b"), BOX.format(0)), "names: [pill]\n"), tmp_path
+    )
+    with pytest.raises(PlanError, match=r"The source has one class, 'pill', and a stage trains a classifier"):
+        prepare_planned(run)
+
+
+def test_validation_is_a_copy_of_training(tmp_path) -> None:
+    lines: dict[str, str] = {}
+    for number, photo in enumerate("abcd"):
+        lines |= dict.fromkeys(parts(photo), BOX.format(number % 2))
+    run = prepare_source(yolo(tmp_path / "raw", lines), tmp_path)
+    says = r"No training photograph is left: 4 of 4 are byte-identical to held-out ones, such as train: a\.png and "
+    with pytest.raises(ManifestError, match=says):
+        run.build_manifest(Manifest(max_quarantined_fraction=1))
