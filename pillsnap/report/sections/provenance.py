@@ -57,7 +57,7 @@ def _commit(commit: Mapping[str, Any]) -> str:
 
 
 def _machine_rows(inputs: Inputs) -> Rows:
-    """The benchmark's machine and what the delivered models weigh."""
+    """The benchmark's machine and what the exported models weigh."""
     used = inputs.resources
     return [
         ["Device", used["device"]],
