@@ -145,6 +145,7 @@ def _place(work: Path) -> tuple[float, float]:
     return tuple((work / name).stat().st_mtime if (work / name).exists() else 0.0 for name in ("last.pt", "within.pt"))
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("stop", range(1, 12))
 def test_each_step_can_be_the_last_one_before_a_kill(
     job: dict[str, Any], stop: int, monkeypatch: pytest.MonkeyPatch, base: Path

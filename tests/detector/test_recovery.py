@@ -97,6 +97,7 @@ def no_number(found: tuple[torch.Tensor, dict[str, torch.Tensor]]) -> tuple[torc
     return found[0] * float("nan"), {name: value * float("nan") for name, value in found[1].items()}
 
 
+@pytest.mark.campaign
 def test_out_of_memory_sums_the_gradients_of_smaller_batches(base: Path, tmp_path: Path, failing) -> None:
     """Ten photographs in batches of 4: three steps an epoch, before and after. Memory runs out in the second epoch,
     which begins again from the checkpoint of the first one."""
@@ -156,6 +157,7 @@ def test_weights_of_an_ultralytics_checkpoint_are_taken(base: Path, tmp_path: Pa
     assert all(torch.equal(ours[name], theirs[name]) for name in backbone)
 
 
+@pytest.mark.campaign
 def test_our_own_files_start_a_training(base: Path, tmp_path: Path) -> None:
     for name in ("best", "weights"):
         started = start_model(str(unbroken(base, 2)[name])).state_dict()
@@ -228,6 +230,7 @@ def test_weights_without_our_description_are_told(tmp_path: Path) -> None:
             load_detector(tmp_path / name)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("workers", [0, 2])
 def test_processes_that_read_change_nothing(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int

@@ -116,6 +116,7 @@ def test_one_epoch_asked_many_times_adds_up(base: Path, tmp_path: Path) -> None:
         assert job[name].read_bytes() == (at_once[name].read_bytes())
 
 
+@pytest.mark.campaign
 def test_two_epochs_and_two_more_are_four(base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     detector_run(base, tmp_path, epochs=2)
     with caplog.at_level("INFO"):
@@ -126,6 +127,7 @@ def test_two_epochs_and_two_more_are_four(base: Path, tmp_path: Path, caplog: py
     assert same_weights(job, unbroken(base))
 
 
+@pytest.mark.campaign
 def test_fewer_epochs_than_are_done_end_as_if_no_more_had_been(base: Path, tmp_path: Path) -> None:
     detector_run(base, tmp_path, epochs=4, checkpoint_every=2)
     fewer = detector_run(base, tmp_path, epochs=2, checkpoint_every=2)
@@ -133,6 +135,7 @@ def test_fewer_epochs_than_are_done_end_as_if_no_more_had_been(base: Path, tmp_p
     assert same_weights(fewer, unbroken(base, 2))
 
 
+@pytest.mark.campaign
 def test_kept_checkpoints_and_their_backup(base: Path, tmp_path: Path) -> None:
     """Of four epochs' checkpoints the newest two, here and there; a backup alone is enough to go on."""
     training = Trainings(backup=str(tmp_path / "backup"))
@@ -147,6 +150,7 @@ def test_kept_checkpoints_and_their_backup(base: Path, tmp_path: Path) -> None:
     assert same_weights(more, unbroken(base))
 
 
+@pytest.mark.campaign
 def test_validations_follow_their_schedule(base: Path, tmp_path: Path) -> None:
     """An end off the schedule is validated too, but leaves no trace in what more epochs go on from."""
     three = detector_run(base, tmp_path, epochs=3, validate_every=2)

@@ -26,7 +26,8 @@ def workflow(tmp_path_factory) -> Workflow:
 )
 def test_wrong_configuration_stops_before_any_job(workflow, overlay, says) -> None:
     (workflow.folder / "overlay.yaml").write_text(overlay)
-    said = workflow.snakemake("--configfile", "config.yaml", "overlay.yaml", check=False)
+    words = ("--cores", "2", "--configfile", "config.yaml", "overlay.yaml", "--", "results/stage4/report.html")
+    said = workflow.run_quickly("snakemake", *words, check=False)
     assert says in said
     assert not (workflow.folder / "results").exists()
 
