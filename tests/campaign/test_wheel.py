@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from packaging.markers import Marker
 
 from tests.support.models import onnx_models
 from tests.support.services import KEY, PHOTO
@@ -39,9 +40,10 @@ def listed(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment, and the folder that the Dockerfile calls `/wheels`."""
+    """An environment, and the folders that the Dockerfile calls `/source` and `/wheels`."""
 
     folder: Path
+    source: Path
     wheels: Path
 
     @property
@@ -60,18 +62,17 @@ class Environment:
 def installed(tmp_path_factory) -> Environment:
     """What the Dockerfile's own commands install, from the files that it copies."""
     folder = tmp_path_factory.mktemp("wheel")
-    environment = Environment(folder / "environment", folder / "wheels")
+    environment = Environment(folder / "environment", folder / "source", folder / "wheels")
     venv.create(environment.folder, with_pip=True)
-    source = folder / "source"
-    source.mkdir()
+    environment.source.mkdir()
     for words in (rest.split() for rest in all_of("COPY") if not rest.startswith("--from")):
         for name in words[:-1]:
             copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-            copy(PROJECT / name, source / name)
+            copy(PROJECT / name, environment.source / name)
     for command in all_of("RUN"):
         if not command.startswith("useradd "):
             here = command.replace("/wheels", str(environment.wheels)).replace("--no-cache-dir ", "")
-            done = environment.run("bash", "-o", "pipefail", "-ec", here, cwd=source)
+            done = environment.run("bash", "-o", "pipefail", "-ec", here, cwd=environment.source)
             assert done.returncode == 0, done.stdout + done.stderr
     return environment
 
@@ -125,7 +126,8 @@ def test_nothing_of_the_pipeline_is_installed(installed: Environment, capsys) ->
 def test_versions_are_the_locks(installed: Environment) -> None:
     """Whatever is installed and locked has the lock's version; ONNX Runtime that of its build for GPUs."""
     text = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
-    lock = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    pins = re.findall(r"^([\w.-]+)==(\S+)(?: ; (.*?))? \\$", text, re.MULTILINE)
+    lock = {name: version for name, version, marker in pins if not marker or Marker(marker).evaluate()}
     lock["onnxruntime"] = lock.pop("onnxruntime-gpu")
     told = json.loads(installed.run("pip", "list", "--format=json").stdout)
     found = {one["name"].lower().replace("_", "-"): one["version"] for one in told}
@@ -135,9 +137,11 @@ def test_versions_are_the_locks(installed: Environment) -> None:
 
 def test_the_wheel_has_every_file_of_the_package(installed: Environment) -> None:
     (packages,) = installed.folder.glob("lib/python*/site-packages/pillsnap")
-    tracked = subprocess.run(["git", "ls-files", "pillsnap"], cwd=PROJECT, capture_output=True, text=True, check=True)
-    expected = {name.removeprefix("pillsnap/") for name in tracked.stdout.splitlines() if (PROJECT / name).exists()}
-    assert expected <= {file.relative_to(packages).as_posix() for file in packages.rglob("*") if file.is_file()}
+    found, expected = (
+        {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc"}
+        for folder in (packages, installed.source / "pillsnap")
+    )
+    assert found == expected and {"py.typed", "serve/page.html", "pages/style.css"} < found
 
 
 def test_a_photograph_is_answered(installed: Environment, base: Path, tmp_path: Path) -> None:
