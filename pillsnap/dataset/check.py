@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from pillsnap.config.config import Config
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.index_archive import index_archive
@@ -23,6 +24,10 @@ from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
 
 UNSEEN_DRUGS = 8
 """Drugs that are held out where the source has five times as many; fewer where it has fewer."""
+_COMMON_NAME = r"(?i)stage\d|data|dataset|raw|export|photos|images"
+"""Names of folders that tell no data set from another."""
+SEED: int = Config.model_fields["seed"].default
+"""The configuration's, unless it says another one."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Checked:
         photos: photographs with a usable label.
         drugs: number of usable labels of each drug.
         issues: schema `ISSUES`: what is quarantined, skipped or repaired; nothing is decoded yet.
+        skipped: photographs that the plan does not use, by reason.
         sides: photographs on each side of the split.
         dropped: drugs that are too few to be trained and validated.
         problem: why no stage can be made of it; empty where one can.
@@ -46,6 +52,7 @@ class Checked:
     photos: int
     drugs: Counter[str]
     issues: pd.DataFrame
+    skipped: dict[str, int]
     sides: dict[str, int]
     dropped: list[str]
     problem: str
@@ -72,7 +79,10 @@ def check_source(folder: Path) -> Checked:
             ],
             photos=pills["image_id"].nunique(),
             drugs=drugs,
-            issues=read_tables([table["issues"] for table in tables], ISSUES),
+            issues=read_tables(
+                [table["issues"] for table in tables] + [Path(place) / "issues"] * (not problem), ISSUES
+            ),
+            skipped=plan.get("skipped", {}).get("photos", {}),
             sides={} if problem else dict(_sides(Path(place) / "plan")),
             dropped=sorted(code for codes in plan.get("classes_dropped", {}).values() for code in codes),
             problem=problem,
@@ -117,7 +127,7 @@ def _plan(tables: list[dict[str, Path]], place: Path, unseen: int) -> tuple[str,
             refused=place / "refused",
             stage=Stage(images=10**9, classes=10**9),
             settings=Plan(unseen_drugs=count),
-            seed=0,
+            seed=SEED,
         )
         return sum(number for side, number in _sides(plan).items() if side not in UNSEEN)
 
@@ -137,9 +147,11 @@ def _sides(plan: Path) -> Counter[str]:
 
 
 def _overlay(source: Source, folder: Path, unseen: int) -> dict[str, Any]:
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).strip("-.") or "photographs"
+    whole = folder.resolve()
+    names = whole.parts[-2:] if re.fullmatch(_COMMON_NAME, whole.name) else whole.parts[-1:]
+    name = re.sub(r"[^\w.-]+", "-", "-".join(names)).strip("-.")
     return {
         "pathvars": {kind: f"{kind}/{name}" for kind in ("results", "work", "logs")},
-        "source": {"kind": source.kind, "root": str(folder)},
+        "source": {"kind": source.kind, "root": str(whole)},
         "plan": {"unseen_drugs": unseen},
     }

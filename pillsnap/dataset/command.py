@@ -39,6 +39,9 @@ def check(
         if write:
             with write.open("x", encoding="utf-8") as file:
                 file.write(overlay_text(checked))
+            print(f"\nWritten: {write}")
+    except FileExistsError:
+        stop(f"{write}: exists, and was kept. Give --write another name.")
     except (SourceError, OSError) as error:
         stop(str(error))
 

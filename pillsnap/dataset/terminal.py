@@ -1,5 +1,6 @@
 """A stage's data and one drug of it, printed as tables that fit 80 columns."""
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pillsnap.config.data import Manifest
 from pillsnap.dataset.check import Checked
 from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.facts.counts import PartCount
@@ -41,12 +43,11 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
     """Print what `check_source` found, the overlay, and the command that uses it."""
     console = _console()
     console.print(f"{folder}: {get_kind(checked.kind).title}")
-    rows = ((one.name, one.part or "divided", count(photos), count(labels)) for one, photos, labels in checked.archives)
-    _print(console, "What is there", ["Archive", "Part", "#Photographs", "#Labels"], rows)
-    console.print(
-        f"{plural(checked.photos, 'photograph')} with usable labels, of {plural(len(checked.drugs), 'drug')}; "
-        "photographs are not decoded yet"
+    rows = (
+        (one.name, one.part or "not fixed", count(photos), count(labels)) for one, photos, labels in checked.archives
     )
+    _print(console, "What is there", ["Archive", "Part", "#Photographs", "#Labels"], rows)
+    console.print(f"{plural(checked.photos, 'photograph')} with usable labels, of {plural(len(checked.drugs), 'drug')}")
     for outcome in ("quarantined", "skipped", "repaired"):
         issues = checked.issues[checked.issues["outcome"] == outcome]
         if issues.empty:
@@ -56,17 +57,44 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
             (reason, count(number), ": ".join(filter(None, examples.loc[reason, ["archive", "member", "detail"]])))
             for reason, number in issues["reason"].value_counts().items()
         )
-        _print(console, outcome.capitalize(), ["Reason", "#Rows", "Such as"], told)
+        _print(console, f"{outcome.capitalize()} photographs and labels", ["Reason", "#Number", "Such as"], told)
     if checked.sides:
-        sides = ((side, count(checked.sides.get(side, 0))) for side in (*PARTS, "unseen_val", "unseen_test"))
-        _print(console, "How it would be divided", ["Side", "#Photographs"], sides)
+        _print_division(console, checked)
+    if checked.problem:
+        return
+    console.print(
+        "\nReasons are explained in docs/quarantine.md. Damaged and identical photographs are found when they are "
+        "decoded."
+    )
+    results = checked.overlay["pathvars"]["results"]
+    console.print("\nThe overlay" + ("" if overlay else ", which --write FILE writes") + ":\n")
+    print(overlay_text(checked))
+    print("To use it, in the folder of the Snakefile:\n")
+    file = shlex.quote(str(overlay or "overlay.yaml"))
+    print(f"snakemake --cores 8 --configfile config.yaml {file} -- {shlex.quote(f'{results}/stage4/report.html')}")
+
+
+def _print_division(console: Console, checked: Checked) -> None:
+    sides = ((PARTS.get(side, side), count(number)) for side, number in checked.sides.items())
+    _print(console, "How a stage without budget would divide it", ["Part", "#Photographs"], sides)
+    read, kept = sum(photos for _, photos, _ in checked.archives), sum(checked.sides.values())
+    photos = checked.issues[(checked.issues["label_member"] == "") & (checked.issues["member"] != "")]
+    outcomes = photos["outcome"].value_counts()
+    quarantined, skipped = (int(outcomes.get(name, 0)) for name in ("quarantined", "skipped"))
+    skipped += sum(checked.skipped.values())
+    why = ", ".join(f"{count(number)} {reason}" for reason, number in checked.skipped.items())
+    console.print(
+        f"Photographs: {count(read)} read = {count(kept)} kept + {count(quarantined)} quarantined + {count(skipped)} "
+        f"skipped{f' ({why})' if why else ''}"
+    )
+    limit = Manifest().max_quarantined_fraction
+    if quarantined > limit * read:
+        console.print(
+            f"A run would stop: more than manifest.max_quarantined_fraction = {limit} is quarantined. Correct the "
+            "data, or raise the limit."
+        )
     if checked.dropped:
         console.print(f"Too few to be trained and validated: {', '.join(checked.dropped)}")
-    if not checked.problem:
-        file, results = overlay or "overlay.yaml", checked.overlay["pathvars"]["results"]
-        console.print(f"\nThe overlay{'' if overlay else ' (--write overlay.yaml writes it)'}:\n")
-        print(overlay_text(checked))
-        print(f"snakemake --cores 8 --configfile config.yaml {file} -- {results}/stage4/report.html")
 
 
 def overlay_text(checked: Checked) -> str:

@@ -62,8 +62,8 @@ def choose_photos(
         drugs = _first(order, lacking(pills) | too_small, stage.classes)
         if len(drugs) == 1:
             raise PlanError(
-                f"The source has one class, {index.drugs[0]!r}, and a stage trains a classifier, which needs two: the "
-                "detector alone is not trained yet. Name the drugs in the labels, or add photographs of another one."
+                f"The source has one class, {index.drugs[0]!r}. A stage trains a detector and a classifier, and a "
+                "classifier needs two: add photographs of one more drug at least, and name the drugs in the labels."
             )
         if drugs.sum() < 2:
             raise PlanError(

@@ -133,10 +133,10 @@ def _shared(first: Path, second: Path) -> int:
 def _unpaired(name: str, half: _Half, others: list[_Half]) -> SourceError:
     have, want = ("photographs", "labels") if half.side == "S" else ("labels", "photographs")
     pair = name if half.side == "L" else "train_annotations" if name == "train_images" else name.replace("S_", "L_")
-    elsewhere = "".join(f"; {other.path} belongs to another folder's archive of this name" for other in others)
+    elsewhere = "".join(f" {other.path} belongs to another folder's archive of this name." for other in others)
     return SourceError(
         f"{half.path}: has {have}, but there is no archive of its {want} ({pair}, zip or folder) beside it below "
-        f"source.root{elsewhere}. Fetch it, or remove this one."
+        f"source.root.{elsewhere} Fetch the missing {want}, or remove these {have}."
     )
 
 

@@ -45,7 +45,7 @@ def read_yolo_data(root: Path) -> YoloData:
     file: `images/<part>` and `<part>/images`, with `valid` for `val`.
 
     Args:
-        root: the folder with `data.yaml` (or one other YAML file), or that file.
+        root: the folder with `data.yaml`, or with one YAML file of another name; or the file.
 
     Raises:
         SourceError: the file is missing or cannot be used, a part has no folder, two classes share a name.
@@ -63,8 +63,7 @@ def _data_yaml(root: Path) -> Path:
     if len(found) != 1:
         there = ", ".join(path.name for path in found) or "no YAML file"
         raise NotRecognisedError(
-            f"source.root = {root}: has no data.yaml ({there}). Set it to the folder of a YOLO data set, or to its "
-            "YAML file."
+            f"source.root = {root}: has no data.yaml ({there}). Set it to the folder of a YOLO data set."
         )
     return found[0]
 

@@ -29,10 +29,10 @@ def test_aihub_archives(tmp_path) -> None:
     assert done.exit_code == 0
     for words in (
         "pills: AIHub data set 576",
-        "TS_1_single divided 30 30",
+        "TS_1_single not fixed 30 30",
         "VS_1_combo test 1 3",
         "43 photographs with usable labels, of 3 drugs",
-        "test 4",
+        "Photographs: 43 read = 43 kept + 0 quarantined + 0 skipped",
         f"source: kind: aihub root: {tmp_path}/pills",
         "snakemake --cores 8 --configfile config.yaml overlay.yaml -- results/pills/stage4/report.html",
     ):
@@ -47,10 +47,10 @@ def test_the_overlay_is_a_configuration(tmp_path) -> None:
     assert "bbox_zero_size 1 train: a2.png" in said(done.stdout)
     config = read_config(PROJECT / "config.yaml", overlay)
     assert (config.source.kind, config.source.root, config.plan.unseen_drugs) == ("yolo", str(folder), 0)
-    assert config.pathvars.results == "results/raw"
+    assert config.pathvars.results == "results/a-set-1-raw"
     assert yaml.safe_load(overlay.read_text())["plan"] == {"unseen_drugs": 0}
     again = check(folder, "--write", overlay)
-    assert (again.exit_code, "File exists" in again.stderr) == (2, True)
+    assert (again.exit_code, "exists, and was kept" in again.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,7 @@ def test_real_photographs(real_photos, tmp_path) -> None:
     assert "plan: unseen_drugs: 0" in said(done.stdout)
     other = check(real_photos.parent / "pillcounter")
     assert "bbox_from_polygon 667" in said(other.stdout) and "of 2 drugs" in said(other.stdout)
+    assert "273 read = 234 kept + 0 quarantined + 39 skipped (39 group_held_out)" in said(other.stdout)
 
 
 def test_nothing_is_written(tmp_path) -> None:

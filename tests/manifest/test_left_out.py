@@ -55,7 +55,7 @@ def test_one_class(tmp_path) -> None:
     run = index_source(
         yolo(tmp_path / "raw", dict.fromkeys(parts("a", "b"), BOX.format(0)), "names: [pill]\n"), tmp_path
     )
-    with pytest.raises(PlanError, match=r"The source has one class, 'pill', and a stage trains a classifier"):
+    with pytest.raises(PlanError, match=r"The source has one class, 'pill'\. A stage trains a detector and"):
         prepare_planned(run)
 
 

@@ -274,7 +274,7 @@ def test_other_files_are_no_archives(tmp_path) -> None:
         (["TL_3_조합.zip"], r"TL_3_조합\.zip: has labels, but there is no archive of its photographs \(TS_3_combo, "),
         (
             ["TS_1_단일.zip", "VL_1_단일.zip"],
-            r"TS_1_단일\.zip: has photographs, but .*labels \(TL_1_single, .* Fetch it",
+            r"TS_1_단일\.zip: has photographs, but .*labels \(TL_1_single, .* Fetch the missing labels",
         ),
     ],
 )
