@@ -77,18 +77,27 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         text, _ = decode_text(file.read_bytes())
         try:
-            values = yaml.load(text, yaml.BaseLoader)  # noqa: S506  # it constructs texts, lists and mappings only
+            values = _load_texts(text)
         except yaml.MarkedYAMLError as error:
             mark = error.context_mark or error.problem_mark
             if not mark:
                 raise
             log.warning("%s: no YAML from line %d on; the lines before it are used", file, mark.line + 1)
-            values = yaml.load("\n".join(text.splitlines()[: mark.line]), yaml.BaseLoader)  # noqa: S506
+            values = _load_texts("\n".join(text.splitlines()[: mark.line]))
         if not isinstance(values, dict):
             raise TypeError("it is no mapping")
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise SourceError(f"{file}: cannot be used ({error}). It must map `names` to the classes.") from error
     return values
+
+
+def _load_texts(text: str) -> Any:
+    """Load YAML into texts, lists and mappings; nothing else is constructed."""
+    loader = yaml.BaseLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:

@@ -32,7 +32,7 @@ def changed(path: str, value: object) -> dict:
         ),
         ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: epochs, horizon, batch"),
         ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
-        ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub' or 'yolo'"),
+        ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub', 'yolo' or 'coco'"),
         ("plan.val_fraction", 1.4, "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
         ("detector.image_size", 100, "detector.image_size = 100: input should be a multiple of 32"),
         ("detector.image_size", 640, "detector.image_size = 640: must not exceed prepare.photo_size"),

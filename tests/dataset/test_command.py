@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.dataset.write_dataset_page import write_dataset_page
+from tests.support.archives import hand_made
 from tests.support.dataset_runs import aihub_run, page_arguments, yolo_run
 from tests.support.documents import fenced_commands, program_and_words
 
@@ -150,6 +151,7 @@ def test_prepared_photographs_that_are_gone_are_named(results: Path, tmp_path: P
 
 def test_commands_of_the_page_run(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results").symlink_to(results)
+    hand_made().write(tmp_path / "data" / "photos")
     monkeypatch.chdir(tmp_path)
     commands = [words for words in map(program_and_words, fenced_commands("docs/data.md")) if words[0] == "pillsnap"]
     assert len(commands) >= 4

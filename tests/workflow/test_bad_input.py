@@ -20,7 +20,10 @@ def workflow(tmp_path_factory) -> Workflow:
         ("classifier: {epoch: 3}", "classifier.epoch: unknown key; allowed here: epochs"),
         ("plan: {val_fraction: 1.4}", "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
         ("source: {kind: aihub, root: data/nowhere}", "source.root = data/nowhere: there is no folder"),
-        ("source: {kind: yolo, root: tests}", "has no data.yaml. Set it to the folder of a YOLO data set"),
+        (
+            "source: {kind: yolo, root: tests}",
+            "has no data.yaml (no YAML file). Set it to the folder of a YOLO data set",
+        ),
         ("stages: {stage4: {images: many}}", "stages.stage4.images = 'many'"),
     ],
 )

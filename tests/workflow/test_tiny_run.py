@@ -163,7 +163,7 @@ def test_a_new_check_of_the_machine_decodes_nothing_again(finished) -> None:
     assert finished.planned("-R", "check_machine") == {"check_machine"}
     before = json.loads(preflight.read_text())
     finished.snakemake("-R", "check_machine")
-    assert json.loads(preflight.read_text())["findings"][-1]["found"].startswith("whole"), "there is a manifest now"
+    assert json.loads(preflight.read_text())["findings"][-1]["found"].startswith("complete"), "there is a manifest now"
     assert before["findings"][-1]["found"] == "not made yet"
     assert finished.planned() == set()
 
