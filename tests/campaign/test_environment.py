@@ -54,8 +54,8 @@ import os, sys
 with open(os.environ["CALLS"], "a") as file:
     print(*sys.argv[1:], sep="\\t", file=file)
 if sys.argv[-2:] == ["config", "list"]:
-    print("global.index-url='https://index.example/simple'")
-    print("global.extra-index-url='https://more.example/simple\\\\nhttps://third.example/simple'")
+    print("global.index-url='https://index.example/packages'")
+    print("global.extra-index-url='https://more.example/packages\\\\nhttps://third.example/packages'")
     print(":env:.cert='/certificates.pem'")
 """
 UV_STAND_IN = "import os, sys; os.execv(os.environ['REAL_UV'], ['uv', *sys.argv[1:]])"
@@ -84,7 +84,7 @@ def install(folder: Path, uv: str, **variables: str) -> tuple[list[list[str]], s
 
 
 def test_pip_takes_over_where_uv_does_not_reach_its_index(tmp_path: Path) -> None:
-    real = {"REAL_UV": shutil.which("uv"), "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_NO_CONFIG": "1"}
+    real = {"REAL_UV": shutil.which("uv"), "UV_DEFAULT_INDEX": "http://127.0.0.1:9/packages", "UV_NO_CONFIG": "1"}
     nowhere = {"UV_INDEX": "http://127.0.0.1:9/more", "UV_FIND_LINKS": "", "UV_CACHE_DIR": str(tmp_path / "cache")}
     calls, said = install(tmp_path, UV_STAND_IN, UV_HTTP_RETRIES="0", **real, **nowhere)
     assert "127.0.0.1:9" in said and "pip does it now" in said
@@ -111,8 +111,8 @@ def test_uv_looks_where_pip_is_told_to_look(tmp_path: Path) -> None:
     assert lock[-3:] == ["--require-hashes", "--requirement", str(PROJECT / "requirements.lock")]
     assert project[-2:] == ["--editable", str(PROJECT)]
     assert "--compile-bytecode" not in lock
-    assert variables["UV_DEFAULT_INDEX"] == "https://index.example/simple"
-    assert variables["UV_INDEX"] == "https://more.example/simple https://third.example/simple"
+    assert variables["UV_DEFAULT_INDEX"] == "https://index.example/packages"
+    assert variables["UV_INDEX"] == "https://more.example/packages https://third.example/packages"
     assert variables["SSL_CERT_FILE"] == "/own.pem"  # what uv is told itself counts
 
 
