@@ -34,7 +34,6 @@ import numpy as np
 import pandas as pd
 import split_page
 import torch
-from pillsnap.report.sections.facts import top1_interval
 from safetensors.torch import load_file
 from split_photos import Indexed, Sizes, divide, draw_photos, hold_out, index_photos, prepare_photos
 
@@ -51,6 +50,7 @@ from pillsnap.hardware import cores, torch_device
 from pillsnap.manifest.build_manifest import build_manifest
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
+from pillsnap.report.facts.intervals import top1_interval
 from pillsnap.tables.classes import read_classes
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import DETECTIONS, MANIFEST, NEAR_DUPLICATES, PLAN

@@ -1,6 +1,7 @@
 """The package's rooms: few modules side by side, no circle between rooms, and imports that cost no more than needed."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pillsnap.workflow.code_inputs import PACKAGE, imported_modules
+from tests.support.workflow import PROJECT
 
 MOST_FLAT = 8
 MOST_IN_A_ROOM = 16
@@ -63,3 +65,17 @@ def test_package_loads_nothing_before_it_is_asked() -> None:
     code = "import sys, pillsnap; print(pillsnap.__version__, 'onnxruntime' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
     assert done.stdout.split()[1:] == ["False", "False"]
+
+
+SCRIPTS = sorted(path for folder in ("benchmarks", "scripts") for path in (PROJECT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_imports_of_scripts_lead_somewhere(script: Path) -> None:
+    """Scripts run for minutes and rarely; a name that has moved is found here."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "pillsnap":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
