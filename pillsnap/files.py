@@ -34,7 +34,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            if not psutil.pid_exists(int(stale.suffixes[-2][1:])):
+            if not _is_running(int(stale.suffixes[-2][1:])):
                 _remove(stale)
         yield temporary
         temporary.replace(path)
@@ -45,6 +45,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # the next writer removes it
             _remove(temporary)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process can still write: one that was killed has its number until its parent has asked for its end."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _disk_problem(error: Exception, path: Path) -> str:

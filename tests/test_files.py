@@ -3,13 +3,26 @@
 import errno
 import shutil
 import subprocess
+import sys
+import time
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import save_file
 
-from pillsnap.files import DiskError, ShardWriter, read_from_shard, replacing, replacing_folder, sha256_of, write_json
+from pillsnap.files import (
+    DiskError,
+    ShardWriter,
+    read_from_shard,
+    replacing,
+    replacing_folder,
+    sha256_of,
+    write_json,
+    write_text,
+)
 from tests.support.faults.disks import disk, mount
 
 
@@ -107,3 +120,18 @@ def test_errors_that_the_disk_is_not_to_blame_for_pass(tmp_path, error) -> None:
     with pytest.raises(type(error)) as told, replacing(tmp_path / "a.txt"):
         raise error
     assert told.value is error
+
+
+def test_what_a_killed_process_left_is_removed_before_its_parent_knows(tmp_path: Path) -> None:
+    """A killed process keeps its number until its parent waits for it."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    left = tmp_path / f".table.csv.{child.pid}.part"
+    left.touch()
+    write_text(tmp_path / "table.csv", "a")
+    assert left.exists()
+    child.kill()
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    write_text(tmp_path / "table.csv", "b")
+    assert not left.exists()
+    child.wait()
