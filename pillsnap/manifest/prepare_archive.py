@@ -22,7 +22,7 @@ from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.containers.container import Container, ContainerError, MemberError
-from pillsnap.sources.labels import LabelError, LabelReading, fit_box
+from pillsnap.sources.labels import LabelError, LabelReading, box_scale, fit_box
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
 
@@ -149,16 +149,20 @@ def prepare_photo(raw: bytes, pills: Pills, settings: Prepare) -> PreparedPhoto:
         stored = encode_jpeg(shrink(levels, settings.photo_size), settings.photo_quality, full_colour=False)
     done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
     for pill in pills:
+        across, down = box_scale((pill.width, pill.height), (width, height))
+        labelled = (pill.x * across, pill.y * down, pill.w * across, pill.h * down)
+        sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
         try:
-            box = fit_box((pill.x, pill.y, pill.w, pill.h), width, height)
+            box = fit_box(labelled, width, height)
         except LabelError as error:
-            done.issues.append(("quarantined", error.reason, pill.label_member, error.detail))
+            other = "" if (pill.width, pill.height) == (width, height) else f"; {sizes}"
+            done.issues.append(("quarantined", error.reason, pill.label_member, f"{error.detail}{other}"))
             continue
-        if box != (pill.x, pill.y, pill.w, pill.h):
+        if box != labelled:
             done.issues.append(("repaired", "bbox_clipped", pill.label_member, str(list(box))))
         if (pill.width, pill.height) != (width, height):
-            sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
-            done.issues.append(("repaired", "size_corrected", pill.label_member, sizes))
+            reason = "size_corrected" if across == down == 1 else "box_scaled"
+            done.issues.append(("repaired", reason, pill.label_member, sizes))
         done.contexts.append(_context(picture, pill.label_member, box, settings, test=test))
     return done
 

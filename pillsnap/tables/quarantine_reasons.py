@@ -63,7 +63,8 @@ REPAIRED = {
     "iscrowd_ignored": "`iscrowd` was neither 0 nor 1; nothing depends on it",
     "bbox_from_polygon": "the label is a polygon or an oriented box; its extent is used",
     "confidence_ignored": "the label has a confidence after its box; nothing depends on it",
-    "size_corrected": "width and height in the label were missing or not the photograph's; the photograph's are used",
+    "box_scaled": "the photograph was resized by one factor after it was labelled, and so was the box",
+    "size_corrected": "the label's size is missing, or not the photograph's times one factor; the box is used as is",
     "bbox_clipped": "the bounding box left the photograph by at most 2 pixels and was clipped",
 }
 """Repairs that are certain; the row is kept and the repair is noted."""

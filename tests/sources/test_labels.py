@@ -8,7 +8,7 @@ import pytest
 
 from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.labels import LabelError, fit_box, parse_box
+from pillsnap.sources.labels import LabelError, box_scale, fit_box, parse_box
 from pillsnap.sources.yolo_labels import read_yolo_labels
 from tests.support.aihub_files import label, png, write_zip
 
@@ -215,3 +215,26 @@ def test_yolo_labels(tmp_path) -> None:
         "photo_without_label",
     ]
     assert (reading.photos_read, reading.labels_read) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "actual", "scale"),
+    [
+        ((976, 1280), (488, 640), (0.5, 0.5)),
+        ((976, 1280), (1952, 2560), (2, 2)),
+        ((976, 1280), (640, 839), (640 / 976, 839 / 1280)),
+        ((976, 1280), (640, 840), (640 / 976, 840 / 1280)),
+        ((1000, 1000), (640, 640), (0.64, 0.64)),
+        ((976, 1280), (976, 1280), (1, 1)),
+        ((976, 1280), (977, 1279), (1, 1)),
+        ((976, 1280), (640, 640), (1, 1)),
+        ((976, 1280), (1280, 976), (1, 1)),
+        ((976, 1280), (640, 488), (1, 1)),
+        ((1000, 1001), (1001, 1000), (1, 1)),
+        ((1000, 1004), (1004, 1000), (1, 1)),
+        ((976, 1280), (976, 1200), (1, 1)),
+        ((0, 0), (976, 1280), (1, 1)),
+    ],
+)
+def test_boxes_are_scaled_where_one_factor_gives_both_sides(labelled, actual, scale) -> None:
+    assert box_scale(labelled, actual) == pytest.approx(scale)
