@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 
 from pillsnap.config.load import load_config
 from pillsnap.sources.archives import source_root
-from pillsnap.sources.registry import get_kind, list_archives, source_module
+from pillsnap.sources.registry import get_kind, list_all_archives, source_modules
 from pillsnap.workflow.code_inputs import code_of, templates_in, workflow_file
 from pillsnap.workflow.untracked import UntrackedParam, is_checked
 
@@ -15,8 +15,10 @@ min_version("9.27")
 configfile: "config.yaml"
 
 
-CONFIG = load_config(config, workflow.configfiles)
-ARCHIVES = list_archives(CONFIG.source)
+# Snakemake puts the default file behind those of --configfile, which overwrite it
+CONFIG = load_config(config, [*workflow.configfiles[-1:], *workflow.configfiles])
+KINDS = {name: source.kind for name, source in CONFIG.named_sources.items()}
+ARCHIVES = list_all_archives(CONFIG.named_sources)
 
 
 wildcard_constraints:
@@ -54,7 +56,7 @@ rule all:
 
 
 rule archives:
-    """The raw archives of the source."""
+    """The raw archives of the sources."""
     input:
         [path for archive in ARCHIVES.values() for path in (archive.photos, archive.labels)],
 

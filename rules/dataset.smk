@@ -14,7 +14,7 @@ rule write_dataset_page:
         summary="<results>/{stage}/manifest/summary.json",
         plan_summary="<results>/{stage}/plan.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        code=code_of("write_dataset_page", source_module(CONFIG.source), files=templates_in("pages", "dataset")),
+        code=code_of("write_dataset_page", *source_modules(*KINDS.values()), files=templates_in("pages", "dataset")),
     output:
         page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),
         record="<results>/{stage}/provenance/write_dataset_page.json",
@@ -28,6 +28,7 @@ rule write_dataset_page:
         stage=lambda wildcards: wildcards.stage,
         # no input: a page whose raw archives are gone is still up to date
         raw={archive.name: archive.photos for archive in ARCHIVES.values()},
-        source_kind=CONFIG.source.kind,
+        sources=KINDS,
+        source_of={archive.name: archive.source for archive in ARCHIVES.values()},
     script:
         "../scripts/write_dataset_page.py"

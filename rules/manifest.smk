@@ -1,5 +1,5 @@
 # From raw archives to the manifest.
-# Needs: the archives of the source; preflight.json before the first photograph is decoded.
+# Needs: the archives of the sources; preflight.json before the first photograph is decoded.
 # Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, plan.issues.parquet, plan.json, prepared/<archive>/,
 # manifest/}.
 
@@ -10,7 +10,7 @@ rule index_archive:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
         descriptions=lambda wildcards: ARCHIVES[wildcards.archive].descriptions,
-        code=code_of("index_archive", source_module(CONFIG.source)),
+        code=lambda wildcards: code_of("index_archive", *source_modules(KINDS[ARCHIVES[wildcards.archive].source])),
     output:
         pills="<results>/index/{archive}.parquet",
         looks="<results>/index/{archive}.looks.parquet",
@@ -24,7 +24,7 @@ rule index_archive:
     conda:
         "../envs/pillsnap.yaml"
     params:
-        kind=CONFIG.source.kind,
+        kind=lambda wildcards: KINDS[ARCHIVES[wildcards.archive].source],
         archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
     script:
         "../scripts/index_archive.py"

@@ -14,7 +14,7 @@ rule write_model_card:
         onnx_folder="<results>/{stage}/onnx",
         manifest_summary="<results>/{stage}/manifest/summary.json",
         drugs="<results>/{stage}/manifest/drugs.csv",
-        code=code_of("write_model_card", source_module(CONFIG.source)),
+        code=code_of("write_model_card", *source_modules(*KINDS.values())),
     output:
         model_card="<results>/{stage}/model_card.md",
         record="<results>/{stage}/provenance/write_model_card.json",
@@ -33,7 +33,7 @@ rule write_model_card:
             "answers": CONFIG.answers.model_dump(mode="json"),
         },
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
-        source_kind=CONFIG.source.kind,
+        sources=KINDS,
     script:
         "../scripts/write_model_card.py"
 
@@ -65,7 +65,7 @@ rule write_report:
         onnx_folder="<results>/{stage}/onnx",
         dataset="<results>/{stage}/dataset.html",
         model_card="<results>/{stage}/model_card.md",
-        code=code_of("write_report", source_module(CONFIG.source), files=templates_in("pages", "report")),
+        code=code_of("write_report", *source_modules(*KINDS.values()), files=templates_in("pages", "report")),
     output:
         report=report("<results>/{stage}/report.html", category="{stage}", labels={"what": "report"}),
         figures=report(
@@ -88,6 +88,6 @@ rule write_report:
         preflight=lambda wildcards: f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json",
         config=CONFIG.model_dump(mode="json"),
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
-        source_kind=CONFIG.source.kind,
+        sources=KINDS,
     script:
         "../scripts/write_report.py"

@@ -1,8 +1,10 @@
 # Built-in data.
-# Needs: nothing but configuration (source.kind: synthetic).
-# Makes: archives in AIHub's shape below source.root, with the list of planted defects.
+# Needs: nothing but configuration (a source of kind synthetic).
+# Makes: archives in AIHub's shape below its root, with the list of planted defects.
 
-if get_kind(CONFIG.source.kind).drawn:
+DRAWN = [source for source in CONFIG.named_sources.values() if get_kind(source.kind).drawn]
+
+if DRAWN:
 
     rule make_synthetic_archive:
         """Draw the photographs of one archive and write them as AIHub does."""
@@ -18,11 +20,11 @@ if get_kind(CONFIG.source.kind).drawn:
         benchmark:
             "<logs>/make_synthetic_archive/{part}/{kind}/{letter}S_{number}_{domain}.tsv"
         pathvars:
-            data=f"{source_root(CONFIG.source)}/166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터",
+            data=f"{source_root(DRAWN[0])}/166.약품식별 인공지능 개발을 위한 경구약제 이미지 데이터/01.데이터",
         conda:
             "../envs/pillsnap.yaml"
         params:
-            settings=CONFIG.source.synthetic.model_dump(),
+            settings=DRAWN[0].synthetic.model_dump(),
             seed=CONFIG.seed,
         script:
             "../scripts/make_synthetic_archive.py"

@@ -13,5 +13,5 @@ with job(snakemake):
         **{name: Path(snakemake.input[name]) for name in names},
         prepared=[Path(path) for path in snakemake.input.prepared],
         page=Path(snakemake.output.page),
-        **{name: snakemake.params[name] for name in ("stage", "raw", "source_kind")},
+        **{name: snakemake.params[name] for name in ("stage", "raw", "sources", "source_of")},
     )

@@ -13,5 +13,5 @@ with job(snakemake):
         **files,
         parity=Path(snakemake.input.onnx_folder) / "parity.json",
         model_card=Path(snakemake.output.model_card),
-        **{name: snakemake.params[name] for name in ("stage", "config", "targets", "source_kind")},
+        **{name: snakemake.params[name] for name in ("stage", "config", "targets", "sources")},
     )

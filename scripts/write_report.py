@@ -15,5 +15,5 @@ with job(snakemake):
         crops_summary=Path(snakemake.input.crops) / "summary.json",
         parity=Path(snakemake.input.onnx_folder) / "parity.json",
         **{name: Path(snakemake.params[name]) for name in ("durations", "preflight")},
-        **{name: snakemake.params[name] for name in ("stage", "config", "targets", "source_kind")},
+        **{name: snakemake.params[name] for name in ("stage", "config", "targets", "sources")},
     )

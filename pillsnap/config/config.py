@@ -16,7 +16,8 @@ from pillsnap.config.data import (
 )
 from pillsnap.config.training import Classifier, Detector, Recipe, Steering, Trainings
 from pillsnap.settings import Fraction, Quality, Section
-from pillsnap.sources.settings import Source
+from pillsnap.sources.registry import get_kind
+from pillsnap.sources.settings import Source, named
 
 
 class Crops(Section):
@@ -115,7 +116,11 @@ class Config(Section):
         ),
     )
     pathvars: Pathvars = Field(default_factory=Pathvars, description="Folders in the rules' paths")
-    source: Source = Field(description="Raw photographs")
+    source: Source | None = Field(None, description="Raw photographs, of one source")
+    sources: tuple[Source, ...] = Field(
+        (),
+        description="Raw photographs of several sources, in place of `source` and with its keys; later ones correct earlier ones",
+    )
     stages: Stages = Field(description="Budgets and targets")
     plan: Plan = Field(default_factory=Plan, description="Selection and split")
     prepare: Prepare = Field(default_factory=Prepare, description="The one decode")
@@ -131,6 +136,11 @@ class Config(Section):
     onnx: Onnx = Field(default_factory=Onnx, description="Export")
     benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
 
+    @property
+    def named_sources(self) -> dict[str, Source]:
+        """The sources by name, in the configuration's order; one source has the name of its kind by default."""
+        return named(self.sources or [source for source in (self.source,) if source])
+
     def recipe(self, model: Literal["detector", "classifier"]) -> Recipe:
         """The recipe of a model, where `training.cycles` sets its epochs if there are any."""
         section: Recipe = getattr(self, model)
@@ -138,6 +148,21 @@ class Config(Section):
             return section
         epochs = self.training.cycles * getattr(self.training, f"{model}_epochs_per_cycle")
         return section.model_copy(update={"epochs": epochs})
+
+    @model_validator(mode="after")
+    def _sources_fit(self) -> "Config":
+        if bool(self.source) == bool(self.sources):
+            raise ValueError("source, sources: give one of the two, `source` for one source or `sources` for a list")
+        drawn = [source.synthetic for source in self.named_sources.values() if get_kind(source.kind).drawn]
+        if len(drawn) > 1:
+            raise ValueError("sources: the built-in photographs can be drawn for one source only")
+        for one in drawn:
+            if math.ceil(one.photos_per_drug / 18) + math.ceil(one.validation_photos_per_drug / 18) > 72:
+                raise ValueError(
+                    f"source.synthetic.photos_per_drug = {one.photos_per_drug}: training and validation together must "
+                    "fit into the 72 capture groups of 18 views that a drug has"
+                )
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Config":
@@ -165,11 +190,5 @@ class Config(Section):
                 f"audit.lowest_score = {self.audit.lowest_score}: must not exceed audit.min_score = "
                 f"{self.audit.min_score} and benchmark.min_score = {self.benchmark.min_score}, which choose among what "
                 "it leaves"
-            )
-        drawn = self.source.synthetic
-        if math.ceil(drawn.photos_per_drug / 18) + math.ceil(drawn.validation_photos_per_drug / 18) > 72:
-            raise ValueError(
-                f"source.synthetic.photos_per_drug = {drawn.photos_per_drug}: training and validation together must "
-                "fit into the 72 capture groups of 18 views that a drug has"
             )
         return self

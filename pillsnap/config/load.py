@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pillsnap.config.config import Config
 
@@ -24,6 +25,7 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
     Raises:
         ConfigError: every wrong key or value in one message, each with its cure.
     """
+    values = _last_of_two(values, files)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -52,6 +54,20 @@ def merge_into(target: dict[str, Any], values: Mapping[str, Any]) -> None:
             target[key] = dict(value) if isinstance(value, Mapping) else value
 
 
+def _last_of_two(values: Mapping[str, Any], files: Sequence[str | Path]) -> Mapping[str, Any]:
+    """Leave out `source` where what was given later has `sources` in its place, and the other way round."""
+    both = {"source", "sources"}
+    merged: dict[str, Any] = {}
+    last: set[str] = set()
+    for file in filter(Path.is_file, dict.fromkeys(Path(file).absolute() for file in files)):
+        given = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        merge_into(merged, given)
+        last = {key for key in both if given.get(key)} or last
+    # what differs from the files was given on the command line, which is later than all of them
+    last = {key for key in both if values.get(key) and files and values[key] != merged.get(key)} or last
+    return values if len(last) != 1 else {key: value for key, value in values.items() if key not in both - last}
+
+
 def _explain(problem: Mapping[str, Any], values: Mapping[str, Any], files: Sequence[str | Path]) -> str:
     path = list(problem["loc"])
     key, message = ".".join(str(part) for part in path), problem["msg"].removeprefix("Value error, ")
@@ -70,11 +86,18 @@ def _allowed_keys(path: Sequence[str | int]) -> list[str]:
     model: Any = Config
     for part in path:
         model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
+        model = section_of(model) or model
     return list(model.model_fields)
 
 
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field holds, one that may be empty included; `None` for lists and plain values."""
+    choices = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((one for one in choices if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
 def _where(path: Sequence[str | int], given: Any, files: Sequence[str | Path]) -> str:
-    # Snakemake repeats the default file at the end; its first mention has the right rank
+    # the default file is named again at the end; its first mention has the right rank
     for file in reversed(dict.fromkeys(Path(file).absolute() for file in files)):
         line = _line_of(path, file)
         if line and _value_at(path, yaml.safe_load(file.read_text(encoding="utf-8"))) == given:

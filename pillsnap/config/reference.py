@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from pillsnap.config.config import Config
 from pillsnap.config.data import Stage, Stages
-from pillsnap.config.load import read_config
+from pillsnap.config.load import read_config, section_of
 from pillsnap.files import write_text
 
 PAGE, SCHEMA = Path("docs/configuration.md"), Path("docs/config.schema.json")
@@ -41,6 +41,8 @@ which editors complete and check a whole configuration (an overlay lacks the req
 
 Rules between keys:
 
+- Exactly one of `source` and `sources` is used. Where an overlay, or the command line, gives the other one of the
+  two, it takes its place.
 - `detector.image_size` must not exceed `prepare.photo_size`: photographs are kept at that size.
 - `classifier.image_size` must not exceed `crops.size`.
 - `audit.lowest_score` must not exceed `audit.min_score` and `benchmark.min_score`, which choose among what it leaves.
@@ -70,22 +72,22 @@ def json_schema() -> str:
 
 
 def _submodel(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    kind = model.model_fields[name].annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return section_of(model.model_fields[name].annotation)
 
 
 def _item_model(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The section that a list is made of."""
-    kinds = [kind for kind in get_args(model.model_fields[name].annotation) if isinstance(kind, type)]
-    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+    annotation = model.model_fields[name].annotation
+    return None if section_of(annotation) else next(filter(None, map(section_of, get_args(annotation))), None)
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel], str]]:
     """Path, model and description of every section below `model`; the four stages appear once, as `stages.<stage>`."""
+    described = {_submodel(model, name) for name in model.model_fields}
     for name in model.model_fields:
         below, item = _submodel(model, name), _item_model(model, name)
         place = f"{path}.{name}" if path else name
-        if item:
+        if item and item not in described:
             yield f"{place}[]", item, f"An entry of the list. {item.__doc__}"
             yield from _sections(item, f"{place}[]")
         if not below:

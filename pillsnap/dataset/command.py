@@ -56,12 +56,12 @@ def summary(
 
     Exits with status 2 where the stage's manifest is not made.
     """
-    from pillsnap.dataset.stage_data import DataError, source_of, stage_data_of
+    from pillsnap.dataset.stage_data import DataError, kinds_of, stage_data_of
     from pillsnap.dataset.summary import summarise
     from pillsnap.dataset.terminal import print_summary
 
     try:
-        found = summarise(stage_data_of(results, stage), stage=stage, source=source_of(results, stage))
+        found = summarise(stage_data_of(results, stage), stage=stage, kinds=kinds_of(results, stage))
     except DataError as error:
         stop(str(error))
     if as_json:
@@ -85,7 +85,7 @@ def show(
     """
     from pillsnap.dataset.drug import crop_sheet, drug_facts
     from pillsnap.dataset.lookup import find_drug
-    from pillsnap.dataset.stage_data import DataError, source_of, stage_data_of
+    from pillsnap.dataset.stage_data import DataError, kinds_of, stage_data_of
     from pillsnap.dataset.terminal import print_drug
     from pillsnap.tables.files import read_table
     from pillsnap.tables.schemas import PLAN
@@ -99,7 +99,7 @@ def show(
         sheet = crop_sheet(data, found, results / stage / "prepared") if picture else None
     except (DataError, OSError) as error:
         stop(str(error))
-    print_drug(facts, stage=stage, source=source_of(results, stage))
+    print_drug(facts, stage=stage, kinds=kinds_of(results, stage))
     if picture and sheet is not None:
         _write_jpeg(picture, sheet)
 

@@ -29,18 +29,20 @@ def render_page(
     data: StageData,
     *,
     stage: str,
-    source_kind: str,
+    sources: Mapping[str, str],
+    source_of: Mapping[str, str],
     prepared: Sequence[Path],
     raw: Mapping[str, str],
     hashes: Mapping[str, str],
 ) -> str:
-    """The page's HTML; the same inputs give the same text."""
+    """The page's HTML; the same inputs give the same text. Arguments as for `write_dataset_page`."""
     facts = gather_facts(data)
     most, fewest = extremes(facts.drugs)
-    examples = quarantine_examples(data.quarantine, raw, fractions=get_kind(source_kind).box_fractions)
+    fractions = {archive for archive, name in source_of.items() if get_kind(sources[name]).box_fractions}
+    examples = quarantine_examples(data.quarantine, raw, fractions=fractions)
     return html.render_page(
         "dataset/page.html.jinja",
-        source=source_kind,
+        sources=sources,
         page="page",
         figures=all_figures(facts, data.summary),
         stage=stage_name(stage),

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,20 +41,22 @@ class Example:
     note: str = ""
 
 
-def quarantine_examples(rows: pd.DataFrame, raw: Mapping[str, str], *, fractions: bool) -> dict[str, list[Example]]:
+def quarantine_examples(
+    rows: pd.DataFrame, raw: Mapping[str, str], *, fractions: Collection[str]
+) -> dict[str, list[Example]]:
     """At most `EXAMPLES` rows of each reason, evenly spread, those with a photograph first.
 
     Args:
         rows: of the quarantine list.
         raw: path of the zip or folder with the photographs, by the archive's name; one that is not there leaves its
             examples without a picture.
-        fractions: whether boxes of labels are centre and size in fractions of the photograph (YOLO).
+        fractions: names of archives whose labels give boxes as centre and size in fractions of the photograph (YOLO).
     """
     chosen = [row for _, found in rows.groupby("reason", sort=True) for row in _chosen(found)]
     by_archive: dict[str, list[Example]] = defaultdict(list)
     for row in chosen:
         by_archive[row.archive].append(row)
-    shown = [one for name, found in by_archive.items() for one in _shown(found, raw.get(name), fractions)]
+    shown = [one for name, found in by_archive.items() for one in _shown(found, raw.get(name), name in fractions)]
     order = {_key(row): place for place, row in enumerate(chosen)}
     by_reason: dict[str, list[Example]] = defaultdict(list)
     for one in sorted(shown, key=lambda one: order[_key(one)]):

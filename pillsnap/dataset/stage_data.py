@@ -107,11 +107,11 @@ def stage_data_of(results: Path, stage: str) -> StageData:
     return read_stage_data(manifest=files, **paths)
 
 
-def source_of(results: Path, stage: str) -> str | None:
-    """The kind of the stage's source, a key of `KINDS`, as its dataset page says; `None` without a page."""
+def kinds_of(results: Path, stage: str) -> list[str]:
+    """The kinds of the stage's sources, keys of `KINDS`, as its dataset page says; none without a page."""
     page = results / stage / "dataset.html"
     if not page.is_file():
-        return None
+        return []
     with page.open(encoding="utf-8") as stream:
-        found = re.search(r'<meta name="source" content="(\w+)">', stream.read(4096))
-    return found[1] if found else None
+        found = re.search(r'<meta name="source" content="([\w ]+)">', stream.read(4096))
+    return found[1].split() if found else []

@@ -1,5 +1,6 @@
 """A stage's data as one JSON value, for the terminal and for other programs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,19 +14,19 @@ from pillsnap.dataset.stage_data import StageData
 PERCENTILES = ("p5", "p50", "p95")
 
 
-def summarise(data: StageData, *, stage: str, source: str | None) -> dict[str, Any]:
+def summarise(data: StageData, *, stage: str, kinds: Sequence[str]) -> dict[str, Any]:
     """Counts, views, boxes, balance and quarantine of a stage.
 
     Args:
         data: of the stage.
         stage: its name.
-        source: a key of `KINDS` in `sources/registry.py`; `None` where that is not known.
+        kinds: of its sources, keys of `KINDS` in `sources/registry.py`; empty where that is not known.
     """
     facts, summary = gather_facts(data), data.summary
     most, fewest = extremes(facts.drugs)
     return {
         "stage": stage,
-        "source": source,
+        "source": ", ".join(kinds) or None,
         "parts": [asdict(part) for part in facts.parts],
         "views": {word: [asdict(one) for one in counts] for word, counts in facts.views.items()},
         "photos_of_another_name": facts.unnamed,

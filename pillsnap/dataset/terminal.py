@@ -27,7 +27,8 @@ SHOWN_ROWS = 20
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Print what `summarise` gives."""
     console = _console()
-    console.print(f"{summary['stage']}: {_photographs(summary['source'])}")
+    kinds = summary["source"].split(", ") if summary["source"] else []
+    console.print(f"{summary['stage']}: {_photographs(kinds)}")
     _print_parts(console, [PartCount(**part) for part in summary["parts"]], drugs=True)
     if words := never_seen(summary["unseen"]):
         console.print(words)
@@ -102,16 +103,16 @@ def overlay_text(checked: Checked) -> str:
     return yaml.safe_dump(checked.overlay, allow_unicode=True, sort_keys=False)
 
 
-def _photographs(source: str | None) -> str:
-    return get_kind(source).photographs if source else "source not known before its dataset.html is made"
+def _photographs(kinds: Sequence[str]) -> str:
+    return "; ".join(get_kind(kind).photographs for kind in kinds) or "source not known before its dataset.html is made"
 
 
-def print_drug(facts: DrugFacts, *, stage: str, source: str | None) -> None:
+def print_drug(facts: DrugFacts, *, stage: str, kinds: Sequence[str]) -> None:
     """Print what a stage holds of one drug."""
     console = _console()
     drug = facts.drug
     console.print(drug.k_code if drug.name == drug.k_code else f"{drug.k_code}  {drug.name}")
-    console.print(f"{stage}: {_photographs(source)}")
+    console.print(f"{stage}: {_photographs(kinds)}")
     console.print(f"Class index: {drug.index}")
     console.print(f"EDI codes: {', '.join(drug.edi_codes) or MISSING}")
     _print_parts(console, facts.parts, drugs=False)

@@ -22,7 +22,8 @@ def write_dataset_page(
     prepared: Sequence[Path],
     page: Path,
     raw: Mapping[str, str],
-    source_kind: str,
+    sources: Mapping[str, str],
+    source_of: Mapping[str, str],
 ) -> None:
     """Write what the data of a stage is.
 
@@ -34,11 +35,14 @@ def write_dataset_page(
         page: written, HTML.
         raw: the raw photographs' zip or folder by the archive's name, for pictures of the quarantine; where one is not
             there, the page says so.
-        source_kind: the source's kind, of `pillsnap.sources.registry`.
+        sources: kind of each source, of `pillsnap.sources.registry`, by its name.
+        source_of: name of the source by the archive's name.
     """
     files = {"quarantine": quarantine, "classes": classes, "summary": summary, "plan_summary": plan_summary}
     data = read_stage_data(manifest=manifest, **files)
     hashes = {path.name: sha256_of(path) for path in (*manifest.values(), *files.values())}
-    text = render_page(data, stage=stage, source_kind=source_kind, prepared=prepared, raw=raw, hashes=hashes)
+    text = render_page(
+        data, stage=stage, sources=sources, source_of=source_of, prepared=prepared, raw=raw, hashes=hashes
+    )
     write_text(page, text)
     log.info("%s: %d photos, %d bytes", page, len(data.photos), page.stat().st_size)

@@ -3,7 +3,7 @@
 import base64
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from pillsnap.pages.drawing import Figure
 from pillsnap.pages.formats import count, duration, percent, plural
 from pillsnap.pages.states import ICONS
+from pillsnap.pages.terms import banners
 from pillsnap.sources.registry import get_kind
 
 
@@ -28,23 +29,24 @@ class Picture:
     state: str = ""
 
 
-def render_page(template: str, *, source: str, page: str, figures: Sequence[Figure] = (), **values: Any) -> str:
+def render_page(
+    template: str, *, sources: Mapping[str, str], page: str, figures: Sequence[Figure] = (), **values: Any
+) -> str:
     """Fill a template that extends `pages/frame.html.jinja`; the same values give the same text.
 
     Args:
         template: its path below the package.
-        source: kind of the source, which gives the banner's text and colours.
+        sources: kind of each source by its name, which give the banners' texts and colours.
         page: the page's name in the banner, such as `report`.
         figures: charts, which `chart(name)` shows.
         values: what else the template uses.
     """
-    kind = get_kind(source)
     return render_part(
         template,
         figures=figures,
-        source_kind=source,
-        banner=[words.format(page=page) for words in kind.banner],
-        banner_warns=kind.warns,
+        source_kinds=" ".join(dict.fromkeys(sources.values())),
+        banners=banners(sources, page),
+        banner_warns=any(get_kind(kind).warns for kind in sources.values()),
         style=Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8")),
         **values,
     )

@@ -126,14 +126,18 @@ def estimate_amounts(config: Config, stage: str) -> Amounts:
 
 
 def count_photos(config: Config) -> int | None:
-    """Count the photographs of the source; `None` where only the index can."""
-    return get_kind(config.source.kind).count_photos(config.source)
+    """Count the photographs of all sources; `None` where only the index can."""
+    counts = [get_kind(source.kind).count_photos(source) for source in config.named_sources.values()]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def undrawn_photos(config: Config) -> float:
     """Estimate the photographs still to be drawn, taking archives for equally large."""
-    if not get_kind(config.source.kind).drawn:
-        return 0
-    archives = list_archives(config.source).values()
-    missing = sum(not Path(archive.photos).is_file() for archive in archives)
-    return (count_photos(config) or 0) * missing / len(archives)
+    undrawn = 0.0
+    for source in config.named_sources.values():
+        if get_kind(source.kind).drawn:
+            archives = list_archives(source).values()
+            missing = sum(not Path(archive.photos).is_file() for archive in archives)
+            undrawn += (get_kind(source.kind).count_photos(source) or 0) * missing / len(archives)
+    return undrawn

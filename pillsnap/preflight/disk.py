@@ -14,6 +14,7 @@ from pillsnap.preflight.amounts import Amounts, undrawn_photos
 from pillsnap.preflight.findings import GIB, Finding, finding, gib
 from pillsnap.preflight.models import model_bytes, state_bytes
 from pillsnap.sources.archives import source_root
+from pillsnap.sources.registry import get_kind
 
 PNG_BYTES = 1.26
 """Bytes per pixel of a synthetic PNG; mean of 20 combo photographs (1.23 of 42 single ones)."""
@@ -84,7 +85,8 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
         ("training state, classifier", (work / "train_classifier",), state_bytes(config, "classifier")),
     ]
     drawn = undrawn_photos(config) * amounts.largest * PNG_BYTES
-    needs += [("archives to be drawn", (source_root(config.source),), drawn)] if drawn else []
+    roots = [source_root(source) for source in config.named_sources.values() if get_kind(source.kind).drawn]
+    needs += [("archives to be drawn", tuple(roots), drawn)] if drawn else []
     return [
         Part(name, folders, int(need * MARGIN), 0 if name.startswith("archives") else _bytes_below(folders))
         for name, folders, need in needs

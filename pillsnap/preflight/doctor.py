@@ -1,6 +1,7 @@
 """Examine whether this machine can run a stage: its resources, and the stage's needs."""
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 from pillsnap.config.config import Config
@@ -28,7 +29,7 @@ def examine(config: Config, stage: str) -> list[Finding]:
     """
     if stage not in type(config.stages).model_fields:
         raise ConfigError(f"--stage {stage}: must be one of {', '.join(type(config.stages).model_fields)}.")
-    return [_versions(), _commit(), _processor(), _source(config), *_stage(config, stage)]
+    return [_versions(), _commit(), _processor(), *_sources(config), *_stage(config, stage)]
 
 
 def _stage(config: Config, stage: str) -> list[Finding]:
@@ -67,11 +68,11 @@ def _processor() -> Finding:
     return Finding(Verdict.ok, "processor", f"{cpu_name()}, {cores()} usable cores, {platform.machine()}")
 
 
-def _source(config: Config) -> Finding:
-    try:
-        archives = list_archives(config.source)
-    except SourceError as error:
-        return Finding(Verdict.refused, "source", config.source.kind, str(error))
-    return Finding(
-        Verdict.ok, "source", f"{config.source.kind}: {len(archives)} archives below {source_root(config.source)}"
-    )
+def _sources(config: Config) -> Iterator[Finding]:
+    for name, source in config.named_sources.items():
+        title = "source" if len(config.named_sources) == 1 else f"source {name}"
+        try:
+            found = f"{source.kind}: {len(list_archives(source))} archives below {source_root(source)}"
+            yield Finding(Verdict.ok, title, found)
+        except SourceError as error:
+            yield Finding(Verdict.refused, title, source.kind, str(error))

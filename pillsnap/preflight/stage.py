@@ -18,7 +18,7 @@ from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_
 from pillsnap.preflight.plan import check_plan
 from pillsnap.preflight.raw import check_archives
 from pillsnap.sources.archives import SourceError
-from pillsnap.sources.registry import list_archives
+from pillsnap.sources.registry import list_all_archives
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def check_data(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config, s
     """
     results = Path(config.pathvars.results)
     try:
-        archives = list_archives(config.source)
+        archives = list_all_archives(config.named_sources)
     except SourceError:
         archives = {}
     return [

@@ -6,6 +6,7 @@ from pillsnap.pages.blocks import Code, Section
 from pillsnap.pages.formats import MISSING, count, figure, percent, plural, size
 from pillsnap.pages.states import NO_TARGET, stage_name
 from pillsnap.pages.table import Table, code, name, number
+from pillsnap.pages.terms import card_paragraphs, titles
 from pillsnap.report.facts.drugs import worst_drugs_table
 from pillsnap.report.facts.intervals import interval
 from pillsnap.report.facts.look_alikes import colours, difference, imprint, mistakes_in_words, shape
@@ -15,7 +16,6 @@ from pillsnap.report.facts.splits import splits_table
 from pillsnap.report.facts.trust import trust_tables
 from pillsnap.report.facts.verdicts import verdict_table, verdicts
 from pillsnap.report.inputs import Measured
-from pillsnap.sources.registry import get_kind
 
 LISTED_DRUGS = 200
 """Drugs that the card lists; all are in `drugs.csv` and in the model's metadata."""
@@ -59,7 +59,7 @@ def _what_it_is(measured: Measured) -> Section:
         ["Commit", (commit["hash"] or "outside a repository") + (" with local changes" if commit["dirty"] else "")],
         ["SHA-256 of pipeline.onnx", used["model"]],
     ]
-    return Section("Model details", (get_kind(measured.source_kind).card, Table("Facts", ("", "Value"), rows)))
+    return Section("Model details", (*card_paragraphs(measured.sources), Table("Facts", ("", "Value"), rows)))
 
 
 def _purpose() -> Section:
@@ -81,10 +81,11 @@ def _purpose() -> Section:
 
 
 def _training_data(measured: Measured) -> Section:
+    word = "Source" if len(measured.sources) == 1 else "Sources"
     return Section(
         "Training data",
         (
-            f"Source: {get_kind(measured.source_kind).title}. The test part was seen by no training and by no choice "
+            f"{word}: {titles(measured.sources)}. The test part was seen by no training and by no choice "
             "of a threshold; views of one capture stand on one side of the split only.",
             splits_table(measured.manifest, "Photographs and pills"),
         ),

@@ -26,13 +26,13 @@ class Measured:
     """Targets, settings and measured figures of a stage: the input of the model card.
 
     Attributes:
-        stage, source_kind, config, targets: what was asked.
+        stage, sources, config, targets: what was asked.
         metrics, accuracy, latency, resources, calibration, parity, manifest: content of the JSON files of those names.
         drugs: what the source says of each class, in class order by K-code, as `pillsnap.tables.schemas.DRUGS`.
     """
 
     stage: str
-    source_kind: str
+    sources: dict[str, str]
     config: dict[str, Any]
     targets: dict[str, float | None]
     metrics: dict[str, Any]
@@ -91,7 +91,7 @@ class Inputs(Measured):
 def read_measured(
     *,
     stage: str,
-    source_kind: str,
+    sources: dict[str, str],
     config: dict[str, Any],
     targets: dict[str, float | None],
     json_files: dict[str, Path],
@@ -100,7 +100,7 @@ def read_measured(
     """Read what the model card tells; `json_files` by the names of `Measured`, `drugs` is CSV of `build_manifest`."""
     return Measured(
         stage=stage,
-        source_kind=source_kind,
+        sources=sources,
         config=config,
         targets=targets,
         **{name: read_json(path) for name, path in json_files.items()},
@@ -111,7 +111,7 @@ def read_measured(
 def read_inputs(
     *,
     stage: str,
-    source_kind: str,
+    sources: dict[str, str],
     config: dict[str, Any],
     targets: dict[str, float | None],
     json_files: dict[str, Path],
@@ -126,7 +126,7 @@ def read_inputs(
     """Read a stage's files.
 
     Args:
-        stage, source_kind, config, targets: passed on.
+        stage, sources, config, targets: passed on.
         json_files: by the names of `Inputs`.
         histories: `detector_history` and `classifier_history`.
         drugs, quarantine: CSV of `build_manifest`.
@@ -149,7 +149,7 @@ def read_inputs(
     }
     return Inputs(
         stage=stage,
-        source_kind=source_kind,
+        sources=sources,
         config=config,
         targets=targets,
         **by_name,

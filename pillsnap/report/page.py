@@ -17,7 +17,7 @@ def render_report(inputs: Inputs, sections: Sequence[Section]) -> str:
     found = verdicts(inputs.targets, inputs.metrics)
     return html.render_page(
         "report/page.html.jinja",
-        source=inputs.source_kind,
+        sources=inputs.sources,
         page="report",
         inputs=inputs,
         stage=states.stage_name(inputs.stage),

@@ -26,7 +26,7 @@ def write_model_card(
     model_card: Path,
     config: dict[str, Any],
     targets: dict[str, float | None],
-    source_kind: str,
+    sources: dict[str, str],
 ) -> None:
     """Write the card out of measured files only.
 
@@ -39,11 +39,11 @@ def write_model_card(
         model_card: written, Markdown.
         config: the sections `detector`, `classifier` and `answers` of the configuration, JSON values.
         targets: of the stage; `None` where there is no target.
-        source_kind: the source's kind, of `pillsnap.sources.registry`.
+        sources: kind of each source, of `pillsnap.sources.registry`, by its name.
     """
     measured = read_measured(
         stage=stage,
-        source_kind=source_kind,
+        sources=sources,
         config=config,
         targets=targets,
         json_files={

@@ -43,7 +43,7 @@ def write_report(
     figures: Path,
     config: dict[str, Any],
     targets: dict[str, float | None],
-    source_kind: str,
+    sources: dict[str, str],
 ) -> None:
     """Write what was asked, what was measured, and where it comes from.
 
@@ -64,11 +64,11 @@ def write_report(
         figures: folder, written whole: the report's charts as SVG.
         config: the whole resolved configuration, JSON values.
         targets: of the stage; `None` where there is no target.
-        source_kind: the source's kind, of `pillsnap.sources.registry`.
+        sources: kind of each source, of `pillsnap.sources.registry`, by its name.
     """
     inputs = read_inputs(
         stage=stage,
-        source_kind=source_kind,
+        sources=sources,
         config=config,
         targets=targets,
         json_files={

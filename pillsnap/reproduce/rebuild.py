@@ -51,9 +51,10 @@ def _clone(commit: str, folder: Path) -> None:
 
 def _link_raw_data(folder: Path) -> None:
     """Link raw data below this folder, unless a rule draws them, into the clone."""
-    source = read_config(folder / "config.yaml").source
-    root = Path(source_root(source))
-    if not get_kind(source.kind).drawn and not root.is_absolute() and root.is_dir():
+    for source in read_config(folder / "config.yaml").named_sources.values():
+        root = Path(source_root(source))
+        if get_kind(source.kind).drawn or root.is_absolute() or not root.is_dir() or (folder / root).exists():
+            continue
         (folder / root).parent.mkdir(parents=True, exist_ok=True)
         (folder / root).symlink_to(root.resolve())
 

@@ -21,7 +21,7 @@ class Archive:
     """One unit of raw data, and of work: a pair of zips (or folders) with photographs and labels.
 
     Attributes:
-        name: ASCII name, unique in the source; it names results and log files.
+        name: ASCII name, unique over all sources; it names results and log files.
         photos: path of the zip or folder with the photographs.
         labels: path of the zip or folder with the labels.
         domain: `single` or `combo`; empty where each photograph decides, by its name (AIHub) or its labels (YOLO).
@@ -29,6 +29,7 @@ class Archive:
             `plan_stage` divides.
         described_by: path of a file that describes the archive (the `data.yaml` of a YOLO data set); may be empty.
         listing: path of a text file that lists the photographs to use; empty: all below `photos`.
+        source: name of its source.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Archive:
     part: str
     described_by: str = ""
     listing: str = ""
+    source: str = ""
 
     @property
     def descriptions(self) -> list[str]:

@@ -16,6 +16,7 @@ class SourceKind:
         title: its name within a sentence.
         photographs: description of its photographs, for a line in a terminal.
         banner: two sentences at the head of a page; `{page}` stands for the page's name, such as `report`.
+        terms: the second sentence where the page shows photographs of other sources too; empty: the banner's.
         card: paragraph of the model card about a model that was trained on it; Markdown.
         list_archives: its archives; raises `SourceError` where the data is not found.
         read_labels: reads the labels of one archive; no pixel is decoded.
@@ -32,6 +33,7 @@ class SourceKind:
     list_archives: Callable[[Source], Iterable[Archive]]
     read_labels: Callable[[Archive], LabelReading]
     count_photos: Callable[[Source], int | None]
+    terms: str = ""
     warns: bool = False
     drawn: bool = False
     box_fractions: bool = False

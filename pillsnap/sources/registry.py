@@ -6,6 +6,8 @@ A new kind is a module below `pillsnap/sources/` with a `KIND` (`pillsnap.source
 
 import importlib
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,10 +36,23 @@ def list_archives(source: "Source") -> "dict[str, Archive]":
     return {archive.name: archive for archive in sorted(archives, key=lambda archive: _natural(archive.name))}
 
 
-def source_module(source: "Source") -> str:
-    """Return the name of the kind's module, for `code_of`: it is imported by name, which imports do not show."""
-    module, _ = KINDS[source.kind]
-    return module.rpartition(".")[2]
+def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":
+    """Return the archives of all sources by name; where there are several, names begin with that of their source.
+
+    Raises:
+        SourceError: the data of a source is not found.
+    """
+    found: dict[str, Archive] = {}
+    for name, source in sources.items():
+        for archive in list_archives(source).values():
+            unique = archive.name if len(sources) == 1 else f"{name}-{archive.name}"
+            found[unique] = replace(archive, name=unique, source=name)
+    return found
+
+
+def source_modules(*kinds: str) -> list[str]:
+    """Return the names of the kinds' modules, for `code_of`: they are imported by name, which imports do not show."""
+    return sorted({KINDS[kind][0].rpartition(".")[2] for kind in kinds})
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

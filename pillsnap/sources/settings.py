@@ -1,5 +1,6 @@
 """The section `source` of the configuration."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -33,6 +34,15 @@ class Source(Section):
         "synthetic",
         description="; ".join(f"`{name}`: {words}" for name, (_, words) in KINDS.items()),
     )
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        max_length=40,
+        description=(
+            "Name of the source where there are several: results and reports name it, and its archives begin with it; "
+            "empty: its kind, numbered from the second of a kind on"
+        ),
+    )
     root: str = Field(
         "data/raw/synthetic",
         description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment",
@@ -40,3 +50,19 @@ class Source(Section):
     synthetic: SyntheticSource = Field(
         default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`"
     )
+
+
+def named(sources: Sequence[Source]) -> dict[str, Source]:
+    """Return sources by name, in their order.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    found: dict[str, Source] = {}
+    for source in sources:
+        same = sum(other.kind == source.kind for other in found.values())
+        name = source.name or (f"{source.kind}_{same + 1}" if same else source.kind)
+        if name in found:
+            raise ValueError(f"sources: two are named {name!r}. Give each a `name` of its own")
+        found[name] = source
+    return found

@@ -137,3 +137,49 @@ def test_overlays_merge_key_by_key() -> None:
 @pytest.mark.parametrize("overlay", ["examples/pushin-pill.yaml"])
 def test_shipped_overlays_are_valid(overlay: str) -> None:
     assert isinstance(read_config(PROJECT / "config.yaml", PROJECT / overlay), Config)
+
+
+TWO = [{"kind": "yolo", "root": "a"}, {"kind": "yolo", "root": "b", "name": "own"}]
+
+
+@pytest.mark.parametrize(
+    ("files", "command_line", "names"),
+    [
+        ([{"sources": TWO}], {}, ["yolo", "own"]),
+        ([{"sources": TWO}, {"source": {"kind": "coco"}}], {}, ["coco"]),
+        ([{"sources": TWO}], {"source": {"kind": "coco"}}, ["coco"]),
+        ([{"sources": [*TWO, {"kind": "yolo"}]}], {}, ["yolo", "own", "yolo_3"]),
+        ([{"source": {"kind": "aihub", "name": "hub"}}], {"sources": TWO}, ["yolo", "own"]),
+        ([{"source": {"name": "hub"}}], {}, ["hub"]),
+    ],
+)
+def test_one_source_or_several_whichever_is_given_last(tmp_path, files: list, command_line: dict, names: list) -> None:
+    paths = [PROJECT / "config.yaml"]
+    values = copy.deepcopy(DEFAULT)
+    for number, given in enumerate([*files, command_line]):
+        merge_into(values, given)
+        if number < len(files):
+            paths.append(tmp_path / f"{number}.yaml")
+            paths[-1].write_text(yaml.safe_dump(given))
+    # Snakemake names the default file once more
+    config = load_config(values, [*paths, paths[0]])
+    assert list(config.named_sources) == names
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"sources": TWO, "source": {"kind": "coco"}}, "source, sources: give one of the two"),
+        ({"sources": [*TWO, {"kind": "coco", "name": "own"}]}, "sources: two are named 'own'. Give each a `name`"),
+        ({"sources": [{"kind": "yolo", "name": "몸"}]}, "sources.0.name = '몸': string should match pattern"),
+        ({"sources": [{"kind": "yolo", "name": "a-b"}]}, "sources.0.name = 'a-b': string should match pattern"),
+        ({"sources": [{"kid": "yolo"}]}, "sources.0.kid: unknown key; allowed here: kind, name, root"),
+        ({"sources": [{}, {"name": "again"}]}, "the built-in photographs can be drawn for one source only"),
+        ({"source": None}, "source, sources: give one of the two"),
+    ],
+)
+def test_wrong_sources_are_explained(tmp_path, given: dict, says: str) -> None:
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(given, allow_unicode=True))
+    with pytest.raises(ConfigError) as error:
+        read_config(PROJECT / "config.yaml", tmp_path / "overlay.yaml")
+    assert says in str(error.value)

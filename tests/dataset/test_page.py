@@ -41,7 +41,10 @@ def bare_page(written: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     """The same of synthetic data in a clone that has no raw archives."""
     folder = tmp_path_factory.mktemp("bare")
     raw = {name: str(folder / name) for name in written["raw"]}
-    write_dataset_page(**written | {"page": folder / "page.html", "raw": raw, "source_kind": "synthetic"})
+    write_dataset_page(
+        **written
+        | {"page": folder / "page.html", "raw": raw, "sources": dict.fromkeys(written["sources"], "synthetic")}
+    )
     return (folder / "page.html").read_text(encoding="utf-8")
 
 
@@ -150,7 +153,7 @@ def test_an_archive_that_cannot_be_opened_stops_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"no zip")
     row = {"archive": "A", "member": "a.png", "label_member": "", "reason": "photo_empty", "detail": "0 bytes"}
-    (example,) = quarantine_examples(pd.DataFrame([row]), {"A": str(broken)}, fractions=False)["photo_empty"]
+    (example,) = quarantine_examples(pd.DataFrame([row]), {"A": str(broken)}, fractions=())["photo_empty"]
     assert (example.picture, example.note) == (b"", "The raw archive cannot be opened.")
 
 

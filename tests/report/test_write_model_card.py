@@ -67,7 +67,7 @@ def test_same_inputs_same_bytes(arguments: dict[str, Any], card: str, tmp_path: 
     ],
 )
 def test_card_names_the_source(arguments: dict[str, Any], tmp_path: Path, kind: str, there: str, absent: str) -> None:
-    text = card_of(arguments, tmp_path, source_kind=kind)
+    text = card_of(arguments, tmp_path, sources={kind: kind})
     assert there in text and absent not in text
 
 

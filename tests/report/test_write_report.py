@@ -234,7 +234,7 @@ def test_preflight_may_be_missing(written: dict[str, Any], tmp_path: Path) -> No
 )
 def test_banner_names_the_source(written: dict[str, Any], tmp_path: Path, kind: str, there: str, absent: str) -> None:
     report = tmp_path / "report.html"
-    write_report(**written | {"report": report, "figures": tmp_path / "figures", "source_kind": kind})
+    write_report(**written | {"report": report, "figures": tmp_path / "figures", "sources": {kind: kind}})
     banner = re.search(r'<div class="banner.*?</div>', report.read_text(encoding="utf-8"), re.DOTALL).group()
     assert there in banner
     assert absent not in banner

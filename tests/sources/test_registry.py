@@ -70,7 +70,8 @@ config = read_config("config.yaml", folder / "overlay.yaml")
 archives = list_archives(config.source)
 files = {name: folder / f"{name}.parquet" for name in ("pills", "looks", "issues")}
 index_archive(kind=config.source.kind, archive=archives["shelf_9"], counts=folder / "counts.json", **files)
-page = render_page("pages/frame.html.jinja", source=config.source.kind, page="report", sections=[("a", "A")])
+sources = {"webcam": config.source.kind}
+page = render_page("pages/frame.html.jinja", sources=sources, page="report", sections=[("a", "A")])
 reference = configuration_page(config.model_dump())
 print(json.dumps({
     "archives": list(archives),

@@ -65,7 +65,7 @@ def yolo_run(folder: Path) -> DataRun:
     return prepare_source(Source(kind="yolo", root=str(folder / "raw")), folder / "results" / "stage4")
 
 
-def page_arguments(run: DataRun, source_kind: str, page: Path) -> dict[str, Any]:
+def page_arguments(run: DataRun, kind: str, page: Path) -> dict[str, Any]:
     """The arguments of `write_dataset_page`."""
     if not (run.folder / "manifest").exists():
         run.build_manifest()
@@ -79,5 +79,6 @@ def page_arguments(run: DataRun, source_kind: str, page: Path) -> dict[str, Any]
         "prepared": run.prepared,
         "page": page,
         "raw": {name: archive.photos for name, archive in run.archives.items()},
-        "source_kind": source_kind,
+        "sources": {kind: kind},
+        "source_of": dict.fromkeys(run.archives, kind),
     }

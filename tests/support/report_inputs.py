@@ -389,7 +389,7 @@ def write_inputs(
         "report": "out/report.html",
         "figures": "out/figures",
     }
-    asked = {"stage": "stage4", "config": CONFIG, "targets": STAGE4, "source_kind": "synthetic"}
+    asked = {"stage": "stage4", "config": CONFIG, "targets": STAGE4, "sources": {"synthetic": "synthetic"}}
     return {role: folder / name for role, name in paths.items()} | asked
 
 
@@ -407,7 +407,7 @@ SECTIONS = ("detector", "classifier", "answers")
 """What the rule gives of the configuration."""
 
 
-ASKED = ("config", "targets", "source_kind")
+ASKED = ("config", "targets", "sources")
 
 
 def card_of(arguments: dict[str, Any], folder: Path, **changed: Any) -> str:

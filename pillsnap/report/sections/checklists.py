@@ -275,7 +275,7 @@ def _both_domains(metrics: Mapping[str, Any]) -> Statement:
 
 
 def _all_timed(inputs: Inputs) -> Statement:
-    drawn = get_kind(inputs.source_kind).drawn
+    drawn = any(get_kind(kind).drawn for kind in inputs.sources.values())
     wanted = [rule for rule in RULES if rule != "make_synthetic_archive" or drawn]
     missing = sorted(set(wanted) - {time.rule for time in inputs.times})
     fact = f"no duration of {listing(missing)}" if missing else plural(len(wanted), "rule")

@@ -47,6 +47,7 @@ KIND = SourceKind(
     list_archives=list_drawn_archives,
     read_labels=read_aihub_labels,
     count_photos=count_drawn_photos,
+    terms="Their drugs are invented, and figures about them say nothing about real drugs.",
     warns=True,
     drawn=True,
 )
