@@ -119,7 +119,9 @@ class Config(Section):
     source: Source | None = Field(None, description="Raw photographs, of one source")
     sources: tuple[Source, ...] = Field(
         (),
-        description="Raw photographs of several sources, in place of `source` and with its keys; later ones correct earlier ones",
+        description=(
+            "Raw photographs of several sources, in place of `source`, with its keys; later ones correct earlier ones"
+        ),
     )
     stages: Stages = Field(description="Budgets and targets")
     plan: Plan = Field(default_factory=Plan, description="Selection and split")
@@ -153,6 +155,9 @@ class Config(Section):
     def _sources_fit(self) -> "Config":
         if bool(self.source) == bool(self.sources):
             raise ValueError("source, sources: give one of the two, `source` for one source or `sources` for a list")
+        for name, source in self.named_sources.items():
+            if source.classes and get_kind(source.kind).k_coded:
+                raise ValueError(f"{name}: source.classes is for class names; {source.kind} labels have K-codes")
         drawn = [source.synthetic for source in self.named_sources.values() if get_kind(source.kind).drawn]
         if len(drawn) > 1:
             raise ValueError("sources: the built-in photographs can be drawn for one source only")

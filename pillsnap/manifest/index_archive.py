@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pillsnap.files import write_json
-from pillsnap.sources.archives import Archive
+from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.labels import LabelReading
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.files import make_table, write_table
@@ -33,10 +33,15 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
     An archive that cannot be opened is an issue of its own and stops no other.
 
     Raises:
-        SourceError: a YOLO set's `data.yaml` cannot be used.
+        SourceError: a YOLO set's `data.yaml` cannot be used, or the table of class names lacks some.
     """
     with _no_garbage_collection():
         reading: LabelReading = get_kind(kind).read_labels(archive)
+    if reading.unlisted:
+        raise SourceError(
+            f"{archive.classes}: has no row for {len(reading.unlisted)} classes of {archive.name}: "
+            f"{', '.join(sorted(reading.unlisted))[:2000]}. Add a row for each; one without K-code keeps its name."
+        )
     reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
     described = [(*look, labels) for look, labels in sorted(reading.looks.items())]

@@ -169,4 +169,5 @@ KIND = SourceKind(
     read_labels=read_aihub_labels,
     count_photos=lambda source: None,
     warns=True,
+    k_coded=True,
 )

@@ -30,6 +30,7 @@ class Archive:
         described_by: path of a file that describes the archive (the `data.yaml` of a YOLO data set); may be empty.
         listing: path of a text file that lists the photographs to use; empty: all below `photos`.
         source: name of its source.
+        classes: path of the source's table of class names (`pillsnap.sources.class_table`); may be empty.
     """
 
     name: str
@@ -40,18 +41,23 @@ class Archive:
     described_by: str = ""
     listing: str = ""
     source: str = ""
+    classes: str = ""
 
     @property
     def descriptions(self) -> list[str]:
         """Paths of the files that describe the archive."""
-        return [path for path in (self.described_by, self.listing) if path]
+        return [path for path in (self.described_by, self.listing, self.classes) if path]
 
 
 def source_root(source: Source) -> Path:
     """Return the source's folder; `${NAME}` and `${NAME:-default}` are expanded from the environment."""
+    return expanded(source.root)
+
+
+def expanded(path: str) -> Path:
+    """Return a path of the configuration, with variables of the environment and `~` expanded."""
     pattern = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-    root = pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", source.root)
-    return Path(root).expanduser()
+    return Path(pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", path)).expanduser()
 
 
 def existing_root(source: Source) -> Path:

@@ -55,6 +55,7 @@ def settled(pills: list[Row], *, member: str, image_id: str, labels: int, readin
         labels: number of its labels, those that could not be read included.
         reading: takes the issues.
     """
+    pills = [reading.named(pill) for pill in pills]
     stem = PurePosixPath(member).stem
     name = parse_photo_name(stem)
     noted = len(reading.issues)

@@ -82,7 +82,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
         SourceError: the file is not COCO JSON.
     """
     coco = read_coco_file(Path(archive.labels))
-    reading = LabelReading(archive.name)
+    reading = LabelReading.of(archive)
     with Container(archive.photos) as photos:
         reading.archives_read = 2
         entries = photos.entries()

@@ -23,6 +23,7 @@ class SourceKind:
         count_photos: number of photographs; `None` where only the index can count them.
         warns: whether the banner is a warning, in the colours of one.
         drawn: whether a rule of the pipeline draws the archives.
+        k_coded: whether its labels name drugs by K-code, so that no table of class names (`source.classes`) is read.
         box_fractions: whether its labels give boxes as centre and size in fractions of the photograph.
     """
 
@@ -36,4 +37,5 @@ class SourceKind:
     terms: str = ""
     warns: bool = False
     drawn: bool = False
+    k_coded: bool = False
     box_fractions: bool = False

@@ -3,9 +3,12 @@
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.class_table import NamedDrug, class_key, is_k_code, read_class_table
 from pillsnap.sources.containers.container import Container, ContainerError, Entry
 
 Row = dict[str, Any]
@@ -30,11 +33,14 @@ class LabelError(ValueError):
 class LabelReading:
     """Rows of the pill and issue tables of one archive, and counts of containers, photos, labels and other files.
 
+    `classes` is the source's table of class names, if it has one, and `unlisted` what the labels name beside it;
     `looks` counts the labels by K-code and their description of form, shape, colours and imprints;
     `directories` holds `Container.directory_hash` by path.
     """
 
     archive: str
+    classes: dict[str, NamedDrug] | None = None
+    unlisted: set[str] = field(default_factory=set)
     pills: list[Row] = field(default_factory=list)
     looks: Counter[tuple[str, ...]] = field(default_factory=Counter)
     issues: list[Row] = field(default_factory=list)
@@ -43,6 +49,21 @@ class LabelReading:
     photos_read: int = 0
     labels_read: int = 0
     other_files: int = 0
+
+    @classmethod
+    def of(cls, archive: Archive) -> "LabelReading":
+        """Begin to read an archive, with the table of class names that its source has."""
+        return cls(archive.name, read_class_table(Path(archive.classes)) if archive.classes else None)
+
+    def named(self, pill: Row) -> Row:
+        """Return a pill, whose K-code is the name of its class, with the drug that the table of class names tells."""
+        name = pill["k_code"]
+        if self.classes is None or is_k_code(name):
+            return pill
+        if drug := self.classes.get(class_key(name)):
+            return pill | asdict(drug)
+        self.unlisted.add(name)
+        return pill
 
     def note(self, outcome: str, reason: str, *, member: str = "", label_member: str = "", detail: str = "") -> None:
         """Add a row to the issues; one without member and label member is about the archive itself."""

@@ -31,9 +31,20 @@ def get_kind(name: str) -> "SourceKind":
 
 
 def list_archives(source: "Source") -> "dict[str, Archive]":
-    """Return the source's archives by name, sorted by their numbers; raises `SourceError` where data is not found."""
-    archives = get_kind(source.kind).list_archives(source)
-    return {archive.name: archive for archive in sorted(archives, key=lambda archive: _natural(archive.name))}
+    """Return the source's archives by name, sorted by their numbers.
+
+    Raises:
+        SourceError: data is not found, or the table of class names cannot be used.
+    """
+    from pillsnap.sources.archives import expanded
+    from pillsnap.sources.class_table import read_class_table
+
+    archives = sorted(get_kind(source.kind).list_archives(source), key=lambda archive: _natural(archive.name))
+    if not source.classes:
+        return {archive.name: archive for archive in archives}
+    table = expanded(source.classes)
+    read_class_table(table)
+    return {archive.name: replace(archive, classes=table.as_posix()) for archive in archives}
 
 
 def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":

@@ -47,6 +47,13 @@ class Source(Section):
         "data/raw/synthetic",
         description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment",
     )
+    classes: str | None = Field(
+        None,
+        description=(
+            "Table (CSV: name, k_code, edi_codes, drug_name) of the drugs that the source's class names stand for; "
+            "empty: a class is what its name says"
+        ),
+    )
     synthetic: SyntheticSource = Field(
         default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`"
     )

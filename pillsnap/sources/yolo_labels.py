@@ -53,7 +53,7 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
         SourceError: the data set's `data.yaml` cannot be used.
     """
     names = read_yolo_data(Path(archive.described_by)).names
-    reading = LabelReading(archive.name)
+    reading = LabelReading.of(archive)
     with Container(archive.photos) as photos, Container(archive.labels) as labels:
         reading.archives_read = 2
         entries = photos.entries()

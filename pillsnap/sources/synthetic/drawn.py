@@ -49,5 +49,6 @@ KIND = SourceKind(
     count_photos=count_drawn_photos,
     terms="Their drugs are invented, and figures about them say nothing about real drugs.",
     warns=True,
+    k_coded=True,
     drawn=True,
 )

@@ -1,0 +1,77 @@
+"""Table of class names: which drug a source means by the name of a class."""
+
+import csv
+import io
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from pillsnap.sources.archives import SourceError
+from pillsnap.sources.containers.text import decode_text
+
+COLUMNS = ("name", "k_code", "edi_codes", "drug_name")
+"""Columns of the table; the last two may be missing."""
+_K_CODE = re.compile(r"K-\d{6}")
+
+
+@dataclass(frozen=True)
+class NamedDrug:
+    """Drug that a class name stands for: K-code, EDI codes between commas, and name; the latter two may be empty."""
+
+    k_code: str
+    edi_codes: str
+    drug_name: str
+
+
+def is_k_code(name: str) -> bool:
+    """Whether a class is named by its drug's K-code."""
+    return bool(_K_CODE.fullmatch(name))
+
+
+def class_key(name: str) -> str:
+    """Return the form in which class names are compared: Unicode NFC, without outer blanks."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def read_class_table(path: Path) -> dict[str, NamedDrug]:
+    """Read a CSV file with a header: `name`, `k_code` and, as far as they are there, `edi_codes` and `drug_name`.
+
+    An empty `k_code` leaves a class its own name. EDI codes are separated by commas, semicolons or blanks. The file may
+    have any encoding that labels may have.
+
+    Returns:
+        drug by `class_key` of the name.
+
+    Raises:
+        SourceError: the file cannot be read; a row, with its line, is malformed or repeats a name.
+    """
+    try:
+        text, _ = decode_text(path.read_bytes())
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = [(lines.line_num, [cell.strip() for cell in row]) for row in lines if any(map(str.strip, row))]
+    except (OSError, ValueError, csv.Error) as error:
+        raise SourceError(f"{path}: cannot be read as a table of classes ({error}). {_WANTED}") from error
+    header = rows[0][1] if rows else []
+    if not {"name", "k_code"} <= set(header) <= set(COLUMNS) or len(set(header)) < len(header):
+        raise SourceError(f"{path}: has the columns {', '.join(header) or 'none'}. {_WANTED}")
+    found: dict[str, NamedDrug] = {}
+    for line, cells in rows[1:]:
+        if len(cells) != len(header):
+            raise SourceError(f"{path} line {line}: has {len(cells)} cells, and {len(header)} columns are named above.")
+        row = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=True))
+        if not row["name"] or (row["k_code"] and not is_k_code(row["k_code"])) or not "".join(cells).isprintable():
+            raise SourceError(
+                f"{path} line {line}: name {row['name']!r}, k_code {row['k_code']!r}. A row names a class in printable "
+                "text; a K-code is K- and six digits, such as K-000114, or empty where the class keeps its name."
+            )
+        if class_key(row["name"]) in found:
+            raise SourceError(
+                f"{path} line {line}: the class {row['name']!r} has a row above. Give each class one row."
+            )
+        codes = ",".join(re.split(r"[,;\s]+", row["edi_codes"]))
+        found[class_key(row["name"])] = NamedDrug(row["k_code"] or row["name"], codes, row["drug_name"] or row["name"])
+    return found
+
+
+_WANTED = f"It must be CSV with a header of the columns {', '.join(COLUMNS)}, the last two as far as they are known."

@@ -1,0 +1,90 @@
+"""Tables of class names: what a source calls a drug becomes its K-code."""
+
+from pathlib import Path
+
+import pytest
+
+from pillsnap.manifest.index_archive import index_archive
+from pillsnap.sources.archives import SourceError
+from pillsnap.sources.class_table import NamedDrug, read_class_table
+from pillsnap.sources.registry import list_archives
+from pillsnap.sources.settings import Source
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import ISSUES, PILLS
+from tests.support.yolo_files import write_yolo_set
+
+HEAD = "name,k_code,edi_codes,drug_name\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
+def test_a_table_names_drugs(tmp_path: Path, encoding: str) -> None:
+    rows = '타이레놀,K-000114,"643303740,A01200351",타이레놀정\r\n\r\nred pill,,,\r\n" blue ",K-000115,1;2 3,\r\n'
+    (tmp_path / "drugs.csv").write_bytes((HEAD + rows).encode(encoding))
+    assert read_class_table(tmp_path / "drugs.csv") == {
+        "타이레놀": NamedDrug("K-000114", "643303740,A01200351", "타이레놀정"),
+        "red pill": NamedDrug("red pill", "", "red pill"),
+        "blue": NamedDrug("K-000115", "1,2,3", "blue"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has the columns none. It must be CSV with a header"),
+        ("class,code\n", "has the columns class, code. It must be CSV"),
+        ("name,k_code,k_code\n", "has the columns name, k_code, k_code"),
+        ("name,k_code\nred,K-114\n", "line 2: name 'red', k_code 'K-114'. A row names a class"),
+        ("name,k_code\nred,K-000114\n,K-000115\n", "line 3: name '', k_code 'K-000115'"),
+        ("name,k_code\n\nred,K-000114\nred,K-000115\n", "line 4: the class 'red' has a row above"),
+        ("name,k_code\ncafe\u0301,\ncaf\u00e9,\n", "line 3: the class 'caf\u00e9' has a row above"),
+        ("name,k_code\nred\n", "line 2: has 1 cells, and 2 columns are named above"),
+        ("name,k_code\nred,K-000114,1\n", "line 2: has 3 cells"),
+        ('name,k_code\n"red,K-000114\n', "cannot be read as a table of classes"),
+        ("name,k_code\nre\x07d,\n", "line 2: name 're\\x07d'"),
+    ],
+)
+def test_what_is_malformed_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "drugs.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError) as error:
+        read_class_table(tmp_path / "drugs.csv")
+    assert says in str(error.value)
+
+
+def indexed(folder: Path, table: str) -> dict[str, Path]:
+    photos = {
+        "a": "0 0.3 0.3 0.2 0.2\n1 0.7 0.7 0.2 0.2\n",
+        "b": "2 0.5 0.5 0.3 0.3\n",
+        "c": "0 0.5 0.5 0.3 0.3\n1 0.5 0.5 0.3 0.3\n",
+    }
+    write_yolo_set(folder, names=["red", "scarlet", "K-000500"], parts={"train": photos})
+    (folder / "drugs.csv").write_text(table)
+    source = Source(kind="yolo", root=str(folder), classes=str(folder / "drugs.csv"))
+    archive = list_archives(source)["train"]
+    assert f"{folder}/drugs.csv" in archive.descriptions
+    paths = {name: folder / name for name in ("pills", "looks", "issues", "counts")}
+    index_archive(kind="yolo", archive=archive, **paths)
+    return paths
+
+
+def test_labels_get_the_tables_drugs(tmp_path: Path) -> None:
+    paths = indexed(tmp_path, HEAD + "red,K-000114,123,Red\nscarlet,K-000114,,Scarlet\n")
+    pills = read_table(paths["pills"], PILLS)
+    assert pills[["k_code", "edi_codes", "drug_name"]].values.tolist() == [
+        ["K-000114", "123", "Red"],
+        ["K-000114", "", "Scarlet"],
+        ["K-000500", "", "K-000500"],
+        ["K-000114", "123", "Red"],
+    ]
+    # two names of one drug around one pill are one label too many, and no contradiction
+    assert read_table(paths["issues"], ISSUES)["reason"].tolist() == ["label_duplicated"]
+
+
+def test_classes_without_a_row_are_all_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"drugs\.csv: has no row for 2 classes of train: red, scarlet\. Add a row"):
+        indexed(tmp_path, "name,k_code\nblue,K-000115\n")
+
+
+def test_a_table_is_looked_at_before_the_first_job(tmp_path: Path) -> None:
+    write_yolo_set(tmp_path, names=["red"], parts={"train": {"a": "0 0.5 0.5 0.3 0.3\n"}})
+    with pytest.raises(SourceError, match=r"nowhere\.csv: cannot be read as a table of classes"):
+        list_archives(Source(kind="yolo", root=str(tmp_path), classes=str(tmp_path / "nowhere.csv")))
