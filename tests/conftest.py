@@ -49,7 +49,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what is made once in a run, see `once.once_in_a_run`: the same for all processes of pytest-xdist."""
+    """A folder for what is made once in a run, see `once.once_in_a_run`: the same for all processes of pytest-xdist.
+
+    Where `PILLSNAP_TESTS_MADE` names a folder, runs that follow each other share it: the second finds what the first
+    made.
+    """
+    if shared := os.environ.get("PILLSNAP_TESTS_MADE"):
+        return Path(shared)
     own = tmp_path_factory.getbasetemp()
     return own.parent if ONE_OF_SEVERAL else own
 
