@@ -53,7 +53,7 @@ def _link_raw_data(folder: Path) -> None:
     """Link raw data below this folder, unless a rule draws them, into the clone."""
     for source in read_config(folder / "config.yaml").named_sources.values():
         root = Path(source_root(source))
-        if get_kind(source.kind).drawn or root.is_absolute() or not root.is_dir() or (folder / root).exists():
+        if get_kind(source.kind).drawn or root.is_absolute() or not root.exists() or (folder / root).exists():
             continue
         (folder / root).parent.mkdir(parents=True, exist_ok=True)
         (folder / root).symlink_to(root.resolve())

@@ -6,24 +6,30 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 
 from pillsnap.sources.aihub_labels import read_aihub_labels
-from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError, existing_root
+from pillsnap.sources.aihub_name import COURSE_NAME
+from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError, existing_root, source_root
+from pillsnap.sources.containers.container import Container, ContainerError
 from pillsnap.sources.containers.parts import PartsError, parts_of
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 
 _NAME = re.compile(r"([TV])([SL])[_ ]?(\d+)[_ ]?(단일|조합|single|combo)(?:\.zip|\.tar)?(?:\.part\d+)?", re.IGNORECASE)
-_COMPETITION_NAME = re.compile(r"train_(images|annotations)(?:\.zip|\.tar)?(?:\.part\d+)?", re.IGNORECASE)
 _DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": "combo"}
+_WHOLE = re.compile(r"(.+)\.(?:zip|tar)(?:\.part\d+)?", re.IGNORECASE)
 _DRUG_FOLDER = re.compile(r"K-\d{6}(?P<more>(?:-\d{6})*)(?P<labels>_json)?")
 """What `unzip` leaves where it is run beside a zip: a folder for each drug or combination."""
 
 
 @dataclass(frozen=True)
 class _Half:
-    """Photographs (`S`) or labels (`L`) of an archive: its name, the zip or folder, and the domain."""
+    """Photographs (`S`) or labels (`L`) of an archive: its name, the zip or folder, and the domain.
+
+    The photographs of `test_images` have no labels (side empty).
+    """
 
     name: str
     side: str
@@ -35,20 +41,23 @@ def list_aihub_archives(source: Source) -> list[Archive]:
     """Find every pair of zips or folders below the source's root, by their names.
 
     Zips may be unpacked into a folder of their name, or in place, so that the drugs' folders lie where the zip lay. Of
-    several archives of one name, photographs go with the labels that lie nearest.
+    several archives of one name, photographs go with the labels that lie nearest. The edition made for a course may be
+    one zip, which may be the root itself.
 
     Raises:
         SourceError: there is no archive, or photographs without labels (or labels without photographs).
     """
-    root = existing_root(source)
+    root = source_root(source)
+    found = list(_course(root)) if root.is_file() else list(_halves(existing_root(source)))
     halves: dict[str, list[_Half]] = defaultdict(list)
-    for half in _halves(root):
+    for half in found:
         halves[half.name].append(half)
-    if not halves:
+    if not any(half.side for half in found):
         raise NotRecognisedError(
             f"source.root = {root}: no AIHub archive below it. Looked for: TS_1_단일.zip and TL_1_단일.zip, folders of "
-            f"such names, folders K-000030 and K-000030_json, train_images beside train_annotations. Found: "
-            f"{_seen(root)}. Set source.root to the folder that holds 1.Training and 2.Validation."
+            f"such names, folders K-000030 and K-000030_json, train_images and train_annotations (beside each "
+            f"other or in one zip). Found: {_seen(root)}. Set source.root to the folder that holds 1.Training and "
+            "2.Validation, or to that of the course's edition."
         )
     return [archive for name in sorted(halves) for archive in _pair(name, halves[name])]
 
@@ -60,24 +69,52 @@ def _halves(root: Path) -> Iterator[_Half]:
         yield from _unpacked_in_place(place, drugs)
         halves = {name: half for name in sorted((*files, *folders)) if (half := _named(place / name))}
         whole = [half for half in halves.values() if _is_first(half.path)]
+        others = [match for name in sorted(files) if name not in halves and (match := _WHOLE.fullmatch(name))]
+        courses = [(match[1], place / match[0]) for match in others if _course_folders(place / match[0])]
+        unpacked = {name for stem, path in courses for name in (stem, *_course_folders(path))}
+        yield from (half for _, path in courses for half in _course(path))
         # of a zip and the folder that it was unpacked into, the zip, which sorts behind
-        yield from {(half.name, half.side): half for half in whole}.values()
-        inside = {match[0] for match in drugs} | halves.keys()
+        yield from {(half.name, half.side): half for half in whole if half.path.name not in unpacked}.values()
+        inside = {match[0] for match in drugs} | halves.keys() | unpacked
         folders[:] = sorted(name for name in folders if name not in inside)
 
 
 def _named(path: Path) -> _Half | None:
-    """Return what a zip or folder of that name holds; `None` for any other.
-
-    `train_images` and `train_annotations` are those of a derived edition of the data, made for a course.
-    """
+    """Return what a zip or folder of that name holds; `None` for any other."""
     if match := _NAME.fullmatch(unicodedata.normalize("NFC", path.name)):
         part, side, number, word = match.groups()
         domain = _DOMAINS[word.lower()]
         return _Half(f"{part.upper()}S_{number}_{domain}", side.upper(), path, domain)
-    if match := _COMPETITION_NAME.fullmatch(path.name):
-        return _Half("train_images", "S" if match[1].lower() == "images" else "L", path, "")
+    if match := COURSE_NAME.fullmatch(path.name):
+        part, holds = match[1].lower(), match[2].lower()
+        if part == "train":
+            return _Half("train_images", "S" if holds == "images" else "L", path, "")
+        return _Half("test_images", "", path, "") if holds == "images" else None
     return None
+
+
+def _course(path: Path) -> list[_Half]:
+    """Return both halves of the course's edition where a zip or tar holds it as a whole."""
+    if not _course_folders(path) or not _is_first(path):
+        return []
+    return [_Half("train_images", side, path, "") for side in "SL"]
+
+
+@lru_cache
+def _course_folders(path: Path) -> frozenset[str]:
+    """Return the outermost folders of the course's edition in a zip or tar; empty where that holds anything else.
+
+    `train_images` and `train_annotations` are looked for there and in one folder. Only names are read.
+    """
+    try:
+        with Container(path) as container:
+            folders = [PurePosixPath(entry.name).parts[:-1] for entry in container.entries()]
+    except ContainerError:
+        return frozenset()
+    inside = {folder.lower() for parts in folders for folder in parts[:2]}
+    if not {"train_images", "train_annotations"} <= inside:
+        return frozenset()
+    return frozenset(parts[0] for parts in folders if parts)
 
 
 def _is_first(path: Path) -> bool:
@@ -94,10 +131,11 @@ def _unpacked_in_place(folder: Path, drugs: list[re.Match[str]]) -> Iterator[_Ha
         return
     words = unicodedata.normalize("NFC", folder.as_posix()).lower()
     part = "V" if re.search(r"2\.validation|validation", words) else "T"
-    domain = "combo" if any(match["more"] for match in drugs) else "single"
+    domains = {"combo" if match["more"] else "single" for match in drugs}
+    domain = domains.pop() if len(domains) == 1 else ""  # of a mixture, each photograph's name decides
     for side, there in (("S", [m for m in drugs if not m["labels"]]), ("L", [m for m in drugs if m["labels"]])):
         if there:
-            yield _Half(f"{part}S_{domain}", side, folder, domain)
+            yield _Half(f"{part}S_{domain or 'all'}", side, folder, domain)
 
 
 def _pair(name: str, halves: list[_Half]) -> Iterator[Archive]:
@@ -106,7 +144,7 @@ def _pair(name: str, halves: list[_Half]) -> Iterator[Archive]:
     Raises:
         SourceError: a half has none of the other kind that is nearer to it than to another of its own.
     """
-    photos, labels = ([half for half in halves if half.side == side] for side in "SL")
+    photos, labels, alone = ([half for half in halves if half.side == side] for side in ("S", "L", ""))
     partner: dict[Path, _Half] = {}
     for label in labels:
         nearest = max(photos, key=lambda half: _shared(half.path, label.path), default=None)
@@ -123,6 +161,9 @@ def _pair(name: str, halves: list[_Half]) -> Iterator[Archive]:
             domain=half.domain,
             part="test" if name.startswith("V") else "",
         )
+    for number, half in enumerate(alone, start=1):
+        place = half.path.as_posix()
+        yield Archive(name if len(alone) == 1 else f"{name}-{number}", place, place, domain="", part="")
 
 
 def _shared(first: Path, second: Path) -> int:
@@ -141,7 +182,9 @@ def _unpaired(name: str, half: _Half, others: list[_Half]) -> SourceError:
 
 
 def _seen(root: Path) -> str:
-    """Describe the first folders and kinds of files below a folder."""
+    """Describe the first folders and kinds of files below a folder, or in a zip or tar."""
+    if root.is_file():
+        return _inside(root)
     folders = [path.relative_to(root).as_posix() for path in sorted(root.glob("*")) if path.is_dir()]
     kinds: dict[str, int] = defaultdict(int)
     for _, _, files in os.walk(root):
@@ -150,7 +193,18 @@ def _seen(root: Path) -> str:
     most = sorted(kinds.items(), key=lambda item: -item[1])[:5]
     told = [f"folders {', '.join(folders[:5])}"] if folders else []
     told += [f"{count} files {suffix}" for suffix, count in most]
+    told += [f"{path.name}: {_inside(path)}" for path in sorted(root.glob("*")) if _WHOLE.fullmatch(path.name)][:3]
     return "; ".join(told) or "nothing"
+
+
+def _inside(path: Path) -> str:
+    """Describe what a zip or tar holds."""
+    try:
+        with Container(path) as container:
+            outermost = sorted({PurePosixPath(entry.name).parts[0] for entry in container.entries() if entry.name})
+    except ContainerError:
+        return "cannot be opened as a zip or tar"
+    return ", ".join(outermost[:5]) or "nothing"
 
 
 KIND = SourceKind(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pillsnap.progress import progress
 from pillsnap.sources.aihub_json import AihubLabel, parse_label
-from pillsnap.sources.aihub_name import parse_photo_name
+from pillsnap.sources.aihub_name import is_test_image, parse_photo_name
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.checks import drop_conflicts
 from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, MemberError
@@ -29,7 +29,8 @@ class _Photo:
 def read_aihub_labels(archive: Archive) -> LabelReading:
     """Read every label of one archive; no photograph is opened, only their names are listed."""
     reading = LabelReading(archive.name)
-    photos, labels = reading.open(archive.photos), reading.open(archive.labels)
+    photos = reading.open(archive.photos)
+    labels = photos if archive.labels == archive.photos else reading.open(archive.labels)
     if photos and labels:
         with photos, labels:
             listed, refused = _list_photos(photos, reading)
@@ -55,7 +56,7 @@ def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _P
     spelled: dict[str, str] = {}
     refused: set[str] = set()
     for entry in photos.entries():
-        if not _is_photo(entry.name, reading):
+        if not _is_photo(photos, entry.name, reading):
             continue
         key = photo_key(entry.name)
         if entry.reason:
@@ -68,7 +69,7 @@ def _list_photos(photos: Container, reading: LabelReading) -> tuple[dict[str, _P
     return listed, refused - listed.keys()
 
 
-def _is_photo(name: str, reading: LabelReading) -> bool:
+def _is_photo(photos: Container, name: str, reading: LabelReading) -> bool:
     """Whether a file is a photograph to use; side files are noted, other kinds counted."""
     if not name.lower().endswith(_ENDINGS):
         reading.other_files += 1
@@ -79,6 +80,8 @@ def _is_photo(name: str, reading: LabelReading) -> bool:
         reading.note("skipped", "apple_double", member=name)
     elif base.rpartition(".")[0].endswith("_index"):
         reading.note("skipped", "index_picture", member=name)
+    elif is_test_image(photos.path, name):
+        reading.note("skipped", "photo_of_test_images", member=name)
     else:
         return True
     return False
@@ -195,9 +198,13 @@ def _check_photos(listed: dict[str, _Photo], reading: LabelReading) -> None:
 
 def _note_orphans(photos: Container | None, labels: Container | None, reading: LabelReading) -> None:
     """Quarantine everything in the one archive of a pair whose other one cannot be opened."""
-    for container, belongs, column in ((photos, _is_photo, "member"), (labels, _is_label, "label_member")):
-        if container:
-            with container:
-                for entry in container.entries():
-                    if belongs(entry.name, reading):
-                        reading.note("quarantined", "archive_pair_unreadable", **{column: entry.name})
+    if photos:
+        with photos:
+            for entry in photos.entries():
+                if _is_photo(photos, entry.name, reading):
+                    reading.note("quarantined", "archive_pair_unreadable", member=entry.name)
+    if labels:
+        with labels:
+            for entry in labels.entries():
+                if _is_label(entry.name, reading):
+                    reading.note("quarantined", "archive_pair_unreadable", label_member=entry.name)

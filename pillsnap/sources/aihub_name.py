@@ -1,6 +1,7 @@
 """Parse file names of AIHub data set 576's photographs, such as `K-000114_0_2_0_0_75_260_200`."""
 
 import re
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 BACKGROUNDS = {0: "black", 1: "blue", 2: "light grey"}
@@ -11,6 +12,9 @@ PATTERN = re.compile(
     r"_(?P<latitude>\d+)_(?P<longitude>\d+)_(?P<size>\d+)"
 )
 """A file name without its ending; `numbers` are those of the K-codes, between hyphens."""
+
+COURSE_NAME = re.compile(r"(train|test)_(images|annotations)(?:\.zip|\.tar)?(?:\.part\d+)?", re.IGNORECASE)
+"""Name of a folder, zip or tar with a part of the derived edition that was made for a course."""
 
 
 class PhotoName(NamedTuple):
@@ -50,6 +54,12 @@ def parse_photo_name(stem: str) -> PhotoName | None:
         return None
     numbers, *values = match.groups()
     return PhotoName(tuple([f"K-{number}" for number in numbers.split("-")]), *map(int, values))
+
+
+def is_test_image(container: Path, name: str) -> bool:
+    """Whether a photograph of a zip, tar or folder is in the course's `test_images`, of which there are no labels."""
+    folders = (container.name, *PurePosixPath(name).parts[:-1])
+    return any((match := COURSE_NAME.fullmatch(folder)) and match[1].lower() == "test" for folder in folders)
 
 
 def counted_drugs(stem: str) -> tuple[str, ...]:

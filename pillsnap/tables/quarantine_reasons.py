@@ -40,6 +40,7 @@ QUARANTINED = {
 
 SKIPPED = {
     "index_picture": "a composed overview picture (`_index.png`), not a photograph",
+    "photo_of_test_images": "a photograph of the course's `test_images`, which have no labels: for `pillsnap predict`",
     "photo_background": "the photograph's label file is empty: it shows no pill",
     "label_is_proposal": "a proposal of the label audit, of which nobody has said which drug it is",
     "apple_double": "a side file that macOS puts into archives (`._*`)",

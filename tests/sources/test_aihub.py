@@ -1,8 +1,6 @@
 """Which AIHub archives are found: every way in which people keep the data, damage, and what is missing."""
 
-import io
 import shutil
-import tarfile
 import unicodedata
 import zipfile
 from dataclasses import replace
@@ -15,17 +13,11 @@ from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.containers.container import Container
 from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import Source
-from tests.support.aihub_files import label, png, write_zip
+from tests.support.aihub_files import label, packed, png, split, unpack, write_zip
 from tests.support.archives import hand_made
 
 PHOTOS = {"K-000001/a.png": png()}
 LABELS = {"K-000001_json/a.json": label("a.png", "K-000001")}
-
-
-def unpack(path: Path) -> None:
-    """Replace a zip by a folder of its name, as people do."""
-    shutil.unpack_archive(path, path.with_suffix(""))
-    path.unlink()
 
 
 def aihub(root: Path) -> dict[str, Archive]:
@@ -129,29 +121,6 @@ def test_what_is_there_is_told_where_nothing_is_recognised(tmp_path) -> None:
         aihub(tmp_path)
 
 
-def split(path: Path, names: str) -> None:
-    """Replace a file by three parts, numbered from 0 or 1 or by the byte at which they begin."""
-    data = path.read_bytes()
-    starts = [0, len(data) // 3, len(data) // 2]
-    numbers = {"from 0": range(3), "from 1": range(1, 4), "bytes": starts}[names]
-    for number, start, end in zip(numbers, starts, [*starts[1:], len(data)], strict=True):
-        path.with_name(f"{path.name}.part{number}").write_bytes(data[start:end])
-    path.unlink()
-
-
-def packed(path: Path, way: str) -> None:
-    """Pack a zip's files anew in that way."""
-    with zipfile.ZipFile(path) as archive:
-        files = {info.filename: archive.read(info) for info in archive.infolist()}
-    path.unlink()
-    tar = path.with_suffix(".tar")
-    with tarfile.open(tar, "w:gz" if way == "tar.gz" else "w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(f"./{name}")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-
-
 @pytest.mark.parametrize("way", ["zip", "tar"])
 @pytest.mark.parametrize("names", ["whole", "from 0", "from 1", "bytes"])
 def test_split_downloads_and_tars_are_read_in_place(tmp_path, way, names) -> None:
@@ -203,30 +172,72 @@ def test_zips_and_folders_read_alike(tmp_path) -> None:
         assert replace(zipped, directories={}) == replace(unpacked, directories={})
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_the_edition_of_the_course_is_read(tmp_path, packed) -> None:
-    """All photographs in one folder, labels by combination and drug, ids numbered anew."""
-    drugs = ("K-001900", "K-010224")
+def course_files(test_images: str = "test_images") -> dict[str, bytes]:
+    """The edition of a course: all photographs in one folder, labels by combination and drug, ids numbered anew."""
     combo, alone = "K-001900-010224_0_2_0_2_70_000_200", "K-001900_0_2_0_0_75_000_200"
-    write_zip(tmp_path / "train_images.zip", {f"{stem}.png": png() for stem in (combo, alone)})
-    labels = {
-        f"{combo.split('_')[0]}_json/{drug}/{combo}.json": label(
-            f"{combo}.png", drug, (10, 20 + 50 * place, 30, 40), id=17 + place, dl_idx=int(drug[2:])
+    files = {f"train_images/{stem}.png": png() for stem in (combo, alone)}
+    files |= {
+        f"train_annotations/K-001900-010224_json/{drug}/{combo}.json": label(
+            f"{combo}.png", drug, (10, 20 + 50 * place, 30, 40), id=17 + place, dl_idx=int(drug[2:]) - 1
         )
-        for place, drug in enumerate(drugs)
+        for place, drug in enumerate(("K-001900", "K-010224"))
     }
-    labels[f"K-001900_json/K-001900/{alone}.json"] = label(f"{alone}.png", "K-001900")
-    write_zip(tmp_path / "train_annotations.zip", labels)
-    write_zip(tmp_path / "test_images.zip", {"1.png": png()})
-    if not packed:
-        unpack(tmp_path / "train_images.zip")
-        unpack(tmp_path / "train_annotations.zip")
-    (archive,) = aihub(tmp_path).values()
-    assert (archive.name, archive.domain, archive.part) == ("train_images", "", "")
-    reading = read_aihub_labels(archive)
-    assert reading.issues == []
-    found = {(pill["member"], pill["k_code"], pill["domain"], pill["expected_pills"]) for pill in reading.pills}
+    files[f"train_annotations/K-001900_json/K-001900/{alone}.json"] = label(f"{alone}.png", "K-001900")
+    return files | {f"{test_images}/{number}.png": png(seed=number) for number in (1, 3)}
+
+
+def write_course(root: Path, way: str) -> Path:
+    """Write the edition as people keep it; returns what `source.root` names."""
+    files = course_files("test_images/images" if way == "nested" else "test_images")
+    if way in ("one zip", "root", "unpacked beside", "parts", "one tar", "in a folder"):
+        top = "ai level1/" if way == "in a folder" else ""
+        path = write_zip(root / "course.zip", {f"{top}{name}": data for name, data in files.items()})
+        if way == "unpacked beside":
+            shutil.unpack_archive(path, root)
+            shutil.unpack_archive(path, root / "course")
+        elif way == "parts":
+            split(path, "bytes")
+        elif way == "one tar":
+            packed(path, "tar")
+        return path if way == "root" else root
+    for folder in ("train_images", "train_annotations", "test_images"):
+        inside = {name.partition("/")[2]: data for name, data in files.items() if name.startswith(f"{folder}/")}
+        path = write_zip(root / f"{folder}.zip", inside)
+        if way != "zips":
+            unpack(path)
+    return root
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["zips", "folders", "nested", "one zip", "in a folder", "root", "unpacked beside", "parts", "one tar"],
+)
+def test_the_edition_of_the_course_is_read(tmp_path, way) -> None:
+    archives = aihub(write_course(tmp_path, way))
+    apart = {"test_images"} if way in ("zips", "folders", "nested") else set()
+    assert set(archives) == {"train_images"} | apart
+    readings = [read_aihub_labels(archive) for archive in archives.values()]
+    pills = [pill for reading in readings for pill in reading.pills]
+    combo, alone = "K-001900-010224_0_2_0_2_70_000_200", "K-001900_0_2_0_0_75_000_200"
+    found = {(Path(pill["member"]).name, pill["k_code"], pill["domain"], pill["expected_pills"]) for pill in pills}
+    drugs = ("K-001900", "K-010224")
     assert found == {(f"{combo}.png", drug, "combo", 2) for drug in drugs} | {(f"{alone}.png", drugs[0], "single", 1)}
+    noted = [(Path(i["member"]).name, i["outcome"], i["reason"]) for reading in readings for i in reading.issues]
+    assert noted == [(f"{number}.png", "skipped", "photo_of_test_images") for number in (1, 3)]
+    assert [sum(getattr(reading, f"{kind}_read") for reading in readings) for kind in ("photos", "labels")] == [4, 3]
+    assert sum(reading.other_files for reading in readings) == 0
+
+
+def test_a_zip_that_holds_something_else_is_no_archive(tmp_path) -> None:
+    write_zip(tmp_path / "mine.zip", {"train_images/1.png": png(), "notes.txt": b""})
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(
+        SourceError,
+        match=r"2 files \.zip; cut\.zip: cannot be opened as a zip or tar; mine\.zip: notes\.txt, train_images\.",
+    ):
+        aihub(tmp_path)
+    with pytest.raises(SourceError, match=r"mine\.zip: no AIHub archive.* Found: notes\.txt, train_images\. Set"):
+        aihub(tmp_path / "mine.zip")
 
 
 @pytest.mark.parametrize(

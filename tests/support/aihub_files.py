@@ -1,6 +1,9 @@
-"""Files of an AIHub archive, made by hand: photographs of noise, labels, zips."""
+"""Files of an AIHub archive, made by hand: photographs of noise, labels, zips, and what people make of zips."""
 
+import io
 import json
+import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,3 +42,33 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
         for name, data in members.items():
             archive.writestr(name, data)
     return path
+
+
+def unpack(path: Path) -> None:
+    """Replace a zip by a folder of its name, as people do."""
+    shutil.unpack_archive(path, path.with_suffix(""))
+    path.unlink()
+
+
+def split(path: Path, names: str = "bytes") -> None:
+    """Replace a file by three parts, numbered from 0 or 1 or by the byte at which they begin."""
+    data = path.read_bytes()
+    starts = [0, len(data) // 3, len(data) // 2]
+    numbers = {"from 0": range(3), "from 1": range(1, 4), "bytes": starts}[names]
+    for number, start, end in zip(numbers, starts, [*starts[1:], len(data)], strict=True):
+        path.with_name(f"{path.name}.part{number}").write_bytes(data[start:end])
+    path.unlink()
+
+
+def packed(path: Path, way: str) -> Path:
+    """Pack a zip's files anew as `tar` or `tar.gz`; returns the file, which ends with `.tar`."""
+    with zipfile.ZipFile(path) as archive:
+        files = {info.filename: archive.read(info) for info in archive.infolist()}
+    path.unlink()
+    tar = path.with_suffix(".tar")
+    with tarfile.open(tar, "w:gz" if way == "tar.gz" else "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return tar
