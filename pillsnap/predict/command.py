@@ -37,6 +37,7 @@ class FormatChoice(StrEnum):
     json = "json"
     jsonl = "jsonl"
     csv = "csv"
+    submission = "submission"
 
 
 class DeviceChoice(StrEnum):
@@ -51,7 +52,10 @@ def predict(
     photos: Annotated[list[str], typer.Argument(help="Photographs, folders, globs; - is standard input")],
     models: Annotated[Path, typer.Option(help="Folder or pipeline of export_onnx")] = Path("results/stage4/onnx"),
     mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
-    format: Annotated[FormatChoice | None, typer.Option(help="Output format; table by default")] = None,
+    format: Annotated[
+        FormatChoice | None,
+        typer.Option(help="Output format; table by default, submission for the course on AIHub's data"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
     annotated: Annotated[
         Path | None, typer.Option(help="Write photographs with boxes and names: a folder, or a .jpg or .png for one")
@@ -68,6 +72,7 @@ def predict(
     from pillsnap.predict.model import ModelError, PillSnap
     from pillsnap.predict.photo_paths import find_photos, names_one
     from pillsnap.predict.stream import predict as answers_to
+    from pillsnap.predict.submission import SubmissionError, check_numbers
 
     # Pillow's warnings about odd metadata would mix with the answers
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -83,6 +88,10 @@ def predict(
     try:
         pictures = picture_paths(annotated, usable) if annotated else {}
         snap = PillSnap.load(models, threads=threads, device=device.value)
+        if format is FormatChoice.submission:
+            check_numbers(usable, snap.classes)
+    except SubmissionError as error:
+        stop(f"--format submission: {error}")
     except TargetError as error:
         stop(f"--annotated {annotated}: {error}")
     except (ModelError, HardwareError) as error:

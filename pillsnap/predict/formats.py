@@ -1,4 +1,4 @@
-"""Output formats of answers: a table for people; JSON, JSON Lines and CSV for programs."""
+"""Output formats of answers: a table for people; JSON, JSON Lines and CSV for programs; the table of a course."""
 
 import csv
 import json
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pillsnap.answers.answer import Candidate, Pill
 from pillsnap.predict.stream import Outcome, Unusable
+from pillsnap.predict.submission import SubmissionWriter
 from pillsnap.tables.csv_cells import escape_formula
 
 CSV_COLUMNS = (
@@ -173,7 +174,7 @@ def writer_of(name: str, stream: TextIO, *, one: bool) -> Writer:
     """The writer of a format.
 
     Args:
-        name: `table`, `json`, `jsonl` or `csv`.
+        name: `table`, `json`, `jsonl`, `csv` or `submission`.
         stream: where it writes.
         one: whether one photograph was named, see `pillsnap.predict.photo_paths.names_one`.
     """
@@ -183,5 +184,6 @@ def writer_of(name: str, stream: TextIO, *, one: bool) -> Writer:
         "table": TableWriter,
         "jsonl": JsonLinesWriter,
         "csv": CsvWriter,
+        "submission": SubmissionWriter,
     }
     return writers[name](stream)

@@ -1,5 +1,7 @@
 """The command `pillsnap predict`: what it prints, writes and says when something is wrong."""
 
+import contextlib
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +14,9 @@ from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.predict.model import PillSnap
+from pillsnap.predict.photo_paths import Photo
+from pillsnap.predict.submission import SubmissionError, check_numbers
+from pillsnap.tables.classes import DrugClass
 from tests.support.models import DRUGS, draw_photo, onnx_models
 
 
@@ -45,6 +50,43 @@ def test_json_is_the_answer(photo: Path, models: Path, mode: str) -> None:
     drug = next(drug for drug in DRUGS if drug.k_code == best["k_code"])
     assert (tuple(best["edi_codes"]), best["name"]) == (drug.edi_codes, drug.name)
     assert 0 < best["confidence"] <= 1
+
+
+def test_submission_is_the_courses_table(photo: Path, models: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "test_images"
+    folder.mkdir()
+    for name in ("12.png", "3.png"):
+        shutil.copy(photo, folder / name)
+    (folder / "4.png").write_bytes(b"")
+    done = predict(folder, "--models", models, "--mode", "combo", "--format", "submission")
+    assert done.exit_code == 1 and "4.png: no usable photograph" in done.stderr
+    lines = list(csv.DictReader(done.stdout.splitlines()))
+    pills = PillSnap.load(models).identify(photo, "combo").pills
+    assert [int(line["annotation_id"]) for line in lines] == list(range(1, 2 * len(pills) + 1))
+    assert [line["image_id"] for line in lines] == ["12"] * len(pills) + ["3"] * len(pills)
+    for line, pill in zip(lines, 2 * pills, strict=True):
+        best = pill.candidates[0]
+        assert f"K-{int(line['category_id']) + 1:06d}" == best.k_code
+        assert [float(line[f"bbox_{side}"]) for side in "xywh"] == pytest.approx(pill.box, abs=0.01)
+        assert float(line["score"]) == pytest.approx(pill.score * best.confidence, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("names", "codes", "says"),
+    [
+        (["a.png"], [], "a.png: its name holds no number"),
+        (["-"], [], "-: its name holds no number"),
+        (["K-001900_0_2.png"], [], "K-001900_0_2.png: its name holds several numbers"),
+        (["1.png", "x/01.jpg"], [], "1.png and x/01.jpg: have one image_id, 1"),
+        (["1.png", "test_2.png"], ["K-000114", "red"], "red: is no K-code"),
+        (["1.png"], ["K-000000"], "K-000000: is no K-code"),
+        (["1.png", "test 2.png", "x3/30.png"], ["K-000114", "K-000001"], None),
+    ],
+)
+def test_a_submission_needs_numbers(names: list[str], codes: list[str], says: str | None) -> None:
+    drugs = [DrugClass(number, code, (), code) for number, code in enumerate(codes)]
+    with pytest.raises(SubmissionError, match=says) if says else contextlib.nullcontext():
+        check_numbers([Photo(name) for name in names], drugs)
 
 
 def test_table_names_drug_codes_and_confidence(photo: Path, models: Path) -> None:
@@ -99,8 +141,21 @@ def test_no_pill_is_an_answer(photo: Path, models: Path, tmp_path: Path) -> None
         ("photo", ["--no-such-option"], "No such option"),
         ("photo", ["--json", "--format", "csv"], "--json --format csv: name one format"),
         ("photo", ["--threads", "0"], "Invalid value for '--threads'"),
+        ("photo", ["--format", "submission"], "약 사진.png: its name holds no number, and image_id is the number"),
     ],
-    ids=["missing", "empty", "corrupt", "folder", "ending", "models", "mode", "option", "two formats", "threads"],
+    ids=[
+        "missing",
+        "empty",
+        "corrupt",
+        "folder",
+        "ending",
+        "models",
+        "mode",
+        "option",
+        "two formats",
+        "threads",
+        "number",
+    ],
 )
 def test_what_is_wrong_is_said(
     photo: Path, models: Path, tmp_path: Path, content: bytes | str | None, words: list[str], said: str
