@@ -19,6 +19,7 @@ configfile: "config.yaml"
 CONFIG = load_config(config, [*workflow.configfiles[-1:], *workflow.configfiles])
 KINDS = {name: source.kind for name, source in CONFIG.named_sources.items()}
 ARCHIVES = list_all_archives(CONFIG.named_sources)
+SOURCE_OF = {name: archive.source for name, archive in ARCHIVES.items()}
 
 
 wildcard_constraints:

@@ -29,6 +29,6 @@ rule write_dataset_page:
         # no input: a page whose raw archives are gone is still up to date
         raw={archive.name: archive.photos for archive in ARCHIVES.values()},
         sources=KINDS,
-        source_of={archive.name: archive.source for archive in ARCHIVES.values()},
+        source_of=SOURCE_OF,
     script:
         "../scripts/write_dataset_page.py"

@@ -10,7 +10,7 @@ rule index_archive:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
         descriptions=lambda wildcards: ARCHIVES[wildcards.archive].descriptions,
-        code=lambda wildcards: code_of("index_archive", *source_modules(KINDS[ARCHIVES[wildcards.archive].source])),
+        code=lambda wildcards: code_of("index_archive", *source_modules(KINDS[SOURCE_OF[wildcards.archive]])),
     output:
         pills="<results>/index/{archive}.parquet",
         looks="<results>/index/{archive}.looks.parquet",
@@ -24,7 +24,7 @@ rule index_archive:
     conda:
         "../envs/pillsnap.yaml"
     params:
-        kind=lambda wildcards: KINDS[ARCHIVES[wildcards.archive].source],
+        kind=lambda wildcards: KINDS[SOURCE_OF[wildcards.archive]],
         archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
     script:
         "../scripts/index_archive.py"
@@ -51,6 +51,7 @@ rule plan_stage:
         stage=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).model_dump(exclude={"targets"}),
         settings=CONFIG.plan.model_dump(),
         seed=CONFIG.seed,
+        sources=list(SOURCE_OF.values()),
         refused=lambda wildcards: f"{CONFIG.pathvars.logs}/{wildcards.stage}/refused.csv",
     script:
         "../scripts/plan_stage.py"
@@ -114,6 +115,7 @@ rule build_manifest:
     params:
         settings=CONFIG.manifest.model_dump(),
         shared_groups=CONFIG.plan.shared_groups,
+        source_of=SOURCE_OF,
         refused=lambda wildcards: f"{CONFIG.pathvars.logs}/{wildcards.stage}/refused.csv",
     script:
         "../scripts/build_manifest.py"

@@ -21,4 +21,5 @@ with job(snakemake):
         refused=Path(snakemake.params.refused),
         settings=Manifest(**snakemake.params.settings),
         shared_groups=snakemake.params.shared_groups,
+        source_of=snakemake.params.source_of,
     )

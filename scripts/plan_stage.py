@@ -17,4 +17,5 @@ with job(snakemake):
         stage=Stage(**snakemake.params.stage),
         settings=Plan(**snakemake.params.settings),
         seed=snakemake.params.seed,
+        sources=snakemake.params.sources,
     )

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def build_manifest(
     refused: Path,
     settings: Manifest,
     shared_groups: str,
+    source_of: Mapping[str, str],
 ) -> None:
     """Join plan and prepared archives.
 
@@ -64,13 +65,14 @@ def build_manifest(
         refused: written where the limits are exceeded, CSV: everything that is quarantined.
         settings: limits.
         shared_groups: `plan.shared_groups`; unless it is `keep`, a capture group on two sides is an error.
+        source_of: name of the source by the archive's name, archives in the order of `counts` and sources in theirs.
 
     Raises:
         ManifestError: too large a fraction is quarantined, corrupt photographs while `remove_corrupt` is off, a leak.
     """
     planned = read_table(plan, PLAN)
     indexed = read_tables(issues, ISSUES)
-    kept, identical = drop_identical(_join_prepared(planned, prepared))
+    kept, identical = drop_identical(_join_prepared(planned, prepared), source_of)
     _check_training_left(planned, kept, identical)
     kept, untrained = _drop_untrained(kept)
     kept["fully_labelled"] = kept.groupby("image_id")["label_member"].transform("size") >= kept["expected_pills"]
@@ -80,7 +82,9 @@ def build_manifest(
     class_list = drug_classes(kept[~is_unseen])
     index_of = {drug.k_code: drug.index for drug in class_list}
     kept["class_index"] = kept["k_code"].map(index_of).fillna(-1).astype("int64")
-    accounts = _accounts(kept, all_issues, read_json(plan_summary)["skipped"], counts)
+    plan_facts = read_json(plan_summary)
+    accounts = _accounts(kept, all_issues, plan_facts["skipped"], counts)
+    accounts |= _by_source(kept, all_issues, plan_facts, counts, source_of)
     n_decoded = kept["image_id"].nunique() + len(_quarantined_photos(decoded))
     try:
         _check_corrupt(all_issues, settings)
@@ -153,6 +157,26 @@ def _accounts(
     return accounts
 
 
+def _by_source(
+    kept: pd.DataFrame,
+    issues: pd.DataFrame,
+    plan: dict[str, Any],
+    counts: Sequence[Path],
+    source_of: Mapping[str, str],
+) -> dict[str, Any]:
+    """Account for each source, and count what it has on each side of the split; empty where there is one source."""
+    found = {}
+    for name in dict.fromkeys(source_of.values()):
+        archives = [archive for archive, source in source_of.items() if source == name]
+        own, its_issues = (table[table["archive"].isin(archives)] for table in (kept, issues))
+        its_counts = [path for path, source in zip(counts, source_of.values(), strict=True) if source == name]
+        if len(archives) == len(source_of):
+            return {}
+        account = _accounts(own, its_issues, plan["skipped_by_source"][name], its_counts)
+        found[name] = account | {"splits": _splits(own)}
+    return {"sources": found}
+
+
 def _check_leaks(audit: dict[str, Any], shared_groups: str) -> None:
     groups, contents = audit["groups_on_two_sides"], audit["contents_on_two_sides"]
     if contents or (groups and shared_groups != "keep"):
@@ -213,17 +237,7 @@ def _composition(kept: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
     return {
         "repaired": dict(sorted(Counter(issues.loc[issues["outcome"] == "repaired", "reason"]).items())),
         "partly_labelled_photos": len(partly),
-        "splits": {
-            split: {
-                "photos": int((photos["split"] == split).sum()),
-                "pills": int((kept["split"] == split).sum()),
-                "single": int(((photos["split"] == split) & (photos["domain"] == "single")).sum()),
-                "combo": int(((photos["split"] == split) & (photos["domain"] == "combo")).sum()),
-                "groups": int(photos.loc[photos["split"] == split, "group"].nunique()),
-                "classes": int(kept.loc[kept["split"] == split, "k_code"].nunique()),
-            }
-            for split in ("train", "val", "test")
-        },
+        "splits": _splits(kept),
         "unseen": {
             split: {
                 "photos": int((photos["split"] == split).sum()),
@@ -231,4 +245,20 @@ def _composition(kept: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
             }
             for split in UNSEEN
         },
+    }
+
+
+def _splits(kept: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count photographs, pills, capture groups and drugs on each side."""
+    photos = kept.drop_duplicates("image_id")
+    return {
+        split: {
+            "photos": int((photos["split"] == split).sum()),
+            "pills": int((kept["split"] == split).sum()),
+            "single": int(((photos["split"] == split) & (photos["domain"] == "single")).sum()),
+            "combo": int(((photos["split"] == split) & (photos["domain"] == "combo")).sum()),
+            "groups": int(photos.loc[photos["split"] == split, "group"].nunique()),
+            "classes": int(kept.loc[kept["split"] == split, "k_code"].nunique()),
+        }
+        for split in ("train", "val", "test")
     }

@@ -67,7 +67,8 @@ def choose_unseen_photos(index: PhotoIndex, unseen_split: np.ndarray, count: int
         bool (photos,).
     """
     photos = index.photos
-    candidates = np.flatnonzero(~photos["combo"].to_numpy() & (unseen_split[photos["drug"].to_numpy()] >= 0))
+    single = ~photos["combo"].to_numpy() & ~photos["corrected"].to_numpy()
+    candidates = np.flatnonzero(single & (unseen_split[photos["drug"].to_numpy()] >= 0))
     taken = np.zeros(len(photos), bool)
     if len(candidates) > count:
         one_side = np.zeros(len(photos), np.int8)

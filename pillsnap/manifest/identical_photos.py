@@ -1,5 +1,7 @@
 """Drop copies of photographs with the same bytes, and all of them where their labels contradict each other."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from pillsnap.tables.files import check_table
@@ -8,22 +10,29 @@ from pillsnap.tables.schemas import ISSUES
 _FURTHEST_FIRST = {"unseen_test": 0, "test": 0, "unseen_val": 1, "val": 1, "train": 2}
 
 
-def drop_identical(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def drop_identical(kept: pd.DataFrame, source_of: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep one of each set of identical photographs, or none where their labels contradict each other.
 
-    The one on the side that is held out furthest (test, then validation) is kept, so that no training sees it; among
-    equals the one with most labels. Labels contradict each other where the drugs of one photograph are not among those
-    of another with the same bytes: which is right is unknown.
+    Of several sources the last one's is kept. Of one source it is the one on the side that is held out furthest (test,
+    then validation), so that no training sees it; among equals the one with most labels. Labels contradict each other
+    where the drugs of one photograph are not among those of another with the same bytes: which is right is unknown.
 
     Args:
         kept: manifest rows with `image_id`, `sha256`, `split`, `k_code`, `archive`, `member`, `label_member`.
+        source_of: name of the source by the archive's name, in the sources' order.
 
     Returns:
         the kept rows, and issues of the others: one a photograph and one a label.
     """
-    photos = kept.groupby("image_id", sort=False).agg(dict.fromkeys(("sha256", "split"), "first")).reset_index()
+    photos = (
+        kept.groupby("image_id", sort=False).agg(dict.fromkeys(("sha256", "split", "archive"), "first")).reset_index()
+    )
     copies = photos[photos.duplicated("sha256", keep=False)]
-    reasons: dict[str, str] = {}
+    place = {name: number for number, name in enumerate(dict.fromkeys(source_of.values()))}
+    source = copies["archive"].map(lambda archive: place[source_of[archive]])
+    last = source == source.groupby(copies["sha256"]).transform("max")
+    reasons = dict.fromkeys(copies.loc[~last, "image_id"], "photo_in_later_source")
+    copies = copies[last]
     if len(copies):
         rows = kept[kept["image_id"].isin(copies["image_id"])]
         drugs = rows.groupby("image_id")["k_code"].agg(set)
@@ -49,6 +58,6 @@ def _issues(lost: pd.DataFrame) -> pd.DataFrame:
     labels = lost.assign(detail=lost["sha256"])
     photos = labels.drop_duplicates("image_id").assign(label_member="")
     rows = pd.concat([photos, labels])
-    skipped = rows["reason"] == "photo_identical"
+    skipped = rows["reason"] != "photo_identical_other_drug"
     rows = rows.assign(outcome=skipped.map({True: "skipped", False: "quarantined"}))[list(ISSUES.columns)]
     return check_table(rows.reset_index(drop=True), ISSUES, "identical photographs")

@@ -10,6 +10,7 @@ import pyarrow as arrow
 from pyarrow import compute
 
 from pillsnap.manifest.hash_order import hash_order
+from pillsnap.manifest.shared_photos import SharedPhotos, find_shared_photos
 from pillsnap.tables.files import read_columns
 
 
@@ -27,11 +28,12 @@ class PhotoIndex:
 
     Attributes:
         photos: one row a photograph: `combo` (bool), `part` (index in `PARTS`), `group` and `drug` (codes; the first
-            drug stands for the photograph when drugs are balanced), `labels` (how many), `order` and `group_order`
-            (uint64, by hash).
+            drug stands for the photograph when drugs are balanced), `labels` (how many), `source` (its place among the
+            sources), `corrected` (bool: a later source has it too), `order` and `group_order` (uint64, by hash).
         photo_of_pill: index in `photos` of each label, ascending, int (labels,).
         drug_of_pill: drug code of each label, int (labels,).
         drugs: K-code by drug code.
+        groups: capture group by its code.
         rows_of_file: number of labels in each file of the index.
     """
 
@@ -39,6 +41,7 @@ class PhotoIndex:
     photo_of_pill: np.ndarray
     drug_of_pill: np.ndarray
     drugs: list[str]
+    groups: list[str]
     rows_of_file: list[int]
 
     def shows(self, drugs: np.ndarray) -> np.ndarray:
@@ -62,8 +65,16 @@ class PhotoIndex:
         return np.bincount(place, minlength=3 * len(self.drugs)).reshape(-1, 3)
 
 
-def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
+def read_photo_index(files: Sequence[Path], seed: int, sources: Sequence[str] = ()) -> PhotoIndex:
     """Read the index tables (schema `PILLS`), in which a photograph's labels are consecutive.
+
+    Of several sources, photographs that two have are of one group and part (`find_shared_photos`), and a group that one
+    source has in its training part is trained on as a whole.
+
+    Args:
+        files: the tables.
+        seed: of the order.
+        sources: the source of each table, in their order; empty where there is one.
 
     Raises:
         PlanError: there is no label.
@@ -73,12 +84,17 @@ def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
     table = arrow.concat_tables(tables)
     if not len(table):
         raise PlanError("The source has no usable label. Correct the labels, or source.root in the configuration.")
+    several = len(set(sources)) > 1
+    shared = find_shared_photos(files, sources) if several else SharedPhotos({}, {}, set())
+    table = _join_shared(table, shared)
     image_ids = table["image_id"].combine_chunks()
     first = np.ones(len(image_ids), bool)
     first[1:] = compute.not_equal(image_ids[1:], image_ids[:-1]).to_numpy(zero_copy_only=False)
     codes = {name: _encode(table[name]) for name in ("domain", "part", "group", "k_code")}
     drug_of_pill, drugs = codes["k_code"]
     group, groups = codes["group"]
+    names = list(dict.fromkeys(sources))
+    source = np.repeat([names.index(name) for name in sources] if several else [0] * len(files), rows_of_file)
     photos = pd.DataFrame(
         {
             "combo": _decode(codes["domain"], {"single": False, "combo": True})[first],
@@ -86,11 +102,31 @@ def read_photo_index(files: Sequence[Path], seed: int) -> PhotoIndex:
             "group": group[first],
             "drug": drug_of_pill[first],
             "labels": np.diff(np.append(np.flatnonzero(first), len(first))),
+            "source": source[first].astype(np.int8),
+            "corrected": _is_in(image_ids, shared.corrected)[first],
             "order": hash_order(image_ids.filter(arrow.array(first)).to_pylist(), seed),
             "group_order": hash_order(groups, seed)[group[first]],
         }
     )
-    return PhotoIndex(photos, np.cumsum(first) - 1, drug_of_pill, drugs, rows_of_file)
+    if several:
+        trained = photos.groupby("group")["part"].transform("max") == PARTS.index("train")
+        photos.loc[trained, "part"] = PARTS.index("train")
+    return PhotoIndex(photos, np.cumsum(first) - 1, drug_of_pill, drugs, groups, rows_of_file)
+
+
+def _join_shared(table: arrow.Table, shared: SharedPhotos) -> arrow.Table:
+    """Give photographs that several sources have the group and part that they share."""
+    for name, keys, values in (("part", table["image_id"], shared.parts), ("group", table["group"], shared.groups)):
+        if not values:
+            continue
+        place = compute.index_in(keys, value_set=arrow.array(list(values)))
+        joined = compute.coalesce(arrow.array(list(values.values())).take(place.combine_chunks()), table[name])
+        table = table.set_column(table.schema.get_field_index(name), name, joined)
+    return table
+
+
+def _is_in(texts: arrow.Array, wanted: set[str]) -> np.ndarray:
+    return compute.is_in(texts, arrow.array(sorted(wanted), arrow.string())).to_numpy(zero_copy_only=False)
 
 
 def _encode(column: arrow.ChunkedArray) -> tuple[np.ndarray, list[str]]:

@@ -20,7 +20,15 @@ from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
 
 log = logging.getLogger(__name__)
 
-_REASONS = ("", "group_held_out", "class_only_in_test_part", "class_too_small", "class_not_in_stage", "over_budget")
+_REASONS = (
+    "",
+    "photo_in_later_source",
+    "group_held_out",
+    "class_only_in_test_part",
+    "class_too_small",
+    "class_not_in_stage",
+    "over_budget",
+)
 """Reasons why a photograph is not used, by code; the first that applies is given."""
 _QUARANTINED = _REASONS.index("class_only_in_test_part")
 
@@ -36,6 +44,7 @@ def plan_stage(
     stage: Stage,
     settings: Plan,
     seed: int,
+    sources: Sequence[str] = (),
 ) -> None:
     """Plan one stage.
 
@@ -56,17 +65,19 @@ def plan_stage(
         settings: fractions of the split, treatment of groups that the source has on two sides, and amount of unseen
             drugs and photographs.
         seed: seed of every choice.
+        sources: the source of each index, where there are several: later ones correct earlier ones.
 
     Raises:
         PlanError: fewer than two drugs can be trained and validated, or too few to hold that many out.
     """
     try:
-        index = read_photo_index(pills, seed)
+        index = read_photo_index(pills, seed, sources)
         split = assign_splits(index.photos, settings)
+        corrected = index.photos["corrected"].to_numpy()
         held_out = group_held_out(index.photos) & (settings.shared_groups == "hold_out")
-        unseen_split = choose_unseen(index, split, ~held_out, settings=settings, seed=seed)
+        unseen_split = choose_unseen(index, split, ~held_out & ~corrected, settings=settings, seed=seed)
         unseen = choose_unseen_photos(index, unseen_split, settings.unseen_photos)
-        usable = ~held_out & ~index.shows(unseen_split >= 0)
+        usable = ~held_out & ~corrected & ~index.shows(unseen_split >= 0)
         choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
     except PlanError as error:
         raise PlanError(f"{error}{left_out(read_tables(index_issues, ISSUES), refused)}") from error
@@ -76,7 +87,7 @@ def plan_stage(
     write_table(planned, plan, PLAN)
     write_table(lost, issues, ISSUES)
     unseen_summary = {"unseen": _unseen_summary(planned, index, unseen_split)}
-    write_json(summary, _summary(index, choice, reason, stage, unseen_split) | unseen_summary)
+    write_json(summary, _summary(index, choice, reason, stage, unseen_split, sources) | unseen_summary)
     log.info("%d of %d photos, %d drugs", choice.chosen.sum(), len(index.photos), choice.drugs.sum())
 
 
@@ -84,12 +95,13 @@ def _reasons(index: PhotoIndex, choice: Choice, unseen: np.ndarray, held_out: np
     """Return each photograph's index in `_REASONS`, 0 where it is chosen or of an unseen drug."""
     conditions = [
         choice.chosen | unseen,
+        index.photos["corrected"],
         held_out,
         index.shows(choice.test_only),
         index.shows(choice.too_small),
         index.shows(~choice.drugs),
     ]
-    return np.select(conditions, range(5), 5).astype(np.int8)
+    return np.select(conditions, range(len(conditions)), len(conditions)).astype(np.int8)
 
 
 def _read_rows(
@@ -104,6 +116,7 @@ def _read_rows(
         if not ((why == 0) | (why == _QUARANTINED)).any():
             continue
         table = read_columns(path, list(PILLS.columns)).to_pandas()
+        table["group"] = np.array(index.groups, dtype=object)[index.photos["group"].to_numpy()[photo]]
         table["split"] = np.array(SPLITS + UNSEEN)[split[photo]]
         planned.append(table[why == 0])
         lost.append(table.loc[why == _QUARANTINED, ["archive", "member", "label_member", "k_code"]])
@@ -129,23 +142,37 @@ def _unseen_summary(planned: pd.DataFrame, index: PhotoIndex, unseen_split: np.n
     }
 
 
-def _summary(
-    index: PhotoIndex, choice: Choice, reason: np.ndarray, stage: Stage, unseen_split: np.ndarray
-) -> dict[str, Any]:
-    labels = index.photos["labels"].to_numpy()
+def _skipped(reason: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, int]]:
+    """Count the skipped photographs, and their labels, by reason."""
     counts = {
         "photos": np.bincount(reason, minlength=len(_REASONS)),
         "labels": np.bincount(reason, weights=labels, minlength=len(_REASONS)).astype(int),
     }
     skipped = sorted(((name, code) for code, name in enumerate(_REASONS) if name and code != _QUARANTINED))
+    return {kind: {name: int(count[code]) for name, code in skipped if count[code]} for kind, count in counts.items()}
+
+
+def _summary(
+    index: PhotoIndex,
+    choice: Choice,
+    reason: np.ndarray,
+    stage: Stage,
+    unseen_split: np.ndarray,
+    sources: Sequence[str],
+) -> dict[str, Any]:
+    labels = index.photos["labels"].to_numpy()
     drugs = np.array(index.drugs, dtype=object)
+    source = index.photos["source"].to_numpy()
+    by_source = {
+        name: _skipped(reason[source == place], labels[source == place])
+        for place, name in enumerate(dict.fromkeys(sources))
+    }
     left_out = {"test_only": choice.test_only, "too_small": choice.too_small}
     return {
         "asked": {"images": stage.images, "classes": stage.classes},
         "used": {"images": int(choice.chosen.sum()), "classes": int(choice.drugs.sum())},
-        "skipped": {
-            kind: {name: int(count[code]) for name, code in skipped if count[code]} for kind, count in counts.items()
-        },
+        "skipped": _skipped(reason, labels),
+        **({"skipped_by_source": by_source} if len(by_source) > 1 else {}),
         "classes": list(drugs[choice.drugs]),
         "classes_left_out": list(drugs[~choice.drugs & (unseen_split < 0)]),
         "classes_dropped": {

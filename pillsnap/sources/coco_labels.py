@@ -13,6 +13,7 @@ from pillsnap.progress import progress
 from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.checks import settled
+from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, parse_box
 
@@ -167,7 +168,8 @@ def _read_photo(
             continue
         for reason, detail in repairs:
             reading.note("repaired", reason, **place, detail=detail)
-        pills.append(_pill(archive, member, place["label_member"], coco.drugs.get(category, name), name, box, image))
+        k_code = name if is_k_code(name) else coco.drugs.get(category, name)
+        pills.append(_pill(archive, member, place["label_member"], k_code, name, box, image))
     image_id = f"{archive.name}.{PurePosixPath(member).with_suffix('').as_posix().replace('/', '.')}"
     if not found:
         reading.note("skipped", "photo_background", member=member)

@@ -47,6 +47,7 @@ SKIPPED = {
     "name_repeated": "the archive holds the same name again; the first file of that name is used",
     "photo_duplicated": "the archive holds another photograph of that name, by letters of any case, which is used",
     "photo_identical": "another photograph has the same bytes and the same drugs, and is the one that is used",
+    "photo_in_later_source": "a source that is named later has the same photograph, and its labels are used",
     "group_held_out": "its capture group has photographs in a part that is held out further (test, then validation)",
     "over_budget": "not chosen: the stage's budget of photographs was used up",
     "class_too_small": "shows a drug that does not reach 2 training pills and 1 validation pill",

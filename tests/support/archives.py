@@ -4,7 +4,7 @@
 the synthetic ones in full size, at a tenth of a second a photograph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -21,7 +21,7 @@ from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.manifest.prepare_archive import prepare_archive
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.registry import list_archives
+from pillsnap.sources.registry import list_all_archives
 from pillsnap.sources.settings import Source, SyntheticSource
 from pillsnap.sources.synthetic.archives import list_synthetic_archives
 from pillsnap.sources.synthetic.make_synthetic_archive import make_synthetic_archive
@@ -191,16 +191,22 @@ class DataRun:
             refused=self.folder / "refused.csv",
             settings=settings,
             shared_groups=self.shared_groups,
+            source_of={name: archive.source for name, archive in self.archives.items()},
         )
 
 
 def index_source(source: Source, folder: Path, shared_groups: str = "hold_out") -> DataRun:
     """Run `index_archive` for every archive of a source."""
-    run = DataRun(folder, list_archives(source), shared_groups)
+    return index_sources({source.kind: source}, folder, shared_groups)
+
+
+def index_sources(sources: Mapping[str, Source], folder: Path, shared_groups: str = "hold_out") -> DataRun:
+    """Run `index_archive` for every archive of several sources, by their names."""
+    run = DataRun(folder, list_all_archives(sources), shared_groups)
     for name, archive in run.archives.items():
         outputs = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in outputs.items()}
-        index_archive(kind=source.kind, archive=archive, **paths)
+        index_archive(kind=sources[archive.source].kind, archive=archive, **paths)
     return run
 
 
@@ -218,6 +224,7 @@ def prepare_planned(
         stage=Stage(images=images, classes=100),
         settings=Plan(shared_groups=run.shared_groups, unseen_drugs=unseen_drugs),
         seed=1,
+        sources=[archive.source for archive in run.archives.values()],
     )
     for (name, archive), path in zip(run.archives.items(), run.prepared, strict=True):
         words = {"settings": prepare or Prepare(photo_size=64), "counts": run.folder / f"{name}.counts.json"}

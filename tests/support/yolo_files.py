@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zlib import crc32
 
 from tests.support.archives import photo_png
 
@@ -22,6 +23,6 @@ def write_yolo_set(root: Path, *, names: Sequence[str], parts: Mapping[str, Mapp
         for kind in ("images", "labels"):
             (root / kind / part).mkdir(parents=True, exist_ok=True)
         for name, lines in photos.items():
-            picture = photo_png(max(1, len(lines.splitlines())), seed=sum(name.encode()))
+            picture = photo_png(max(1, len(lines.splitlines())), seed=crc32(name.encode()))
             (root / "images" / part / f"{name}.png").write_bytes(picture)
             (root / "labels" / part / f"{name}.txt").write_text(lines)
