@@ -16,7 +16,7 @@ from pillsnap.files import read_json
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.photo_index import PlanError
 from pillsnap.manifest.plan_stage import plan_stage
-from pillsnap.sources.archives import Archive, NotRecognisedError
+from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError
 from pillsnap.sources.registry import KINDS, get_kind, list_archives
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import read_table, read_tables
@@ -91,7 +91,7 @@ def check_source(folder: Path) -> Checked:
 
 
 def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
-    lacks = []
+    lacks, incomplete = [], []
     for kind in KINDS:
         if get_kind(kind).drawn:
             continue
@@ -100,6 +100,10 @@ def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
             return source, list_archives(source)
         except NotRecognisedError as error:
             lacks.append(f"{kind}: {error}")
+        except SourceError as error:
+            incomplete.append(error)
+    if incomplete:  # it is of that kind, and of no other
+        raise incomplete[0]
     raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
 
 
@@ -148,7 +152,8 @@ def _sides(plan: Path) -> Counter[str]:
 
 def _overlay(source: Source, folder: Path, unseen: int) -> dict[str, Any]:
     whole = folder.resolve()
-    names = whole.parts[-2:] if re.fullmatch(_COMMON_NAME, whole.name) else whole.parts[-1:]
+    stem = whole.stem if whole.is_file() else whole.name
+    names = (whole.parent.name, stem) if re.fullmatch(_COMMON_NAME, stem) else (stem,)
     name = re.sub(r"[^\w.-]+", "-", "-".join(names)).strip("-.")
     return {
         "pathvars": {kind: f"{kind}/{name}" for kind in ("results", "work", "logs")},

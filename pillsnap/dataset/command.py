@@ -19,7 +19,7 @@ Results = Annotated[Path, typer.Option("--results", help="Folder of results, whe
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="Folder of photographs with their labels")],
+    path: Annotated[Path, typer.Argument(help="Folder of photographs with their labels, or the course's zip")],
     write: Annotated[Path | None, typer.Option(help="Write the overlay here; an existing file is kept")] = None,
 ) -> None:
     """Look at a folder before any configuration is written: its kind, what would be kept and why not the rest.
@@ -28,7 +28,7 @@ def check(
     the overlay cannot be written.
     """
     from pillsnap.dataset.check import check_source
-    from pillsnap.dataset.terminal import overlay_text, print_check
+    from pillsnap.dataset.check_view import overlay_text, print_check
     from pillsnap.sources.archives import SourceError
 
     try:

@@ -1,18 +1,13 @@
 """A stage's data and one drug of it, printed as tables that fit 80 columns."""
 
-import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pillsnap.config.data import Manifest
-from pillsnap.dataset.check import Checked
 from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.facts.counts import PartCount
 from pillsnap.dataset.stage_data import PARTS
@@ -26,7 +21,7 @@ SHOWN_ROWS = 20
 
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Print what `summarise` gives."""
-    console = _console()
+    console = plain_console()
     kinds = summary["source"].split(", ") if summary["source"] else []
     console.print(f"{summary['stage']}: {_photographs(kinds)}")
     _print_parts(console, [PartCount(**part) for part in summary["parts"]], drugs=True)
@@ -40,76 +35,13 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     _print_outcomes(console, summary)
 
 
-def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
-    """Print what `check_source` found, the overlay, and the command that uses it."""
-    console = _console()
-    console.print(f"{folder}: {get_kind(checked.kind).title}")
-    rows = (
-        (one.name, one.part or "not fixed", count(photos), count(labels)) for one, photos, labels in checked.archives
-    )
-    _print(console, "What is there", ["Archive", "Part", "#Photographs", "#Labels"], rows)
-    console.print(f"{plural(checked.photos, 'photograph')} with usable labels, of {plural(len(checked.drugs), 'drug')}")
-    for outcome in ("quarantined", "skipped", "repaired"):
-        issues = checked.issues[checked.issues["outcome"] == outcome]
-        if issues.empty:
-            continue
-        examples = issues.drop_duplicates("reason").set_index("reason")
-        told = (
-            (reason, count(number), ": ".join(filter(None, examples.loc[reason, ["archive", "member", "detail"]])))
-            for reason, number in issues["reason"].value_counts().items()
-        )
-        _print(console, f"{outcome.capitalize()} photographs and labels", ["Reason", "#Number", "Such as"], told)
-    if checked.sides:
-        _print_division(console, checked)
-    if checked.problem:
-        return
-    console.print(
-        "\nReasons are explained in docs/quarantine.md. Damaged and identical photographs are found when they are "
-        "decoded."
-    )
-    results = checked.overlay["pathvars"]["results"]
-    console.print("\nThe overlay" + ("" if overlay else ", which --write FILE writes") + ":\n")
-    print(overlay_text(checked))
-    print("To use it, in the folder of the Snakefile:\n")
-    file = shlex.quote(str(overlay or "overlay.yaml"))
-    print(f"snakemake --cores 8 --configfile config.yaml {file} -- {shlex.quote(f'{results}/stage4/report.html')}")
-
-
-def _print_division(console: Console, checked: Checked) -> None:
-    sides = ((PARTS.get(side, side), count(number)) for side, number in checked.sides.items())
-    _print(console, "How a stage without budget would divide it", ["Part", "#Photographs"], sides)
-    read, kept = sum(photos for _, photos, _ in checked.archives), sum(checked.sides.values())
-    photos = checked.issues[(checked.issues["label_member"] == "") & (checked.issues["member"] != "")]
-    outcomes = photos["outcome"].value_counts()
-    quarantined, skipped = (int(outcomes.get(name, 0)) for name in ("quarantined", "skipped"))
-    skipped += sum(checked.skipped.values())
-    why = ", ".join(f"{count(number)} {reason}" for reason, number in checked.skipped.items())
-    console.print(
-        f"Photographs: {count(read)} read = {count(kept)} kept + {count(quarantined)} quarantined + {count(skipped)} "
-        f"skipped{f' ({why})' if why else ''}"
-    )
-    limit = Manifest().max_quarantined_fraction
-    if quarantined > limit * read:
-        console.print(
-            f"A run would stop: more than manifest.max_quarantined_fraction = {limit} is quarantined. Correct the "
-            "data, or raise the limit."
-        )
-    if checked.dropped:
-        console.print(f"Too few to be trained and validated: {', '.join(checked.dropped)}")
-
-
-def overlay_text(checked: Checked) -> str:
-    """Return the overlay as YAML."""
-    return yaml.safe_dump(checked.overlay, allow_unicode=True, sort_keys=False)
-
-
 def _photographs(kinds: Sequence[str]) -> str:
     return "; ".join(get_kind(kind).photographs for kind in kinds) or "source not known before its dataset.html is made"
 
 
 def print_drug(facts: DrugFacts, *, stage: str, kinds: Sequence[str]) -> None:
     """Print what a stage holds of one drug."""
-    console = _console()
+    console = plain_console()
     drug = facts.drug
     console.print(drug.k_code if drug.name == drug.k_code else f"{drug.k_code}  {drug.name}")
     console.print(f"{stage}: {_photographs(kinds)}")
@@ -120,22 +52,23 @@ def print_drug(facts: DrugFacts, *, stage: str, kinds: Sequence[str]) -> None:
     _print_views(console, views)
     _print_boxes(console, {one.domain: box_summary(one) for one in facts.boxes})
     examples = ((row.split, row.archive, row.member) for row in facts.examples.itertuples())
-    _print(console, "Some of its photographs", ["Part", "Archive", "Photograph"], examples)
+    print_table(console, "Some of its photographs", ["Part", "Archive", "Photograph"], examples)
     rows = facts.quarantined
     title = f"Quarantined: {plural(len(rows), 'row')}" + (f", the first {SHOWN_ROWS}" if len(rows) > SHOWN_ROWS else "")
     shown = (
         (row.reason, (row.label_member or row.member).rpartition("/")[2], row.detail)
         for row in rows[:SHOWN_ROWS].itertuples()
     )
-    _print(console, title, ["Reason", "Label or photograph", "Detail"], shown)
+    print_table(console, title, ["Reason", "Label or photograph", "Detail"], shown)
 
 
-def _console() -> Console:
+def plain_console() -> Console:
+    """Return a console that prints texts as they are."""
     # names and details hold brackets, which are no markup
     return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
 
 
-def _print(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table below its title; a column that begins with `#` holds numbers."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
@@ -157,7 +90,7 @@ def _print_parts(console: Console, parts: Sequence[PartCount], *, drugs: bool) -
     titles = {"groups": "#Capture groups"}
     columns = ["Part", "Domain", *(titles.get(name, f"#{name.capitalize()}") for name in counted)]
     rows = [(PARTS.get(one.part, "All"), one.domain, *(count(getattr(one, name)) for name in counted)) for one in parts]
-    _print(console, "Parts", columns, rows)
+    print_table(console, "Parts", columns, rows)
 
 
 def _print_views(console: Console, views: Mapping[str, Sequence[tuple[str, int, int]]]) -> None:
@@ -165,7 +98,7 @@ def _print_views(console: Console, views: Mapping[str, Sequence[tuple[str, int, 
         console.print("\nViews: the photographs' names tell nothing of background, side, light and angle")
         return
     rows = [(word, ", ".join(f"{value} {count(a + b)}" for value, a, b in counts)) for word, counts in views.items()]
-    _print(console, "Photographs by view (side: of single pills)", ["View", "Photos"], rows)
+    print_table(console, "Photographs by view (side: of single pills)", ["View", "Photos"], rows)
 
 
 def _print_boxes(console: Console, boxes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -179,7 +112,7 @@ def _print_boxes(console: Console, boxes: Mapping[str, Mapping[str, Any]]) -> No
         for domain, values in boxes.items()
         for name, (words, text) in shown.items()
     ]
-    _print(console, "Boxes", ["Domain", "", "#5 %", "#50 %", "#95 %"], rows)
+    print_table(console, "Boxes", ["Domain", "", "#5 %", "#50 %", "#95 %"], rows)
 
 
 def _print_drugs(console: Console, summary: Mapping[str, Any]) -> None:
@@ -196,7 +129,7 @@ def _print_drugs(console: Console, summary: Mapping[str, Any]) -> None:
     for title in ("Most training pills", "Fewest training pills"):
         shown = summary[title.lower().replace(" ", "_")][:SHOWN_DRUGS]
         rows = [(one["k_code"], one["name"], *(count(one[part]) for part in PARTS)) for one in shown]
-        _print(console, title, columns, rows)
+        print_table(console, title, columns, rows)
 
 
 def _print_outcomes(console: Console, summary: Mapping[str, Any]) -> None:
@@ -204,7 +137,7 @@ def _print_outcomes(console: Console, summary: Mapping[str, Any]) -> None:
         photos, labels = (summary[kind][outcome] for kind in ("photos", "labels"))
         rows = [(name, count(photos.get(name, 0)), count(labels.get(name, 0))) for name in {**photos, **labels}]
         head = f"{outcome.capitalize()}{'' if rows else ': nothing'}"
-        _print(console, head, ["Reason", "#Photos", "#Labels"], rows)
+        print_table(console, head, ["Reason", "#Photos", "#Labels"], rows)
     if summary["repaired"]:
         repairs = [(name, count(number)) for name, number in summary["repaired"].items()]
-        _print(console, "Repaired and kept", ["Repair", "#Rows"], repairs)
+        print_table(console, "Repaired and kept", ["Repair", "#Rows"], repairs)

@@ -54,12 +54,13 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
         if issue["reason"] == "archive_unreadable":
             log.warning("%s: %s", archive.name, issue["detail"])
     log.info(
-        "%s: %d photos, %d labels, %d usable labels, %d issues",
+        "%s: %d photos, %d labels, %d usable labels; %s%s",
         archive.name,
         reading.photos_read,
         reading.labels_read,
         len(reading.pills),
-        len(reading.issues),
+        reading.reasons(),
+        f" (in {issues})" if reading.issues else "",
     )
 
 

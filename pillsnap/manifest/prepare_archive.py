@@ -81,7 +81,7 @@ def prepare_archive(
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
         write_table(make_table(rows["contexts"], CONTEXTS), folder / "crops.parquet", CONTEXTS)
         write_table(make_table(notes.issues, ISSUES), folder / "issues.parquet", ISSUES)
-    log.info("%s: %d photos prepared, %d issues", archive.name, len(rows["photos"]), len(notes.issues))
+    log.info("%s: %d photos prepared; %s", archive.name, len(rows["photos"]), notes.reasons())
 
 
 def _prepare_photos(

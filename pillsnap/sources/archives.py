@@ -63,6 +63,8 @@ def expanded(path: str) -> Path:
 def existing_root(source: Source) -> Path:
     """Return `source_root`; raises `SourceError` where there is no such folder."""
     root = source_root(source)
+    if root.is_file():
+        raise NotRecognisedError(f"source.root = {source.root}: is a file. Name its folder; unpack an archive first.")
     if not root.is_dir():
         raise SourceError(
             f"source.root = {source.root}: there is no folder {root}. Mount or fetch the data, or correct "

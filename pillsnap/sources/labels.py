@@ -83,6 +83,11 @@ class LabelReading:
         outcome = "skipped" if entry.reason == "name_repeated" else "quarantined"
         self.note(outcome, entry.reason, **{kind: entry.name}, detail=entry.detail)
 
+    def reasons(self) -> str:
+        """Describe the issues in one line: how many there are of each reason, most frequent first."""
+        counts = Counter(issue["reason"] for issue in self.issues)
+        return ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "no issue"
+
     def open(self, path: str) -> Container | None:
         """Open a zip or folder of the archive; returns `None`, and notes it, where it cannot be opened."""
         self.archives_read += 1

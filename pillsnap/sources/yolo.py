@@ -1,5 +1,6 @@
 """YOLO data sets as a kind of source: the archives that a `data.yaml` names."""
 
+import logging
 import os
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +10,8 @@ from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo_data import Place, read_yolo_data
 from pillsnap.sources.yolo_labels import listed_photos, read_yolo_labels
+
+log = logging.getLogger(__name__)
 
 
 def list_yolo_archives(source: Source) -> list[Archive]:
@@ -20,6 +23,8 @@ def list_yolo_archives(source: Source) -> list[Archive]:
         SourceError: `data.yaml` is missing or cannot be used, or names training photographs that are not there.
     """
     data = read_yolo_data(existing_root(source))
+    for warning in data.warnings:
+        log.warning(warning)
     parts = {place.part for place in data.places}
     archives = []
     for part in sorted(parts):

@@ -1,6 +1,5 @@
 """Read a YOLO data set's `data.yaml`: its class names, and where the photographs and labels of each part lie."""
 
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ import yaml
 from pillsnap.sources.archives import NotRecognisedError, SourceError
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.sources.labels import clean_text
-
-log = logging.getLogger(__name__)
 
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """Names of each part's key in `data.yaml`, and of its folder."""
@@ -30,11 +27,15 @@ class Place:
 
 @dataclass(frozen=True)
 class YoloData:
-    """A `data.yaml`: class names by index, and where the parts that are there lie, in the order train, val, test."""
+    """A `data.yaml`: class names by index, and where the parts that are there lie, in the order train, val, test.
+
+    `warnings` are for whoever reads the file first; every archive reads it again.
+    """
 
     file: Path
     names: dict[int, str]
     places: list[Place]
+    warnings: list[str]
 
 
 def read_yolo_data(root: Path) -> YoloData:
@@ -51,8 +52,9 @@ def read_yolo_data(root: Path) -> YoloData:
         SourceError: the file is missing or cannot be used, a part has no folder, two classes share a name.
     """
     file = _data_yaml(root)
-    values = _load(file)
-    return YoloData(file, _class_names(values, file), _places(values, file))
+    warnings: list[str] = []
+    values = _load(file, warnings)
+    return YoloData(file, _class_names(values, file), _places(values, file, warnings), warnings)
 
 
 def _data_yaml(root: Path) -> Path:
@@ -68,7 +70,7 @@ def _data_yaml(root: Path) -> Path:
     return found[0]
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Path, warnings: list[str]) -> dict[str, Any]:
     """Load the YAML with every scalar as the text that is written there: `NO`, `1.10` and `052400011` are names.
 
     Some exporters append a description in free text to the file; from the first line that is not YAML on it is ignored,
@@ -82,7 +84,7 @@ def _load(file: Path) -> dict[str, Any]:
             mark = error.context_mark or error.problem_mark
             if not mark:
                 raise
-            log.warning("%s: no YAML from line %d on; the lines before it are used", file, mark.line + 1)
+            warnings.append(f"{file}: no YAML from line {mark.line + 1} on; the lines before it are used")
             values = _load_texts("\n".join(text.splitlines()[: mark.line]))
         if not isinstance(values, dict):
             raise TypeError("it is no mapping")
@@ -133,7 +135,7 @@ def _class_name(value: Any) -> str:
     return name
 
 
-def _places(values: dict[str, Any], file: Path) -> list[Place]:
+def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Place]:
     places = []
     for part, keys in PARTS.items():
         given = next((values[key] for key in keys if values.get(key)), None)
@@ -146,7 +148,7 @@ def _places(values: dict[str, Any], file: Path) -> list[Place]:
                 "Fetch the photographs, or correct the path."
             )
         for path in missing:
-            log.warning("%s: %s: %s is not there, and so are none of its photographs", file, part, path)
+            warnings.append(f"{file}: {part}: {path} is not there, and so are none of its photographs")
         places += [Place(part, *place) for place in dict.fromkeys(place for place in found if place)]
     if not any(place.part == "train" for place in places):
         raise SourceError(

@@ -1,5 +1,6 @@
 """The command `pillsnap data check`: a folder is looked at before any configuration is written."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.config.load import read_config
-from tests.support.archives import hand_made
+from tests.support.aihub_files import write_zip
+from tests.support.archives import course_files, hand_made
 from tests.support.dataset_runs import yolo_run
 from tests.support.workflow import PROJECT
 
@@ -44,7 +46,10 @@ def test_the_overlay_is_a_configuration(tmp_path) -> None:
     folder, overlay = tmp_path / "a set, 1/raw", tmp_path / "overlay.yaml"
     done = check(folder, "--write", overlay)
     assert done.exit_code == 0
-    assert "bbox_zero_size 1 train: a2.png" in said(done.stdout)
+    found = re.search(
+        r"bbox_zero_size 1 the bounding box has no width or no height such as train: a2\.txt:1: .*", said(done.stdout)
+    )
+    assert found, done.stdout
     config = read_config(PROJECT / "config.yaml", overlay)
     assert (config.source.kind, config.source.root, config.plan.unseen_drugs) == ("yolo", str(folder), 0)
     assert config.pathvars.results == "results/a-set-1-raw"
@@ -84,6 +89,49 @@ def test_real_photographs(real_photos, tmp_path) -> None:
     other = check(real_photos.parent / "pillcounter")
     assert "bbox_from_polygon 667" in said(other.stdout) and "of 2 drugs" in said(other.stdout)
     assert "273 read = 234 kept + 0 quarantined + 39 skipped (39 group_held_out)" in said(other.stdout)
+
+
+def test_the_courses_zip_and_what_is_skipped(tmp_path) -> None:
+    path = write_zip(tmp_path / "ai level1.zip", course_files(hand_made()))
+    done = check(path)
+    assert done.exit_code == 0, done.stderr
+    for words in (
+        "ai level1.zip: AIHub data set 576",
+        "Skipped: nothing is wrong with them, and they are not used",
+        "photo_of_test_images 3 a photograph of the course's `test_images`, which have no labels",
+        "42 read = 39 kept + 0 quarantined + 3 skipped",
+        "results: results/ai-level1",
+    ):
+        assert words in said(done.stdout), words
+
+
+def test_a_folder_that_lacks_a_half_of_one_kind_may_be_another(tmp_path) -> None:
+    """The course's photographs with labels that were merged into one COCO file."""
+    raw = hand_made().photos["TS_1_단일"]
+    images, found = [], []
+    for number, (member, data) in enumerate(raw.items()):
+        name = Path(member).name
+        path = tmp_path / "set/train_images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        images.append({"id": number, "file_name": name, "width": 97, "height": 128})
+        found.append({"id": number, "image_id": number, "category_id": int(member[2:8]), "bbox": [8, 12, 31, 24]})
+    categories = [{"id": number, "name": f"drug {number}"} for number in (1, 2, 3)]
+    merged = {"images": images, "annotations": found, "categories": categories}
+    (tmp_path / "set/merged.json").write_text(json.dumps(merged))
+    done = check(tmp_path / "set")
+    assert done.exit_code == 0, done.stderr
+    assert "set: a COCO data set" in said(done.stdout) and "of 3 drugs" in said(done.stdout)
+
+
+def test_a_warning_is_given_once(tmp_path, caplog) -> None:
+    """Each of the archives reads the description again."""
+    yolo_run(tmp_path)
+    with (tmp_path / "raw/data.yaml").open("a") as file:
+        file.write("\nExported by hand\n================\nThis set: was {made}\n")
+    assert check(tmp_path / "raw").exit_code == 0
+    warnings = [record.message for record in caplog.records if "no YAML from line" in record.message]
+    assert len(warnings) == 1 and warnings[0].startswith(f"{tmp_path}/raw/data.yaml: ")
 
 
 def test_nothing_is_written(tmp_path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pillsnap.sources.settings import Source
 from tests.support.aihub_files import packed, split, unpack, write_zip
-from tests.support.archives import HandMade, hand_made, prepare_source
+from tests.support.archives import HandMade, course_files, hand_made, prepare_source
 
 KEPT = ["split", "domain", "group", "k_code", "fully_labelled", "class_index"]
 BOX = ["width", "height", "x", "y", "w", "h"]
@@ -53,18 +53,6 @@ def resized(raw: HandMade, root: Path) -> Source:
             picture.resize((2 * picture.width, 2 * picture.height)).save(stream, "JPEG", quality=95)
             photos[archive][name.replace(".png", ".JPG")] = stream.getvalue()
     return HandMade(photos, raw.labels).write(root)
-
-
-def course_files(raw: HandMade) -> dict[str, bytes]:
-    """The edition of a course: all photographs in one folder, some without labels in another."""
-    files = {f"test_images/{number}.png": data for number, data in enumerate(raw.photos["VS_1_단일"].values(), 1)}
-    for archive in ("TS_1_단일", "TS_1_조합"):
-        files |= {f"train_images/{Path(name).name}": data for name, data in raw.photos[archive].items()}
-        for name, data in raw.labels[archive].items():
-            folder, *_, stem = Path(name).parts
-            drug = Path(name).parts[1] if archive == "TS_1_조합" else folder.removesuffix("_json")
-            files[f"train_annotations/{folder}/{drug}/{stem}"] = data
-    return files
 
 
 def course_in_zips(raw: HandMade, root: Path) -> Source:

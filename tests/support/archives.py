@@ -118,6 +118,18 @@ def hand_made() -> HandMade:
     return raw
 
 
+def course_files(raw: HandMade) -> dict[str, bytes]:
+    """The edition of a course: all photographs in one folder, some without labels in another."""
+    files = {f"test_images/{number}.png": data for number, data in enumerate(raw.photos["VS_1_단일"].values(), 1)}
+    for archive in ("TS_1_단일", "TS_1_조합"):
+        files |= {f"train_images/{Path(name).name}": data for name, data in raw.photos[archive].items()}
+        for name, data in raw.labels[archive].items():
+            folder, *_, stem = Path(name).parts
+            drug = Path(name).parts[1] if archive == "TS_1_조합" else folder.removesuffix("_json")
+            files[f"train_annotations/{folder}/{drug}/{stem}"] = data
+    return files
+
+
 def draw_source(root: Path, settings: SyntheticSource, seed: int = 576) -> Source:
     """Draw every archive of a synthetic source below `root`, each with `<zip's name>.planted.csv` beside its photos."""
     counts = {"single_archives": settings.single_archives, "combo_archives": settings.combo_archives}

@@ -16,6 +16,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -168,7 +169,7 @@ class Container:
             place = Path(folder)
             for name in folders:
                 if (place / name).is_symlink():
-                    log.warning("%s: a link to a folder is not followed; put the files themselves there", place / name)
+                    _warn_of_link(place / name)
             for name in files:
                 yield _file_entry(place / name, (place / name).relative_to(self.path).as_posix(), root)
 
@@ -246,6 +247,11 @@ def _is_unsafe(name: str) -> bool:
 
 def _shown(name: str) -> str:
     return ascii(name)[:200]
+
+
+@lru_cache  # a folder is listed several times
+def _warn_of_link(folder: Path) -> None:
+    log.warning("%s: a link to a folder is not followed; put the files themselves there", folder)
 
 
 def _file_entry(file: Path, name: str, root: Path) -> Entry:
