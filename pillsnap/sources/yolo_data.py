@@ -1,6 +1,7 @@
 """Read a YOLO data set's `data.yaml`: its class names, and where the photographs and labels of each part lie."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def read_yolo_data(root: Path) -> YoloData:
     file: `images/<part>` and `<part>/images`, with `valid` for `val`.
 
     Args:
-        root: the folder with `data.yaml`, or with one YAML file of another name; or the file.
+        root: a folder with `data.yaml`, or with one YAML file of another name, in it or two folders below; or the file.
 
     Raises:
         SourceError: the file is missing or cannot be used, a part has no folder, two classes share a name.
@@ -58,16 +59,27 @@ def read_yolo_data(root: Path) -> YoloData:
 
 
 def _data_yaml(root: Path) -> Path:
+    """Find the file: `data.yaml`, else the YAML file with class names, in the folder or up to two folders below it."""
     if root.is_file():
         return root
-    named = root / "data.yaml"
-    found = [named] if named.is_file() else sorted([*root.glob("*.yaml"), *root.glob("*.yml")])
-    if len(found) != 1:
-        there = ", ".join(path.name for path in found) or "no YAML file"
-        raise NotRecognisedError(
-            f"source.root = {root}: has no data.yaml ({there}). Set it to the folder of a YOLO data set."
-        )
-    return found[0]
+    for below in ("", "*/", "*/*/"):
+        files = sorted([*root.glob(f"{below}*.yaml"), *root.glob(f"{below}*.yml")])
+        named = [file for file in files if file.stem == "data"] or [file for file in files if _lists_classes(file)]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            there = ", ".join(file.relative_to(root).as_posix() for file in named[:5])
+            raise SourceError(f"source.root = {root}: holds several YOLO data sets ({there}). Set it to one of them.")
+    raise NotRecognisedError(f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set.")
+
+
+def _lists_classes(file: Path) -> bool:
+    """Whether a YAML file has `names` or `nc`; an overlay that lies beside the photographs has neither."""
+    try:
+        text, _ = decode_text(file.read_bytes())
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.search(r"^(names|nc)\s*:", text, re.MULTILINE) is not None
 
 
 def _load(file: Path, warnings: list[str]) -> dict[str, Any]:

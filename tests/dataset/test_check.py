@@ -61,7 +61,7 @@ def test_the_overlay_is_a_configuration(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"a.jpg": ""}, "is no data set that is known. aihub: .* yolo: .* has no data.yaml .* coco: .* no COCO file"),
+        ({"a.jpg": ""}, "is no data set that is known. aihub: .* yolo: .* has no data.yaml.* coco: .* no COCO file"),
         ({"TS_1_단일/K-000001/a.png": ""}, "TS_1_단일: has photographs, but there is no archive of its labels"),
         ({"data.yaml": "names: [a, b]"}, "names no folder of training photographs"),
         (

@@ -245,17 +245,29 @@ def test_class_names(tmp_path, text, names) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({}, r"has no data\.yaml \(no YAML file\)\. Set it to the folder"),
-        ({"a.yaml": NAMES, "b.yml": NAMES}, r"has no data\.yaml \(a\.yaml, b\.yml\)"),
+        ({}, r"has no data\.yaml\. Set it to the folder"),
+        ({"overlay.yaml": "source: {kind: yolo}\n"}, r"has no data\.yaml\. Set it to the folder"),
+        ({"a.yaml": NAMES, "b.yml": NAMES}, r"holds several YOLO data sets \(a\.yaml, b\.yml\)"),
+        ({"a/data.yaml": NAMES, "b/data.yaml": NAMES}, r"several YOLO data sets \(a/data\.yaml, b/data\.yaml\)"),
         ({"data.yaml": NAMES}, r"names no folder of training photographs"),
         ({"data.yaml": NAMES + "train: gone/images\n"}, r"train: gone/images is not there, nor are train/images"),
     ],
 )
 def test_missing_parts_are_an_error(tmp_path, files, says) -> None:
     for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     with pytest.raises(SourceError, match=says):
         list_archives(Source(kind="yolo", root=str(tmp_path)))
+
+
+@pytest.mark.parametrize("below", ["", "export", "downloads/export"])
+def test_the_data_set_is_found_beside_an_overlay_and_below_the_root(tmp_path, below) -> None:
+    write_set(tmp_path / below, {"images/train/a.png": BOX}, "nc: 1\ntrain: images/train\n")
+    (tmp_path / "overlay.yaml").write_text("source: {kind: yolo}\n")
+    (tmp_path / below / "data.yaml").rename(tmp_path / below / "pills.yml")
+    archives = list_archives(Source(kind="yolo", root=str(tmp_path)))
+    assert [archive.photos for archive in archives.values()] == [str(tmp_path / below / "images/train")]
 
 
 def test_polygons_as_roboflow_exports_them(real_photos) -> None:

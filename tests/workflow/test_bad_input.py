@@ -22,7 +22,7 @@ def workflow(tmp_path_factory) -> Workflow:
         ("source: {kind: aihub, root: data/nowhere}", "source.root = data/nowhere: there is no folder"),
         (
             "source: {kind: yolo, root: tests}",
-            "has no data.yaml (no YAML file). Set it to the folder of a YOLO data set",
+            "has no data.yaml. Set it to the folder of a YOLO data set",
         ),
         ("stages: {stage4: {images: many}}", "stages.stage4.images = 'many'"),
     ],
