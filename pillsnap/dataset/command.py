@@ -72,36 +72,42 @@ def summary(
 
 @app.command()
 def show(
-    drug: Annotated[str, typer.Argument(help="K-code, or a part of the drug's name")],
+    what: Annotated[str, typer.Argument(help="K-code, a part of the drug's name, or a photograph's name")],
     stage: StageName = "stage4",
     results: Results = Path("results"),
     picture: Annotated[
-        Path | None, typer.Option(help="Write some of the drug's pills here, side by side (.jpg)")
+        Path | None, typer.Option(help="Write some of the drug's pills, or the photograph with its boxes, here (.jpg)")
     ] = None,
 ) -> None:
-    """Print what a stage holds of one drug, and write a picture of its pills.
+    """Print what a stage holds of one drug, or of one photograph, kept or quarantined, and write a picture.
 
-    Exits with status 2 where the drug, or the stage's manifest, is not found.
+    Exits with status 2 where the drug or photograph, or the stage's manifest, is not found.
     """
     from pillsnap.dataset.drug import crop_sheet, drug_facts
     from pillsnap.dataset.lookup import find_drug
+    from pillsnap.dataset.quarantine import find_photo, photo_with_boxes
     from pillsnap.dataset.stage_data import DataError, kinds_of, stage_data_of
-    from pillsnap.dataset.terminal import print_drug
+    from pillsnap.dataset.terminal import print_drug, print_photo
     from pillsnap.tables.files import read_table
     from pillsnap.tables.schemas import PLAN
 
+    drawn = None
     try:
         if picture and picture.suffix.lower() not in (".jpg", ".jpeg"):
             raise DataError(f"--picture {picture}: the ending must be .jpg or .jpeg.")
-        data = stage_data_of(results, stage)
-        found = find_drug(data.classes, drug)
-        facts = drug_facts(data, found, read_table(results / stage / "plan.parquet", PLAN))
-        sheet = crop_sheet(data, found, results / stage / "prepared") if picture else None
+        data, kinds = stage_data_of(results, stage), kinds_of(results, stage)
+        if photo := find_photo(data, what):
+            drawn = photo_with_boxes(photo, results) if picture else None
+            print_photo(photo, stage=stage, kinds=kinds)
+        else:
+            drug = find_drug(data.classes, what)
+            facts = drug_facts(data, drug, read_table(results / stage / "plan.parquet", PLAN))
+            drawn = crop_sheet(data, drug, results / stage / "prepared") if picture else None
+            print_drug(facts, stage=stage, kinds=kinds)
     except (DataError, OSError) as error:
         stop(str(error))
-    print_drug(facts, stage=stage, kinds=kinds_of(results, stage))
-    if picture and sheet is not None:
-        _write_jpeg(picture, sheet)
+    if picture and drawn is not None:
+        _write_jpeg(picture, drawn)
 
 
 def _write_jpeg(path: Path, picture: "np.ndarray") -> None:

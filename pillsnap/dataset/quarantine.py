@@ -1,4 +1,4 @@
-"""The quarantine: which rows are about a drug, and what its photographs look like, read from the raw archives."""
+"""The quarantine: what its photographs look like, with the boxes that were refused, read from the raw archives."""
 
 import re
 from collections import defaultdict
@@ -10,14 +10,20 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.dataset.choose import spread
-from pillsnap.dataset.outline import outline_beyond
+from pillsnap.dataset.outline import BAD, outline, outline_beyond
+from pillsnap.dataset.stage_data import DataError, StageData
+from pillsnap.files import read_json
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import shrink
 from pillsnap.sources.containers.container import Container, ContainerError
+from pillsnap.sources.registry import get_kind
 
 EXAMPLES = 3
 """Photographs that are shown of each reason."""
 LONG_SIDE, QUALITY = 400, 80
+
+_BEFORE_PIXELS = ("bbox_zero_size", "class_out_of_range")
+"""Reasons for which a label in fractions is refused before its box is turned into pixels."""
 
 Box = tuple[float, float, float, float]
 
@@ -113,14 +119,26 @@ def _show(one: Example, container: Container, fractions: bool) -> Example:
 
 
 def _drawn(picture: np.ndarray, one: Example, fractions: bool) -> tuple[np.ndarray, str]:
-    box = box_in(one.detail)
+    box = refused_box(one.reason, one.detail, picture.shape[:2], fractions=fractions)
     if box is None:
         return picture, ""
-    if fractions and one.reason == "bbox_zero_size":  # the one box that is refused before it is turned into pixels
-        (cx, cy, w, h), (height, width) = box, picture.shape[:2]
-        box = (cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height
     drawn, seen = outline_beyond(picture, box)
     return drawn, "The label's box is drawn." if seen else "The label's box lies too far outside to be drawn."
+
+
+def refused_box(reason: str, detail: str, size: tuple[int, int], *, fractions: bool) -> Box | None:
+    """The box of a label that was refused, in pixels; `None` where its row does not hold one.
+
+    Args:
+        reason, detail: of the row.
+        size: height and width of the photograph.
+        fractions: whether the source's labels give boxes as centre and size in fractions of the photograph.
+    """
+    box = box_in(detail)
+    if box is None or not fractions or reason not in _BEFORE_PIXELS:
+        return box
+    (cx, cy, w, h), (height, width) = box, size
+    return (cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height
 
 
 def box_in(detail: str) -> Box | None:
@@ -131,3 +149,71 @@ def box_in(detail: str) -> Box | None:
     except (ValueError, AttributeError):
         return None
     return tuple(numbers) if len(numbers) == 4 and np.isfinite(numbers).all() else None  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """A photograph by archive and member, with its rows of the manifest and of the quarantine."""
+
+    archive: str
+    member: str
+    kept: pd.DataFrame
+    refused: pd.DataFrame
+
+
+def find_photo(data: StageData, words: str) -> PhotoFacts | None:
+    """Find a kept or quarantined photograph by its name, with or without its folder or `<archive>: `.
+
+    Returns:
+        the photograph; `None` where none has that name.
+
+    Raises:
+        DataError: several have it.
+    """
+    photos = pd.concat([table[["archive", "member"]] for table in (data.pills, data.quarantine)])
+    photos = photos.drop_duplicates().reset_index(drop=True)
+    whole = photos["archive"] + ": " + photos["member"]
+    named = (photos["member"] == words) | (photos["member"].str.rpartition("/")[2] == words) | (whole == words)
+    found = photos[named & (photos["member"] != "")]
+    if found.empty:
+        return None
+    if len(found) > 1:
+        raise DataError(f"{words}: several photographs have this name. Name one: {'; '.join(whole[found.index])}")
+    archive, member = found.iloc[0]
+    rows = (
+        table[(table["archive"] == archive) & (table["member"] == member)] for table in (data.pills, data.quarantine)
+    )
+    return PhotoFacts(archive, member, *rows)
+
+
+def photo_with_boxes(photo: PhotoFacts, results: Path) -> np.ndarray:
+    """The raw photograph, uint8 (H, W, 3), with the boxes of kept labels in yellow and of refused ones in red.
+
+    A refused box is drawn as far as its row holds it and it lies in the photograph.
+
+    Args:
+        photo: of a stage.
+        results: folder of results, whose records tell where the raw archive lies.
+
+    Raises:
+        DataError: the raw archive is not there, or the photograph cannot be decoded.
+    """
+    record = results / f"provenance/index_archive/{photo.archive}.json"
+    if not record.is_file():
+        raise DataError(f"{record}: is not there, and tells where the raw archive lies. Make it with its rule.")
+    settings = read_json(record)["settings"]
+    try:
+        with Container(settings["archive"]["photos"]) as container:
+            picture = decode_photo(container.read(photo.member))
+    except (ContainerError, KeyError, OSError, PictureError) as error:
+        raise DataError(f"{photo.archive}: {photo.member}: cannot be shown ({error}).") from error
+    height, width = picture.shape[:2]
+    fractions = get_kind(settings["kind"]).box_fractions
+    refused = [
+        (max(x, -9), max(y, -9), min(x + w, width + 9) - max(x, -9), min(y + h, height + 9) - max(y, -9))
+        for row in photo.refused.itertuples()
+        if (box := refused_box(row.reason, row.detail, (height, width), fractions=fractions))
+        for x, y, w, h in [box]
+        if x < width and y < height and x + w >= 0 and y + h >= 0
+    ]
+    return outline(outline(picture, photo.kept[list("xywh")].to_numpy()), refused, BAD)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pillsnap.dataset.drug import DrugFacts
 from pillsnap.dataset.facts.counts import PartCount
+from pillsnap.dataset.quarantine import PhotoFacts
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
 from pillsnap.pages.formats import MISSING, count, decimal, never_seen, percent, plural
@@ -60,6 +61,22 @@ def print_drug(facts: DrugFacts, *, stage: str, kinds: Sequence[str]) -> None:
         for row in rows[:SHOWN_ROWS].itertuples()
     )
     print_table(console, title, ["Reason", "Label or photograph", "Detail"], shown)
+
+
+def print_photo(photo: PhotoFacts, *, stage: str, kinds: Sequence[str]) -> None:
+    """Print what a stage holds of one photograph: labels that are kept, and what was refused."""
+    console = plain_console()
+    console.print(f"{photo.archive}: {photo.member}")
+    console.print(f"{stage}: {_photographs(kinds)}")
+    kept = (
+        (row.k_code, PARTS.get(row.split, row.split), ", ".join(f"{getattr(row, side):.1f}" for side in "xywh"))
+        for row in photo.kept.itertuples()
+    )
+    if len(photo.kept):
+        print_table(console, "Kept labels", ["K-code", "Part", "Box x, y, w, h in pixels"], kept)
+    refused = ((row.reason, row.label_member.rpartition("/")[2], row.detail) for row in photo.refused.itertuples())
+    if len(photo.refused):
+        print_table(console, "Quarantined", ["Reason", "Label", "Detail"], refused)
 
 
 def plain_console() -> Console:

@@ -160,7 +160,7 @@ def _read_photo(
                 proposals += 1
                 raise LabelError("label_is_proposal", "")
             if not name:
-                raise LabelError("class_out_of_range", f"category {category!r}"[:200])
+                raise LabelError("class_out_of_range", f"category {category!r}, box {one.get('bbox')}"[:200])
             box, repairs = _box(one)
         except LabelError as error:
             outcome = "skipped" if error.reason == "label_is_proposal" else "quarantined"

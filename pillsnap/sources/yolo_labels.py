@@ -171,7 +171,7 @@ def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading
         try:
             label = parse_line(line)
             if label.index not in names:
-                raise LabelError("class_out_of_range", f"class {label.index}")
+                raise LabelError("class_out_of_range", f"class {label.index}, box {list(label.box)}")
         except LabelError as error:
             reading.note("quarantined", error.reason, **place, detail=error.detail)
             continue
@@ -203,8 +203,6 @@ def parse_line(line: str) -> YoloLabel:
         first, *numbers = map(float, words)
     except ValueError as error:
         raise LabelError("label_unparsable", line[:200]) from error
-    if not first.is_integer() or first < 0:
-        raise LabelError("class_out_of_range", f"class {words[0]}"[:200])
     repairs = []
     if len(numbers) >= 5 and len(numbers) % 2:
         repairs.append(("confidence_ignored", words[-1][:200]))
@@ -216,6 +214,8 @@ def parse_line(line: str) -> YoloLabel:
         left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
         repairs.append(("bbox_from_polygon", f"{len(xs)} corners"))
         numbers = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+    if not first.is_integer() or first < 0:
+        raise LabelError("class_out_of_range", f"class {words[0]}, box {numbers}"[:200])
     return YoloLabel(int(first), parse_box(numbers), repairs)
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 
 from pillsnap.cli import app
 from pillsnap.dataset.write_dataset_page import write_dataset_page
+from pillsnap.files import write_json
+from pillsnap.sources.archives import Archive
 from tests.support.archives import hand_made
 from tests.support.dataset_runs import aihub_run, page_arguments, yolo_run
 from tests.support.documents import fenced_commands, program_and_words
@@ -19,14 +22,24 @@ from tests.support.documents import fenced_commands, program_and_words
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of results whose stage4 has a manifest, prepared photographs and a dataset page."""
     folder = tmp_path_factory.mktemp("aihub")
-    write_dataset_page(**page_arguments(aihub_run(folder), "synthetic", folder / "results/stage4/dataset.html"))
+    run = aihub_run(folder)
+    write_dataset_page(**page_arguments(run, "synthetic", folder / "results/stage4/dataset.html"))
+    record_index(folder / "results", "synthetic", run.archives["TS_1_single"])
     return folder / "results"
+
+
+def record_index(results: Path, kind: str, archive: Archive) -> None:
+    """Write what the rule's record tells of the raw archive."""
+    settings = {"kind": kind, "archive": vars(archive)}
+    write_json(results / f"provenance/index_archive/{archive.name}.json", {"settings": settings})
 
 
 @pytest.fixture(scope="module")
 def yolo_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("yolo")
-    yolo_run(folder).build_manifest()
+    run = yolo_run(folder)
+    run.build_manifest()
+    record_index(folder / "results", "yolo", run.archives["train"])
     return folder / "results"
 
 
@@ -103,6 +116,32 @@ def test_show_of_a_yolo_set(yolo_results: Path) -> None:
     text = said(data("show", "red", "--results", yolo_results))
     assert text.startswith("red stage4: source not known before its dataset.html is made Class index: ")
     assert "names tell nothing of background" in text
+
+
+def test_show_of_a_quarantined_photograph(yolo_results: Path, tmp_path: Path) -> None:
+    """Its refused box, 0 pixels wide at the centre of the upper half, is drawn."""
+    done = data("show", "train: a2.png", "--results", yolo_results, "--picture", tmp_path / "a.jpg")
+    assert done.exit_code == 0, done.stderr
+    text = said(done)
+    assert text.startswith("train: a2.png stage4: source not known")
+    assert "bbox_zero_size a2.txt:1 [0.5, 0.25, 0.0, 0.2]" in text and "photo_without_usable_label" in text
+    with Image.open(tmp_path / "a.jpg") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    red = (pixels[..., 0] > 180) & (pixels[..., 1] < 120) & (pixels[..., 2] < 120)
+    ys, xs = np.nonzero(red)
+    assert (ys.min(), ys.max()) == pytest.approx((0.15 * 128, 0.35 * 128), abs=3)
+    assert (xs.min(), xs.max()) == pytest.approx((0.5 * 97,) * 2, abs=3)
+
+
+def test_show_of_a_kept_photograph(yolo_results: Path) -> None:
+    done = data("show", "test: c1.png", "--results", yolo_results)
+    assert done.exit_code == 0, done.stderr
+    assert "Kept labels" in done.stdout and "Quarantined" not in done.stdout
+    several = data("show", "c1.png", "--results", yolo_results)
+    assert (
+        several.exit_code == 2
+        and "have this name. Name one: train: c1.png; val: c1.png; test: c1.png" in several.stderr
+    )
 
 
 def test_picture_holds_pills_of_all_parts(results: Path, tmp_path: Path) -> None:

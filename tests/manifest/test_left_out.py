@@ -34,7 +34,7 @@ def parts(*names: str) -> list[str]:
     ("line", "reason", "detail"),
     [
         ("red 0.5 0.5 0.3 0.3\n", "label_unparsable", "red 0.5 0.5 0.3 0.3"),
-        ("-1 0.5 0.5 0.3 0.3\n", "class_out_of_range", "class -1"),
+        ("-1 0.5 0.5 0.3 0.3\n", "class_out_of_range", r"class -1, box \[0\.5, 0\.5, 0\.3, 0\.3\]"),
         ("0 0.5 0.5 0.3\n", "bbox_malformed", r"\[0\.5, 0\.5, 0\.3\]"),
     ],
 )
