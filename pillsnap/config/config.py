@@ -11,6 +11,7 @@ from pillsnap.config.data import (
     Pathvars,
     Plan,
     Prepare,
+    Scenes,
     Stages,
     Yolo,
 )
@@ -127,6 +128,7 @@ class Config(Section):
     plan: Plan = Field(default_factory=Plan, description="Selection and split")
     prepare: Prepare = Field(default_factory=Prepare, description="The one decode")
     manifest: Manifest = Field(default_factory=Manifest, description="Quarantine")
+    scenes: Scenes = Field(default_factory=Scenes, description="Composed scenes")
     yolo: Yolo = Field(default_factory=Yolo, description="Detector's data set")
     detector: Detector = Field(default_factory=Detector, description="Detector")
     audit: Audit = Field(default_factory=Audit, description="Label audit")

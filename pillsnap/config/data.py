@@ -162,6 +162,34 @@ class Yolo(Section):
     )
 
 
+class Scenes(Section):
+    """Scenes composed from cut-out training pills; the detector trains on them beside the photographs."""
+
+    photos: int = Field(
+        0,
+        ge=0,
+        le=999_000,
+        description=(
+            "Scenes composed; their share of the detector's training is `photos` over `photos` and the training "
+            "photographs that `yolo` leaves. 0: none, and no pill is cut out"
+        ),
+    )
+    cut_outs_per_drug: int = Field(
+        12, ge=1, description="Single-pill training photographs of each drug at most whose pill is cut out"
+    )
+    max_pills: int = Field(25, ge=1, le=200, description="Pills of a scene at most")
+    max_covered: float = Field(
+        0.35, ge=0, le=0.8, description="Share of a pill at most that other pills, or things, may cover"
+    )
+    backgrounds: str | None = Field(
+        None,
+        description=(
+            "Folder of photographs without pills, searched with its subfolders, that half of the scenes have as their "
+            "ground; empty: all grounds are drawn"
+        ),
+    )
+
+
 class Audit(Section):
     """List of labels that the detector disagrees with, for people to review; it changes no label."""
 

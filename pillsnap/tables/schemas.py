@@ -203,3 +203,41 @@ CROPS = _schema(
 )
 """Crops for the classifier in the order of `<split>.bin`; a pill has one from its labelled box and, where the detector
 found it, one from the detected box."""
+
+CUT_OUTS = _schema(
+    image_id=_text(),
+    label_member=_text(),
+    k_code=_text(),
+    class_index=_integer(checks=pa.Check.ge(0)),
+    length=_float(checks=pa.Check.in_range(0, 1, include_min=False)),
+    offset=_integer(),
+    colour_bytes=_integer(checks=pa.Check.ge(1)),
+    mask_bytes=_integer(checks=pa.Check.ge(1)),
+)
+"""Cut-out pills in the order of `pills.bin`: `length` is the pill's longer side as a share of its photograph's; at
+`offset` lie `colour_bytes` of JPEG and behind them `mask_bytes` of PNG."""
+
+REFUSED_CUT_OUTS = _schema(image_id=_text(), label_member=_text(), reason=_text())
+"""Pills that could not be cut out, and why."""
+
+SCENES = _schema(
+    scene=_text(unique=True),
+    ground=_text(),
+    width=_integer(checks=pa.Check.ge(1)),
+    height=_integer(checks=pa.Check.ge(1)),
+    offset=_integer(),
+    length=_integer(),
+)
+"""Composed scenes in the order of `scenes.bin`, each a JPEG."""
+
+SCENE_PILLS = _schema(
+    scene=_text(),
+    k_code=_text(),
+    class_index=_integer(checks=pa.Check.ge(0)),
+    x=_float(checks=pa.Check.ge(0)),
+    y=_float(checks=pa.Check.ge(0)),
+    w=_float(checks=pa.Check.gt(0)),
+    h=_float(checks=pa.Check.gt(0)),
+    visible=_float(checks=pa.Check.in_range(0, 1)),
+)
+"""Pills of composed scenes: drug, box of the part that is seen, in pixels, and the share of the pill that it is."""

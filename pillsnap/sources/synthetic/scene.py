@@ -46,6 +46,18 @@ def render_photo(
     Returns:
         uint8 (1280, 976, 3) RGB, and each pill's visible extent as x, y, w, h in pixels.
     """
+    photo, owner = render_with_masks(pills, shot, scale=scale, rng=rng)
+    return photo, [_extent(owner == number) for number in range(1, len(pills) + 1)]
+
+
+def render_with_masks(
+    pills: Sequence[tuple[Drug, int]], shot: Shot, *, scale: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Photograph pills like `render_photo`, and tell which pixel shows which pill.
+
+    Returns:
+        uint8 (1280, 976, 3) RGB, and uint8 (1280, 976): 0 for the backdrop, else the pill's number from 1.
+    """
     azimuth, elevation, warmth = _LAMPS[shot.light]
     azimuth, elevation = azimuth + rng.normal(0, 4), elevation + rng.normal(0, 2)
     flat = np.cos(np.radians(elevation))
@@ -66,8 +78,7 @@ def render_photo(
     owner = np.zeros((HEIGHT, WIDTH), np.uint8)
     for number, (patch, place) in enumerate(zip(patches, places, strict=True), start=1):
         _paste(canvas, owner, patch, place, number, exposure)
-    photo = _sensor(canvas, rng)
-    return photo, [_extent(owner == number) for number in range(1, len(pills) + 1)]
+    return _sensor(canvas, rng), owner
 
 
 def _extent(mask: np.ndarray) -> list[int]:

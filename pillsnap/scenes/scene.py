@@ -1,0 +1,184 @@
+"""Compose one scene: a ground, things, pills of one camera's scale, their shadows, the camera; and its labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pillsnap.config.data import Scenes
+from pillsnap.scenes.camera import take_photo
+from pillsnap.scenes.canvas import Canvas, ScenePill
+from pillsnap.scenes.cut_outs import CutOut, CutOuts
+from pillsnap.scenes.frame import draw_frame
+from pillsnap.scenes.grounds import PLAIN, WILD
+from pillsnap.scenes.light import draw_light, lit
+from pillsnap.scenes.texture import Shape
+from pillsnap.scenes.things import FLAT, THINGS
+
+_PILL_MM = 11.0
+"""Length that the middle pill of a scene is taken to have, which gives things their size."""
+_ATTEMPTS = 40
+"""Places that are tried for a pill before it is left out."""
+_MOST_AREA = 0.45
+"""Share of the photograph that pills cover together at most, where there are several."""
+_BESIDE = 0.03
+"""Share of a pill that a neighbour may cover where pills do not lie in a pile: they touch."""
+
+Background = Callable[[np.random.Generator, Shape], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of scene: its share of all, fewest and most pills, and the range of the middle pill's length as a share of
+    the photograph's longer side."""
+
+    share: float
+    pills: tuple[int, int]
+    size: tuple[float, float]
+
+
+KINDS = {
+    "empty": Kind(0.06, (0, 0), (0.03, 0.3)),
+    "one": Kind(0.17, (1, 1), (0.03, 0.5)),
+    "filling": Kind(0.10, (1, 2), (0.5, 0.95)),
+    "both sides": Kind(0.06, (2, 2), (0.12, 0.45)),
+    "few": Kind(0.27, (2, 7), (0.03, 0.25)),
+    "many": Kind(0.25, (8, 25), (0.02, 0.12)),
+    "pile": Kind(0.09, (4, 25), (0.04, 0.16)),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A composed scene: JPEG, size in pixels, name of its ground, pills."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    ground: str
+    pills: list[ScenePill]
+
+
+def compose_scene(
+    cut_outs: CutOuts,
+    *,
+    side: int,
+    settings: Scenes,
+    rng: np.random.Generator,
+    photographed: Background | None = None,
+) -> Scene:
+    """Compose one scene.
+
+    Args:
+        cut_outs: pills to choose from.
+        side: longer side in pixels.
+        settings: most pills, and most of a pill that another may cover.
+        rng: generator of everything in it.
+        photographed: grounds out of the user's photographs, for half of the scenes.
+    """
+    name = str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))
+    frame = draw_frame(rng, side)
+    ground, picture = _ground(rng, frame.canvas, photographed)
+    canvas = Canvas(picture, frame, draw_light(rng))
+    size = float(np.exp(rng.uniform(*np.log(KINDS[name].size)))) * side
+    if rng.random() < 0.6:
+        for _ in range(int(rng.integers(1, 9))):
+            _add_thing(canvas, size / _PILL_MM, rng, most_covered=0.0)
+    _add_pills(canvas, _choose(cut_outs, name, settings.max_pills, rng), size, name, settings.max_covered, rng)
+    if rng.random() < 0.15:
+        _add_thing(canvas, size / _PILL_MM, rng, most_covered=settings.max_covered)
+    jpeg = take_photo(np.clip(frame.view(canvas.picture), 0, 255), rng)
+    return Scene(jpeg, frame.width, frame.height, ground, canvas.labels())
+
+
+def _ground(rng: np.random.Generator, shape: Shape, photographed: Background | None) -> tuple[str, np.ndarray]:
+    if photographed and rng.random() < 0.5:
+        return "photograph", photographed(rng, shape)
+    grounds = PLAIN if rng.random() < 0.5 else WILD
+    shares = np.array([share for share, _ in grounds.values()])
+    name = str(rng.choice(list(grounds), p=shares / shares.sum()))
+    return name, np.clip(grounds[name][1](rng, shape), 0, 255)
+
+
+def _choose(cut_outs: CutOuts, kind: str, most: int, rng: np.random.Generator) -> list[CutOut]:
+    number = min(most, int(rng.integers(KINDS[kind].pills[0], KINDS[kind].pills[1] + 1)))
+    if kind == "both sides" or rng.random() < 0.12:  # of one drug
+        return cut_outs.take(rng, number)
+    return [pill for _ in range(number) for pill in cut_outs.take(rng)]
+
+
+def _add_pills(
+    canvas: Canvas, pills: list[CutOut], size: float, kind: str, most_covered: float, rng: np.random.Generator
+) -> None:
+    """Lay pills down, the middle one `size` pixels long; one that finds no place is left out."""
+    factor = size / float(np.median([pill.length for pill in pills])) if pills else 0.0
+    gloss = float(rng.uniform(0, 110)) if rng.random() < 0.3 else 0.0
+    reflecting = rng.random() < 0.08
+    room, last = _MOST_AREA * canvas.frame.inside.sum(), None
+    heap, spread = _anywhere(canvas, rng), 0.25 * size * len(pills) ** 0.5
+    for pill in pills:
+        colour, alpha = _turned(pill, pill.length * factor, rng.uniform(0, 360))
+        room -= (alpha > 127).sum()
+        if canvas.areas and room < 0:
+            return
+        for attempt in range(_ATTEMPTS):
+            if kind == "pile":
+                centre = heap + rng.normal(0, spread * (1 + attempt / 10), 2)
+            elif last is not None and (kind == "both sides" or rng.random() < 0.2):
+                centre = _beside(*last, max(alpha.shape), rng)
+            else:
+                centre = _anywhere(canvas, rng)
+            if canvas.fits(alpha, centre, most_covered=most_covered if kind == "pile" else _BESIDE, pill=True):
+                shown = lit(colour, alpha, canvas.light, gloss)
+                if reflecting:
+                    canvas.put(shown[::-1], alpha[::-1] // 6, centre + [0, 0.8 * alpha.shape[0]])
+                canvas.put(shown, alpha, centre, height=0.36 * min(alpha.shape), cut_out=pill)
+                last = centre, max(alpha.shape)
+                break
+
+
+def _anywhere(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+    """Draw a place x, y of the frame, near its middle more often."""
+    spread = rng.uniform(0.2, 0.42)
+    return np.array(canvas.owner.shape[::-1]) * (0.5 + rng.uniform(-spread, spread, 2))
+
+
+def _beside(other: np.ndarray, other_side: int, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a place next to another patch: apart, or so near that they touch."""
+    turn = rng.uniform(0, 2 * np.pi)
+    return other + (other_side + side) / 2 * rng.uniform(0.6, 1.1) * np.array([np.cos(turn), np.sin(turn)])
+
+
+def _add_thing(canvas: Canvas, unit: float, rng: np.random.Generator, *, most_covered: float) -> None:
+    """Draw a thing somewhere; where it would cover more of a pill than allowed, it is left out."""
+    name = str(rng.choice(list(THINGS)))
+    # no thing is far larger than the photograph, however near the pills are
+    colour, alpha = THINGS[name](rng, min(unit * rng.uniform(0.6, 1.7), max(canvas.owner.shape) / 110))
+    colour, alpha = _rotated(colour, alpha, 1.0, rng.uniform(0, 360))
+    centre = rng.uniform(-0.05, 1.05, 2) * canvas.owner.shape[::-1]
+    if canvas.fits(alpha, centre, most_covered=most_covered, pill=False):
+        height = min(FLAT.get(name, 3.0) * unit, 0.4 * min(alpha.shape))
+        canvas.put(colour, alpha, centre, height=height)
+
+
+def _turned(pill: CutOut, length: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scale a cut-out to `length` pixels and turn it; never mirrored, since its imprint would be."""
+    scale = length / pill.side
+    colour, alpha = pill.colour, pill.alpha
+    if scale < 0.5:  # bilinear warping alone would skip pixels
+        colour, alpha = (
+            cv2.resize(part, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA) for part in (colour, alpha)
+        )
+        scale = 0.5
+    return _rotated(colour, alpha, scale, angle)
+
+
+def _rotated(colour: np.ndarray, alpha: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    height, width = alpha.shape
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
+    sine, cosine = abs(turn[0, 1]), abs(turn[0, 0])
+    columns, rows = int(width * cosine + height * sine) + 3, int(width * sine + height * cosine) + 3
+    turn[:, 2] += (columns - width) / 2, (rows - height) / 2
+    shown = cv2.warpAffine(colour, turn, (columns, rows), borderMode=cv2.BORDER_REPLICATE)
+    return shown, cv2.warpAffine(alpha, turn, (columns, rows))
