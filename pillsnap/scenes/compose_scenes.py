@@ -1,0 +1,81 @@
+"""Compose a shard of scenes from cut-out pills."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pillsnap.config.data import Scenes
+from pillsnap.files import ShardWriter, replacing_folder
+from pillsnap.progress import progress
+from pillsnap.scenes.backgrounds import Backgrounds
+from pillsnap.scenes.cut_outs import CutOuts
+from pillsnap.scenes.scene import compose_scene
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import PHOTOS, SCENE_PILLS, SCENES
+
+log = logging.getLogger(__name__)
+
+SHARD = 250
+"""Scenes of a job."""
+
+
+def compose_scenes(
+    *,
+    cut_outs: Sequence[Path],
+    prepared: Sequence[Path],
+    scenes: Path,
+    shard: int,
+    side: int,
+    settings: Scenes,
+    seed: int,
+) -> None:
+    """Compose the scenes of one shard. A scene depends on seed and number alone: as many cores as there are shards can
+    share the work, and a larger `scenes.photos` begins with the same ones.
+
+    Args:
+        cut_outs: folders of `cut_pills`.
+        prepared: folders of `prepare_archive`, whose photographs may be no ground.
+        scenes: folder, written: `scenes.bin` with `scenes.parquet` of schema `SCENES`, `pills.parquet` of schema
+            `SCENE_PILLS`.
+        shard: its number; it holds `SHARD` scenes from `SHARD * shard` on, as far as `settings.photos` goes.
+        side: longer side of a scene in pixels.
+        settings: what scenes are like.
+        seed: of all of them.
+
+    Raises:
+        ValueError: there is no cut-out to compose from.
+        BackgroundsError: `settings.backgrounds` is no folder of grounds.
+    """
+    cv2.setNumThreads(1)
+    pills = CutOuts(cut_outs)
+    if not len(pills):
+        raise ValueError(
+            f"scenes.photos = {settings.photos}: no pill could be cut out of the training photographs: they show "
+            "several pills each, or no plain ground (`refused.parquet` of each archive). Set scenes.photos to 0."
+        )
+    photographed = Backgrounds(settings.backgrounds, _hashes(prepared)) if settings.backgrounds else None
+    numbers = range(shard * SHARD, min((shard + 1) * SHARD, settings.photos))
+    rows, labels = [], []
+    with replacing_folder(scenes) as folder:
+        with ShardWriter(folder / "scenes.bin") as writer:
+            for number in progress(numbers, total=len(numbers), title=f"shard {shard}", unit="scenes"):
+                rng = np.random.default_rng((seed, number))
+                scene = compose_scene(pills, side=side, settings=settings, rng=rng, photographed=photographed)
+                name, (offset, length) = f"composed.{number:06d}", writer.add(scene.jpeg)
+                size = {"width": scene.width, "height": scene.height}
+                rows.append({"scene": name, "ground": scene.ground, **size, "offset": offset, "length": length})
+                labels += [
+                    {"scene": name, "k_code": pill.k_code, "class_index": pill.class_index, "visible": pill.visible}
+                    | dict(zip("xywh", pill.box, strict=True))
+                    for pill in scene.pills
+                ]
+        write_table(make_table(rows, SCENES), folder / "scenes.parquet", SCENES)
+        write_table(make_table(labels, SCENE_PILLS), folder / "pills.parquet", SCENE_PILLS)
+    log.info("%d scenes composed, %d pills", len(rows), len(labels))
+
+
+def _hashes(prepared: Sequence[Path]) -> set[str]:
+    return {sha256 for folder in prepared for sha256 in read_table(folder / "photos.parquet", PHOTOS)["sha256"]}
