@@ -54,14 +54,14 @@ def detect_pills(
         WeightsError: `detector` holds no detector's weights.
     """
     prepare_ultralytics(work)
-    detect = _detector(detector, work, image_size, lowest_score, torch_device(device), threads)
+    detect = open_detector(detector, work, image_size, lowest_score, torch_device(device), threads)
     tables = [_detections_of(read_split(path, split), prepared, detect, split) for split, path in manifest.items()]
     table = pd.concat(tables, ignore_index=True)[list(DETECTIONS.columns)]
     write_table(table, detections, DETECTIONS)
     log.info("%d detections in %d photos", len(table), table["image_id"].nunique())
 
 
-def _detector(weights: Path, work: Path, image_size: int, lowest_score: float, device: str, threads: int) -> Detect:
+def open_detector(weights: Path, work: Path, image_size: int, lowest_score: float, device: str, threads: int) -> Detect:
     from ultralytics.models.yolo.detect import DetectionPredictor
 
     predictor = DetectionPredictor(

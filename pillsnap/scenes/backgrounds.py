@@ -48,11 +48,15 @@ class Backgrounds:
             ) from error
         photo = np.rot90(photo, int(rng.integers(4)))[:, :: int(rng.choice([-1, 1]))]
         zoom = max(shape[0] / photo.shape[0], shape[1] / photo.shape[1])
-        rows, columns = (min(side, round(part / zoom * rng.uniform(0.5, 1))) for side, part in
-                         zip(photo.shape[:2], shape, strict=True))
+        rows, columns = (
+            min(side, round(part / zoom * rng.uniform(0.5, 1)))
+            for side, part in zip(photo.shape[:2], shape, strict=True)
+        )
         top, left = int(rng.integers(photo.shape[0] - rows + 1)), int(rng.integers(photo.shape[1] - columns + 1))
         part = np.ascontiguousarray(photo[top : top + rows, left : left + columns])
-        return cv2.resize(part, shape[::-1], interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR).astype(np.float32)
+        return cv2.resize(part, shape[::-1], interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR).astype(
+            np.float32
+        )
 
 
 def _photos_in(folder: Path) -> list[Path]:
