@@ -25,11 +25,13 @@ SOURCE_OF = {name: archive.source for name, archive in ARCHIVES.items()}
 wildcard_constraints:
     stage=r"stage[1-4]",
     archive=r"[A-Za-z0-9_.-]+",
+    shard=r"[0-9]{4}",
 
 
 include: "rules/sources.smk"
 include: "rules/preflight.smk"
 include: "rules/manifest.smk"
+include: "rules/scenes.smk"
 include: "rules/dataset.smk"
 include: "rules/detector.smk"
 include: "rules/audit.smk"

@@ -7,14 +7,14 @@
 Speed: scenes of 640 pixels, one process, one thread; cut-outs are drawn before and not timed.
 
 Cut-outs: photographs of the built-in source are drawn together with their true masks; the context crop of each pill
-goes through JPEG as `prepare_archive` stores it, and `segment_pill` finds the pill in it. Told are the mean IoU of its
-masks with the true ones, and the share that was refused.
+goes through JPEG as `prepare_archive` stores it, and `segment_pill` finds the pill in it. The figures are the mean IoU
+of its masks with the true ones, and what was refused.
 
-Detector: trained by `train_detector` on scenes of drawn pills alone, with no photograph, and measured on real ones below
-PILLSNAP_REAL_DATA where they are: one photograph of each group of augmented copies, IoU 0.5, any class. The threshold is
-the best for the sum of recall and precision, chosen on the set itself, as in the figures that it is compared with: so it
-flatters a little. Nothing is trained or tuned on these sets. A training that was stopped resumes with the same command
-and `--folder`.
+Detector: trained by `train_detector` on scenes of drawn pills alone, with no photograph, and measured on real ones
+below PILLSNAP_REAL_DATA where they are: one photograph of each group of augmented copies, IoU 0.5, any class. The
+threshold is the best for the sum of recall and precision, chosen on the set itself, as in the figures that it is
+compared with: so it flatters a little. Nothing is trained or tuned on these sets. A training that was stopped resumes
+with the same command and `--folder`.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from pillsnap.hardware import cpu_name
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.pictures.boxes import match_boxes
 from pillsnap.pictures.decode import decode_photo
-from pillsnap.scenes.compose_scenes import SHARD, compose_scenes
+from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
 from pillsnap.scenes.scene import compose_scene
@@ -143,12 +143,13 @@ def train(folder: Path, scenes: int, *, epochs: int, image_size: int) -> Path:
 
 def compose_all(folder: Path, scenes: Path, number: int, seed: int) -> list[Path]:
     """Compose all shards."""
-    shards = [scenes / f"{shard:03d}" for shard in range(-(-number // SHARD))]
+    settings = Scenes(photos=number)
+    shards = [scenes / shard for shard in settings.shards]
     for shard, path in enumerate(shards):
         if not path.exists():
             compose_scenes(
                 cut_outs=[folder / "drawn"], prepared=[], scenes=path, shard=shard, side=TRAIN_SIDE,
-                settings=Scenes(photos=number), seed=seed,
+                settings=settings, seed=seed,
             )  # fmt: skip
     return shards
 

@@ -1,5 +1,5 @@
 # The detector: one class, `pill`.
-# Needs: the manifest and the prepared archives.
+# Needs: the manifest, the prepared archives, composed scenes.
 # Makes: results/{stage}/yolo, results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json},
 # results/{stage}/detections.parquet; state in work/{stage}/train_detector.
 
@@ -10,6 +10,7 @@ rule build_yolo_dataset:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        scenes=SCENES,
         code=code_of("build_yolo_dataset"),
     output:
         dataset=directory("<results>/{stage}/yolo"),

@@ -1,5 +1,7 @@
 """Sections of the configuration about data: stages, plan, decoding, manifest, YOLO data set and label audit."""
 
+import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -162,6 +164,10 @@ class Yolo(Section):
     )
 
 
+SCENES_PER_SHARD = 250
+"""Scenes of a job."""
+
+
 class Scenes(Section):
     """Scenes composed from cut-out training pills; the detector trains on them beside the photographs."""
 
@@ -188,6 +194,16 @@ class Scenes(Section):
             "ground; empty: all grounds are drawn"
         ),
     )
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the jobs that share the scenes."""
+        return [f"{number:04d}" for number in range(math.ceil(self.photos / SCENES_PER_SHARD))]
+
+    @property
+    def background_files(self) -> list[str]:
+        """The folder of grounds, if it is there; a rule says what is wrong with one that is not."""
+        return [self.backgrounds] if self.backgrounds and Path(self.backgrounds).is_dir() else []
 
 
 class Audit(Section):

@@ -8,6 +8,8 @@ import pandas as pd
 import yaml
 
 from pillsnap.config.data import Yolo
+from pillsnap.detector.label_files import write_label_files
+from pillsnap.detector.lay_out_scenes import lay_out_scenes
 from pillsnap.files import read_from_shard, replacing_folder
 from pillsnap.manifest.hash_order import hash_order
 from pillsnap.tables.files import read_table
@@ -17,9 +19,17 @@ log = logging.getLogger(__name__)
 
 
 def build_yolo_dataset(
-    *, manifest: dict[str, Path], prepared: Sequence[Path], dataset: Path, settings: Yolo, seed: int
+    *,
+    manifest: dict[str, Path],
+    prepared: Sequence[Path],
+    scenes: Sequence[Path],
+    dataset: Path,
+    settings: Yolo,
+    seed: int,
 ) -> None:
     """Write images and labels of training and validation; the test part stays out.
+
+    Composed scenes are trained on beside the photographs; validation has none.
 
     Photographs that are known to be partly labelled stay out too, unless `settings` want them in training: an
     unlabelled pill trains the detector that it is background, and in validation a correct box counts as false.
@@ -27,6 +37,7 @@ def build_yolo_dataset(
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
+        scenes: folders of `compose_scenes`.
         dataset: folder, written: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
         settings: number of single-pill photographs, and use of partly labelled ones.
         seed: seed of the sample of single-pill photographs.
@@ -39,9 +50,11 @@ def build_yolo_dataset(
             chosen = _sample(pills, settings, seed, split)
             for kind in ("images", "labels"):
                 (folder / kind / split).mkdir(parents=True)
-            _write_labels(chosen, folder / "labels" / split)
+            write_label_files(chosen, folder / "labels" / split)
             _write_images(set(chosen["image_id"]), prepared, folder / "images" / split)
             log.info("%s: %d photos, %d pills", split, chosen["image_id"].nunique(), len(chosen))
+        composed = lay_out_scenes(scenes, images=folder / "images" / "train", labels=folder / "labels" / "train")
+        log.info("train: %d composed scenes beside the photos", composed)
         description = {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}
         (folder / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
@@ -51,15 +64,6 @@ def _sample(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.Da
     limit = settings.max_single_photos if split == "train" else settings.max_single_photos // 4
     order = pd.Series(hash_order(singles, seed), index=singles).sort_values()
     return pills[(pills["domain"] == "combo") | pills["image_id"].isin(order.index[:limit])]
-
-
-def _write_labels(pills: pd.DataFrame, folder: Path) -> None:
-    for image_id, rows in pills.groupby("image_id", sort=True):
-        centre_x, centre_y = (rows["x"] + rows["w"] / 2) / rows["width"], (rows["y"] + rows["h"] / 2) / rows["height"]
-        width, height = rows["w"] / rows["width"], rows["h"] / rows["height"]
-        boxes = zip(centre_x, centre_y, width, height, strict=True)
-        lines = ["0 " + " ".join(f"{value:.6f}" for value in box) for box in boxes]
-        (folder / f"{image_id}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _write_images(image_ids: set[str], prepared: Sequence[Path], folder: Path) -> None:

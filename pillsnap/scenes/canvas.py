@@ -15,7 +15,7 @@ _LEAST_IN_FRAME, _LEAST_LABELLED = 0.3, 0.1
 
 @dataclass(frozen=True)
 class ScenePill:
-    """A pill's label: its drug, the box x, y, w, h of the part that is seen, in pixels, and what share of it is seen."""
+    """A pill's label: its drug, the box x, y, w, h in pixels of the part that is seen, and the share that it is."""
 
     k_code: str
     class_index: int

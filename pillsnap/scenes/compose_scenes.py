@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pillsnap.config.data import Scenes
+from pillsnap.config.data import SCENES_PER_SHARD, Scenes
 from pillsnap.files import ShardWriter, replacing_folder
 from pillsnap.progress import progress
 from pillsnap.scenes.backgrounds import Backgrounds
@@ -17,9 +17,6 @@ from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import PHOTOS, SCENE_PILLS, SCENES
 
 log = logging.getLogger(__name__)
-
-SHARD = 250
-"""Scenes of a job."""
 
 
 def compose_scenes(
@@ -40,7 +37,7 @@ def compose_scenes(
         prepared: folders of `prepare_archive`, whose photographs may be no ground.
         scenes: folder, written: `scenes.bin` with `scenes.parquet` of schema `SCENES`, `pills.parquet` of schema
             `SCENE_PILLS`.
-        shard: its number; it holds `SHARD` scenes from `SHARD * shard` on, as far as `settings.photos` goes.
+        shard: its number; shard 1 begins behind the `SCENES_PER_SHARD` scenes of shard 0.
         side: longer side of a scene in pixels.
         settings: what scenes are like.
         seed: of all of them.
@@ -57,7 +54,7 @@ def compose_scenes(
             "several pills each, or no plain ground (`refused.parquet` of each archive). Set scenes.photos to 0."
         )
     photographed = Backgrounds(settings.backgrounds, _hashes(prepared)) if settings.backgrounds else None
-    numbers = range(shard * SHARD, min((shard + 1) * SHARD, settings.photos))
+    numbers = range(shard * SCENES_PER_SHARD, min((shard + 1) * SCENES_PER_SHARD, settings.photos))
     rows, labels = [], []
     with replacing_folder(scenes) as folder:
         with ShardWriter(folder / "scenes.bin") as writer:

@@ -105,4 +105,8 @@ def _load(row: Any) -> CutOut:
     with row.shard.open("rb") as shard:
         data = read_from_shard(shard, row.offset, row.colour_bytes + row.mask_bytes)
     alpha = cv2.imdecode(np.frombuffer(data[row.colour_bytes :], np.uint8), cv2.IMREAD_GRAYSCALE)
+    if alpha is None:
+        raise ValueError(
+            f"{row.shard}: the mask of {row.image_id} is damaged. Make the cut-outs again with their rule."
+        )
     return CutOut(decode_jpeg(data[: row.colour_bytes]), alpha, row.length, row.k_code, row.class_index)

@@ -47,5 +47,7 @@ def _view(number: int, scale: float, rng: np.random.Generator) -> View:
         float(np.cos(elevation) * np.sin(azimuth)),
         float(np.sin(elevation)),
     )
-    warmth = tuple(float(value) for value in 1 + rng.normal(0, 0.02, 3))
-    return View(float(rng.uniform(0, 2 * np.pi)), int(rng.choice([60, 75, 90])), scale, number % 2, light, warmth)
+    red, green, blue = (float(value) for value in 1 + rng.normal(0, 0.02, 3))
+    return View(
+        float(rng.uniform(0, 2 * np.pi)), int(rng.choice([60, 75, 90])), scale, number % 2, light, (red, green, blue)
+    )

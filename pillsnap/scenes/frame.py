@@ -45,7 +45,7 @@ def draw_frame(rng: np.random.Generator, side: int) -> Frame:
     tilt = rng.uniform(0, 0.95) if rng.random() < 0.6 else rng.uniform(0, 0.15)
     far, sideways = border * tilt, rng.normal(0, 0.25) * border * tilt
     corners = np.array([[-far, -far], [width + far, -far], [width - far, height], [far, height]])
-    corners += rng.normal(0, 0.02 * border, (4, 2)) + [sideways, 0]
+    corners += rng.normal(0, 0.02 * border, (4, 2)) + np.array([sideways, 0])
     if rng.random() < 0.3:  # held the other way round, the far edge is below
         corners = (corners * [1, -1] + [0, height])[[3, 2, 1, 0]]
     corners += border

@@ -16,8 +16,7 @@ from pillsnap.scenes.texture import (
 
 def skin(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     """Skin that fills the picture: blotches, pores, creases; float32 (H, W, 3)."""
-    tone = some_skin(rng)
-    return _skin(rng, shape, tone)
+    return _skin(rng, shape, some_skin(rng))
 
 
 def _skin(rng: np.random.Generator, shape: Shape, tone: np.ndarray) -> np.ndarray:
@@ -64,11 +63,11 @@ def _hand_shape(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.
     centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.03, 2) * side
     palm = np.array([0.33, 0.36]) * side
     cv2.ellipse(outline, tuple(centre.astype(int)), tuple(palm.astype(int)), 0, 0, 360, 1, -1)
-    cv2.rectangle(outline, *_corners(centre + (0, 0.42 * side), 0.24 * side, 0.35 * side), 1, -1)
+    cv2.rectangle(outline, *_corners(centre + np.array([0, 0.42 * side]), 0.24 * side, 0.35 * side), 1, -1)
     spread = rng.uniform(0.75, 1.15)
     for number in range(4):
         offset = (number - 1.5) * 0.165 * side
-        root = centre + [offset * 1.05, -0.2 * side]
+        root = centre + np.array([offset * 1.05, -0.2 * side])
         length = side * (0.42, 0.5, 0.47, 0.36)[number] * rng.uniform(0.85, 1.1)
         tip = root + length * np.array([np.sin(0.16 * (number - 1.5) * spread), -1])
         _limb(outline, root, tip, 0.15 * side)
@@ -76,14 +75,16 @@ def _hand_shape(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.
             gap = root - [0.085 * side, 0.12 * side]
             line = np.rint([gap, (gap + tip - root)]).astype(np.int32)
             cv2.polylines(between, [line], False, 1.0, max(2, int(side / 70)))
-    _limb(outline, centre + [-0.2 * side, 0.12 * side], centre + side * np.array([-0.52, -0.18]), 0.18 * side)
+    thumb = side * np.array([[-0.2, 0.12], [-0.52, -0.18]])
+    _limb(outline, centre + thumb[0], centre + thumb[1], 0.18 * side)
     if rng.random() < 0.5:
         outline, between = np.ascontiguousarray(outline[:, ::-1]), np.ascontiguousarray(between[:, ::-1])
     return outline, between * outline
 
 
 def _corners(centre: np.ndarray, across: float, along: float) -> tuple[tuple[int, int], tuple[int, int]]:
-    low, high = centre - [across, along], centre + [across, along]
+    reach = np.array([across, along])
+    low, high = centre - reach, centre + reach
     return (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
 
 
@@ -109,6 +110,6 @@ def finger(rng: np.random.Generator, unit: float) -> tuple[np.ndarray, np.ndarra
     if rng.random() < 0.6:
         nail, place = np.zeros(shape, np.float32), (int(middle * 1.05), middle)
         cv2.ellipse(nail, place, (int(width * 0.42), int(width * 0.33)), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
-        colour = np.clip(tone + [18, 12, 16], 0, 250) if rng.random() < 0.8 else some_colour(rng)
+        colour = np.clip(tone + np.array([18, 12, 16]), 0, 250) if rng.random() < 0.8 else some_colour(rng)
         picture += (np.asarray(colour, np.float32) - picture) * (0.75 * nail)[..., None]
     return np.clip(picture, 0, 255).astype(np.uint8), alpha

@@ -63,15 +63,15 @@ def cast_shadows(canvas: np.ndarray, alpha: np.ndarray, place: tuple[int, int], 
         dark = np.max([cv2.warpAffine(alpha, one, shape[::-1]) for one in move], axis=0)
         return cv2.GaussianBlur(dark.astype(np.float32), (0, 0), max(0.5, blur * scale))
 
-    left = 1 - np.float32(light.contact / 255) * shadow(0, 0, max(0.8, 0.12 * height))
+    left: np.ndarray = 1 - np.float32(light.contact / 255) * shadow(0, 0, max(0.8, 0.12 * height))
     for lamp, step in zip(light.lamps, steps, strict=True):
         left *= 1 - np.float32(lamp.strength / 255) * shadow(*step)
     x0, y0 = max(0, place[0] - pad), max(0, place[1] - pad)
     x1, y1 = min(canvas.shape[1], place[0] - pad + columns), min(canvas.shape[0], place[1] - pad + rows)
     if x0 < x1 and y0 < y1:
-        left = cv2.resize(left, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        whole = cv2.resize(left, (columns, rows), interpolation=cv2.INTER_LINEAR)
         top, start = y0 - place[1] + pad, x0 - place[0] + pad
-        canvas[y0:y1, x0:x1] *= left[top : top + y1 - y0, start : start + x1 - x0, None]
+        canvas[y0:y1, x0:x1] *= whole[top : top + y1 - y0, start : start + x1 - x0, None]
 
 
 def lit(colour: np.ndarray, alpha: np.ndarray, light: Light, gloss: float) -> np.ndarray:

@@ -56,8 +56,8 @@ def segment_pill(window: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 
 def _round_out(corners: np.ndarray) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (*np.floor(corners[:2]), *np.ceil(corners[2:]))
-    return max(0, int(left)), max(0, int(top)), int(right), int(bottom)
+    low, high = np.floor(corners[:2]).clip(0), np.ceil(corners[2:])
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def _grab_cut(lab: np.ndarray, corners: tuple[int, int, int, int]) -> np.ndarray:
@@ -71,8 +71,9 @@ def _grab_cut(lab: np.ndarray, corners: tuple[int, int, int, int]) -> np.ndarray
     if (work == cv2.GC_BGD).mean() < 0.2:
         raise CutOutError("window_too_small")
     cv2.setRNGSeed(0)  # its k-means starts at random
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(lab[part]), work, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+    pill, ground = np.zeros((1, 65)), np.zeros((1, 65))
+    whole = (0, 0, *work.shape[::-1])  # not used: the labels say where to look
+    cv2.grabCut(np.ascontiguousarray(lab[part]), work, whole, ground, pill, 2, cv2.GC_INIT_WITH_MASK)
     found = np.zeros(lab.shape[:2], bool)
     found[part] = (work == cv2.GC_FGD) | (work == cv2.GC_PR_FGD)
     return _solid(found)
@@ -94,7 +95,7 @@ def _check(mask: np.ndarray, lab: np.ndarray, corners: tuple[int, int, int, int]
     """Raise `CutOutError` where a mask is doubtful."""
     left, top, right, bottom = corners
     pixels = mask.astype(np.uint8)
-    x, y, w, h = cv2.boundingRect(pixels)
+    *_, w, h = cv2.boundingRect(pixels)
     if w * h < _LEAST_BOX_IOU * (right - left) * (bottom - top):
         raise CutOutError("off_box")
     ring = mask & ~(cv2.erode(pixels, np.ones((3, 3), np.uint8)) > 0)

@@ -132,7 +132,7 @@ def _add_pills(
             if canvas.fits(alpha, centre, most_covered=most_covered if kind == "pile" else _BESIDE, pill=True):
                 shown = lit(colour, alpha, canvas.light, gloss)
                 if reflecting:
-                    canvas.put(shown[::-1], alpha[::-1] // 6, centre + [0, 0.8 * alpha.shape[0]])
+                    canvas.put(shown[::-1], alpha[::-1] // 6, centre + np.array([0, 0.8 * alpha.shape[0]]))
                 canvas.put(shown, alpha, centre, height=0.36 * min(alpha.shape), cut_out=pill)
                 last = centre, max(alpha.shape)
                 break

@@ -1,4 +1,5 @@
-"""Things that are no pills. Each function draws one at `unit` pixels a millimetre: uint8 (H, W, 3), coverage uint8 (H, W)."""
+"""Things that are no pills. Each function draws one at `unit` pixels a millimetre: uint8 (H, W, 3), and coverage uint8
+(H, W)."""
 
 from collections.abc import Callable
 

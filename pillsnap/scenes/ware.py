@@ -35,9 +35,9 @@ def blister(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     picture = np.asarray(foil, np.float32) + (14 * smooth_noise(rng, shape, max(shape) / 5))[..., None]
     if rng.random() < 0.6:
         ink, step = np.zeros(shape, np.uint8), int(rng.uniform(20, 60))
-        for row in range(step, height, step):
+        for line in range(step, height, step):
             text = " ".join(rng.choice(["EXP", "LOT", "mg", "20", "75", "TAB", "Rx", "09"], int(rng.integers(4, 14))))
-            cv2.putText(ink, text, (0, row), cv2.FONT_HERSHEY_SIMPLEX, step / 60, 255, 1, cv2.LINE_AA)
+            cv2.putText(ink, text, (0, line), cv2.FONT_HERSHEY_SIMPLEX, step / 60, 255, 1, cv2.LINE_AA)
         put_ink(picture, ink, rng.uniform(20, 120, 3))
     domes: np.ndarray = np.zeros(shape, np.float32)
     long = rng.uniform(0.06, 0.22) * max(shape)

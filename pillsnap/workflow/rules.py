@@ -7,6 +7,8 @@ RULES = (
     "check_machine",
     "prepare_archive",
     "build_manifest",
+    "cut_pills",
+    "compose_scenes",
     "write_dataset_page",
     "build_yolo_dataset",
     "train_detector",
