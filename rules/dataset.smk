@@ -1,5 +1,5 @@
 # The data of a stage, to look at.
-# Needs: the manifest and the prepared archives; of the raw archives some photographs of the quarantine.
+# Needs: the manifest, the prepared archives, composed scenes; of the raw archives some photographs of the quarantine.
 # Makes: results/{stage}/dataset.html, one file that opens offline.
 
 
@@ -14,6 +14,8 @@ rule write_dataset_page:
         summary="<results>/{stage}/manifest/summary.json",
         plan_summary="<results>/{stage}/plan.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        scenes=SCENES,
+        cut_outs=CUT_OUTS,
         code=code_of("write_dataset_page", *source_modules(*KINDS.values()), files=templates_in("pages", "dataset")),
     output:
         page=report("<results>/{stage}/dataset.html", category="{stage}", labels={"what": "dataset"}),

@@ -12,6 +12,7 @@ with job(snakemake):
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "test")},
         **{name: Path(snakemake.input[name]) for name in names},
         prepared=[Path(path) for path in snakemake.input.prepared],
+        **{name: [Path(path) for path in snakemake.input[name]] for name in ("scenes", "cut_outs")},
         page=Path(snakemake.output.page),
         **{name: snakemake.params[name] for name in ("stage", "raw", "sources", "source_of")},
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.dataset.charts import VIEW_TITLES, all_figures
+from pillsnap.dataset.composed import Composed
 from pillsnap.dataset.facts.balance import extremes
 from pillsnap.dataset.facts.boxes import QUANTILES, BoxFacts
 from pillsnap.dataset.facts.counts import PartCount
@@ -34,6 +35,7 @@ def render_page(
     prepared: Sequence[Path],
     raw: Mapping[str, str],
     hashes: Mapping[str, str],
+    composed: Composed | None,
 ) -> str:
     """The page's HTML; the same inputs give the same text. Arguments as for `write_dataset_page`."""
     facts = gather_facts(data)
@@ -52,6 +54,7 @@ def render_page(
         views=list(VIEW_TITLES),
         tables=_tables(facts, data, hashes),
         sheets=contact_sheets(data, prepared),
+        composed=composed,
         classes=[("Most training pills", most), ("Fewest training pills", fewest)],
         class_pictures=class_pictures(facts.drugs.loc[[*most.index, *fewest.index]], data, prepared),
         accounts=[account(kind, data.summary[kind]) for kind in ("photos", "labels")],

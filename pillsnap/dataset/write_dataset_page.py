@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pillsnap.dataset.composed import read_composed
 from pillsnap.dataset.page import render_page
 from pillsnap.dataset.stage_data import read_stage_data
 from pillsnap.files import sha256_of, write_text
@@ -24,6 +25,8 @@ def write_dataset_page(
     raw: Mapping[str, str],
     sources: Mapping[str, str],
     source_of: Mapping[str, str],
+    scenes: Sequence[Path] = (),
+    cut_outs: Sequence[Path] = (),
 ) -> None:
     """Write what the data of a stage is.
 
@@ -37,12 +40,20 @@ def write_dataset_page(
             there, the page says so.
         sources: kind of each source, of `pillsnap.sources.registry`, by its name.
         source_of: name of the source by the archive's name.
+        scenes, cut_outs: folders of `compose_scenes` and `cut_pills`; none where no scene is composed.
     """
     files = {"quarantine": quarantine, "classes": classes, "summary": summary, "plan_summary": plan_summary}
     data = read_stage_data(manifest=manifest, **files)
     hashes = {path.name: sha256_of(path) for path in (*manifest.values(), *files.values())}
     text = render_page(
-        data, stage=stage, sources=sources, source_of=source_of, prepared=prepared, raw=raw, hashes=hashes
+        data,
+        stage=stage,
+        sources=sources,
+        source_of=source_of,
+        prepared=prepared,
+        raw=raw,
+        hashes=hashes,
+        composed=read_composed(scenes, cut_outs),
     )
     write_text(page, text)
     log.info("%s: %d photos, %d bytes", page, len(data.photos), page.stat().st_size)

@@ -22,10 +22,10 @@ def build_yolo_dataset(
     *,
     manifest: dict[str, Path],
     prepared: Sequence[Path],
-    scenes: Sequence[Path],
     dataset: Path,
     settings: Yolo,
     seed: int,
+    scenes: Sequence[Path] = (),
 ) -> None:
     """Write images and labels of training and validation; the test part stays out.
 
@@ -37,10 +37,10 @@ def build_yolo_dataset(
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
-        scenes: folders of `compose_scenes`.
         dataset: folder, written: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
         settings: number of single-pill photographs, and use of partly labelled ones.
         seed: seed of the sample of single-pill photographs.
+        scenes: folders of `compose_scenes`; all of them are used.
     """
     with replacing_folder(dataset) as folder:
         for split, path in manifest.items():

@@ -30,6 +30,11 @@ CONTEXT_BYTES = 0.37
 CROP_SIZES, CROP_BYTES = (144, 224, 480), (0.40, 0.34, 0.25)
 """The same of quality 95, crops by their side in pixels (a larger one is smoother): mean of 30 single and 30 combo
 synthetic pills, 0.384 and 0.396, 0.326 and 0.335, 0.246 and 0.243; 60 real ones of 144 pixels took 0.33."""
+SCENE_BYTES, SCENE_AREA = 0.15, 0.75
+"""Bytes per pixel of a composed scene, and its area as a share of its longer side's square: 0.143 and 0.73 of 750
+scenes of 416 pixels."""
+CUT_OUT_BYTES = 14_000
+"""Bytes of a cut-out pill: mean of 1,600 drawn ones, 13,600."""
 ROW_BYTES = 700
 """Bytes a pill in tables: 370 in the manifest's CSV (made-up rows with AIHub's names), the rest in Parquet."""
 BLOCK = 4096
@@ -70,7 +75,11 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
     results, work = Path(config.pathvars.results) / stage, Path(config.pathvars.work) / stage
     prepared = amounts.test_pixels * NATIVE_BYTES + amounts.small_pixels * SMALL_BYTES
     prepared += amounts.context_pixels * CONTEXT_BYTES
-    dataset = amounts.detector_pixels * SMALL_BYTES + amounts.detector_photos * 1.5 * BLOCK
+    composed = config.scenes.photos * SCENE_AREA * config.prepare.photo_size**2 * SCENE_BYTES
+    if config.scenes.photos:
+        prepared += composed + amounts.drugs * config.scenes.cut_outs_per_drug * CUT_OUT_BYTES
+    detector_pictures = amounts.detector_photos + config.scenes.photos
+    dataset = amounts.detector_pixels * SMALL_BYTES + composed + detector_pictures * 1.5 * BLOCK
     # each pill twice: from its labelled box and from the detected one
     size = config.crops.size
     crops = amounts.trained_pills * 2 * size**2 * float(np.interp(size, CROP_SIZES, CROP_BYTES))

@@ -8,9 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pillsnap.config.data import Scenes
 from pillsnap.dataset.quarantine import quarantine_examples
 from pillsnap.dataset.write_dataset_page import write_dataset_page
 from pillsnap.files import write_json
+from pillsnap.scenes.compose_scenes import compose_scenes
+from pillsnap.scenes.cut_pills import cut_pills
 from tests.support.dataset_runs import aihub_run, page_arguments, yolo_run
 from tests.support.report_inputs import words_of
 
@@ -46,6 +49,21 @@ def bare_page(written: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
         | {"page": folder / "page.html", "raw": raw, "sources": dict.fromkeys(written["sources"], "synthetic")}
     )
     return (folder / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def composed_page(written: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with six scenes, composed from the pills of its own training photographs."""
+    folder, cut_outs = tmp_path_factory.mktemp("composed"), []
+    for prepared in written["prepared"]:
+        cut_outs.append(folder / prepared.name)
+        words = {"train": written["manifest"]["train"], "prepared": prepared, "per_drug": 3, "seed": 1}
+        cut_pills(cut_outs=cut_outs[-1], **words)
+    words = {"cut_outs": cut_outs, "prepared": written["prepared"], "settings": Scenes(photos=6), "side": 96, "seed": 1}
+    compose_scenes(scenes=folder / "0000", shard=0, **words)
+    scenes = {"scenes": [folder / "0000"], "cut_outs": cut_outs, "page": folder / "page.html"}
+    write_dataset_page(**written | scenes)
+    return scenes["page"].read_text(encoding="utf-8")
 
 
 def section(page: str, name: str) -> str:
@@ -189,3 +207,14 @@ def test_nothing_in_the_quarantine(tmp_path: Path) -> None:
     write_dataset_page(**arguments)
     page = arguments["page"].read_text(encoding="utf-8")
     assert "Nothing is in the quarantine." in words_of(section(page, "quarantine"))
+
+
+def test_composed_scenes_have_a_heading_of_their_own_and_change_no_count(page: str, composed_page: str) -> None:
+    composed = unescape(words_of(section(composed_page, "composed")))
+    assert "6 scenes with" in composed and "They are no photographs" in composed
+    assert section(composed_page, "composed").count("<img ") == 6
+    read = re.search(r"(\d+) of (\d+) pills were cut out", composed)
+    assert read and 0 < int(read[1]) <= int(read[2]) == 9
+    assert 'id="composed"' not in page and 'href="#composed"' not in page and 'href="#composed"' in composed_page
+    for name in ("counts", "photographs", "boxes", "classes", "left-out"):
+        assert section(composed_page, name) == section(page, name)

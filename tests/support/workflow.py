@@ -31,7 +31,8 @@ AFTER_YOLO = {
     "write_model_card",
     "write_report",
 }
-AFTER_MANIFEST = AFTER_YOLO | {"write_dataset_page"}
+SCENE_RULES = {"cut_pills", "compose_scenes"}
+AFTER_MANIFEST = AFTER_YOLO | SCENE_RULES | {"write_dataset_page"}
 AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
 AFTER_BENCHMARK = {"write_model_card", "write_report"}
 AFTER_CROPS = {"train_classifier", "calibrate_answers", "export_onnx", "run_benchmark"} | AFTER_BENCHMARK

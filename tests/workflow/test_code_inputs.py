@@ -26,7 +26,9 @@ CodeInputs = dict[str, set[str]]
 
 def planned_code(folder: Path, source: dict[str, str]) -> CodeInputs:
     """Files of the checkout among each rule's inputs, out of a plan of everything."""
-    (folder / "source.yaml").write_text(yaml.safe_dump({"source": source}, allow_unicode=True), encoding="utf-8")
+    (folder / "source.yaml").write_text(
+        yaml.safe_dump({"source": source, "scenes": {"photos": 1}}, allow_unicode=True), encoding="utf-8"
+    )
     words = ["snakemake", "--snakefile", f"{PROJECT}/Snakefile", "--dry-run", "--forceall"]
     words += ["--configfile", f"{PROJECT}/config.yaml", "source.yaml"]
     status, told = run_preloaded(words, folder=folder, environment=os.environ | {"PYTHONPATH": str(PROJECT)})

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.support.elsewhere import write_module, write_overlay
 from tests.support.preloaded import run_preloaded
-from tests.support.workflow import AFTER_MANIFEST, DATA_RULES, PROJECT, planned_rules
+from tests.support.workflow import AFTER_MANIFEST, DATA_RULES, PROJECT, SCENE_RULES, planned_rules
 
-EVERYTHING = {"make_synthetic_archive", *DATA_RULES, *AFTER_MANIFEST}
+EVERYTHING = {"make_synthetic_archive", *DATA_RULES, *AFTER_MANIFEST} - SCENE_RULES  # by default no scene is composed
 
 
 def plan(folder: Path, *words: str) -> str:

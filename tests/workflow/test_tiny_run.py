@@ -17,6 +17,7 @@ from tests.support.workflow import (
     AFTER_MANIFEST,
     AFTER_YOLO,
     DATA_RULES,
+    SCENE_RULES,
     Workflow,
 )
 
@@ -114,6 +115,8 @@ def test_nothing_is_done_twice(finished) -> None:
         ("onnx.parity_photos=5", {"export_onnx", "run_benchmark"} | AFTER_BENCHMARK),
         ("classifier.epochs=3", AFTER_CROPS),
         ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
+        ("scenes.max_pills=9", AFTER_YOLO | {"compose_scenes", "write_dataset_page"}),
+        ("scenes.cut_outs_per_drug=2", AFTER_MANIFEST),
         ("audit.pictures=1", {"audit_labels", "write_report"}),
         ("audit.min_score=0.7", {"audit_labels", "write_report"}),
         ("audit.lowest_score=0.06", AFTER_DETECTOR - {"train_detector"}),
@@ -146,7 +149,8 @@ def test_a_forced_rule_runs_with_what_follows_and_nothing_before(finished) -> No
 def test_the_dataset_page_needs_the_manifest_only(finished) -> None:
     page = "results/stage4/dataset.html"
     assert finished.planned("-R", "write_dataset_page", target=page) == {"write_dataset_page"}
-    assert finished.planned("--forceall", target=page) == {"make_synthetic_archive", *DATA_RULES, "write_dataset_page"}
+    before = {"make_synthetic_archive", *DATA_RULES, *SCENE_RULES}
+    assert finished.planned("--forceall", target=page) == before | {"write_dataset_page"}
 
 
 def test_without_raw_archives_nothing_is_done_again(finished) -> None:
