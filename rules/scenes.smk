@@ -2,9 +2,11 @@
 # Needs: the training part of the manifest, the prepared archives; scenes.backgrounds, where that names a folder.
 # Makes: results/{stage}/prepared/composed/{cut_outs/<archive>, <shard>}.
 
+# no other archive can hold a training photograph of a single pill
+SINGLES = [name for name, archive in ARCHIVES.items() if archive.domain != "combo" and archive.part in ("", "train")]
 CUT_OUTS = expand(
     "<results>/{{stage}}/prepared/composed/cut_outs/{archive}",
-    archive=ARCHIVES if CONFIG.scenes.photos else [],
+    archive=SINGLES if CONFIG.scenes.photos else [],
 )
 SCENES = expand("<results>/{{stage}}/prepared/composed/{shard}", shard=CONFIG.scenes.shards)
 

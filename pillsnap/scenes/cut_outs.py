@@ -11,7 +11,7 @@ import pandas as pd
 
 from pillsnap.files import ShardWriter, read_from_shard
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
-from pillsnap.tables.files import read_table
+from pillsnap.tables.files import make_table, read_table
 from pillsnap.tables.schemas import CUT_OUTS
 
 _MARGIN, _QUALITY = 3, 95
@@ -87,7 +87,9 @@ class CutOuts:
         tables = [
             read_table(folder / "pills.parquet", CUT_OUTS).assign(shard=folder / "pills.bin") for folder in folders
         ]
-        rows = pd.concat(tables).sort_values(["k_code", "image_id", "label_member"], kind="stable")
+        rows = pd.concat([make_table([], CUT_OUTS), *tables]).sort_values(
+            ["k_code", "image_id", "label_member"], kind="stable"
+        )
         self._drugs = [list(part.itertuples()) for _, part in rows.groupby("k_code", sort=True)]
 
     def __len__(self) -> int:

@@ -165,8 +165,9 @@ def test_shares_of_kinds_are_whole() -> None:
 def test_without_cut_outs_nothing_is_composed(cut_outs, tmp_path) -> None:
     empty = [path for path in cut_outs if read_json(path / "summary.json")["read"] == 0]
     assert empty, "archives of combinations have no single-pill photograph"
-    with pytest.raises(ValueError, match=r"scenes.photos = 3: no pill could be cut out .* Set scenes.photos to 0"):
-        compose(empty, tmp_path / "scenes", settings=Scenes(photos=3))
+    for folders in (empty, []):
+        with pytest.raises(ValueError, match=r"scenes.photos = 3: no pill could be cut out .* Set scenes.photos to 0"):
+            compose(folders, tmp_path / "scenes", settings=Scenes(photos=3))
 
 
 def test_grounds_out_of_the_users_folder(drawn, run, tmp_path) -> None:
