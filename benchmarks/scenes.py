@@ -23,6 +23,7 @@ import os
 import shlex
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,12 @@ def measure(folder: Path, words: argparse.Namespace) -> dict[str, Any]:
         "versions": package_versions(),
         "speed": measure_speed(folder / "drawn", words.speed),
         "cut_outs": measure_masks(words.photos),
-        "training": {"scenes": words.scenes, "epochs": words.epochs, "image_size": words.image_size},
+        "training": {
+            "model": Detector().model,
+            "scenes": words.scenes,
+            "epochs": words.epochs,
+            "image_size": words.image_size,
+        },
         "real": {name: figures for name in REAL if (figures := measure_real(name, weights, folder, words.image_size))},
     }
 
@@ -172,13 +178,16 @@ def measure_real(name: str, weights: Path, folder: Path, image_size: int) -> dic
     return {"photos": photos, "pills": labelled} | best_threshold(scored, labelled)
 
 
-def real_photos(root: Path, index: Path) -> Any:
+def real_photos(root: Path, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield one photograph of each capture group with its boxes, uint8 (H, W, 3) and float (N, 4)."""
-    for archive in list_archives([Source(kind="yolo", root=str(root))]).values():
-        files = {kind: index / f"{archive.name}.{kind}" for kind in ("pills", "looks", "issues", "counts")}
-        index_archive(kind="yolo", archive=archive, **{kind: path.with_suffix(f".{kind}.parquet") if kind != "counts"
-                                                       else path for kind, path in files.items()})  # fmt: skip
-        pills = read_table(files["pills"].with_suffix(".pills.parquet"), PILLS)
+    source = Source(kind="yolo", root=str(root))
+    done: set[str] = set()
+    for name, archive in list_archives(source).items():
+        files = {kind: folder / f"{name}.{kind}.parquet" for kind in ("pills", "looks", "issues")}
+        index_archive(kind="yolo", archive=archive, counts=folder / f"{name}.json", **files)
+        pills = read_table(files["pills"], PILLS)
+        pills = pills[~pills["group"].isin(done)]
+        done |= set(pills["group"])
         first = pills.groupby("group")["image_id"].min()
         with Container(archive.photos) as container:
             for _, rows in pills[pills["image_id"].isin(first)].groupby("image_id"):

@@ -1,2 +1,73 @@
-def page(r):
-    return str(r)
+"""Markdown page of benchmarks/scenes.py, all computed from `scenes.json`."""
+
+from typing import Any
+
+WANTED = {"pushin-pill": (0.80, 0.80), "pillcounter": (0.90, 0.90)}
+"""Recall and precision that are wanted of a detector that never saw a real photograph."""
+
+_PAGE = """# Composed scenes: measured
+
+Made by `{command}`, whose first lines tell what is measured and how; every figure is computed from
+[scenes.json](scenes.json).
+
+- {date}, {device}; commit `{commit}`{dirty}
+- {versions}
+
+## Speed
+
+{scenes:,} scenes of 640 pixels: **{per_second:.1f} a second** on one core of {processor} (processor time, one thread),
+{p50:.0f} ms each in the median, {p5:.0f} to {p95:.0f} ms between the 5th and the 95th percentile.
+
+## Cut-outs
+
+{photos} drawn photographs of single pills: the masks' mean IoU with the true ones is **{mean_iou:.3f}**, the lowest
+{lowest_iou:.3f}; {refused}.
+
+## A detector that saw composed scenes alone
+
+{model} from scratch at {image_size} pixels, {train_scenes:,} scenes of drawn pills, {epochs} epochs: {seen:,} pictures
+in all. On real photographs, IoU 0.5, at the threshold that is best for the sum of recall and precision:
+
+| set | photographs | pills | recall | precision | threshold | wanted |
+|---|---|---|---|---|---|---|
+{real}
+"""
+
+
+def page(result: dict[str, Any]) -> str:
+    """The page as Markdown."""
+    speed, cut_outs, training = result["speed"], result["cut_outs"], result["training"]
+    return _PAGE.format(
+        command=result["command"],
+        date=result["date"],
+        device=result["device"],
+        commit=result["commit"]["hash"][:10],
+        dirty=", with changes" if result["commit"]["dirty"] else "",
+        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        scenes=speed["scenes"],
+        per_second=speed["per_second"],
+        processor=speed["processor"],
+        **speed["ms"],
+        **{name: cut_outs[name] for name in ("photos", "mean_iou", "lowest_iou")},
+        refused=_refused(cut_outs),
+        model=training["model"].removesuffix(".yaml"),
+        image_size=training["image_size"],
+        train_scenes=training["scenes"],
+        epochs=training["epochs"],
+        seen=training["scenes"] * training["epochs"],
+        real="\n".join(_real_row(name, figures) for name, figures in result["real"].items()) or "| none was there |",
+    )
+
+
+def _refused(cut_outs: dict[str, Any]) -> str:
+    number = sum(cut_outs["refused"].values())
+    reasons = ", ".join(f"{count} `{reason}`" for reason, count in cut_outs["refused"].items())
+    share = f"{number / cut_outs['photos']:.1%} were refused"
+    return f"{share} ({reasons})" if number else "none was refused"
+
+
+def _real_row(name: str, figures: dict[str, Any]) -> str:
+    wanted = " / ".join(f"{value:.2f}" for value in WANTED[name])
+    counts = f"{figures['photos']} | {figures['pills']}"
+    measured = f"{figures['recall']:.3f} | {figures['precision']:.3f} | {figures['score']:.2f}"
+    return f"| {name} | {counts} | {measured} | {wanted} |"
