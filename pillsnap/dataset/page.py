@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.dataset.charts import VIEW_TITLES, all_figures
-from pillsnap.dataset.composed import Composed
 from pillsnap.dataset.facts.balance import extremes
 from pillsnap.dataset.facts.boxes import QUANTILES, BoxFacts
+from pillsnap.dataset.facts.composed import Composed
 from pillsnap.dataset.facts.counts import PartCount
 from pillsnap.dataset.facts.gather import Facts, gather_facts
 from pillsnap.dataset.gallery import class_pictures, contact_sheets

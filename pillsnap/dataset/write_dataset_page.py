@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pillsnap.dataset.composed import read_composed
+from pillsnap.dataset.facts.composed import read_composed
 from pillsnap.dataset.page import render_page
 from pillsnap.dataset.stage_data import read_stage_data
 from pillsnap.files import sha256_of, write_text
