@@ -35,5 +35,6 @@ rule run_benchmark:
         settings=CONFIG.benchmark.model_dump(),
         min_iou=CONFIG.crops.min_iou,
         device=CONFIG.device,
+        source_of=SOURCE_OF,
     script:
         "../scripts/run_benchmark.py"

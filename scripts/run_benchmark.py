@@ -16,4 +16,5 @@ with job(snakemake):
         settings=Benchmark(**snakemake.params.settings),
         min_iou=snakemake.params.min_iou,
         device=snakemake.params.device,
+        source_of=snakemake.params.source_of,
     )

@@ -2,7 +2,7 @@
 
 import logging
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pillsnap.answers.accuracy import (
 from pillsnap.answers.agreement import agreement
 from pillsnap.answers.answer import Answer
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
+from pillsnap.benchmark.by_source import metrics_by_source
 from pillsnap.benchmark.examples import describe_pairs, write_examples
 from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_photo
 from pillsnap.benchmark.speed import StageFiles, measure_speed
@@ -57,6 +58,7 @@ def run_benchmark(
     settings: Benchmark,
     min_iou: float,
     device: str,
+    source_of: Mapping[str, str],
 ) -> None:
     """Answer every test photograph with the exported ONNX models and measure.
 
@@ -76,6 +78,7 @@ def run_benchmark(
         settings: thresholds and counts.
         min_iou: IoU from which a box counts as found.
         device: `auto`, `cpu` or `cuda`.
+        source_of: name of the source by the archive's name; where there are several, each has figures of its own.
 
     Raises:
         ModelError: the models cannot be used.
@@ -100,6 +103,8 @@ def run_benchmark(
         fused.calibration,
     )
     figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(answers)}
+    if len(set(source_of.values())) > 1:
+        figures["sources"] = metrics_by_source(results, pills, source_of, min_iou)
     pairs = confused_pairs(results)
     stage = StageFiles(models, detector, classifier, pills, prepared, work)
     times = measure_speed(stage, settings, compared=settings.latency_photos // 5, device=fused.device)
@@ -174,6 +179,7 @@ def _metrics(
         "detector": {name: figures["detector"][name] for name in ("map50", "map50_95")},
         "classifier": {name: classifier[name] for name in names} | by_domain,
         "pipeline": figures["pipeline"],
+        **({"sources": figures["sources"]} if "sources" in figures else {}),
         "trust": _trust_metrics(figures["trust"]),
         "latency": {mode: times[mode]["total"] for mode in ("single", "combo") if mode in times},
         "environment": {"device": used["device"], "threads": used["threads"], "model": used["model"]},

@@ -27,6 +27,7 @@ class DrugFacts:
     Attributes:
         drug: its entry in the class list.
         parts: photographs, pills and capture groups by part and domain.
+        sources: name, photographs and pills of each source that shows it; empty where the stage has one source.
         views: photographs that show it, by what their names tell.
         boxes: its boxes in each domain.
         quarantined: rows of the quarantine list that are about it.
@@ -35,6 +36,7 @@ class DrugFacts:
 
     drug: DrugClass
     parts: list[PartCount]
+    sources: list[tuple[str, int, int]]
     views: dict[str, list[Count]]
     boxes: list[BoxFacts]
     quarantined: pd.DataFrame
@@ -53,11 +55,18 @@ def drug_facts(data: StageData, drug: DrugClass, planned: pd.DataFrame) -> DrugF
     return DrugFacts(
         drug=drug,
         parts=part_counts(pills),
+        sources=_source_counts(pills) if "sources" in data.summary else [],
         views=view_counts(data.photos.loc[pills["image_id"].unique()]),
         boxes=box_facts(pills),
         quarantined=rows_about(data.quarantine, drug.k_code, planned),
         examples=pills.iloc[spread(len(pills), EXAMPLES)],
     )
+
+
+def _source_counts(pills: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """Count photographs and pills of each source; an archive's name begins with that of its source."""
+    by_source = pills.groupby(pills["archive"].str.partition("-")[0])
+    return [(str(name), rows["image_id"].nunique(), len(rows)) for name, rows in by_source]
 
 
 def rows_about(quarantine: pd.DataFrame, k_code: str, planned: pd.DataFrame) -> pd.DataFrame:

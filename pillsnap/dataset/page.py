@@ -17,6 +17,7 @@ from pillsnap.pages import html
 from pillsnap.pages.formats import count, decimal, listing, never_seen, percent, plural
 from pillsnap.pages.html import Picture, data_uri
 from pillsnap.pages.quarantine import account, outcome_tables, quarantined_share, reasons
+from pillsnap.pages.sources import sources_table
 from pillsnap.pages.states import NO_TARGET, stage_name
 from pillsnap.pages.table import Table, code, name, number
 from pillsnap.sources.registry import get_kind
@@ -89,13 +90,14 @@ def _tiles(facts: Facts, data: StageData) -> list[dict[str, str]]:
 def _tables(facts: Facts, data: StageData, hashes: Mapping[str, str]) -> dict[str, Table]:
     made_from = Table("SHA-256 of what this page was made from", ("File", code("SHA-256")), list(hashes.items()))
     outcomes = outcome_tables(data.summary, "Rows of the quarantine by reason")
-    return _count_tables(facts) | _code_tables(facts) | outcomes | {"hashes": made_from}
+    return _count_tables(facts, data.summary) | _code_tables(facts) | outcomes | {"hashes": made_from}
 
 
-def _count_tables(facts: Facts) -> dict[str, Table]:
+def _count_tables(facts: Facts, summary: Mapping[str, Any]) -> dict[str, Table]:
     columns = 3 if any(named for _, _, named in facts.combo_pills) else 2
     sizes = [(f"{width} x {height}", count(photos)) for width, height, photos in facts.sizes[:SHOWN_ROWS]]
     return {
+        "sources": sources_table(summary),
         "parts": Table(
             "What there is, by part and domain",
             ("", number("Photos"), number("Pills"), number("Drugs"), number("Capture groups")),

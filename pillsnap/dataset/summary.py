@@ -46,6 +46,7 @@ def summarise(data: StageData, *, stage: str, kinds: Sequence[str]) -> dict[str,
             "drugs_without": len(facts.codes.without),
             "shared": {code: [drug.k_code for drug in drugs] for code, drugs in facts.codes.shared},
         },
+        **({"sources": summary["sources"]} if "sources" in summary else {}),
         **{kind: summary[kind] for kind in ("photos", "labels", "repaired", "quarantined_share")},
     }
 

@@ -14,6 +14,7 @@ from pillsnap.dataset.quarantine import PhotoFacts
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
 from pillsnap.pages.formats import MISSING, count, decimal, never_seen, percent, plural
+from pillsnap.pages.sources import sources_table
 from pillsnap.sources.registry import get_kind
 
 SHOWN_DRUGS = 5
@@ -33,6 +34,9 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     _print_views(console, {word: [tuple(one.values()) for one in rows] for word, rows in summary["views"].items()})
     _print_boxes(console, summary["boxes"])
     _print_drugs(console, summary)
+    if "sources" in summary:
+        table = sources_table(summary)
+        _print(console, table.caption, ["Source", *(f"#{one.title}" for one in table.columns[1:])], table.rows)
     _print_outcomes(console, summary)
 
 
@@ -49,6 +53,9 @@ def print_drug(facts: DrugFacts, *, stage: str, kinds: Sequence[str]) -> None:
     console.print(f"Class index: {drug.index}")
     console.print(f"EDI codes: {', '.join(drug.edi_codes) or MISSING}")
     _print_parts(console, facts.parts, drugs=False)
+    if facts.sources:
+        rows = [(name, count(photos), count(pills)) for name, photos, pills in facts.sources]
+        _print(console, "Sources", ["Source", "#Photos", "#Pills"], rows)
     views = {word: [(one.value, one.single, one.combo) for one in rows] for word, rows in facts.views.items()}
     _print_views(console, views)
     _print_boxes(console, {one.domain: box_summary(one) for one in facts.boxes})

@@ -173,7 +173,7 @@ def _by_source(
         if len(archives) == len(source_of):
             return {}
         account = _accounts(own, its_issues, plan["skipped_by_source"][name], its_counts)
-        found[name] = account | {"splits": _splits(own)}
+        found[name] = account | {"drugs": int(own["k_code"].nunique()), "splits": _splits(own)}
     return {"sources": found}
 
 

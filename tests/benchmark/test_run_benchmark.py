@@ -35,6 +35,7 @@ def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         "settings": Benchmark(latency_photos=5, warmup=0, threads=1),
         "min_iou": 0.5,
         "device": "cpu",
+        "source_of": {},
     } | changes
 
 

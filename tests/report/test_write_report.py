@@ -340,3 +340,21 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     assert "Stage 4 has no targets" in text
     assert "None" not in text
     assert "nan" not in text.lower().replace("provenance", "").split()
+
+
+def test_several_sources_are_shown_side_by_side(written: dict[str, Any], tmp_path: Path) -> None:
+    account = {"read": 10, "kept": 6, "quarantined": {"photo_empty": 1}, "skipped": {"photo_in_later_source": 3}}
+    one = {"photos": account, "labels": account | {"kept": 9}, "drugs": 4, "splits": {"test": {"pills": 2}}}
+    manifest = read_json(written["manifest_summary"]) | {"sources": {"hub": one, "own": one}}
+    measured = {"own": {"photos": 2, "drugs": 1, "pills": 2, "top1": 0.5, "map50": None, "found": 1.0}}
+    write_json(tmp_path / "summary.json", manifest)
+    write_json(tmp_path / "accuracy.json", read_json(written["accuracy"]) | {"sources": measured})
+    changed = {"manifest_summary": tmp_path / "summary.json", "accuracy": tmp_path / "accuracy.json"}
+    changed |= {"report": tmp_path / "report.html", "figures": tmp_path / "figures"}
+    write_report(**written | changed | {"sources": {"own": "yolo", "hub": "aihub"}})
+    text = words_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "hub 10 6 1 3 9 4 2 – – – own 10 6 1 3 9 4 2 50.0 % – 100.0 %" in text
+    # the strictest terms come first
+    terms = "hub: real photographs, AIHub data set 576: not to be handed on.", "own: real photographs, a YOLO data set."
+    assert -1 < text.index(terms[0]) < text.index(terms[1])
+    assert "What each source gives" not in words_of(written["report"].read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from pillsnap.pages.formats import count, never_seen, plural
 from pillsnap.pages.quarantine import account, outcome_tables, quarantine_chart, quarantined_share
+from pillsnap.pages.sources import sources_table
 from pillsnap.pages.table import Table, code, number
 from pillsnap.report.facts.splits import leaks, splits_table
 from pillsnap.report.inputs import Inputs
@@ -18,6 +19,7 @@ def section(inputs: Inputs) -> Section:
         id="data",
         title="Data",
         tables={
+            "sources": sources_table(manifest, inputs.accuracy.get("sources", {})),
             "splits": splits_table(manifest, "What is on each side of the split"),
             "leaks": Table(
                 "Audit of the split",
