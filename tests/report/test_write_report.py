@@ -10,7 +10,7 @@ import pytest
 import vl_convert
 from jsonschema import ValidationError
 
-from pillsnap.files import sha256_of, write_json
+from pillsnap.files import read_json, sha256_of, write_json
 from pillsnap.pages import formats
 from pillsnap.pages.quarantine import account, reasons
 from pillsnap.pages.states import MET, MISSED, NO_TARGET, UNMEASURED
