@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pillsnap import __version__
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
+from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction
 from pillsnap.serve.errors import error_responses, handle_errors
 from pillsnap.serve.form import FORM_IN_OPENAPI, Form, read_form
+from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 from pillsnap.serve.middleware import RequestMiddleware
@@ -29,7 +32,9 @@ class Measured:
     missing: str | None
 
 
-def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Measured) -> FastAPI:
+def create_app(
+    snap: PillSnap, *, limits: Limits, key: str | None, measured: Measured, kept: Kept | None = None
+) -> FastAPI:
     """Build the ASGI application; `app.state.queue` is its `RequestQueue`.
 
     Args:
@@ -37,6 +42,7 @@ def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Mea
         limits: of requests and of the queue.
         key: the API key; `None`: requests need none.
         measured: metrics for the model card.
+        kept: where photographs and answers are kept; `None`: they are not.
     """
     metrics = Metrics()
     app = FastAPI(
@@ -46,11 +52,13 @@ def create_app(snap: PillSnap, *, limits: Limits, key: str | None, measured: Mea
         docs_url=None,  # both pages load assets from elsewhere
         redoc_url=None,
     )
-    app.state.queue = RequestQueue(snap, limits, metrics)
+    app.state.queue = RequestQueue(snap, limits, metrics, kept)
     app.add_middleware(RequestMiddleware, metrics=metrics, drain_bytes=2 * limits.max_bytes)
     handle_errors(app)
     _add_protected_routes(app, snap, metrics, limits=limits, key=key, measured=measured)
-    _add_open_routes(app, metrics, limits=limits, key=key)
+    if kept:
+        _add_corrections(app, snap, kept, key=key)
+    _add_open_routes(app, metrics, limits=limits, key=key, kept=kept)
     return app
 
 
@@ -77,11 +85,11 @@ def _add_protected_routes(
             request.state.log_fields["mode"] = form.mode
             return form
 
-        answer = await queue.answer(read)
+        answer, kept = await queue.answer(read)
         verdicts = Counter(pill.verdict for pill in answer.pills)
         request.state.log_fields["pills"] = dict(verdicts)
         metrics.count_pills(verdicts)
-        return ServiceAnswer.of(answer, info.sha256[:12])
+        return ServiceAnswer.of(answer, info.sha256[:12], kept)
 
     @app.get("/v1/model", dependencies=protected, responses=error_responses(401, 500))
     async def model() -> ModelCard:
@@ -89,7 +97,23 @@ def _add_protected_routes(
         return card
 
 
-def _add_open_routes(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None) -> None:
+def _add_corrections(app: FastAPI, snap: PillSnap, kept: Kept, *, key: str | None) -> None:
+    """Add the route that takes people's corrections of kept answers; the API key protects it."""
+    known = {drug.k_code for drug in snap.classes}
+
+    @app.post(
+        "/v1/corrections",
+        dependencies=[Depends(key_check(key))] if key else [],
+        responses=error_responses(401, 404, 413, 422, 500, 507),
+        openapi_extra=CORRECTION_IN_OPENAPI,
+    )
+    async def correct(request: Request) -> Corrected:
+        """Take what a person says of a kept answer: labels are made of nothing else."""
+        correction = await read_correction(request, known)
+        return Corrected(correction.kept, await run_in_threadpool(take_correction, kept, correction))
+
+
+def _add_open_routes(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None, kept: Kept | None) -> None:
     """Add the routes that need no API key."""
     queue: RequestQueue = app.state.queue
     page = read_page()
@@ -98,7 +122,8 @@ def _add_open_routes(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str
     async def health(response: Response) -> Health:
         """Whether photographs are taken in."""
         response.status_code = 503 if queue.stopping else 200
-        return Health(not queue.stopping, key is not None, limits.max_bytes, limits.max_pixels)
+        keeps = kept is not None and not kept.full
+        return Health(not queue.stopping, key is not None, limits.max_bytes, limits.max_pixels, keeps)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:

@@ -33,15 +33,22 @@ def serve(
         int, typer.Option(min=0, help="Requests that may wait; further ones get status 429")
     ] = Limits.waiting,
     workers: Annotated[int, typer.Option(min=1, help="Photographs processed at a time")] = Limits.workers,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep photographs and answers in this folder, and people's corrections as a COCO source"),
+    ] = None,
+    keep_limit: Annotated[float, typer.Option(min=0.001, help="GB in that folder; then nothing more is kept")] = 10,
     device: Annotated[DeviceChoice, typer.Option(help="auto: a GPU where one works")] = DeviceChoice.auto,
 ) -> None:
     """Answer photographs over HTTP until SIGTERM or Ctrl-C.
 
-    Exits with status 0 when it was stopped, and with 2 where models, key, address or metrics cannot be used.
+    Exits with status 0 when it was stopped, and with 2 where models, key, address, metrics or folder
+    cannot be used.
     """
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.model import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, read_key
+    from pillsnap.serve.kept import Kept
     from pillsnap.serve.server import load_models, open_socket, read_measured, run
 
     limits = Limits(max_bytes, max_pixels, time_limit, queue, workers)
@@ -51,6 +58,7 @@ def serve(
         measured = read_measured(models, metrics)
         snap = load_models(models, limits, device.value)
         listener = open_socket(host, port)
+        kept = Kept(keep, keep_limit * 1e9) if keep else None
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:
         stop(str(error))
-    run(snap, listener, limits=limits, key=key, measured=measured)
+    run(snap, listener, limits=limits, key=key, measured=measured, kept=kept)

@@ -15,6 +15,7 @@ from pillsnap.serve.schemas import ErrorBody, ErrorDetail
 MEANINGS = {
     400: "The photograph is no usable picture",
     401: "The API key is missing or wrong",
+    404: "No photograph is kept under that ID",
     408: "The request did not arrive within the time limit",
     413: "The photograph has too many bytes or pixels",
     415: "The request is no multipart form",
@@ -22,6 +23,7 @@ MEANINGS = {
     429: "As many photographs are waiting as may wait",
     500: "An error of the service itself",
     503: "The service is stopping",
+    507: "The correction cannot be written",
     504: "No answer within the time limit",
 }
 RETRY_SECONDS = 1

@@ -77,7 +77,7 @@ function render() {
   const { name } = state.view;
   document.documentElement.lang = state.language;
   document.title = `PillSnap: ${say("title")}`;
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(wordOf(element));
   for (const button of document.querySelectorAll("[data-language]"))
     button.setAttribute("aria-pressed", String(button.dataset.language === state.language));
   main.dataset.view = name;
@@ -89,6 +89,11 @@ function render() {
   renderModel();
   renderPicture();
   renderOutcome();
+}
+
+/** What happens to a photo depends on whether the server keeps it. */
+function wordOf({ dataset }) {
+  return dataset.text === "privacy" && state.limits?.keeps ? "privacyKept" : dataset.text;
 }
 
 function renderModel() {
@@ -185,10 +190,10 @@ function loading({ sent }) {
 function result({ answer }) {
   if (!answer.pills.length) {
     const hint = answer.mode === "combo" && make("p", { text: say("noneMode", { mode: say("single") }) });
-    return [make("div", { className: "card" }, title(say("noneTitle")), make("p", { text: say("none") }), hint)];
+    return [make("div", { className: "card" }, title(say("noneTitle")), make("p", { text: say("none") }), hint), corrections({ answer })];
   }
   const cards = answer.pills.map((pill, index) => card(pill, index + 1, answer.pills.length));
-  return [title(pillCount(answer.pills.length)), summary(answer.pills), make("ol", { className: "pills" }, ...cards)];
+  return [title(pillCount(answer.pills.length)), summary(answer.pills), make("ol", { className: "pills" }, ...cards), corrections({ answer })];
 }
 
 function counts(pills) {

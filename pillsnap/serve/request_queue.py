@@ -13,6 +13,7 @@ from pillsnap.pictures.decode import PHOTO_FORMATS, PictureError
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error
 from pillsnap.serve.form import Form
+from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 
@@ -24,8 +25,8 @@ Image.init()  # Pillow finds a named format only where its plugin is loaded
 class RequestQueue:
     """Admits as many photographs at a time as the limits allow, and answers them in worker threads."""
 
-    def __init__(self, snap: PillSnap, limits: Limits, metrics: Metrics) -> None:
-        self._snap, self._limits, self._metrics = snap, limits, metrics
+    def __init__(self, snap: PillSnap, limits: Limits, metrics: Metrics, kept: Kept | None) -> None:
+        self._snap, self._limits, self._metrics, self._kept = snap, limits, metrics, kept
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="answer")
         self._lock = threading.Lock()
         self._admitted, self._running = 0, 0
@@ -33,8 +34,8 @@ class RequestQueue:
         metrics.waiting.set_function(lambda: self._admitted - self._running)
         metrics.running.set_function(lambda: self._running)
 
-    async def answer(self, read: Callable[[], Awaitable[Form]]) -> Answer:
-        """Read a form and answer its photograph.
+    async def answer(self, read: Callable[[], Awaitable[Form]]) -> tuple[Answer, str | None]:
+        """Read a form and answer its photograph; returns the answer, and the ID under which both are kept.
 
         A photograph that times out before a thread takes it is dropped. One that a thread has taken keeps its place
         until the thread is done, so that the bound holds even after its client was sent a timeout.
@@ -44,7 +45,7 @@ class RequestQueue:
                 what `read` raises.
         """
         self._admit()
-        work: Future[Answer] | None = None
+        work: Future[tuple[Answer, str | None]] | None = None
         try:
             async with asyncio.timeout(self._limits.seconds):
                 form = await read()
@@ -81,13 +82,14 @@ class RequestQueue:
         with self._lock:
             self._admitted -= 1
 
-    def _work(self, form: Form) -> Answer:
+    def _work(self, form: Form) -> tuple[Answer, str | None]:
         with self._lock:
             self._running += 1
         try:
             with self._metrics.answer_seconds.time():
                 check_pixels(form.photo, self._limits.max_pixels)
-                return self._snap.identify(form.photo, form.mode)
+                answer = self._snap.identify(form.photo, form.mode)
+            return answer, self._kept.keep(form.photo, answer, self._snap.info.sha256[:12]) if self._kept else None
         finally:
             with self._lock:
                 self._running -= 1

@@ -17,11 +17,14 @@ class ServiceAnswer(Answer):
 
     model: Annotated[str, Field(description="First 12 digits of the model's SHA-256", examples=["0123456789ab"])]
     notice: Annotated[str, Field(description="What an answer must not be taken for", examples=[NOTICE])]
+    kept: Annotated[
+        str | None, Field(description="ID under which photograph and answer are kept, for a correction; null: not kept")
+    ] = None
 
     @classmethod
-    def of(cls, answer: Answer, model: str) -> "ServiceAnswer":
-        """An answer with the model that gave it and the notice."""
-        return cls(answer.mode, answer.width, answer.height, answer.pills, model, NOTICE)
+    def of(cls, answer: Answer, model: str, kept: str | None) -> "ServiceAnswer":
+        """An answer with the model that gave it, the notice, and the ID under which it is kept."""
+        return cls(answer.mode, answer.width, answer.height, answer.pills, model, NOTICE, kept)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Health:
     api_key_required: bool
     max_bytes: Annotated[int, Field(description="Bytes that a photograph's file may have")]
     max_pixels: Annotated[int, Field(description="Pixels that a photograph may have")]
+    keeps: Annotated[bool, Field(description="Whether photographs and answers are kept (`--keep`)")]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pillsnap.files import read_json
 from pillsnap.hardware import cores
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.logs import start_logs
 
@@ -72,10 +73,18 @@ def open_socket(host: str, port: int) -> socket.socket:
     return found
 
 
-def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | None, measured: Measured) -> None:
+def run(
+    snap: PillSnap,
+    listener: socket.socket,
+    *,
+    limits: Limits,
+    key: str | None,
+    measured: Measured,
+    kept: Kept | None = None,
+) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in progress and return."""
     start_logs()
-    app = create_app(snap, limits=limits, key=key, measured=measured)
+    app = create_app(snap, limits=limits, key=key, measured=measured, kept=kept)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -89,6 +98,8 @@ def run(snap: PillSnap, listener: socket.socket, *, limits: Limits, key: str | N
         server.run(sockets=[listener])
     finally:
         app.state.queue.close()
+        if kept:
+            kept.close()
 
 
 def _announce(listener: socket.socket) -> None:

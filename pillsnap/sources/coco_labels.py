@@ -171,10 +171,12 @@ def _read_photo(
         k_code = name if is_k_code(name) else coco.drugs.get(category, name)
         pills.append(_pill(archive, member, place["label_member"], k_code, name, box, image))
     image_id = f"{archive.name}.{PurePosixPath(member).with_suffix('').as_posix().replace('/', '.')}"
+    # of a photograph that is not labelled whole, nobody knows how many more pills it shows
+    labels = len(found) - proposals + (image.get("fully_labelled") is False)
     if not found:
         reading.note("skipped", "photo_background", member=member)
         return
-    reading.pills += settled(pills, member=member, image_id=image_id, labels=len(found) - proposals, reading=reading)
+    reading.pills += settled(pills, member=member, image_id=image_id, labels=labels, reading=reading)
 
 
 def _box(annotation: Json) -> tuple[tuple[float, float, float, float], list[tuple[str, str]]]:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pillsnap.answers.answer import Answer, Candidate, Pill
+from pillsnap.files import read_json
+from pillsnap.serve.kept import Kept
 from tests.support.chromium import Chromium
 from tests.support.pages import (
     BOXES,
@@ -211,3 +213,45 @@ def test_name_of_a_drug_stays_text(chromium: Chromium, photo: Path) -> None:
         made = ".pill img, .pill script, .pill i:not(.bar i), .pill b b"
         assert tab.run(f"document.querySelectorAll('{made}').length") == 0
         assert tab.run("document.title") == "PillSnap: Which pill is this?"
+
+
+def test_corrections(chromium: Chromium, photo: Path, tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "kept", 1e9)
+    with opened(chromium, FixedSnap(combo()), kept=kept, width=390, height=844, phone=True) as tab:
+        assert texts(tab, ".privacy") == [
+            "This server keeps the photo, without place and time, and its answer; "
+            "what you correct can improve the model."
+        ]
+        ask(tab, photo, mode="combo")
+        tab.run("document.querySelectorAll('.correct').forEach(one => { one.open = true; })")
+        assert tab.run("document.documentElement.scrollWidth") <= 390
+        assert min(tab.run(HEIGHTS)) >= 44
+        tab.run("document.querySelectorAll('.correct .row button')[0].click()")
+        tab.run("document.querySelectorAll('.correct .row button')[3].click()")
+        for place, words in ((2, "K-000005 자차연질캡슐"), (3, "an old name")):
+            field = f"document.getElementById('drug-{place}')"
+            tab.run(f"{field}.value = '{words}'; {field}.dispatchEvent(new Event('change'))")
+        assert texts(tab, ".said") == [
+            "You say: K-000001 가나정 5mg.",
+            "You say: no pill.",
+            "You say: K-000005 자차연질캡슐.",
+            "Choose a drug of the list, or enter a K-code such as K-000114.",
+        ]
+        tab.run("document.getElementById('whole').click()")
+        tab.run("document.querySelector('.corrections button').click()")
+        tab.wait("document.getElementById('told').textContent !== ''")
+        assert texts(tab, "#told") == ["Kept. Thank you."]
+    kept.close()
+    coco = read_json(tmp_path / "kept/confirmed/coco.json")
+    names = {one["id"]: one["name"] for one in coco["categories"]}
+    assert [names[one["category_id"]] for one in coco["annotations"]] == ["K-000001", "K-000005", "unlabelled pill"]
+    assert [image["fully_labelled"] for image in coco["images"]] == [False]
+
+
+def test_nothing_is_asked_where_nothing_is_kept(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(single("known"))) as tab:
+        ask(tab, photo)
+        assert texts(tab, ".correct, .corrections") == []
+        assert texts(tab, ".privacy") == [
+            "The photo goes to this server only, is not stored, and is sent nowhere else."
+        ]

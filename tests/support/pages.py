@@ -14,6 +14,7 @@ import uvicorn
 from pillsnap.answers.answer import Answer, Candidate, Mode, ModelInfo, Pill, Verdict
 from pillsnap.pictures.decode import decode_photo, encode_jpeg
 from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.server import open_socket
 from pillsnap.tables.classes import DrugClass
@@ -89,10 +90,12 @@ class FixedSnap:
 
 
 @contextmanager
-def page_of(snap: Any, *, key: str | None = None, limits: Limits | None = None) -> Iterator[str]:
+def page_of(
+    snap: Any, *, key: str | None = None, limits: Limits | None = None, kept: Kept | None = None
+) -> Iterator[str]:
     """The address of a service on loopback that asks `snap`."""
     listener = open_socket("127.0.0.1", 0)
-    app = create_app(snap, limits=limits or Limits(), key=key, measured=Measured(None, "a test"))
+    app = create_app(snap, limits=limits or Limits(), key=key, measured=Measured(None, "a test"), kept=kept)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -130,11 +133,17 @@ def combo() -> Answer:
 
 @contextmanager
 def opened(
-    chromium: Chromium, snap: Any, *, key: str | None = None, limits: Limits | None = None, **how: Any
+    chromium: Chromium,
+    snap: Any,
+    *,
+    key: str | None = None,
+    limits: Limits | None = None,
+    kept: Kept | None = None,
+    **how: Any,
 ) -> Iterator[Tab]:
     """The page of a service in a tab, ready for a photograph; at the end, that it asked only its own server and that
     nothing went against its policy or failed in its scripts."""
-    with page_of(snap, key=key, limits=limits) as address, chromium.tab(**how) as tab:
+    with page_of(snap, key=key, limits=limits, kept=kept) as address, chromium.tab(**how) as tab:
         tab.open(address)
         tab.wait(f"{VIEW} !== 'start'")
         yield tab

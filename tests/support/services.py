@@ -16,6 +16,7 @@ from pillsnap.answers.answer import Answer, ModelInfo
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from tests.support.models import draw_photo
 from tests.support.workflow import PROJECT
@@ -44,9 +45,13 @@ class HeldUp:
         return self._snap.identify(photo, mode)
 
 
-def service(snap: Any, *, key: str | None = None, measured: Measured | None = None, **limits: Any) -> FastAPI:
+def service(
+    snap: Any, *, key: str | None = None, measured: Measured | None = None, kept: Kept | None = None, **limits: Any
+) -> FastAPI:
     """A service in this process."""
-    return create_app(snap, limits=Limits(**limits), key=key, measured=measured or Measured(None, "none in this test"))
+    return create_app(
+        snap, limits=Limits(**limits), key=key, measured=measured or Measured(None, "none in this test"), kept=kept
+    )
 
 
 @contextlib.contextmanager
