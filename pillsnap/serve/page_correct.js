@@ -17,7 +17,7 @@ function correction(pill, index) {
   right.addEventListener("click", says(best.k_code));
   none.addEventListener("click", says("none"));
   field.addEventListener("change", () => judge(index, codeOf(field.value)));
-  const row = make("div", { className: "row" }, right, none);
+  const row = make("div", { className: "row" }, pill.verdict !== "unknown" && right, none);
   return make("details", { className: "correct" }, make("summary", { text: say("sayTitle") }), row, label, field, said);
 }
 

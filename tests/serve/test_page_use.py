@@ -250,8 +250,8 @@ def test_corrections(chromium: Chromium, photo: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_asked_where_nothing_is_kept(chromium: Chromium, photo: Path) -> None:
     with opened(chromium, FixedSnap(single("known"))) as tab:
-        ask(tab, photo)
-        assert texts(tab, ".correct, .corrections") == []
         assert texts(tab, ".privacy") == [
             "The photo goes to this server only, is not stored, and is sent nowhere else."
         ]
+        ask(tab, photo)
+        assert texts(tab, ".correct, .corrections") == []
