@@ -36,7 +36,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     _print_drugs(console, summary)
     if "sources" in summary:
         table = sources_table(summary)
-        _print(console, table.caption, ["Source", *(f"#{one.title}" for one in table.columns[1:])], table.rows)
+        print_table(console, table.caption, ["Source", *(f"#{one.title}" for one in table.columns[1:])], table.rows)
     _print_outcomes(console, summary)
 
 
@@ -55,7 +55,7 @@ def print_drug(facts: DrugFacts, *, stage: str, kinds: Sequence[str]) -> None:
     _print_parts(console, facts.parts, drugs=False)
     if facts.sources:
         rows = [(name, count(photos), count(pills)) for name, photos, pills in facts.sources]
-        _print(console, "Sources", ["Source", "#Photos", "#Pills"], rows)
+        print_table(console, "Sources", ["Source", "#Photos", "#Pills"], rows)
     views = {word: [(one.value, one.single, one.combo) for one in rows] for word, rows in facts.views.items()}
     _print_views(console, views)
     _print_boxes(console, {one.domain: box_summary(one) for one in facts.boxes})
