@@ -10,6 +10,7 @@ from pillsnap.config.data import Manifest
 from pillsnap.dataset.check import Checked
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.terminal import plain_console, print_table
+from pillsnap.manifest.left_out import by_reason
 from pillsnap.pages.formats import count, plural
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
@@ -63,11 +64,8 @@ def _print_outcomes(console: Console, checked: Checked) -> None:
         if issues.empty:
             continue
         rows: list[tuple[str, str, str]] = []
-        examples = issues.drop_duplicates("reason").set_index("reason")
-        for reason, number in issues["reason"].value_counts().items():
-            archive, member, label, detail = examples.loc[reason, ["archive", "member", "label_member", "detail"]]
-            place = ": ".join(filter(None, (archive, label or member, detail)))
-            rows += [(reason, count(number), meanings[reason]), ("", "", f"such as {place}")]
+        for reason, number, example in by_reason(issues):
+            rows += [(reason, count(number), meanings[reason]), ("", "", f"such as {example}")]
         print_table(console, title, ["Reason", "#Number", "Meaning"], rows)
 
 

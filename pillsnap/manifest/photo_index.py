@@ -83,7 +83,7 @@ def read_photo_index(files: Sequence[Path], seed: int, sources: Sequence[str] = 
     rows_of_file = [table.num_rows for table in tables]
     table = arrow.concat_tables(tables)
     if not len(table):
-        raise PlanError("The source has no usable label. Correct the labels, or source.root in the configuration.")
+        raise PlanError("The source has no usable label. Correct the labels as their reasons say, or source.root.")
     several = len(set(sources)) > 1
     shared = find_shared_photos(files, sources) if several else SharedPhotos({}, {}, set())
     table = _join_shared(table, shared)
