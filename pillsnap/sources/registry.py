@@ -62,8 +62,8 @@ def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":
 
 
 def source_modules(*kinds: str) -> list[str]:
-    """Return the names of the kinds' modules, for `code_of`: they are imported by name, which imports do not show."""
-    return sorted({KINDS[kind][0].rpartition(".")[2] for kind in kinds})
+    """Return the kinds' modules, for `code_of`: they are imported by name, which imports do not show."""
+    return sorted({f"sources/{KINDS[kind][0].replace('.', '/')}" for kind in kinds})
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

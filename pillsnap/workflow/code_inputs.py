@@ -45,7 +45,7 @@ def code_of(rule: str, *modules: str, files: Iterable[str] = ()) -> list[str]:
 
     Args:
         rule: its name, which is the name of one module of the package.
-        modules: names of modules that the rule's function loads by their name.
+        modules: modules that the rule's function loads by their name, each with its folders where others share it.
         files: more files, as paths from the checkout's root; returned after the modules.
 
     Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pillsnap.sources.registry import KINDS, source_modules
 from pillsnap.workflow.code_inputs import NOT_TRACKED, PACKAGE, code_of, imported_modules, path_from_root, workflow_file
 from pillsnap.workflow.rules import RULES
 from tests.support.aihub_files import write_zip
@@ -191,3 +192,9 @@ def test_files_of_the_checkout_are_found_from_any_folder(
 def test_files_of_another_checkout_are_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"the workflow is not of the checkout {PROJECT}"):
         path_from_root(str(tmp_path / "pillsnap" / "files.py"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_module_of_each_kind_is_found(kind: str) -> None:
+    module, _ = KINDS[kind]
+    assert f"pillsnap/sources/{module.replace('.', '/')}.py" in code_of("index_archive", *source_modules(kind))
