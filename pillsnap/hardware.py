@@ -3,11 +3,14 @@
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from pillsnap.cuda import cuda_driver
 
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
 """Vector instructions by their flag, widest first."""
@@ -19,13 +22,20 @@ class HardwareError(RuntimeError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """One NVIDIA GPU: memory in bytes, and (process id, bytes) of those that hold some of it; 0 bytes where the driver
-    does not tell."""
+    """One NVIDIA GPU, or an instance of one that MIG divides, as far as the driver reports it.
+
+    Attributes:
+        name: of the GPU.
+        memory_total, memory_free: bytes; `None` where they are not reported (memory shared with the machine).
+        holders: (process id, bytes) of processes that hold some of the memory; 0 bytes where that is not reported.
+        uuid: without `GPU-` or `MIG-`; empty where it is not reported.
+    """
 
     name: str
-    memory_total: int
-    memory_free: int
+    memory_total: int | None
+    memory_free: int | None
     holders: tuple[tuple[int, int], ...]
+    uuid: str = ""
 
 
 def cores() -> int:
@@ -159,29 +169,52 @@ def _existing(folder: str | Path) -> Path:
 
 
 def gpus() -> list[Gpu]:
-    """NVIDIA GPUs that the driver reports; empty where there is no driver."""
+    """NVIDIA GPUs that the driver reports; empty where there is no driver. Any of its answers may be missing, as in
+    WSL, on virtual GPUs and with unified memory."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError:
         return []
-    found = []
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        running += pynvml.nvmlDeviceGetGraphicsRunningProcesses(handle)
-        held = {process.pid: process.usedGpuMemory or 0 for process in running}
-        found.append(
-            Gpu(
-                name=pynvml.nvmlDeviceGetName(handle),
-                memory_total=info.total,
-                memory_free=info.free,
-                holders=tuple(sorted(held.items())),
-            )
-        )
-    return found
+    found = [ask_nvml(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+    return [_gpu(each) for handle in found if handle for each in _instances(handle) or [handle]]
+
+
+def ask_nvml(query: Callable[..., Any], *arguments: Any) -> Any:
+    """The answer of a function of pynvml; `None` where the driver does not give one."""
+    from pynvml import NVMLError, NVMLLibraryMismatchError
+
+    try:
+        return query(*arguments)
+    except (NVMLError, NVMLLibraryMismatchError):  # the latter: a function that an old driver lacks
+        return None
+
+
+def _instances(handle: Any) -> list[Any]:
+    """MIG instances of a GPU; empty where it is not divided."""
+    import pynvml
+
+    current, _ = ask_nvml(pynvml.nvmlDeviceGetMigMode, handle) or (0, 0)
+    most = ask_nvml(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0 if current else 0
+    found = [ask_nvml(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, index) for index in range(most)]
+    return [instance for instance in found if instance]
+
+
+def _gpu(handle: Any) -> Gpu:
+    import pynvml
+
+    info = ask_nvml(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    running = ask_nvml(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+    running += ask_nvml(pynvml.nvmlDeviceGetGraphicsRunningProcesses, handle) or []
+    return Gpu(
+        name=ask_nvml(pynvml.nvmlDeviceGetName, handle) or "GPU without a reported name",
+        memory_total=info and info.total,
+        memory_free=info and info.free,
+        holders=tuple(sorted({process.pid: process.usedGpuMemory or 0 for process in running}.items())),
+        uuid=str(ask_nvml(pynvml.nvmlDeviceGetUUID, handle) or "").partition("-")[2],
+    )
 
 
 def use_threads(threads: int) -> None:
@@ -211,7 +244,12 @@ def torch_device(requested: str) -> str:
     works = torch.cuda.is_available()
     if requested == "cuda" and not works:
         raise HardwareError(
-            "device = cuda: no CUDA device works on this machine (see `pillsnap doctor`). "
+            f"device = cuda: no CUDA device works on this machine{_driver_error()} (see `pillsnap doctor`). "
             "Set device to auto or cpu, or run where there is a GPU with its driver."
         )
     return "cuda" if works else "cpu"
+
+
+def _driver_error() -> str:
+    driver = cuda_driver()
+    return f": {driver.error}" if driver and driver.error else ""

@@ -1,11 +1,11 @@
 """Check the GPUs: their free memory, and the processes that use the rest. No process is touched."""
 
-import os
 from collections.abc import Sequence
 
 import psutil
 
 from pillsnap.config.config import Config
+from pillsnap.cuda import CudaDevice, CudaDriver
 from pillsnap.hardware import Gpu
 from pillsnap.preflight.findings import Finding, finding, gib
 from pillsnap.preflight.models import CUDA_BYTES, training_bytes
@@ -16,32 +16,50 @@ def gpu_need(config: Config) -> int:
     return CUDA_BYTES + max(training_bytes(config, part) for part in ("detector", "classifier"))
 
 
-def check_gpus(found: Sequence[Gpu], config: Config) -> list[Finding]:
-    """Check each GPU; trainings take the first visible to CUDA, so only that one can be too small."""
-    if not found:
+def check_gpus(found: Sequence[Gpu], driver: CudaDriver | None, config: Config) -> list[Finding]:
+    """Check the memory of each GPU; only those that the trainings take, the first visible to CUDA, can be too small.
+
+    Args:
+        found: GPUs that NVML lists.
+        driver: CUDA's driver; `None` where it is not installed.
+        config: device, models, batches and processes.
+    """
+    devices = driver.devices if driver else ()
+    if not found and not devices:
         cure = "Set device to auto or cpu, or run where there is a GPU with its driver"
         text = "none, but device = cuda" if config.device == "cuda" else "none; trainings run on the CPU"
         return [finding("GPU", text, refused=config.device == "cuda", cure=cure)]
-    used = None if config.device == "cpu" else _first_visible(len(found))
-    return [_check_gpu(gpu, gpu_need(config) if index == used else 0) for index, gpu in enumerate(found)]
+    used = {} if config.device == "cpu" else {each.uuid: each for each in devices[: config.training.processes]}
+    need, findings = gpu_need(config), []
+    for gpu in found:
+        # where NVML gives no UUID there is one GPU (WSL, unified memory)
+        device = used.pop(gpu.uuid, None) if gpu.uuid else next((used.pop(key) for key in list(used)), None)
+        findings.append(_check_gpu(gpu, device, need if device else 0))
+    return findings + [_check_gpu(_unlisted(device), device, need) for device in used.values()]
 
 
-def _first_visible(count: int) -> int:
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    return int(first) if first.isdigit() and int(first) < count else 0
+def _unlisted(device: CudaDevice) -> Gpu:
+    """A device that NVML does not list, such as a MIG instance in some containers."""
+    return Gpu(device.name, device.memory_total, None, (), device.uuid)
 
 
-def _check_gpu(gpu: Gpu, need: int) -> Finding:
-    text = f"{gpu.name}: {gib(gpu.memory_free)} of {gib(gpu.memory_total)} free"
+def _check_gpu(gpu: Gpu, device: CudaDevice | None, need: int) -> Finding:
+    total = gpu.memory_total or (device.memory_total if device else None)
+    if gpu.memory_free is not None and total is not None:
+        memory = f"{gib(gpu.memory_free)} of {gib(total)} free"
+    else:
+        memory = f"{gib(total)}, free memory not reported" if total else "memory not reported"
+    text = f"{gpu.name}: {memory}"
     text += f"; the trainings need about {gib(need)}" if need else "; not used"
     text += f"; used by {', '.join(_holder(*holder) for holder in gpu.holders)}" if gpu.holders else ""
-    if gpu.memory_total < need:
+    if total is not None and total < need:
         cure = "Lower classifier.batch, detector.batch or the image sizes, or take a larger GPU"
     elif gpu.holders:
         cure = "Wait for those processes, or ask their owners"
     else:
         cure = "See nvidia-smi for the processes that use it: those of other containers are not listed here"
-    return finding("GPU", text, warning=gpu.memory_free < need, cure=cure)
+    short = any(size is not None and size < need for size in (gpu.memory_free, total))
+    return finding("GPU", text, warning=short, cure=cure)
 
 
 def _holder(pid: int, used: int) -> str:

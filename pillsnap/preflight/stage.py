@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from pillsnap.config.config import Config
+from pillsnap.cuda import cuda_driver
 from pillsnap.hardware import Gpu, gpus
 from pillsnap.preflight.amounts import Amounts
+from pillsnap.preflight.cuda import check_cuda
 from pillsnap.preflight.disk import Part, check_disk, disk_parts
 from pillsnap.preflight.findings import Finding
 from pillsnap.preflight.gpu import check_gpus
@@ -40,14 +42,16 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
         stage: its name.
         jobs: parallel jobs of `prepare_archive`.
     """
-    found = gpus()
+    found, driver = gpus(), cuda_driver()
+    on_gpu = bool(driver and driver.devices) and config.device != "cpu"
     parts = disk_parts(amounts, config, stage)
-    needs = memory_needs(amounts, config, jobs=jobs, gpu=bool(found) and config.device != "cpu")
+    needs = memory_needs(amounts, config, jobs=jobs, gpu=on_gpu)
     findings = [
         *check_disk(parts, stage),
         check_memory(needs, jobs=jobs),
         *check_shared_memory(config),
-        *check_gpus(found, config),
+        *check_gpus(found, driver, config),
+        *check_cuda(found, driver, config),
     ]
     return MachineCheck(parts, needs, found, findings)
 

@@ -1,26 +1,22 @@
 """The checks before a stage, by tables: what the machine and the data are said to be, and the verdict."""
 
-import getpass
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
-import yaml
 
 from pillsnap.config.config import Config
-from pillsnap.config.load import load_config, merge_into, read_config
+from pillsnap.config.load import read_config
 from pillsnap.files import read_json, write_json
-from pillsnap.hardware import Gpu
-from pillsnap.preflight import disk, gpu, memory, stage
+from pillsnap.preflight import disk, memory, stage
 from pillsnap.preflight.amounts import Amounts, count_amounts
 from pillsnap.preflight.check_machine import PreflightError, check_machine
 from pillsnap.preflight.disk import Part, check_disk, disk_parts, needed_bytes
-from pillsnap.preflight.findings import GIB, Finding, gib
-from pillsnap.preflight.gpu import check_gpus, gpu_need
+from pillsnap.preflight.findings import GIB, gib
+from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
 from pillsnap.preflight.models import LARGEST, SIZES, model_size, training_bytes
@@ -30,36 +26,8 @@ from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN
 from tests.support.archives import DataRun, hand_made, prepare_source
 from tests.support.plans import archive, planned
+from tests.support.preflight import AMOUNTS, PRODUCTION, config, ends
 from tests.support.workflow import PROJECT
-
-AMOUNTS = Amounts(
-    photos=1000,
-    pills=1500,
-    largest=1_249_280,
-    test_pixels=2e8,
-    small_pixels=1e8,
-    context_pixels=3e8,
-    trained_pills=1200,
-    detector_photos=400,
-    detector_pixels=5e7,
-    drugs=40,
-)
-
-
-def config(**changes: Any) -> Config:
-    """The project's configuration with some values changed."""
-    values = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
-    merge_into(values, changes)
-    return load_config(values)
-
-
-PRODUCTION = read_config(PROJECT / "config.yaml", PROJECT / "profiles" / "production" / "pillsnap.yaml")
-
-
-def ends(found: Finding) -> str:
-    """The verdict; a problem has a cure, and only a problem."""
-    assert bool(found.cure) == (found.verdict != "ok")
-    return found.verdict.value
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 MiB"), (37 * 2**20, "37 MiB"), (3.25 * GIB, "3.2 GiB")])
@@ -161,47 +129,6 @@ def test_shared_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: in
     assert [ends(found) for found in check_shared_memory(PRODUCTION)] == [verdict]
     monkeypatch.setattr(memory, "SHARED", tmp_path / "none")
     assert check_shared_memory(PRODUCTION) == []
-
-
-def card(free: float, *holders: tuple[int, int], total: float = 16) -> Gpu:
-    return Gpu("Test card", int(total * GIB), int(free * GIB), holders)
-
-
-@pytest.mark.parametrize(
-    ("found", "device", "verdicts", "words"),
-    [
-        ([], "auto", ["ok"], "none; trainings run on the CPU"),
-        ([], "cuda", ["refused"], "none, but device = cuda"),
-        ([card(15.5)], "cuda", ["ok"], "15.5 GiB of 16.0 GiB free; the trainings need about 11.7 GiB"),
-        ([card(4)], "cuda", ["warning"], "4.0 GiB of 16.0 GiB free"),
-        ([card(7.9, total=8)], "cuda", ["warning"], "the trainings need about 11.7 GiB"),
-        ([card(4)], "cpu", ["ok"], "not used"),
-        ([card(15.5), card(1)], "cuda", ["ok", "ok"], "the trainings need"),
-        ([card(14, (os.getpid(), GIB))], "cuda", ["ok"], f"user {getpass.getuser()}, 1.0 GiB"),
-        ([card(3, (os.getpid(), 0))], "cuda", ["warning"], "memory unknown"),
-        ([card(3, (2**22 + 1, GIB))], "cuda", ["warning"], "not visible from here, perhaps in another container"),
-    ],
-)
-def test_gpus(found: list[Gpu], device: str, verdicts: list[str], words: str) -> None:
-    one = PRODUCTION.model_copy(update={"device": device})
-    findings = check_gpus(found, one)
-    assert [ends(each) for each in findings] == verdicts
-    assert words in findings[0].found
-
-
-def test_hidden_holder_is_named_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hidden(pid: int) -> None:
-        raise psutil.AccessDenied(pid)
-
-    monkeypatch.setattr(gpu.psutil, "Process", hidden)
-    assert "process 7 (1.0 GiB; name and user are hidden)" in check_gpus([card(3, (7, GIB))], PRODUCTION)[0].found
-
-
-@pytest.mark.parametrize(("visible", "short"), [("1", 1), ("0,1", 0), ("GPU-1234", 0), ("", 0)])
-def test_only_the_gpu_that_is_used_can_be_short(monkeypatch: pytest.MonkeyPatch, visible: str, short: int) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    verdicts = [ends(found) for found in check_gpus([card(1), card(1)], PRODUCTION)]
-    assert verdicts == ["warning" if index == short else "ok" for index in (0, 1)]
 
 
 @pytest.mark.parametrize("name", ["yolo11n", "yolo11l"])
