@@ -12,15 +12,23 @@ import pandas as pd
 from pillsnap.answers.answer import Mode
 from pillsnap.benchmark.timing import measure_answers, measure_steps, photos_per_second, side_by_side
 from pillsnap.config.config import Benchmark
-from pillsnap.hardware import HardwareError, cores, gpus
+from pillsnap.hardware import cores
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_photo, encode_jpeg
 from pillsnap.predict.model import PillSnap
-from pillsnap.predict.sessions import PROVIDERS
 from pillsnap.predict.unfused import SeparateSteps
 
 PILLS = (1, 4, 8)
 """Pills in the photographs of the comparison side by side."""
+DEVICES = {
+    "cpu": ("pipeline.onnx", "cpu"),
+    "cuda": ("pipeline.onnx", "cuda"),
+    "cuda fp16": ("pipeline.fp16.onnx", "cuda"),
+}
+"""Graph and device of the comparison of devices."""
+ASKING_A_GPU = 4
+"""Threads that ask one GPU at a time: some decode while one computes. Each holds activations there, and as many as
+there are cores would run out of its memory."""
 
 
 @dataclass(frozen=True)
@@ -87,24 +95,22 @@ def measure_speed(stage: StageFiles, settings: Benchmark, *, compared: int, devi
 def _other_devices(
     measured: str, models: Path, photos: Mapping[Mode, Sequence[bytes]], settings: Benchmark
 ) -> dict[str, dict[str, Any]]:
-    """Whole answers by mode on the CPU, by CUDA and by TensorRT, where they work and are not `measured` already."""
-    counts = {"count": settings.latency_photos, "warmup": settings.warmup}
+    """Whole answers by mode on the CPU, and by CUDA in FP32 and FP16 where it works; not what is `measured` already."""
     found: dict[str, dict[str, Any]] = {}
-    for device in PROVIDERS if gpus() else ("cpu",):
-        if device == measured:
-            continue
-        try:
-            snap = PillSnap.load(models, threads=settings.threads, device=device)
-        except HardwareError:
-            continue
-        found[device] = {mode: measure_answers(snap, some, mode, **counts)["total"] for mode, some in photos.items()}
+    for name, (file, device) in DEVICES.items():
+        if name == measured or (device == "cuda" and measured == "cpu"):
+            continue  # `auto` has tried CUDA already
+        snap = PillSnap.load(models / file, threads=settings.threads, device=device)
+        counts = {"count": settings.latency_photos, "warmup": settings.warmup}
+        found[name] = {mode: measure_answers(snap, some, mode, **counts)["total"] for mode, some in photos.items()}
     return found
 
 
 def _throughput(snap: PillSnap, photos: Sequence[bytes], mode: Mode) -> dict[str, Any]:
-    """Photographs a second with as many threads that ask as there are cores, each answered by one thread."""
+    """Photographs a second where several threads ask at a time, each answered by one thread."""
+    workers = cores() if snap.device == "cpu" else min(cores(), ASKING_A_GPU)
     photos_per_second(snap, photos[:5], mode, workers=1)
-    return {"workers": cores(), "photos_per_second": photos_per_second(snap, photos, mode, workers=cores())}
+    return {"workers": workers, "photos_per_second": photos_per_second(snap, photos, mode, workers=workers)}
 
 
 def _side_by_side(
@@ -124,8 +130,9 @@ def _side_by_side(
         device=snap.device,
     )
     ways: dict[str, Any] = {"fused": snap, "steps": steps, "pytorch": pytorch}
-    if snap.device == "cpu":
-        ways["int8"] = PillSnap.load(stage.models / "pipeline.int8.onnx", threads=settings.threads, device="cpu")
+    precision = "int8" if snap.device == "cpu" else "fp16"
+    file = stage.models / f"pipeline.{precision}.onnx"
+    ways[precision] = PillSnap.load(file, threads=settings.threads, device=snap.device)
     warmup = -(-settings.warmup // len(PILLS))
     found = {}
     for pills, photos in _by_number_of_pills(stage, count).items():

@@ -34,11 +34,11 @@ class PillSnap:
         Args:
             model: `pipeline.onnx`, or its folder, such as `results/stage4/onnx`.
             threads: intra-op threads, at most the available cores.
-            device: `auto` (a GPU where one works), `cpu`, `cuda` or `tensorrt`.
+            device: `auto` (a GPU where one works), `cpu` or `cuda`.
 
         Raises:
             ModelError: the model is missing, is not an ONNX graph, or was not written by `export_onnx`.
-            HardwareError: `cuda` or `tensorrt` was requested and does not work.
+            HardwareError: `cuda` was requested and does not work.
         """
         path = Path(model)
         path = path if path.suffix == ".onnx" else path / "pipeline.onnx"
@@ -47,7 +47,7 @@ class PillSnap:
 
     @property
     def device(self) -> str:
-        """The device that ONNX Runtime uses: `tensorrt`, `cuda` or `cpu`."""
+        """The device that ONNX Runtime uses: `cuda` or `cpu`."""
         return device_of(self._session)
 
     @property

@@ -1,19 +1,32 @@
 """ONNX Runtime sessions of exported models."""
 
+import contextlib
+import ctypes
+import functools
+import io
 import json
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from pillsnap.hardware import HardwareError, gpus, usable_threads
+from pillsnap.cuda import cuda_driver
+from pillsnap.hardware import HardwareError, usable_threads
 
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
+log = logging.getLogger(__name__)
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""Execution providers by device."""
+CUDA_OPTIONS = {
+    # exhaustive search, the default, times every algorithm anew for each number of pills
+    "cudnn_conv_algo_search": "HEURISTIC",
+    # FP32 is computed as FP32: who wants speed takes the FP16 graph
+    "use_tf32": "0",
+    # by default the arena doubles, and several sessions share one GPU
+    "arena_extend_strategy": "kSameAsRequested",
 }
-"""Execution providers by device, the fastest last; each falls back on those before it."""
 
 
 class ModelError(ValueError):
@@ -26,11 +39,11 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     Args:
         path: the ONNX file.
         threads: intra-op threads, at most the available cores.
-        device: `auto` (a GPU where one works), `cpu`, `cuda` or `tensorrt`.
+        device: `auto` (a GPU where one works; a warning says why one that is there does not), `cpu` or `cuda`.
 
     Raises:
         ModelError: the file is missing, or is not an ONNX graph.
-        HardwareError: `cuda` or `tensorrt` was requested and does not work.
+        HardwareError: `cuda` was requested and does not work.
     """
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model. Name a folder that export_onnx wrote (results/stage4/onnx).")
@@ -39,17 +52,78 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     options.log_severity_level = 3
     # spinning threads would take the cores from decoding and other work
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    chosen = ("cuda" if gpus() else "cpu") if device == "auto" else device
-    names = list(PROVIDERS)
-    providers = [PROVIDERS[name] for name in names[names.index(chosen) :: -1]]
+    if device == "cuda" or (device == "auto" and _has_gpu()):
+        try:
+            return _open_on_cuda(path, options)
+        except HardwareError as error:
+            if device == "cuda":
+                raise HardwareError(f"device = cuda: {error} Set device to auto or cpu.") from error
+            _warn_once(str(error))
+    return _open_on_cpu(path, options)
+
+
+def _open_on_cpu(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        return onnxruntime.InferenceSession(path, options, providers=[PROVIDERS["cpu"]])
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({error}). Make it again with export_onnx.") from error
-    if device in ("cuda", "tensorrt") and device_of(session) != device:
-        what = {"cuda": "CUDA device", "tensorrt": "TensorRT"}[device]
-        raise HardwareError(f"device = {device}: ONNX Runtime finds no {what} that works. Set device to auto or cpu.")
+
+
+def _open_on_cuda(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Open a model on the first GPU that is visible; raises `HardwareError` with the library's own reason."""
+    _preload_cuda()
+    providers = [(PROVIDERS["cuda"], CUDA_OPTIONS), PROVIDERS["cpu"]]
+    try:
+        # the fallback prints to standard output, and answers on the CPU
+        session = onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's errors have no common class
+        _open_on_cpu(path, options)  # a file that is no model is no fault of CUDA
+        raise HardwareError(f"ONNX Runtime cannot use CUDA ({_shortened(str(error))}).") from error
+    if device_of(session) != "cuda":
+        raise HardwareError(f"ONNX Runtime cannot use CUDA ({_provider_error()}).")
     return session
+
+
+@functools.cache
+def _preload_cuda() -> None:
+    """Load CUDA's libraries from the wheels beside ONNX Runtime, which does not look for them there."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # answers go to standard output
+        onnxruntime.preload_dlls()
+    if said.getvalue():
+        log.debug("%s", said.getvalue().strip())
+
+
+def _provider_error() -> str:
+    """Why CUDA's provider did not load: ONNX Runtime only writes it to standard error, and goes on without."""
+    if PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
+        return "this build has no CUDA: install onnxruntime-gpu in place of onnxruntime"
+    library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return str(error)
+    return "its CUDA provider loads, and finds no device that works"
+
+
+def _shortened(error: str) -> str:
+    """CUDA's own words in an error of ONNX Runtime, which wraps them in C++ signatures and the host's name."""
+    found = re.search(r"\b[A-Z]+ failure \d+: [^;]*", error) or re.search(r"\[ONNXRuntimeError\].*", error)
+    return (found[0] if found else error).strip()
+
+
+def _has_gpu() -> bool:
+    driver = cuda_driver()
+    if driver and driver.error:
+        _warn_once(f"CUDA's driver cannot be used ({driver.error}).")
+    return bool(driver and driver.devices)
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    log.warning(
+        "NO GPU IS USED, answers are computed on the CPU: %s See `pillsnap doctor`, or set device to cpu.", reason
+    )
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: Path, inputs: str) -> dict[str, Any]:
@@ -61,5 +135,5 @@ def read_metadata(session: onnxruntime.InferenceSession, path: Path, inputs: str
 
 
 def device_of(session: onnxruntime.InferenceSession) -> str:
-    """The device that ONNX Runtime uses: `tensorrt`, `cuda` or `cpu`."""
-    return next(name for name in reversed(PROVIDERS) if PROVIDERS[name] in session.get_providers())
+    """The device that ONNX Runtime uses: `cuda` or `cpu`."""
+    return "cuda" if PROVIDERS["cuda"] in session.get_providers() else "cpu"

@@ -4,6 +4,7 @@ They are loaded as the real ones are, so that what is tested is our calls and no
 """
 
 import ctypes
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from pillsnap import cuda
 from tests.support.debian import need
+from tests.support.workflow import PROJECT
 
 CUDA = """
 #include <string.h>
@@ -26,6 +28,7 @@ int UUID(char *u, int d) { memset(u, 0x11 * (d + 1), 16); return 0; }
 int cuDeviceTotalMem_v2(size_t *m, int d) { *m = (size_t)GIB << 30; return 0; }
 int cuDeviceGetAttribute(int *v, int a, int d) { 
     *v = a == 75 ? CAPABILITY / 10 : a == 76 ? CAPABILITY % 10 : -1; return 0; }
+int cuTensorMapEncodeTiled(void) { return 1; } /* ONNX Runtime's library does not load without it */
 int cuGetErrorName(int e, const char **s) { *s = "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"; return 0; }
 int cuGetErrorString(int e, const char **s) { *s = "driver and library do not fit"; return 0; }
 """
@@ -85,6 +88,13 @@ def install_cuda(
     facts = {"VERSION": version, "INIT": init, "COUNT": count, "NAME": f'"{name}"', "CAPABILITY": capability}
     defined = [f"{key}={value}" for key, value in (facts | {"GIB": gib, "UUID": uuid}).items()]
     monkeypatch.setattr(cuda, "LIBRARY", str(compiled(CUDA, folder, *defined)))
+
+
+def old_driver(folder: Path) -> dict[str, str]:
+    """Environment of a program that finds a driver of CUDA 12.4 with one GPU of compute capability 8.0."""
+    facts = ("VERSION=12040", "INIT=0", "COUNT=1", 'NAME="Test card"', "CAPABILITY=80", "GIB=16")
+    compiled(CUDA, folder, *facts, "UUID=cuDeviceGetUuid_v2").rename(folder / "libcuda.so.1")
+    return os.environ | {"LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(PROJECT)}
 
 
 def install_nvml(monkeypatch: pytest.MonkeyPatch, folder: Path, *, fails: str | None = None, status: int = 3) -> None:

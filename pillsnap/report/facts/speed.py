@@ -12,12 +12,13 @@ FUSED_STEPS = ("decode", "graph", "total")
 SINGLE_STEPS = ("decode", "detector", "crop", "classifier", "total")
 WAYS = {
     "fused": "One fused graph",
+    "fp16": "One fused graph in FP16",
     "int8": "One fused graph in INT8",
     "steps": "Three steps, ONNX Runtime",
     "pytorch": "ultralytics + timm, PyTorch",
 }
-"""Ways to an answer that are timed side by side; INT8 on the CPU only."""
-DEVICES = {"cpu": "CPU", "cuda": "GPU, CUDA", "tensorrt": "GPU, TensorRT"}
+"""Ways to an answer that are timed side by side; FP16 on a GPU, INT8 on the CPU."""
+DEVICES = {"cpu": "CPU", "cuda": "GPU, CUDA", "cuda fp16": "GPU, CUDA, FP16"}
 
 
 def speed_tables(inputs: Measured) -> dict[str, Table]:

@@ -110,7 +110,7 @@ def side_by_side_chart(numbers: Mapping[str, Any]) -> Figure | None:
         "yOffset": alt.YOffset("way:N", sort=shown),
         "description": DESCRIPTION,
     }
-    colours = dict(zip(WAYS.values(), (BLUE, PURPLE, GREEN, ORANGE), strict=True))
+    colours = dict(zip(WAYS.values(), (BLUE, ROSE, PURPLE, GREEN, ORANGE), strict=True))
     scale = alt.Scale(domain=shown, range=[colours[words] for words in shown])
     legend = alt.Legend(symbolType="square", symbolSize=120, symbolStrokeWidth=0, columns=1)
     bars = (
