@@ -14,6 +14,7 @@ from pillsnap.cuda import cuda_driver
 
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
 """Vector instructions by their flag, widest first."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (measured, never written to)
 
 
 class HardwareError(RuntimeError):
@@ -154,6 +155,11 @@ def _cgroup_memory(root: Path, cgroups: str) -> Iterator[tuple[str, str, str]]:
 def disk_free(folder: str | Path) -> int:
     """Free bytes where `folder` lies, or would lie."""
     return shutil.disk_usage(_existing(folder)).free
+
+
+def shared_memory_free() -> int | None:
+    """Free bytes of the shared memory between processes; `None` where the system has none with a limit of its own."""
+    return disk_free(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None
 
 
 def file_system(folder: str | Path) -> int:

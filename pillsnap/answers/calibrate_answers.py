@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +58,8 @@ def calibrate_answers(
     use_threads(threads)
     drugs = len(read_classes(classes))
     extractor = _FeatureExtractor(classifier, drugs, torch_device(device))
-    features, _, targets = extractor.run(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG)
-    space = fit_drug_space(features, targets, drugs)
-    seen, unseen = (
-        Predictions(logits, space.distances(features), targets)
-        for features, logits, targets in (extractor.run(CropDataset(crops, split)) for split in ("val", "unseen_val"))
-    )
+    space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), drugs)
+    seen, unseen = (extractor.predictions(CropDataset(crops, split), space) for split in ("val", "unseen_val"))
     chosen = choose_thresholds(seen, unseen, settings)
     with replacing(drug_space) as temporary:
         save_file({"whitening": space.whitening, "centroids": space.centroids}, temporary)
@@ -80,20 +77,36 @@ class _FeatureExtractor:
         self._device = device
         self._drugs = drugs
 
-    def run(self, data: CropDataset, per_drug: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features (N, D), logits (N, drugs) and class indices (N,) of a split, or of its first crops of each drug."""
-        pills = _first_of_each(data.targets.numpy(), per_drug) if per_drug else np.arange(len(data))
-        features, logits = [np.zeros((0, self._model.num_features), np.float32)], []
-        logits.append(np.zeros((0, self._drugs), np.float32))
+    def features(self, data: CropDataset, *, per_drug: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features, float32 (N, D), and class indices, (N,), of the first crops of each drug of a split.
+
+        Logits of as many crops, N times the number of drugs, would not fit into memory with thousands of drugs.
+        """
+        pills = _first_of_each(data.targets.numpy(), per_drug)
+        features = np.empty((len(pills), self._model.num_features), np.float32)
         with torch.inference_mode():
-            for start in range(0, len(pills), BATCH):
-                batch = pills[start : start + BATCH]
-                crops = torch.stack([data.picture(int(pill), box_from="detector") for pill in batch])
-                pictures = resize(normalise(crops.to(self._device), self._model), self._image_size)
-                found = self._model.forward_head(self._model.forward_features(pictures), pre_logits=True)
-                features.append(found.float().cpu().numpy())
-                logits.append(self._model.get_classifier()(found).float().cpu().numpy())
-        return np.concatenate(features), np.concatenate(logits), data.targets.numpy()[pills]
+            for rows, found in self._batches(data, pills):
+                features[rows] = found.float().cpu().numpy()
+        return features, data.targets.numpy()[pills]
+
+    def predictions(self, data: CropDataset, space: DrugSpace) -> Predictions:
+        """Logits, and distances to the nearest drug, of the crops of a split."""
+        features = np.empty((len(data), self._model.num_features), np.float32)
+        logits = np.empty((len(data), self._drugs), np.float32)
+        with torch.inference_mode():
+            for rows, found in self._batches(data, np.arange(len(data))):
+                features[rows] = found.float().cpu().numpy()
+                logits[rows] = self._model.get_classifier()(found).float().cpu().numpy()
+        return Predictions(logits, space.distances(features), data.targets.numpy())
+
+    def _batches(self, data: CropDataset, pills: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Features of pills, (rows, D), with the rows of the result that they belong to."""
+        for start in range(0, len(pills), BATCH):
+            batch = pills[start : start + BATCH]
+            crops = torch.stack([data.picture(int(pill), box_from="detector") for pill in batch])
+            pictures = resize(normalise(crops.to(self._device), self._model), self._image_size)
+            found = self._model.forward_head(self._model.forward_features(pictures), pre_logits=True)
+            yield slice(start, start + len(batch)), found
 
 
 def _first_of_each(targets: np.ndarray, per_drug: int) -> np.ndarray:
@@ -109,7 +122,10 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> Dru
         drugs: number of drugs.
     """
     centroids = np.stack([features[targets == drug].mean(axis=0) for drug in range(drugs)]).astype(np.float64)
-    precision = LedoitWolf(assume_centered=True).fit(features - centroids[targets]).precision_
+    centred = features.astype(np.float64)
+    for drug in range(drugs):  # `centroids[targets]` would be as large again
+        centred[targets == drug] -= centroids[drug]
+    precision = LedoitWolf(assume_centered=True).fit(centred).precision_
     whitening = np.linalg.cholesky(precision)
     return DrugSpace(whitening.astype(np.float32), (centroids @ whitening).astype(np.float32))
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import torch
-from torch import distributed
 
 from pillsnap.config.training import Detector
 from pillsnap.hardware import HardwareError
-from pillsnap.training.processes import Processes, init_process_group
+from pillsnap.training.processes import Processes, check_gpus, joined
 
 TIMEOUT = timedelta(hours=3)
 """ultralytics' own: the other processes wait while the main one validates."""
@@ -32,11 +31,7 @@ def ddp_world_size(device: str, requested: int, settings: Detector) -> int:
     """
     if device == "cpu" or requested == 1:
         return 1
-    if torch.cuda.device_count() < requested:
-        raise HardwareError(
-            f"training.processes = {requested}: there are {torch.cuda.device_count()} GPUs on this machine. Set it to "
-            "their number."
-        )
+    check_gpus(requested)
     if settings.batch % requested:
         raise HardwareError(
             f"detector.batch = {settings.batch}: cannot be shared equally by training.processes = {requested}. Set it "
@@ -56,8 +51,5 @@ def ddp_processes(world_size: int) -> Iterator[Processes | None]:
         return
     rank = int(os.environ["LOCAL_RANK"])
     torch.cuda.set_device(rank)
-    init_process_group("nccl", timeout=TIMEOUT)
-    try:
+    with joined("nccl", timeout=TIMEOUT):
         yield Processes(rank, world_size)
-    finally:
-        distributed.destroy_process_group()

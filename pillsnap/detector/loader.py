@@ -1,6 +1,7 @@
 """Load training batches of the detector: order and augmentation are functions of seed, epoch and picture, so that
 neither a resumed training nor another number of workers changes them."""
 
+import logging
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,33 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from pillsnap.hardware import shared_memory_free
+
+log = logging.getLogger(__name__)
+
+
+PREFETCHED = 5
+"""Batches that a worker process holds: ultralytics prefetches four, torch two, and one is being made."""
+
+
+def workers_that_fit(requested: int, batch_bytes: int, *, share: float) -> int:
+    """Number of worker processes whose batches fit into the shared memory through which they pass them; where they do
+    not, as in many containers, the kernel would kill the training with SIGBUS.
+
+    Args:
+        requested: at most so many.
+        batch_bytes: of a batch.
+        share: of the free shared memory that they may take.
+
+    Returns:
+        0 where not even one fits: the training's own process loads then.
+    """
+    free = shared_memory_free()
+    if free is None or (fitting := int(free * share / (PREFETCHED * batch_bytes))) >= requested:
+        return requested
+    log.warning("%d reader processes in place of %d: /dev/shm has %d MiB free", fitting, requested, free // 2**20)
+    return fitting
 
 
 class EpochBatchSampler:

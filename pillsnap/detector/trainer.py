@@ -5,6 +5,7 @@ resume and pickles its checkpoints. Overriding methods of its trainer class is e
 patched. Import this module after `prepare_ultralytics`.
 """
 
+import functools
 import logging
 import math
 import random
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributed, nn
+from ultralytics.data.build import build_dataloader
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import torch_distributed_zero_first, unwrap_model
 
 from pillsnap.detector.job import FINAL_VALIDATION, DetectorJob, is_finished
-from pillsnap.detector.loader import EpochBatchSampler, EpochLoader
+from pillsnap.detector.loader import EpochBatchSampler, EpochLoader, workers_that_fit
 from pillsnap.detector.previews import batch_grid, validation_picture
 from pillsnap.detector.weights import start_model
 from pillsnap.files import write_json, write_text
@@ -91,12 +93,16 @@ class PillTrainer(DetectionTrainer):
         self.model = start_model(self.job.settings.model)
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """ultralytics' loader for validation, ours for training."""
-        if mode == "val":
-            return super().get_dataloader(dataset_path, batch_size, rank, mode)
+        """ultralytics' loader for validation, ours for training; with as many workers as the shared memory allows."""
         with torch_distributed_zero_first(rank):
             dataset = self.build_dataset(dataset_path, mode, batch_size)
         job, on_gpu = self.job, self.device.type == "cuda"
+        batch_bytes = batch_size * 3 * (job.settings.image_size + int(self.stride)) ** 2
+        fitting = functools.partial(workers_that_fit, batch_bytes=batch_bytes, share=1 / (2 * job.world_size))
+        if mode == "val":
+            # ultralytics takes twice as many as for training
+            workers = fitting(2 * job.threads)
+            return build_dataloader(dataset, batch_size, workers=workers, shuffle=False, rank=rank, device=self.device)
         sampler = EpochBatchSampler(
             len(dataset),
             batch=job.settings.batch,
@@ -106,7 +112,7 @@ class PillTrainer(DetectionTrainer):
             world_size=job.world_size,
         )
         # on the CPU a worker gains something only where torch's threads leave it a core
-        workers = job.threads if on_gpu else min(1, max(0, cores() - job.threads))
+        workers = fitting(job.threads if on_gpu else min(1, max(0, cores() - job.threads)))
         self._step_ends = sampler.step_ends()
         return EpochLoader(dataset, sampler, seed=job.seed, workers=workers, pin_memory=on_gpu)
 

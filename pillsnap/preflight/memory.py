@@ -1,9 +1,7 @@
 """Check that the memory is enough for a stage's rules."""
 
-from pathlib import Path
-
 from pillsnap.config.config import Config
-from pillsnap.hardware import disk_free, memory
+from pillsnap.hardware import SHARED_MEMORY, memory, shared_memory_free
 from pillsnap.preflight.amounts import Amounts
 from pillsnap.preflight.findings import Finding, finding, gib
 from pillsnap.preflight.models import training_bytes
@@ -19,9 +17,11 @@ PREPARE_ROW, MANIFEST_ROW, CUT_ROW = 2_423, 2_024, 9_319
 20,000 and 100,000 made-up rows with AIHub's names."""
 PHOTO_BYTES = 24
 """Bytes a pixel of the photographs that one decoding job holds: eight raw ones, and a few decoded copies of one."""
-SHARED = Path("/dev/shm")  # noqa: S108 (measured, never written to)
-PREFETCHED = {"detector": 4, "classifier": 2}
-"""Batches that a loader process prefetches: the defaults of ultralytics and torch."""
+PREFETCHED, VALIDATION_PADDING = 5, 32
+"""Batches that a loader process holds (`pillsnap.detector.loader`), and pixels that ultralytics adds to a validation
+picture's side."""
+CROPS_PER_DRUG, FEATURES = 64, 1280
+"""Crops of each drug that `calibrate_answers` takes, and the width of their features in EfficientNets."""
 
 
 def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> dict[str, int]:
@@ -38,10 +38,17 @@ def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> d
     return {
         "prepare_archive": int(jobs * one),
         "build_manifest": int(PROCESS + amounts.pills * MANIFEST_ROW),
+        "calibrate_answers": int(TORCH_PROCESS + _calibration_bytes(amounts)),
         "cut_crops": int(TORCH_PROCESS + amounts.pills * CUT_ROW),
         "train_detector": TRAINING_PROCESSES + trained["detector"],
         "train_classifier": TRAINING_PROCESSES + trained["classifier"],
     }
+
+
+def _calibration_bytes(amounts: Amounts) -> float:
+    """Bytes of the features that the drugs' centroids and covariance are fitted on: FP32, and three copies in FP64."""
+    crops = min(amounts.trained_pills, amounts.drugs * CROPS_PER_DRUG)
+    return crops * FEATURES * (4 + 3 * 8)
 
 
 def check_memory(needs: dict[str, int], *, jobs: int) -> Finding:
@@ -64,15 +71,16 @@ def check_memory(needs: dict[str, int], *, jobs: int) -> Finding:
 
 
 def check_shared_memory(config: Config) -> list[Finding]:
-    """Check the shared memory through which loader processes pass batches; containers often have 64 MiB of it."""
-    if not SHARED.is_dir():
+    """Check the shared memory through which the detector's loaders pass batches: the training's, and the validation's
+    with twice as many processes and twice as large batches. With less of it `train_detector` starts fewer processes.
+    Containers often have 64 MiB; the classifier's loader needs none.
+    """
+    free = shared_memory_free()
+    if free is None:
         return []
-    readers = {"detector": (config.threads, config.detector.image_size), "classifier": (1, config.crops.size)}
-    need = max(
-        processes * PREFETCHED[part] * getattr(config, part).batch * 3 * size**2
-        for part, (processes, size) in readers.items()
-    )
-    free = disk_free(SHARED)
+    batch = config.detector.batch * 3 * (config.detector.image_size + VALIDATION_PADDING) ** 2
+    need = config.threads * PREFETCHED * batch * (1 + 2 * 2)
     cure = f"Start the container with more, such as --shm-size={max(1, -(-need // 2**30))}g, or lower threads"
-    found = f"{gib(free)} free in {SHARED}; the trainings' readers need about {gib(need)}"
+    found = f"{gib(free)} free in {SHARED_MEMORY}; the detector's readers need about {gib(need)}"
+    found += ", and are fewer with less" if free < need else ""
     return [finding("shared memory", found, warning=free < need, cure=cure)]

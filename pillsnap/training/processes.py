@@ -1,6 +1,7 @@
 """Processes of a training, one per GPU: their ranks, sums over all of them, and gradients that PyTorch's DDP shares."""
 
 import contextlib
+import faulthandler
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,15 @@ from torch import distributed, nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from pillsnap.hardware import HardwareError
+
 TIMEOUT = timedelta(days=7)
 """Of a collective operation: the main process may wait long for a training folder's lock, and where one process ends,
 torchrun ends all."""
+
+
+SECONDS_TO_END = 20
+"""Within which a process that failed ends."""
 
 
 class ProcessesError(RuntimeError):
@@ -81,6 +88,41 @@ def init_process_group(backend: str, *, timeout: timedelta) -> None:
     distributed.init_process_group(backend, store=own, rank=rank, world_size=world_size, timeout=timeout)
 
 
+def check_gpus(world_size: int) -> None:
+    """Raise `HardwareError` where there are fewer GPUs than processes."""
+    if (there := torch.cuda.device_count()) < world_size:
+        raise HardwareError(
+            f"training.processes = {world_size}: there are {there} GPUs on this machine that CUDA_VISIBLE_DEVICES "
+            "leaves. Set it to their number, or to 1."
+        )
+
+
+@contextlib.contextmanager
+def joined(backend: str, *, timeout: timedelta) -> Iterator[None]:
+    """Join the process group for the block.
+
+    `destroy_process_group` waits for operations that are under way, and so for ever where this process failed and the
+    others wait for it in one of them. So it is called after success only. A process that fails aborts its
+    communication and ends, within `SECONDS_TO_END` whatever hangs; torchrun then ends the others.
+    """
+    init_process_group(backend, timeout=timeout)
+    try:
+        yield
+    except BaseException:
+        # a thread of C, which needs neither the interpreter nor its lock
+        faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True)
+        _abort()
+        raise
+    distributed.destroy_process_group()
+
+
+def _abort() -> None:
+    """Abort what NCCL has under way on the GPU, which would keep this process from its end; gloo needs nothing."""
+    group = distributed.group.WORLD
+    if torch.cuda.is_initialized() and group is not None:
+        group.abort()
+
+
 @contextlib.contextmanager
 def process_group(world_size: int, kind: str) -> Iterator[Processes]:
     """Join the processes that torchrun started beside this one.
@@ -91,6 +133,7 @@ def process_group(world_size: int, kind: str) -> Iterator[Processes]:
 
     Raises:
         ProcessesError: there are more or fewer.
+        HardwareError: there are fewer GPUs than processes.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != world_size:
@@ -103,9 +146,7 @@ def process_group(world_size: int, kind: str) -> Iterator[Processes]:
         return
     processes = Processes(int(os.environ["RANK"]), world_size)
     if kind == "cuda":
+        check_gpus(world_size)
         torch.cuda.set_device(processes.device(kind))
-    init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=TIMEOUT)
-    try:
+    with joined("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=TIMEOUT):
         yield processes
-    finally:
-        distributed.destroy_process_group()

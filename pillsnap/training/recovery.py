@@ -17,6 +17,18 @@ from pillsnap.training.steering import Event, events_to_json
 
 log = logging.getLogger(__name__)
 
+OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "unable to find an engine",
+)
+"""Texts of errors that mean a lack of memory, always or mostly."""
+
 
 class BatchError(RuntimeError):
     """Not even the smallest allowed micro-batch fits into the device's memory."""
@@ -70,12 +82,14 @@ class Recovery:
             raise BatchError(
                 f"{model}.batch = {recipe.batch}: out of memory with {before} pictures in a micro-batch, and "
                 f"{model}.smallest_batch = {recipe.smallest_batch} allows no fewer. Lower it, {model}.image_size or "
-                f"{model}.model, or free the device (see `pillsnap doctor`)."
+                f"{model}.model, or free the device (see `pillsnap doctor`). The library says: "
+                f"{_first_line(error)}"
             ) from error
         self.accumulation_steps *= 2
         said = (
             f"out of memory with a micro-batch of {before}: now {after}, {self.accumulation_steps} accumulation steps"
         )
+        log.warning("%s", _first_line(error))
         changes = {"pictures_at_once": after}
         self.record(Event(self.epoch, "out_of_memory", f"micro-batch {after}", said, True, changes))
 
@@ -111,7 +125,13 @@ def train_with_recovery(train: Callable[[Recovery], None], folder: Path, *, mode
             torch.cuda.empty_cache()
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device's (or the CPU's) memory ran out: only CUDA's allocator has an exception type of its own."""
-    known = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(text.lower() in str(error).lower() for text in known)
+    """Whether the device's (or the CPU's) memory ran out, or may have: only CUDA's allocator has an exception type of
+    its own. cuBLAS and cuDNN, which allocate beside it, name some of its lack otherwise."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        text.lower() in str(error).lower() for text in OUT_OF_MEMORY
+    )

@@ -1,12 +1,14 @@
 """Promises: thresholds that are chosen on some pills and hold on others drawn alike."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 
-from pillsnap.answers.calibrate_answers import choose_thresholds, fit_drug_space, fit_temperature
+from pillsnap.answers.calibrate_answers import calibrate_answers, choose_thresholds, fit_drug_space, fit_temperature
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.calibration_metrics import (
     Predictions,
@@ -17,7 +19,10 @@ from pillsnap.answers.calibration_metrics import (
     selective_accuracy,
     verdicts,
 )
+from pillsnap.classifier.model import load_classifier
 from pillsnap.config.config import Answers
+from pillsnap.crops.dataset import CropDataset
+from tests.support.models import tiny_stage, trained_classifier
 
 DRUGS = 12
 
@@ -149,3 +154,26 @@ def test_boxes_that_are_no_pill_are_wrong_but_break_no_promise_of_sets() -> None
     assert figures["sets"] == clean["sets"] and figures["unseen"] == clean["unseen"]
     assert figures["pills"] == 3000 > clean["pills"] == 2700
     assert figures["verdicts"]["known"]["right"] < 0.92 < clean["verdicts"]["known"]["right"]
+
+
+def test_no_logits_of_training_crops_are_computed(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands of drugs they would be gigabytes; features alone are needed of these crops."""
+    stage, rows = tiny_stage(base), []
+
+    def load(weights: Path, drugs: int) -> tuple[torch.nn.Module, int]:
+        model, size = load_classifier(weights, drugs)
+        model.get_classifier().register_forward_hook(lambda layer, given, result: rows.append(len(result)))
+        return model, size
+
+    monkeypatch.setattr("pillsnap.answers.calibrate_answers.load_classifier", load)
+    calibrate_answers(
+        classifier=trained_classifier(base)["best"],
+        classes=stage.classes,
+        crops=stage.crops,
+        calibration=tmp_path / "calibration.json",
+        drug_space=tmp_path / "drug_space.safetensors",
+        settings=Answers(),
+        device="cpu",
+        threads=1,
+    )
+    assert sum(rows) == sum(len(CropDataset(stage.crops, split)) for split in ("val", "unseen_val")) > 0

@@ -1,10 +1,14 @@
 """More than one process: who they are, and two of them on the CPU against one."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import textwrap
+import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +17,10 @@ import torch
 from pillsnap.classifier.train_classifier import train_classifier
 from pillsnap.config.training import Trainings
 from pillsnap.files import read_json
+from pillsnap.hardware import HardwareError
+from pillsnap.training import processes as processes_module
 from pillsnap.training.history import read_history
-from pillsnap.training.processes import Processes, ProcessesError, process_group
+from pillsnap.training.processes import Processes, ProcessesError, joined, process_group
 from tests.support.models import classifier_job, recipe, tiny_stage, without_seconds, write_crops
 from tests.support.workflow import PROJECT
 
@@ -125,3 +131,80 @@ def test_out_of_memory_in_one_process_starts_all_again(stage_job: dict[str, Any]
     assert ours[0] == theirs[0]
     assert ours[1]["loss"] == pytest.approx(theirs[1]["loss"], rel=1e-3)
     assert (tmp_path / "job.log").read_text().count("epoch 1/2") == 1, "the log goes on after the new start"
+
+
+FAILING = """
+import os, signal, sys, time
+from datetime import timedelta
+import torch
+from torch import distributed
+from pillsnap.training import processes
+from pillsnap.training.processes import process_group
+
+def destroy():
+    time.sleep(10**6)  # as NCCL's does while the others wait
+
+processes.distributed.destroy_process_group = destroy
+processes.SECONDS_TO_END = 3
+way = sys.argv[1]
+if way == "hangs":
+    processes._abort = lambda: time.sleep(10**6)
+with process_group(2, "cpu") as these:
+    these.barrier()
+    if these.rank == 1 and way == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if these.rank == 1:
+        raise RuntimeError("planted")
+    these.all_reduce([1.0])
+    time.sleep(10**6)  # as a process that waits for the other's part of a step
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["hangs", pytest.param("raises", marks=pytest.mark.campaign), pytest.param("killed", marks=pytest.mark.campaign)],
+)
+def test_a_process_that_fails_ends_the_others(tmp_path: Path, way: str) -> None:
+    """Two real processes with gloo: one fails in the middle of a step, or is killed, or hangs while it ends."""
+    (tmp_path / "train.py").write_text(FAILING)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*torchrun, str(tmp_path / "train.py"), way],
+        capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert time.monotonic() - start < 60
+    assert way == "killed" or "RuntimeError: planted" in done.stderr or "Timeout (0:00:03)!" in done.stderr
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_group_is_destroyed_after_success_only(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    calls = []
+    for name in ("init_process_group", "_abort"):
+        monkeypatch.setattr(processes_module, name, lambda *_, name=name, **__: calls.append(name))
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: calls.append("destroy"))
+    monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: calls.append("end"))
+    with contextlib.suppress(RuntimeError), joined("gloo", timeout=timedelta(seconds=9)):
+        if fails:
+            raise RuntimeError("planted")
+    assert calls == ["init_process_group", *(["end", "_abort"] if fails else ["destroy"])]
+
+
+def test_what_runs_on_the_gpu_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    group = SimpleNamespace(WORLD=SimpleNamespace(abort=lambda: calls.append("abort")))
+    monkeypatch.setattr("torch.distributed.group", group)
+    processes_module._abort()
+    assert calls == []
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    processes_module._abort()
+    assert calls == ["abort"]
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(HardwareError, match=r"training\.processes = 4: there are 2 GPUs .* Set it to their number"):
+        process_group(4, "cuda").__enter__()

@@ -1,5 +1,6 @@
 """Memory that runs out, and losses that are no numbers: what is tried again, and where it ends."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,29 @@ def test_real_out_of_memory_of_the_cpu_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_lack"),
+    [
+        ("CUDA error: out of memory", True),
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR", True),
+        ("GET was unable to find an engine to execute this computation", True),
+        ("cuDNN error: CUDNN_STATUS_BAD_PARAM", False),
+        ("CUDA error: device-side assert triggered", False),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_names_of_a_lack_of_memory(tmp_path: Path, text: str, is_lack: bool) -> None:
+    """What may be another fault ends with the library's own words."""
+    assert is_out_of_memory(RuntimeError(text)) is is_lack
+
+    def train(_: Recovery) -> None:
+        raise RuntimeError(f"{text}\nmore lines")
+
+    with pytest.raises(BatchError if is_lack else RuntimeError, match=re.escape(text)):
+        train_with_recovery(train, tmp_path, model="classifier", recipe=Classifier(batch=2))
