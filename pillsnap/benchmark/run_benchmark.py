@@ -5,7 +5,7 @@ import resource
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,10 @@ from pillsnap.answers.accuracy import (
     pipeline_metrics,
 )
 from pillsnap.answers.agreement import agreement
-from pillsnap.answers.answer import Answer
+from pillsnap.answers.answer import Answer, Mode
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
 from pillsnap.benchmark.by_source import metrics_by_source
+from pillsnap.benchmark.device_parity import compare_devices
 from pillsnap.benchmark.examples import describe_pairs, write_examples
 from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_photo
 from pillsnap.benchmark.speed import StageFiles, measure_speed
@@ -36,6 +37,8 @@ from pillsnap.workflow.provenance import describe_device, git_commit, package_ve
 
 log = logging.getLogger(__name__)
 
+LEAST_SAME = 0.99
+"""Share of photographs that a GPU and the CPU must answer alike without a warning."""
 SHOWN_PAIRS = 8
 """Confused pairs with pictures."""
 
@@ -69,7 +72,8 @@ def run_benchmark(
         unseen: manifest of held-out drugs; photographs of its split `unseen_test` are answered.
         summary: summary of `build_manifest`.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
-        accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust.
+        accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust; with a
+            GPU also `devices`, its answers against the CPU's.
         latency: written, JSON: percentiles by step, and side by side with other ways to an answer.
         resources: written, JSON: peak memory, model sizes, device, versions.
         metrics: written, JSON: the figures that DVC, the report and people compare.
@@ -107,6 +111,8 @@ def run_benchmark(
         figures["sources"] = metrics_by_source(results, pills, source_of, min_iou)
     pairs = confused_pairs(results)
     stage = StageFiles(models, detector, classifier, pills, prepared, work)
+    if fused.device == "cuda":
+        figures["devices"] = _compare_devices(stage, settings)
     times = measure_speed(stage, settings, compared=settings.latency_photos // 5, device=fused.device)
     used = _resources(fused, models, settings)
     details = {"by_drug": _by_drug(results, steps), "confused": describe_pairs(pairs, steps), "min_iou": min_iou}
@@ -132,6 +138,17 @@ def _figures(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
         "classifier": classifier,
         "pipeline": pipeline_metrics(results, min_iou),
     }
+
+
+def _compare_devices(stage: StageFiles, settings: Benchmark) -> dict[str, Any]:
+    """See `compare_devices`; warns where a GPU answers otherwise than the CPU."""
+    each = max(1, settings.latency_photos // 5)
+    photos = {mode: stage.photos(stage.pills["domain"] == mode, each) for mode in get_args(Mode)}
+    found = compare_devices(stage.models, photos, threads=settings.threads)
+    for name, one in found.items():
+        if one["same_top1"] < LEAST_SAME:
+            log.warning("%s and the CPU answer only %.1f %% of the photographs alike", name, 100 * one["same_top1"])
+    return found
 
 
 def _by_drug(results: Sequence[PhotoResult], snap: SeparateSteps) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from pillsnap.hardware import disk_free
+from pillsnap.hardware import ask_nvml, disk_free
 from pillsnap.training.tolerant_read import Row, read_mapping, read_rows
 
 log = logging.getLogger(__name__)
@@ -175,24 +175,32 @@ class _Gpus:
             return None, None, None, None
         import pynvml
 
-        allocated = torch.cuda.max_memory_allocated(0)
-        try:
-            self._handles = self._find(torch) if self._handles is None else self._handles
-            held = [bytes_ for handle in self._handles if (bytes_ := _used_memory(pynvml, handle, pids))]
-            used = [pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in self._handles]
-            busy = [pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100 for handle in self._handles]
-        except pynvml.NVMLError:  # no driver that reports it, or a MIG slice
-            return None, None, allocated, None
-        return max(held, default=None), max(used), allocated, sum(busy) / len(busy)
+        self._handles = self._find(torch) if self._handles is None else self._handles
+        held = [_used_memory(handle, pids) for handle in self._handles]
+        memory = [ask_nvml(pynvml.nvmlDeviceGetMemoryInfo, handle) for handle in self._handles]
+        rates = [ask_nvml(pynvml.nvmlDeviceGetUtilizationRates, handle) for handle in self._handles]
+        busy = [rate.gpu / 100 for rate in rates if rate]  # none of a MIG instance
+        return (
+            max(filter(None, held), default=None),
+            max((info.used for info in memory if info), default=None),
+            torch.cuda.max_memory_allocated(0),
+            sum(busy) / len(busy) if busy else None,
+        )
 
     def _find(self, torch: Any) -> list[Any]:
-        """The driver's handles: by their unique names, since CUDA_VISIBLE_DEVICES counts otherwise."""
+        """The driver's handles: by their unique names, since CUDA_VISIBLE_DEVICES counts otherwise. Empty where there
+        is no driver that reports anything."""
         import pynvml
 
         properties = [torch.cuda.get_device_properties(index) for index in range(_local_world_size())]
         self.name = properties[0].name
-        pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{device.uuid}") for device in properties]
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError:
+            return []
+        names = [[f"{kind}-{device.uuid}" for kind in ("GPU", "MIG")] for device in properties]
+        found = [[ask_nvml(pynvml.nvmlDeviceGetHandleByUUID, name) for name in either] for either in names]
+        return [handle for either in found for handle in either if handle]
 
 
 def _local_world_size() -> int:
@@ -200,9 +208,11 @@ def _local_world_size() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def _used_memory(pynvml: Any, handle: Any, pids: set[int]) -> int:
+def _used_memory(handle: Any, pids: set[int]) -> int:
     """Bytes that these processes use on a GPU; 0 where the driver does not report it."""
-    processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    import pynvml
+
+    processes = ask_nvml(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
     return sum(process.usedGpuMemory or 0 for process in processes if process.pid in pids)
 
 

@@ -6,8 +6,10 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pynvml
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -220,47 +222,63 @@ def test_no_error_of_the_measurement_reaches_the_training(tmp_path: Path, monkey
     assert caplog.messages == ["resources cannot be measured: division by zero"]
 
 
+CUDA = SimpleNamespace(
+    is_initialized=lambda: True,
+    max_memory_allocated=lambda device: 500,
+    get_device_properties=lambda index: SimpleNamespace(name="Card", uuid="ab-cd"),
+)
+
+
+def nvml(holders: list, kind: str = "GPU") -> dict[str, Any]:
+    """Functions of a driver that is played here; on a machine with a GPU the same calls go to the real one."""
+
+    def handle(name: str) -> str:
+        if name == f"{kind}-ab-cd":
+            return "handle"
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+
+    return {
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetHandleByUUID": handle,
+        "nvmlDeviceGetComputeRunningProcesses": lambda handle: [
+            SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in holders
+        ],
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(used=900),
+        "nvmlDeviceGetUtilizationRates": lambda handle: SimpleNamespace(gpu=93),
+    }
+
+
+@pytest.mark.parametrize("kind", ["GPU", "MIG"])
 @pytest.mark.parametrize(
     ("holders", "process"), [([(1, 700), (2, 40)], 740), ([(999, 700)], None), ([(1, None)], None)]
 )
-def test_gpu_is_asked_through_the_driver(monkeypatch, holders: list, process: int | None) -> None:
-    """The driver is played here; on a machine with a GPU the same calls go to the real one."""
-    cuda = SimpleNamespace(
-        is_initialized=lambda: True,
-        max_memory_allocated=lambda device: 500,
-        get_device_properties=lambda index: SimpleNamespace(name="Card", uuid="ab-cd"),
-    )
-    driver = SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByUUID=lambda name: {"GPU-ab-cd": "handle"}[name],
-        nvmlDeviceGetComputeRunningProcesses=lambda handle: [
-            SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in holders
-        ],
-        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(used=900),
-        nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=93),
-    )
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
+def test_gpu_is_asked_through_the_driver(monkeypatch, holders: list, process: int | None, kind: str) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=CUDA))
+    for name, function in nvml(holders, kind).items():
+        monkeypatch.setattr(pynvml, name, function)
     gpus = resources_module._Gpus()
     assert gpus.measure({1, 2}) == (process, 900, 500, 0.93)
     assert gpus.name == "Card"
 
 
-def test_a_gpu_without_a_driver_that_tells_is_known_to_torch(monkeypatch) -> None:
-    import pynvml
-
-    def fail() -> None:
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("nvmlInit", (None, None, 500, None)),
+        ("nvmlDeviceGetHandleByUUID", (None, None, 500, None)),
+        ("nvmlDeviceGetComputeRunningProcesses", (None, 900, 500, 0.93)),
+        ("nvmlDeviceGetMemoryInfo", (740, None, 500, 0.93)),
+        ("nvmlDeviceGetUtilizationRates", (740, 900, 500, None)),
+    ],
+)
+def test_what_the_driver_does_not_report_hides_nothing_else(monkeypatch, query: str, expected: tuple) -> None:
+    def fail(*_: Any) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
-    cuda = SimpleNamespace(
-        is_initialized=lambda: True,
-        max_memory_allocated=lambda device: 500,
-        get_device_properties=lambda index: SimpleNamespace(name="Card", uuid="ab-cd"),
-    )
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    monkeypatch.setattr(pynvml, "nvmlInit", fail)
-    assert resources_module._Gpus().measure({1}) == (None, None, 500, None)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=CUDA))
+    for name, function in (nvml([(1, 700), (2, 40)]) | {query: fail}).items():
+        monkeypatch.setattr(pynvml, name, function)
+    assert resources_module._Gpus().measure({1, 2}) == expected
 
 
 def test_torch_amid_its_import_is_no_gpu(monkeypatch) -> None:

@@ -3,6 +3,7 @@
 from pillsnap.pages.formats import percent, plural, tiny
 from pillsnap.pages.table import Rows, Table, number
 from pillsnap.report.facts.parity import map50_difference, precision_table, top1_difference
+from pillsnap.report.facts.speed import DEVICES
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.section import Section
 
@@ -18,9 +19,27 @@ def section(inputs: Inputs) -> Section:
                 ("", *map(number, ("Compared on", "Largest difference, or share", "Allowed"))),
                 _parity_rows(inputs),
             ),
+            "devices": Table(
+                "Does the GPU answer like the CPU?",
+                ("", *map(number, ("Compared on", "Same pills", "Same drugs too", "Logits", "Distances"))),
+                _device_rows(inputs),
+            ),
             "precisions": precision_table(inputs),
         },
     )
+
+
+def _device_rows(inputs: Inputs) -> Rows:
+    """A row for each way to compute on a GPU; empty where the benchmark had none."""
+    return [
+        [
+            DEVICES[name],
+            plural(one["photos"], "photo"),
+            *(percent(one[key], 2) for key in ("same_pills", "same_top1")),
+            *(tiny(one[key]) for key in ("max_logit_error", "max_distance_error")),
+        ]
+        for name, one in inputs.accuracy.get("devices", {}).items()
+    ]
 
 
 def _parity_rows(inputs: Inputs) -> Rows:
