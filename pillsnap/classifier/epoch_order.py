@@ -1,14 +1,18 @@
 """Order of an epoch's pills: a function of seed and epoch alone, so that a checkpoint stores only its step."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from pillsnap.config.training import Classifier
-from pillsnap.crops.dataset import Item
+
+if TYPE_CHECKING:  # it brings pandas and pandera, which a check of the GPU does without
+    from pillsnap.crops.dataset import Item
 
 
 def epoch_order(
     targets: np.ndarray, batch: int, *, balance: float, smallest: int, seed: int, epoch: int
-) -> list[list[Item]]:
+) -> "list[list[Item]]":
     """Batches of an epoch.
 
     Args:

@@ -15,11 +15,12 @@ from safetensors.torch import save_file
 from torchvision.utils import make_grid
 
 from pillsnap.classifier.batches import Crops
-from pillsnap.classifier.epoch_order import Item, epoch_order, picture_size
+from pillsnap.classifier.epoch_order import epoch_order, picture_size
 from pillsnap.classifier.model import preprocessing_of
 from pillsnap.classifier.trainer import ClassifierTrainer, Row
 from pillsnap.config.training import Classifier
 from pillsnap.config.training import Steering as SteeringSettings
+from pillsnap.crops.dataset import Item
 from pillsnap.files import replacing_folder, write_json
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.history import write_history

@@ -5,7 +5,7 @@ import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from torch.nn import functional
 from pillsnap.classifier.model import count_correct, create_classifier, parameter_groups, update_ema
 from pillsnap.classifier.transforms import augment, mixer, normalise, resize
 from pillsnap.config.training import Classifier
-from pillsnap.crops.dataset import Batch
 from pillsnap.training.processes import Processes
+
+if TYPE_CHECKING:  # it brings pandas and pandera, which a check of the GPU does without
+    from pillsnap.crops.dataset import Batch
 
 Row = dict[str, Any]
 
@@ -203,7 +205,7 @@ class ClassifierTrainer:
         return bool(main_flag)
 
     @torch.inference_mode()
-    def validate(self, batches: Iterable[Batch]) -> tuple[float, float]:
+    def validate(self, batches: "Iterable[Batch]") -> tuple[float, float]:
         """Top-1 and top-5 accuracy of the EMA, in fp32.
 
         Args:

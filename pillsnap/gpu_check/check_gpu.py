@@ -1,0 +1,107 @@
+"""All checks of a GPU, and their record."""
+
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pillsnap.config.config import Config
+from pillsnap.files import write_json
+from pillsnap.gpu_check.device import check_device
+from pillsnap.gpu_check.forecast import forecast
+from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
+from pillsnap.hardware import cores, cpu_name
+
+PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime-gpu", "nvidia-cudnn-cu13", "triton")
+SECONDS = 420
+"""After which no further check is begun: the whole ends within 8 minutes."""
+STEPS = 30
+
+Check = Callable[[], Iterable[Row]]
+
+
+def check_gpu(config: Config, *, stage: str, models: Path, record: Path) -> list[Row]:
+    """Check the first GPU with the stage's models, and write a record.
+
+    Args:
+        config: recipes, seed, folders.
+        stage: whose classes and photographs count.
+        models: folder of `export_onnx`.
+        record: written, JSON: date, machine, versions and all rows.
+    """
+    rows = run_checks({"device": partial(check_device, config)}, seconds=SECONDS)
+    if any(row.verdict is Verdict.failed for row in rows):
+        rows += [Row(name, "", "", Verdict.not_checked, "no GPU that works") for name in _checks(config, stage, models)]
+    else:
+        rows += run_checks(_checks(config, stage, models), seconds=SECONDS)
+        rows += run_checks({"forecast": partial(forecast, config, stage, rows)}, seconds=SECONDS)
+    write_json(record, _record(stage, rows))
+    return rows
+
+
+def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> dict[str, Check]:
+    drugs = getattr(config.stages, stage).classes
+
+    def compute() -> Iterable[Row]:
+        from pillsnap.gpu_check.compute import check_compute
+
+        return check_compute(device)
+
+    def classifier() -> Iterable[Row]:
+        from pillsnap.gpu_check.classifier import check_classifier
+
+        return check_classifier(config, drugs=drugs, device=device, steps=STEPS)
+
+    def loader() -> Iterable[Row]:
+        from pillsnap.gpu_check.loading import check_loading
+
+        return check_loading(config, drugs=drugs, device=device, steps=STEPS)
+
+    def memory() -> Iterable[Row]:
+        from pillsnap.gpu_check.memory import check_memory_cap
+
+        return check_memory_cap(config, drugs=drugs, device=device)
+
+    def detector() -> Iterable[Row]:
+        from pillsnap.gpu_check.detector import check_detector
+
+        return check_detector(config, device=device)
+
+    def onnx_runtime() -> Iterable[Row]:
+        from pillsnap.gpu_check.onnx_runtime import check_onnx_runtime
+
+        return check_onnx_runtime(models, device)
+
+    def several_gpus() -> Iterable[Row]:
+        raise NotCheckedError("a step over two GPUs is no part of this check yet")
+
+    return {
+        "bf16 product": compute,
+        "ONNX Runtime": onnx_runtime,
+        "detector": detector,
+        "memory that ends": memory,
+        "loader": loader,
+        "classifier": classifier,
+        "several GPUs": several_gpus,
+    }
+
+
+def _record(stage: str, rows: list[Row]) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cpu": cpu_name(), "cores": cores(), "kernel": platform.release()},
+        "versions": {package: _version(package) for package in PACKAGES} | {"python": platform.python_version()},
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

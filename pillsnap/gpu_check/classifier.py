@@ -1,0 +1,98 @@
+"""Measure the stage's classifier: steps of its trainer at the recipe's batch and at the largest that fits."""
+
+import gc
+import time
+from collections.abc import Iterator
+
+import torch
+
+from pillsnap.classifier.epoch_order import picture_size
+from pillsnap.classifier.trainer import ClassifierTrainer
+from pillsnap.config.config import Config
+from pillsnap.config.training import Classifier
+from pillsnap.gpu_check.compute import synchronize
+from pillsnap.gpu_check.rows import Row, Verdict
+from pillsnap.preflight.findings import gib
+from pillsnap.preflight.models import CUDA_BYTES, training_bytes
+from pillsnap.training.processes import Processes
+from pillsnap.training.recovery import is_out_of_memory
+
+WARMUP = 5
+LARGEST_BATCH = 512
+CROP = 1.25
+"""Side of the stored crop over the input's, as in the production recipe."""
+
+
+def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> Iterator[Row]:
+    """Train at the first and at the last size of the recipe: at its batch, and at twice as large ones until memory
+    ends; then compiled, at its batch.
+
+    Args:
+        config: its `classifier` is measured, with random weights.
+        drugs: number of classes.
+        device: `cuda` or `cpu`.
+        steps: timed ones of each.
+    """
+    recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
+    sizes = sorted({picture_size(recipe, 0), recipe.image_size})
+    for size in sizes:
+        yield _row(config, recipe, size, drugs, device, steps)
+        batch = recipe.batch
+        while (batch := batch * 2) <= LARGEST_BATCH:
+            try:
+                yield _row(config, recipe.model_copy(update={"batch": batch}), size, drugs, device, steps)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                break
+    for size in sizes:  # last, since compiling takes minutes
+        yield _row(config, recipe.model_copy(update={"compile": True}), size, drugs, device, steps)
+
+
+def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
+    rate, peak = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
+    settings = recipe.model_copy(update={"image_size": size})
+    expected = training_bytes(config.model_copy(update={"classifier": settings}), "classifier") + CUDA_BYTES
+    words = f"classifier {size} px, batch {recipe.batch}, {recipe.precision}" + (", compiled" * recipe.compile)
+    figures = {
+        **{"size": size, "batch": recipe.batch, "precision": recipe.precision, "compiled": recipe.compile},
+        **{"images_per_second": rate, "peak_bytes": peak, "preflight_bytes": expected},
+    }
+    if peak is None:
+        return Row(words, f"{rate:,.1f} images/s", "", Verdict.ok, figures=figures)
+    text = f"{rate:,.1f} images/s, {gib(peak)}"
+    cure = "" if peak <= expected else "Preflight counts too little for this model: pillsnap/preflight/models.py"
+    return Row(words, text, f"<= {gib(expected)}", Verdict.failed if cure else Verdict.ok, cure, figures)
+
+
+def measure_steps(
+    recipe: Classifier, size: int, *, drugs: int, device: str, steps: int, accumulation_steps: int = 1
+) -> tuple[float, int | None]:
+    """Images a second of whole steps of the trainer, augmentation included, on crops that are on the device already;
+    and the peak of its memory in bytes, `None` on the CPU."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
+    trainer.use_precision(recipe.precision)
+    trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    side = int(size * CROP)
+    pictures = torch.randint(256, (recipe.batch, side, side, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+    targets = torch.randint(drugs, (recipe.batch,), device=device)
+    for step in range(WARMUP + steps):
+        if step == WARMUP:
+            synchronize(device)
+            start = time.perf_counter()
+        views = trainer.views(pictures, size, global_batch_size=recipe.batch)
+        trainer.step(
+            views,
+            targets,
+            global_batch_size=recipe.batch,
+            accumulation_steps=accumulation_steps,
+            max_grad_norm=recipe.clip,
+        )
+        trainer.end_step(WARMUP + steps)
+    synchronize(device)
+    rate = recipe.batch * steps / (time.perf_counter() - start)
+    return rate, torch.cuda.max_memory_allocated() if device == "cuda" else None

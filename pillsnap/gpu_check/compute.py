@@ -1,0 +1,58 @@
+"""Measure arithmetic and copies: a bf16 product in TFLOP/s, memory in GB/s."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from pillsnap.gpu_check.rows import Row, Verdict
+
+SIDE = {"cuda": 8192, "cpu": 256}
+"""Of the square matrices that are multiplied."""
+BYTES = {"cuda": 2**28, "cpu": 2**20}
+"""Of the block that is copied."""
+BF16_ERROR = 0.02
+"""Largest relative error of a bf16 product (8 bits of precision) that is right."""
+
+
+def check_compute(device: str) -> Iterator[Row]:
+    """Multiply in bf16, and copy to the device and on it; `device` is `cuda` or `cpu`."""
+    side = SIDE[device]
+    generator = torch.Generator(device).manual_seed(0)
+    left, right = (torch.randn(side, side, device=device, generator=generator).bfloat16() for _ in range(2))
+    seconds = seconds_of(lambda: left @ right, device, repeats=10)
+    exact = left[:64].double() @ right.double()
+    error = float(((left @ right)[:64].double() - exact).abs().max() / exact.abs().max())
+    rate = 2 * side**3 / seconds / 1e12
+    cure = "" if error <= BF16_ERROR else "The GPU computes wrongly: look at nvidia-smi -q for ECC errors"
+    verdict = Verdict.failed if cure else Verdict.ok
+    text = f"{rate:,.1f} TFLOP/s, error {error:.4f}"
+    yield Row("bf16 product", text, f"error <= {BF16_ERROR}", verdict, cure, {"tflops": rate, "error": error})
+    size = BYTES[device]
+    host = torch.empty(size, dtype=torch.uint8, pin_memory=device == "cuda")
+    there = torch.empty(size, dtype=torch.uint8, device=device)
+    there_again = torch.empty_like(there)
+    copies = {
+        "host to device": lambda: there.copy_(host, non_blocking=True),
+        "on the device": lambda: there_again.copy_(there),
+    }
+    for name, copy in copies.items():
+        rate = size / seconds_of(copy, device, repeats=10) / 1e9
+        yield Row(f"copy {name}", f"{rate:,.1f} GB/s", "", Verdict.ok, figures={"gb_per_second": rate})
+
+
+def seconds_of(work: Callable[[], object], device: str, *, repeats: int) -> float:
+    """Mean seconds of a piece of work after one that does not count; waits for the device at both ends."""
+    work()
+    synchronize(device)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    synchronize(device)
+    return (time.perf_counter() - start) / repeats
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has done all that it was asked."""
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,71 @@
+"""Measure whether the loader of crops feeds the training: alone, and with it."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from pillsnap.config.config import Config
+from pillsnap.gpu_check.classifier import WARMUP, measure_steps
+from pillsnap.gpu_check.compute import synchronize
+from pillsnap.gpu_check.rows import Row, Verdict
+
+CROPS = 256
+"""Different crops: they are decoded again in each batch, as where they do not fit into `classifier.cache_gb`."""
+ENOUGH = 1.1
+"""Times as fast as the training that a loader must be alone."""
+
+
+class DrawnCrops:
+    """Crops of noise with the attributes of `CropDataset` that a loader uses."""
+
+    def __init__(self, side: int, drugs: int) -> None:
+        from pillsnap.pictures.decode import encode_jpeg
+
+        random = np.random.default_rng(0)
+        smooth = random.integers(0, 256, (CROPS, side // 8 + 1, side // 8 + 1, 3), np.uint8)  # as compressible as pills
+        large = [np.repeat(np.repeat(each, 8, axis=0), 8, axis=1)[:side, :side] for each in smooth]
+        self._jpegs = [np.frombuffer(encode_jpeg(each, 95), np.uint8) for each in large]
+        self.crops, self.side = CROPS, side
+        self.targets = torch.from_numpy(random.integers(0, drugs, CROPS))
+
+    def rows(self, items: Sequence[tuple[int, float]]) -> list[int]:
+        """As `CropDataset.rows`."""
+        return [pill for pill, _ in items]
+
+    def decode(self, row: int, picture: np.ndarray) -> None:
+        """As `CropDataset.decode`."""
+        from pillsnap.pictures.decode import decode_jpeg_into
+
+        decode_jpeg_into(self._jpegs[row], picture)
+
+
+def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Iterator[Row]:
+    """Compare the loader's rate, copies to the device included, with the training's at its last size."""
+    from pillsnap.classifier.batches import MAX_WORKERS, CropBatches
+    from pillsnap.hardware import usable_threads
+
+    recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
+    training, _ = measure_steps(recipe, recipe.image_size, drugs=drugs, device=device, steps=steps)
+    data: Any = DrawnCrops(config.crops.size, drugs)
+    workers = usable_threads(MAX_WORKERS)
+    random = np.random.default_rng(1)
+    order = [[(int(pill), 0.0) for pill in random.integers(0, CROPS, recipe.batch)] for _ in range(WARMUP + steps)]
+    batches = CropBatches(data, device=device, workers=workers, cache_bytes=0).batches(order)
+    with contextlib.closing(batches):
+        for _ in range(WARMUP):
+            next(batches)
+        start = time.perf_counter()
+        loaded = sum(len(targets) for _, targets in batches)
+        synchronize(device)
+    alone = loaded / (time.perf_counter() - start)
+    slow = alone < ENOUGH * training
+    text = f"loader {alone:,.1f} images/s with {workers} workers, training {training:,.1f}"
+    text += f": {'the loader' if slow else 'the device'} is the bottleneck"
+    cure = "More cores, or a classifier.cache_gb that holds the crops" if slow else ""
+    figures = {"loader_images_per_second": alone, "training_images_per_second": training, "workers": workers}
+    needed = f"loader >= {ENOUGH} times the training"
+    yield Row("loader", text, needed, Verdict.failed if slow else Verdict.ok, cure, figures)

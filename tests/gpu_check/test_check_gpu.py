@@ -1,0 +1,251 @@
+"""The parts of the deep check, run on the CPU or against a driver that is played; no figure here is a GPU's."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pillsnap import cuda
+from pillsnap.cli import app
+from pillsnap.config.training import Classifier
+from pillsnap.gpu_check import check_gpu as check_gpu_module
+from pillsnap.gpu_check import classifier as classifier_module
+from pillsnap.gpu_check import memory as memory_module
+from pillsnap.gpu_check.check_gpu import check_gpu
+from pillsnap.gpu_check.compute import check_compute
+from pillsnap.gpu_check.detector import check_detector
+from pillsnap.gpu_check.device import check_device
+from pillsnap.gpu_check.forecast import classifier_hours, fastest_batch, forecast
+from pillsnap.gpu_check.loading import check_loading
+from pillsnap.gpu_check.memory import check_memory_cap
+from pillsnap.gpu_check.onnx_runtime import check_onnx_runtime
+from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
+from tests.support.models import onnx_models
+from tests.support.nvidia import install_cuda, install_nvml
+from tests.support.preflight import PRODUCTION, config
+from tests.support.workflow import PROJECT
+
+SMALL = config(
+    classifier={"model": "test_resnet", "model_args": None, "image_size": 48, "start_size": 32, "batch": 4},
+    detector={"model": "yolo11n.yaml", "image_size": 64, "batch": 4},
+    crops={"size": 64},
+)
+UUID = "11111111-1111-1111-1111-111111111111"
+
+
+def ok(name: str) -> Row:
+    return Row(name, "1", "1", Verdict.ok)
+
+
+def told(rows: list[Row]) -> list[tuple[str, str]]:
+    return [(row.check, row.verdict.value) for row in rows]
+
+
+def test_what_cannot_be_checked_is_never_ok() -> None:
+    def lacking() -> Iterator[Row]:
+        import pillsnap.no_such_module  # noqa: F401
+
+        yield ok("never")
+
+    def broken() -> Iterator[Row]:
+        yield ok("before")
+        raise RuntimeError("CUDA error: device-side assert\nmore")
+
+    def elsewhere() -> Iterator[Row]:
+        raise NotCheckedError("only a GPU's memory can be capped")
+
+    rows = run_checks(
+        {"lacking": lacking, "broken": broken, "elsewhere": elsewhere, "fine": lambda: [ok("fine")]}, seconds=60
+    )
+    names = ("lacking", "before", "broken", "elsewhere", "fine")
+    verdicts = ("not checked", "ok", "failed", "not checked", "ok")
+    assert told(rows) == list(zip(names, verdicts, strict=True))
+    assert (rows[0].cure, rows[2].measured) == (
+        "there is no module pillsnap: install pillsnap[pipeline]",
+        "RuntimeError: CUDA error: device-side assert",
+    )
+
+
+def test_the_check_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0, 1, 2, 11, 12])
+    monkeypatch.setattr("pillsnap.gpu_check.rows.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    rows = run_checks(
+        {"long": lambda: [ok("first"), ok("second"), ok("third")], "late": lambda: [ok("late")]}, seconds=10
+    )
+    assert told(rows) == [("first", "ok"), ("second", "ok"), ("long", "not checked"), ("late", "not checked")]
+
+
+@pytest.mark.parametrize(
+    ("driver", "uuid", "rows"),
+    [
+        ({"init": 100}, UUID, {"CUDA device": "failed"}),
+        ({}, UUID, {"CUDA": "ok", "first GPU": "ok", "NVML and torch": "ok"}),
+        ({}, "other", {"CUDA": "ok", "first GPU": "ok", "NVML and torch": "failed"}),
+        ({"version": 12040}, UUID, {"CUDA": "failed", "first GPU": "ok", "NVML and torch": "ok"}),
+        ({"capability": 75}, UUID, {"CUDA": "ok", "bf16": "failed", "first GPU": "ok", "NVML and torch": "ok"}),
+    ],
+)
+def test_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, driver: dict, uuid: str, rows: dict) -> None:
+    install_cuda(monkeypatch, tmp_path, **driver)
+    install_nvml(monkeypatch, tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: SimpleNamespace(uuid=uuid))
+    assert dict(told(list(check_device(PRODUCTION)))) == rows
+
+
+def test_compute_measures_and_checks_the_product() -> None:
+    product, *copies = check_compute("cpu")
+    assert product.verdict is Verdict.ok and product.figures["tflops"] > 0
+    assert 0 < product.figures["error"] < 0.02, "bf16 rounds"
+    assert all(copy.figures["gb_per_second"] > 0 for copy in copies)
+
+
+def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pillsnap.gpu_check.compute.BF16_ERROR", 0.0)
+    assert next(iter(check_compute("cpu"))).verdict is Verdict.failed
+
+
+def test_classifier_is_measured_at_both_sizes_until_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = classifier_module.measure_steps, []
+
+    def measured(recipe: Classifier, size: int, **more: object) -> tuple[float, int | None]:
+        asked.append((size, recipe.batch, recipe.compile))
+        if size * recipe.batch > 400:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(recipe.model_copy(update={"compile": False}), size, **more)  # compiling is a test of its own
+
+    monkeypatch.setattr(classifier_module, "measure_steps", measured)
+    monkeypatch.setattr(classifier_module, "WARMUP", 1)
+    rows = list(classifier_module.check_classifier(SMALL, drugs=3, device="cpu", steps=1))
+    plain = [(32, 4, False), (32, 8, False), (32, 16, False), (48, 4, False), (48, 8, False), (48, 16, False)]
+    assert asked == [*plain, (32, 4, True), (48, 4, True)]
+    assert [(row.figures["size"], row.figures["batch"]) for row in rows] == [
+        (32, 4), (32, 8), (48, 4), (48, 8), (32, 4), (48, 4),
+    ]  # fmt: skip
+    assert all(row.figures["images_per_second"] > 0 and row.verdict is Verdict.ok for row in rows)
+
+
+def test_memory_that_ends_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is played: with all of its memory one micro-batch fits, capped only a half."""
+    fractions, parts = [], []
+
+    def measured(*_: object, accumulation_steps: int = 1, **__: object) -> tuple[float, int]:
+        parts.append(accumulation_steps)
+        if fractions and fractions[-1] < 1 and accumulation_steps == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1.0, 8 * 2**30
+
+    monkeypatch.setattr(memory_module, "measure_steps", measured)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", fractions.append)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: SimpleNamespace(total_memory=16 * 2**30))
+    (row,) = check_memory_cap(SMALL, drugs=3, device="cuda")
+    assert (row.verdict, row.figures, parts) == (Verdict.ok, {"accumulation_steps": 2}, [1, 1, 2])
+    assert fractions == [pytest.approx(0.4), 1.0], "the cap is taken away again"
+    with pytest.raises(NotCheckedError):
+        next(iter(check_memory_cap(SMALL, drugs=3, device="cpu")))
+
+
+def test_loader_and_training_are_compared() -> None:
+    (row,) = check_loading(SMALL, drugs=3, device="cpu", steps=3)
+    assert row.figures["loader_images_per_second"] > 0 < row.figures["training_images_per_second"]
+    assert row.measured.endswith("is the bottleneck")
+
+
+def test_onnx_runtime_answers_in_a_process_without_torch(base: Path, tmp_path: Path) -> None:
+    full, half = check_onnx_runtime(onnx_models(base), "cpu")
+    assert (full.verdict, full.figures["max_logit_error"]) == (Verdict.ok, 0)
+    assert half.figures["max_logit_error"] > 0
+    assert list(full.figures["pills"]) == [str(pills) for pills in range(1, 9)]
+    with pytest.raises(NotCheckedError, match="--models"):
+        next(iter(check_onnx_runtime(tmp_path, "cpu")))
+    (row,) = check_onnx_runtime(onnx_models(base), "cuda")
+    assert row.verdict is Verdict.failed and "ONNX Runtime cannot use CUDA" in row.measured
+
+
+@pytest.mark.campaign
+def test_detector_is_killed_and_resumes() -> None:
+    resumed, rate = check_detector(SMALL, device="cpu", steps=4)
+    assert (resumed.verdict, resumed.measured) == (Verdict.ok, "killed after an epoch; 3 of 3 epochs")
+    assert rate.figures["images_per_second"] > 0
+
+
+def test_forecast_by_hand() -> None:
+    """Two epochs at 128 px, two at 256 and one at 384: an image takes 10 ms, 20 ms and, by pixels, 13.75 ms."""
+    recipe = Classifier(image_size=384, start_size=128, resize_every=2, resize_by=128, epochs=5, horizon=5)
+    hours = classifier_hours(recipe, {128: 100.0, 384: 50.0}, 3600)
+    assert hours == pytest.approx(2 * 0.01 + 2 * 0.01375 + 0.02)
+    assert sum(classifier_hours(recipe, {384: 50.0}, each) for each in (1800, 1800)) == pytest.approx(0.1)
+
+
+def test_forecast_advises_the_fastest_batch() -> None:
+    rates = {(32, 4): 100.0, (48, 4): 50.0, (32, 64): 900.0, (48, 64): 400.0, (32, 128): 990.0}
+    figures = [
+        {"size": size, "batch": batch, "images_per_second": rate, "compiled": False}
+        for (size, batch), rate in rates.items()
+    ]
+    assert fastest_batch(figures, SMALL.classifier) == 64, "128 does not fit at the last size"
+    rows = [Row("classifier", "", "", Verdict.ok, figures=each) for each in figures]
+    rows.append(Row("detector 64 px", "", "", Verdict.ok, figures={"images_per_second": 10.0}))
+    ours, best, detector = forecast(SMALL, "stage1", rows)
+    assert best.figures["learning_rate"] == pytest.approx(4 * SMALL.classifier.learning_rate)
+    assert ours.figures["hours"] > 7 * best.figures["hours"] > 0 < detector.figures["hours"]
+    with pytest.raises(NotCheckedError):
+        next(iter(forecast(SMALL, "stage1", [])))
+
+
+def test_without_a_gpu_the_command_fails_and_checks_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cuda, "LIBRARY", str(tmp_path / "none.so"))
+    words = ["doctor", "--deep", "--config", str(PROJECT / "config.yaml"), "--record", str(tmp_path / "gpu.json")]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 1 and "there is no libcuda.so.1" in done.stdout
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert {row["verdict"] for row in record["rows"][1:]} == {"not checked"}
+    assert record["versions"]["torch"] and record["checked_at"] and record["machine"]["cores"]
+
+
+def test_all_checks_run_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(check_gpu_module, "check_device", lambda config: [ok("device")])
+    monkeypatch.setattr(check_gpu_module, "_checks", lambda *_: {"one": lambda: [ok("one")]})
+    rows = check_gpu(SMALL, stage="stage1", models=tmp_path, record=tmp_path / "gpu.json")
+    assert told(rows) == [("device", "ok"), ("one", "ok"), ("forecast", "not checked")]
+
+
+ABSENT = (
+    *("pandas", "pandera", "pyarrow", "kornia_rs", "isal", "ultralytics", "pycocotools", "snakemake", "dvc", "onnx"),
+    *("onnxruntime", "sklearn", "tensorboard"),
+)
+BARE = """
+import sys
+sys.modules |= dict.fromkeys(sys.argv[2:])
+from pathlib import Path
+from pillsnap.config.load import read_config
+from pillsnap.gpu_check import check_gpu, classifier
+from pillsnap.gpu_check.rows import run_checks
+config = read_config("config.yaml", sys.argv[1])
+classifier.LARGEST_BATCH, classifier.WARMUP, check_gpu.STEPS = 4, 1, 1
+real = classifier.measure_steps
+def measure_steps(recipe, *words, **more):
+    return real(recipe.model_copy(update={"compile": False}), *words, **more)
+classifier.measure_steps = measure_steps
+for row in run_checks(check_gpu._checks(config, "stage1", Path("none"), "cpu"), seconds=60):
+    print(row.check.split(" ")[0], row.verdict.value, row.cure, sep="|")
+"""
+
+
+def test_torch_torchvision_and_timm_are_enough(tmp_path: Path) -> None:
+    """What the other packages would be needed for is not checked, and the extra that brings them is named."""
+    overlay = SMALL.model_dump(include={"classifier": {"model", "model_args", "image_size", "start_size", "batch"}})
+    (tmp_path / "small.yaml").write_text(json.dumps(overlay))
+    command = [sys.executable, "-c", BARE, str(tmp_path / "small.yaml"), *ABSENT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert done.returncode == 0, done.stderr
+    rows = {name: rest for name, *rest in (line.split("|") for line in done.stdout.splitlines())}
+    assert rows["bf16"][0] == rows["classifier"][0] == "ok"
+    assert rows["ONNX"] == ["not checked", "there is no module onnxruntime: install pillsnap[gpu]"]
+    assert rows["detector"][0] == "not checked" and rows["detector"][1].endswith("install pillsnap[pipeline]")
