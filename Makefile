@@ -8,7 +8,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 # compiled modules are kept: without them each of a run's forty processes compiles torch and Snakemake again (seconds)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: report test campaign env pull rebuild-check docs lock
+.PHONY: report test campaign gpu-check env pull rebuild-check docs lock
 
 report: env
 	@echo "Making results/$(STAGE)/report.html of what config.yaml names. The demo's stage4 has taken, from nothing:"
@@ -24,6 +24,10 @@ test: env
 
 campaign: env
 	$(PYTEST) -m campaign
+
+# measure this machine's GPU with the production models, in 8 minutes; writes gpu-check.json
+gpu-check: env
+	pillsnap doctor --deep --stage $(STAGE) --config config.yaml --config profiles/production/pillsnap.yaml
 
 env: .venv/installed
 

@@ -52,8 +52,8 @@ def doctor(
 def _check_gpu(stage: str, config: list[Path] | None, models: Path, record: Path) -> None:
     """The table of the deep check; exits with status 1 where something failed."""
     from pillsnap.config.load import ConfigError, read_config
-    from pillsnap.gpu_check.check_gpu import check_gpu
-    from pillsnap.gpu_check.rows import Verdict
+    from pillsnap.preflight.gpu_check.check_gpu import check_gpu
+    from pillsnap.preflight.gpu_check.rows import Verdict
 
     try:
         settings = read_config(*(config or [Path("config.yaml")]))

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from pillsnap.config.config import Config
-from pillsnap.gpu_check.classifier import measure_steps
-from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict
 from pillsnap.preflight.findings import gib
+from pillsnap.preflight.gpu_check.classifier import measure_steps
+from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict
 from pillsnap.training.recovery import Recovery, train_with_recovery
 
 ALLOWED = 0.8

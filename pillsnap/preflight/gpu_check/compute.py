@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from pillsnap.gpu_check.rows import Row, Verdict
+from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
 SIDE = {"cuda": 8192, "cpu": 256}
 """Of the square matrices that are multiplied."""

@@ -14,18 +14,18 @@ from typer.testing import CliRunner
 from pillsnap import cuda
 from pillsnap.cli import app
 from pillsnap.config.training import Classifier
-from pillsnap.gpu_check import check_gpu as check_gpu_module
-from pillsnap.gpu_check import classifier as classifier_module
-from pillsnap.gpu_check import memory as memory_module
-from pillsnap.gpu_check.check_gpu import check_gpu
-from pillsnap.gpu_check.compute import check_compute
-from pillsnap.gpu_check.detector import check_detector
-from pillsnap.gpu_check.device import check_device
-from pillsnap.gpu_check.forecast import classifier_hours, fastest_batch, forecast
-from pillsnap.gpu_check.loading import check_loading
-from pillsnap.gpu_check.memory import check_memory_cap
-from pillsnap.gpu_check.onnx_runtime import check_onnx_runtime
-from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
+from pillsnap.preflight.gpu_check import check_gpu as check_gpu_module
+from pillsnap.preflight.gpu_check import classifier as classifier_module
+from pillsnap.preflight.gpu_check import memory as memory_module
+from pillsnap.preflight.gpu_check.check_gpu import check_gpu
+from pillsnap.preflight.gpu_check.compute import check_compute
+from pillsnap.preflight.gpu_check.detector import check_detector
+from pillsnap.preflight.gpu_check.device import check_device
+from pillsnap.preflight.gpu_check.forecast import classifier_hours, fastest_batch, forecast
+from pillsnap.preflight.gpu_check.loading import check_loading
+from pillsnap.preflight.gpu_check.memory import check_memory_cap
+from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
+from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
 from tests.support.models import onnx_models
 from tests.support.nvidia import install_cuda, install_nvml
 from tests.support.preflight import PRODUCTION, config
@@ -74,7 +74,7 @@ def test_what_cannot_be_checked_is_never_ok() -> None:
 
 def test_the_check_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0, 1, 2, 11, 12])
-    monkeypatch.setattr("pillsnap.gpu_check.rows.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.rows.time", SimpleNamespace(monotonic=lambda: next(clock)))
     rows = run_checks(
         {"long": lambda: [ok("first"), ok("second"), ok("third")], "late": lambda: [ok("late")]}, seconds=10
     )
@@ -107,7 +107,7 @@ def test_compute_measures_and_checks_the_product() -> None:
 
 
 def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pillsnap.gpu_check.compute.BF16_ERROR", 0.0)
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.compute.BF16_ERROR", 0.0)
     assert next(iter(check_compute("cpu"))).verdict is Verdict.failed
 
 
@@ -225,8 +225,8 @@ import sys
 sys.modules |= dict.fromkeys(sys.argv[2:])
 from pathlib import Path
 from pillsnap.config.load import read_config
-from pillsnap.gpu_check import check_gpu, classifier
-from pillsnap.gpu_check.rows import run_checks
+from pillsnap.preflight.gpu_check import check_gpu, classifier
+from pillsnap.preflight.gpu_check.rows import run_checks
 config = read_config("config.yaml", sys.argv[1])
 classifier.LARGEST_BATCH, classifier.WARMUP, check_gpu.STEPS = 4, 1, 1
 real = classifier.measure_steps

@@ -7,7 +7,7 @@ from typing import Any
 from pillsnap.classifier.epoch_order import picture_size
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
-from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict
+from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict
 
 
 def forecast(config: Config, stage: str, rows: Sequence[Row]) -> Iterator[Row]:

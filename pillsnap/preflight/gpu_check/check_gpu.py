@@ -11,10 +11,10 @@ from typing import Any
 
 from pillsnap.config.config import Config
 from pillsnap.files import write_json
-from pillsnap.gpu_check.device import check_device
-from pillsnap.gpu_check.forecast import forecast
-from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
 from pillsnap.hardware import cores, cpu_name
+from pillsnap.preflight.gpu_check.device import check_device
+from pillsnap.preflight.gpu_check.forecast import forecast
+from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
 
 PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime-gpu", "nvidia-cudnn-cu13", "triton")
 SECONDS = 420
@@ -47,32 +47,32 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
     drugs = getattr(config.stages, stage).classes
 
     def compute() -> Iterable[Row]:
-        from pillsnap.gpu_check.compute import check_compute
+        from pillsnap.preflight.gpu_check.compute import check_compute
 
         return check_compute(device)
 
     def classifier() -> Iterable[Row]:
-        from pillsnap.gpu_check.classifier import check_classifier
+        from pillsnap.preflight.gpu_check.classifier import check_classifier
 
         return check_classifier(config, drugs=drugs, device=device, steps=STEPS)
 
     def loader() -> Iterable[Row]:
-        from pillsnap.gpu_check.loading import check_loading
+        from pillsnap.preflight.gpu_check.loading import check_loading
 
         return check_loading(config, drugs=drugs, device=device, steps=STEPS)
 
     def memory() -> Iterable[Row]:
-        from pillsnap.gpu_check.memory import check_memory_cap
+        from pillsnap.preflight.gpu_check.memory import check_memory_cap
 
         return check_memory_cap(config, drugs=drugs, device=device)
 
     def detector() -> Iterable[Row]:
-        from pillsnap.gpu_check.detector import check_detector
+        from pillsnap.preflight.gpu_check.detector import check_detector
 
         return check_detector(config, device=device)
 
     def onnx_runtime() -> Iterable[Row]:
-        from pillsnap.gpu_check.onnx_runtime import check_onnx_runtime
+        from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
 
         return check_onnx_runtime(models, device)
 

@@ -13,7 +13,7 @@ import numpy as np
 from pillsnap.config.config import Config
 from pillsnap.config.training import Detector, Steering, Trainings
 from pillsnap.files import write_json
-from pillsnap.gpu_check.rows import Row, Verdict
+from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
 EPOCHS = 3
 STEPS = 20
@@ -57,7 +57,9 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
 def _killed_after_an_epoch(folder: Path) -> bool:
     """Start the training in a process of its own, and kill it when its first checkpoint is there."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "pillsnap.gpu_check.detector", str(folder)], stdout=sys.stderr, stderr=sys.stderr
+        [sys.executable, "-m", "pillsnap.preflight.gpu_check.detector", str(folder)],
+        stdout=sys.stderr,
+        stderr=sys.stderr,
     )
     end = time.monotonic() + SECONDS
     while child.poll() is None and time.monotonic() < end and not (folder / "work/last.pt").is_file():

@@ -10,9 +10,9 @@ from pillsnap.classifier.epoch_order import picture_size
 from pillsnap.classifier.trainer import ClassifierTrainer
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
-from pillsnap.gpu_check.compute import synchronize
-from pillsnap.gpu_check.rows import Row, Verdict
 from pillsnap.preflight.findings import gib
+from pillsnap.preflight.gpu_check.compute import synchronize
+from pillsnap.preflight.gpu_check.rows import Row, Verdict
 from pillsnap.preflight.models import CUDA_BYTES, training_bytes
 from pillsnap.training.processes import Processes
 from pillsnap.training.recovery import is_out_of_memory

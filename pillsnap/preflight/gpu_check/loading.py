@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from pillsnap.config.config import Config
-from pillsnap.gpu_check.classifier import WARMUP, measure_steps
-from pillsnap.gpu_check.compute import synchronize
-from pillsnap.gpu_check.rows import Row, Verdict
+from pillsnap.preflight.gpu_check.classifier import WARMUP, measure_steps
+from pillsnap.preflight.gpu_check.compute import synchronize
+from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
 CROPS = 256
 """Different crops: they are decoded again in each batch, as where they do not fit into `classifier.cache_gb`."""

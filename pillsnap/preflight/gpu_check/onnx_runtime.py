@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pillsnap.gpu_check.rows import NotCheckedError, Row, Verdict
+from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict
 
 PILLS = range(1, 9)
 STEADY = 20
@@ -30,7 +30,7 @@ def check_onnx_runtime(models: Path, device: str) -> Iterator[Row]:
 
     if not (models / "classifier.onnx").is_file():
         raise NotCheckedError(f"there are no models in {models}: name a folder of export_onnx with --models")
-    command = [sys.executable, "-m", "pillsnap.gpu_check.onnx_runtime", str(models), device]
+    command = [sys.executable, "-m", "pillsnap.preflight.gpu_check.onnx_runtime", str(models), device]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]

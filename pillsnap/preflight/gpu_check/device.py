@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from pillsnap.config.config import Config
 from pillsnap.cuda import cuda_driver
-from pillsnap.gpu_check.rows import Row, Verdict
 from pillsnap.hardware import gpus
 from pillsnap.preflight.cuda import check_cuda
 from pillsnap.preflight.findings import Verdict as Found
 from pillsnap.preflight.findings import gib
+from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
 
 def check_device(config: Config) -> Iterator[Row]:
