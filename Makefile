@@ -1,6 +1,7 @@
 # make report:   environment, then everything from raw archives to results/stage4/report.html
 # make test:     environment, then the tests of every part and one tiny run with all that reads it
 # make campaign: what is long by nature: kills, full disks, Slurm, an empty environment, the benchmarks' scripts
+# make gpu-check: this machine's GPU measured with the production models, in 8 minutes
 PYTHON ?= python3
 STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -25,7 +26,7 @@ test: env
 campaign: env
 	$(PYTEST) -m campaign
 
-# measure this machine's GPU with the production models, in 8 minutes; writes gpu-check.json
+# writes gpu-check.json
 gpu-check: env
 	pillsnap doctor --deep --stage $(STAGE) --config config.yaml --config profiles/production/pillsnap.yaml
 
