@@ -66,6 +66,7 @@ def train_classifier(
     kind = torch_device(device)
     use_threads(threads)
     torch.use_deterministic_algorithms(kind == "cpu")
+    torch.backends.cudnn.benchmark = kind == "cuda"  # each size lasts for epochs
     with contextlib.ExitStack() as stack:
         processes = stack.enter_context(process_group(training.processes, kind))
         signature = {}

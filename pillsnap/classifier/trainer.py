@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pillsnap.classifier.model import count_correct, create_classifier, parameter_groups, update_ema
+from pillsnap.classifier.model import Ema, count_correct, create_classifier, parameter_groups
 from pillsnap.classifier.transforms import augment, mixer, normalise, resize
 from pillsnap.config.training import Classifier
 from pillsnap.training.processes import Processes
@@ -89,6 +89,8 @@ class ClassifierTrainer:
             # a graph for each shape, however many: a dynamic one would depend on which shape came first
             torch._dynamo.config.recompile_limit = 256
             self._network = torch.compile(self._network, dynamic=False)
+        # once wrapped: batch norms may have been replaced, their tensors are the same
+        self._averaging, self._parameters = Ema(self.ema, self.model), list(self.model.parameters())
         groups = parameter_groups(self.model, settings.layer_decay)
         self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         self._mix = mixer(mixup=settings.mixup, cutmix=settings.cutmix, n_classes=n_classes)
@@ -152,7 +154,7 @@ class ClassifierTrainer:
         micro_batches = list(zip(views.tensor_split(parts), targets.tensor_split(parts), strict=True))
         self._accumulate_gradients(micro_batches, global_batch_size)
         self._scaler.unscale_(self._optimizer)
-        nn.utils.clip_grad_norm_(self.model.parameters(), max_grad_norm)
+        nn.utils.clip_grad_norm_(self._parameters, max_grad_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
 
@@ -183,7 +185,7 @@ class ClassifierTrainer:
         """Update the EMA, and count the step."""
         progress = self.progress
         done = progress.epoch * steps_per_epoch + progress.step
-        update_ema(self.ema, self.model, decay=self._settings.average_decay, step=done)
+        self._averaging.update(decay=self._settings.average_decay, step=done)
         progress.step += 1
 
     def sync_loss(self, flag: bool = False) -> bool:

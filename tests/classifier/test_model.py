@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from pillsnap.classifier.model import WeightsError, count_correct, create_classifier, parameter_groups, update_ema
+from pillsnap.classifier.model import Ema, WeightsError, count_correct, create_classifier, parameter_groups
 from tests.support.models import CLASSIFIER, DRUGS, recipe, trained_classifier
 
 
@@ -89,7 +89,7 @@ def test_moving_average_is_short_at_first() -> None:
             value.add_(1)
     expected = 0.0
     for step in range(30):
-        update_ema(averaged, model, decay=0.7, step=step)
+        Ema(averaged, model).update(decay=0.7, step=step)
         expected += (1 - min(0.7, (1 + step) / (10 + step))) * (1 - expected)
     start, now = averaged.state_dict()["fc.weight"], model.state_dict()["fc.weight"]
     assert torch.allclose(now - start, torch.full_like(now, 1 - expected), atol=1e-5)
