@@ -217,7 +217,7 @@ def test_all_checks_run_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch, tm
 
 
 ABSENT = (
-    *("pandas", "pandera", "pyarrow", "kornia_rs", "isal", "ultralytics", "pycocotools", "snakemake", "dvc", "onnx"),
+    *("pandas", "pandera", "pyarrow", "kornia_rs", "ultralytics", "pycocotools", "snakemake", "dvc", "onnx"),
     *("onnxruntime", "sklearn", "tensorboard"),
 )
 BARE = """
