@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pillsnap.answers.answer import Answer, Candidate, Pill, Verdict
 from pillsnap.config import reference as config_reference
 from pillsnap.config.config import Config
-from pillsnap.config.load import read_config
+from pillsnap.config.load import read_config, section_of
 from pillsnap.predict.formats import CSV_COLUMNS
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 from tests.support.documents import (
@@ -46,19 +46,18 @@ def test_configuration_page_and_schema_are_not_stale(tmp_path, monkeypatch) -> N
         assert (PROJECT / path).read_text(encoding="utf-8") == now, f"{path} is stale. Run `make docs` and commit it."
 
 
-def _is_section(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
 def test_every_key_has_a_row() -> None:
     def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
-        for name, field in model.model_fields.items():
-            below = [each for each in (field.annotation, *get_args(field.annotation)) if _is_section(each)]
-            is_list = bool(below) and below[0] is not field.annotation
-            if is_list or not below:
-                yield f"{path}{name}"
-            for section in below:
-                yield from keys(section, f"{path}{name}[]." if is_list else f"{path}{name}.")
+        annotations = {name: field.annotation for name, field in model.model_fields.items()}
+        sections = {name: section_of(annotation) for name, annotation in annotations.items()}
+        for name, section in sections.items():
+            if section:
+                yield from keys(section, f"{path}{name}.")
+                continue
+            yield f"{path}{name}"
+            for item in filter(None, map(section_of, get_args(annotations[name]))):
+                if item not in sections.values():  # `sources` has the keys of `source`
+                    yield from keys(item, f"{path}{name}[].")
 
     listed = set(re.findall(r"^\| `([^`]+)` \|", text_of("docs/configuration.md"), re.MULTILINE))
     assert listed == {re.sub(r"^stages\.stage\d", "stages.<stage>", key) for key in keys(Config)}
@@ -134,7 +133,7 @@ def test_pipeline_page_tells_a_rules_outputs_and_settings(rule: str) -> None:
     settings = re.search(r"^- Settings: (.*)$", told, re.MULTILINE)[1]
     body = re.sub(r'CONFIG\.recipe\("(\w+)"\)', r"CONFIG.\1", rules()[rule])
     read = set(re.findall(r"CONFIG(?:\.|, )(?!pathvars|model_dump)(\w+)", body))
-    read |= {"source"} if "vars(ARCHIVES" in body else set()
+    read |= {"source"} if re.search(r"vars\(ARCHIVES|KINDS|SOURCE_OF|DRAWN", body) else set()
     assert settings == "all" if "CONFIG.model_dump" in body else set(re.findall(r"`(\w+)`", settings)) == read
 
 
