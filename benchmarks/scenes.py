@@ -54,7 +54,7 @@ from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PILLS
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
-SEED, VAL_SEED, VAL_SCENES = 576, 577, 100
+SEED, VAL_SEED, VAL_SCENES = 576, 577, 50
 SPEED_SIDE, TRAIN_SIDE = 640, 416
 REAL = ("pushin-pill", "pillcounter")
 
@@ -133,7 +133,7 @@ def train(folder: Path, scenes: int, *, epochs: int, image_size: int) -> Path:
                 lay_out_scenes(shards, images=made / "images" / split, labels=made / "labels" / split)
             (made / "data.yaml").write_text("train: images/train\nval: images/val\nnc: 1\nnames: {0: pill}\n")
     recipe = Detector(
-        image_size=image_size, epochs=epochs, horizon=epochs, batch=16, learning_rate=2e-3, final_rate=0.05,
+        image_size=image_size, epochs=epochs, horizon=epochs, batch=8, learning_rate=2e-3, final_rate=0.05,
         warmup_epochs=0.5, patience=epochs,
     )  # fmt: skip
     outputs = {name: folder / "detector" / file for name, file in (

@@ -31,6 +31,7 @@ rule write_model_card:
             "detector": CONFIG.detector.model_dump(mode="json"),
             "classifier": CONFIG.classifier.model_dump(mode="json"),
             "answers": CONFIG.answers.model_dump(mode="json"),
+            "scenes": {"photos": CONFIG.scenes.photos},
         },
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
         sources=KINDS,

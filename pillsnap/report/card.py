@@ -88,7 +88,17 @@ def _training_data(measured: Measured) -> Section:
             f"{word}: {titles(measured.sources)}. The test part was seen by no training and by no choice "
             "of a threshold; views of one capture stand on one side of the split only.",
             splits_table(measured.manifest, "Photographs and pills"),
+            *_composed(measured.config["scenes"]["photos"]),
         ),
+    )
+
+
+def _composed(scenes: int) -> tuple[str, ...]:
+    if not scenes:
+        return ()
+    return (
+        f"The detector was trained on {plural(scenes, 'composed scene')} besides: pills cut out of training "
+        "photographs, on other grounds. They are no photographs, and no figure here was measured on them.",
     )
 
 

@@ -16,7 +16,7 @@ from pillsnap.files import write_json
 from tests.support import one_node_slurm
 from tests.support.debian import need
 from tests.support.one_node_slurm import one_node_slurm as slurm
-from tests.support.workflow import Workflow
+from tests.support.workflow import SCENE_RULES, Workflow
 
 GPU_RULES = {"train_detector", "detect_pills", "train_classifier", "calibrate_answers", "run_benchmark"}
 DATA_RULES = {"index_archive", "prepare_archive"}
@@ -131,7 +131,7 @@ def ran(made: Workflow, tmp_path_factory) -> Run:
 
 def test_every_job_went_through_slurm_to_the_report(ran: Run) -> None:
     logs = {path.stem for path in (ran.workflow.folder / "logs" / "stage4").glob("*.tsv")}
-    assert {job.rule for job in ran.jobs} - {"competitor"} == logs | DATA_RULES
+    assert {job.rule for job in ran.jobs} - {"competitor"} == logs | DATA_RULES | SCENE_RULES
     assert "synthetic" in (ran.workflow.folder / "results/stage4/report.html").read_text(encoding="utf-8").lower()
     assert all(len([job for job in ran.of(rule) if job.state == "COMPLETED"]) == 4 for rule in DATA_RULES)
 

@@ -123,22 +123,24 @@ def test_what_was_not_measured_is_not_estimated(arguments: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("most", "cycles", "pictures", "epochs", "times"),
+    ("most", "cycles", "composed", "pictures", "epochs", "times"),
     [
         # 500,000 photographs asked, 2,386 used: 209.6 times as many; 240 of the detector's 430 pictures are single
-        (240, 0, "40,056 90,109", "12 20", "13 h 21 min 50 h 03 min"),
-        (100_000, 0, "90,109 90,109", "12 20", "30 h 02 min 50 h 03 min"),
-        (1000, 0, "1,000 90,109", "12 20", "20 min 00 s 50 h 03 min"),
-        (240, 3, "40,056 90,109", "6 3", "6 h 40 min 7 h 30 min"),
+        (240, 0, 0, "40,056 90,109", "12 20", "13 h 21 min 50 h 03 min"),
+        (100_000, 0, 0, "90,109 90,109", "12 20", "30 h 02 min 50 h 03 min"),
+        (1000, 0, 0, "1,000 90,109", "12 20", "20 min 00 s 50 h 03 min"),
+        (240, 0, 30, "33,799 90,109", "12 20", "11 h 15 min 50 h 03 min"),
+        (240, 3, 0, "40,056 90,109", "6 3", "6 h 40 min 7 h 30 min"),
     ],
 )
 def test_estimate_for_the_whole_budget(
-    arguments: dict[str, Any], most: int, cycles: int, pictures: str, epochs: str, times: str
+    arguments: dict[str, Any], most: int, cycles: int, composed: int, pictures: str, epochs: str, times: str
 ) -> None:
-    """An epoch's pictures grow with the budget, the detector's single photographs up to their limit."""
+    """An epoch's pictures grow with the budget, the detector's single photographs to their limit, composed ones not."""
     changed = {
         "yolo": CONFIG["yolo"] | {"max_single_photos": most},
         "training": CONFIG["training"] | {"cycles": cycles},
+        "scenes": CONFIG["scenes"] | {"photos": composed},
     }
     text = written(with_config(arguments, **changed))
     assert f"Images per epoch, with the whole budget {pictures}" in text

@@ -53,6 +53,15 @@ def test_card_says_what_was_measured(arguments: dict[str, Any], card: str) -> No
     assert "None" not in text and "nan" not in text.split()
 
 
+def test_composed_scenes_are_told_and_called_no_photographs(
+    arguments: dict[str, Any], card: str, tmp_path: Path
+) -> None:
+    config = arguments["config"] | {"scenes": {"photos": 2000}}
+    told = card_of(arguments, tmp_path, config=config)
+    assert "The detector was trained on 2,000 composed scenes besides" in told and "They are no photographs" in told
+    assert "composed" not in card
+
+
 def test_same_inputs_same_bytes(arguments: dict[str, Any], card: str, tmp_path: Path) -> None:
     assert card_of(arguments, tmp_path) == card
     assert sha256_of(tmp_path / "model_card.md")

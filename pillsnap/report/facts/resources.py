@@ -73,7 +73,7 @@ def estimate(inputs: Inputs, model: str) -> Estimate:
     """The estimate for `detector` or `classifier`.
 
     An epoch's pictures grow as the stage's photographs do from what was used to what was asked; the detector's single
-    photographs only up to `yolo.max_single_photos`.
+    photographs only up to `yolo.max_single_photos`, and composed scenes are as many.
     """
     asked, used = (inputs.plan[which]["images"] for which in ("asked", "used"))
     resources = resources_of(inputs, model)
@@ -81,8 +81,10 @@ def estimate(inputs: Inputs, model: str) -> Estimate:
     grown = pictures * growth
     if model == "detector":
         most, single = inputs.config["yolo"]["max_single_photos"], inputs.manifest["splits"]["train"]["single"]
-        now = min(most, single, pictures)
-        grown = (pictures - now) * growth + min(most, now * growth)
+        composed = min(inputs.config["scenes"]["photos"], pictures)
+        photos = pictures - composed
+        now = min(most, single, photos)
+        grown = (photos - now) * growth + min(most, now * growth) + composed
     return Estimate(grown, asked_epochs(inputs.config, model), resources["pictures_per_second"])
 
 

@@ -276,7 +276,9 @@ def _both_domains(metrics: Mapping[str, Any]) -> Statement:
 
 def _all_timed(inputs: Inputs) -> Statement:
     drawn = any(get_kind(kind).drawn for kind in inputs.sources.values())
-    wanted = [rule for rule in RULES if rule != "make_synthetic_archive" or drawn]
+    composed = inputs.config["scenes"]["photos"] > 0
+    runs = {"make_synthetic_archive": drawn, "cut_pills": composed, "compose_scenes": composed}
+    wanted = [rule for rule in RULES if runs.get(rule, True)]
     missing = sorted(set(wanted) - {time.rule for time in inputs.times})
     fact = f"no duration of {listing(missing)}" if missing else plural(len(wanted), "rule")
     return Statement("The duration of every rule is known", fact, state_of(not missing))
