@@ -70,10 +70,10 @@ def _print_outcomes(console: Console, checked: Checked) -> None:
 
 
 def _print_division(console: Console, checked: Checked) -> None:
-    sides = {PARTS[side]: number for side, number in checked.sides.items() if side not in UNSEEN}
+    sides = {words: checked.sides[side] for side, words in PARTS.items() if side in checked.sides}
     if unseen := sum(checked.sides.get(side, 0) for side in UNSEEN):
         drugs = checked.overlay["plan"]["unseen_drugs"]
-        sides[f"Of {drugs} drugs that no training sees, to measure answers about such"] = unseen
+        sides[f"Of {drugs} drugs that no training sees, to measure such answers"] = unseen
     print_table(
         console,
         "How a stage would divide the photographs",

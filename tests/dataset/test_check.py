@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pillsnap.cli import app
 from pillsnap.config.load import read_config
 from tests.support.aihub_files import write_zip
-from tests.support.archives import course_files, hand_made
+from tests.support.archives import course_files, hand_made, photo_png
 from tests.support.dataset_runs import yolo_run
 from tests.support.workflow import PROJECT
 
@@ -34,11 +34,25 @@ def test_aihub_archives(tmp_path) -> None:
         "TS_1_single not fixed 30 30",
         "VS_1_combo test 1 3",
         "43 photographs with usable labels, of 3 drugs",
-        "Photographs: 43 read = 43 kept + 0 quarantined + 0 skipped",
+        "Test 4 Photographs: 43 read = 43 kept + 0 quarantined + 0 skipped",
         f"source: kind: aihub root: {tmp_path}/pills",
         "snakemake --cores 8 --configfile config.yaml overlay.yaml -- results/pills/stage4/report.html",
     ):
         assert words in said(done.stdout), words
+
+
+def test_drugs_that_are_held_out_are_explained(tmp_path) -> None:
+    for number in range(120):
+        photo, label = tmp_path / f"set/images/train/{number}.png", tmp_path / f"set/labels/train/{number}.txt"
+        for path in (photo, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(photo_png(seed=number))
+        label.write_text(f"{number % 12} 0.24 0.19 0.3 0.2\n")
+    (tmp_path / "set/data.yaml").write_text(f"names: {list('abcdefghijkl')}\n")
+    done = check(tmp_path / "set")
+    assert done.exit_code == 0, done.stderr
+    rows = r"Training \d+ Validation \d+ Test \d+ Of 2 drugs that no training sees, to measure such answers 20 "
+    assert re.search(rows, said(done.stdout)) and "unseen_val" not in done.stdout
 
 
 def test_the_overlay_is_a_configuration(tmp_path) -> None:
