@@ -44,7 +44,8 @@ class PhotoResult(DetectorResult):
 
     Attributes:
         domain: of the manifest.
-        targets: class index of each labelled pill, int (N,); -1 for a drug that the classifier was not trained on.
+        targets: class index of each labelled pill, int (N,); -1 for a drug that the classifier was not trained on:
+            the detector should find such a pill, and no name for it is right.
         label_logits: of the labelled boxes' crops, (N, classes).
         answered: number of detections that the answer keeps.
         answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,).
@@ -117,9 +118,8 @@ def _coco(results: Sequence[DetectorResult]) -> tuple[COCO, np.ndarray]:
 
 
 def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
-    """top-1, top-5 and macro-F1 on labelled boxes; raises `ValueError` without any pill."""
-    logits = np.concatenate([result.label_logits for result in results])
-    targets = np.concatenate([result.targets for result in results])
+    """top-1, top-5 and macro-F1 on labelled boxes of drugs with a class; raises `ValueError` without any."""
+    logits, targets = labelled_pills(results)
     ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     return {
         "top1": float((ranked[:, 0] == targets).mean()),
@@ -129,8 +129,15 @@ def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
     }
 
 
+def labelled_pills(results: Sequence[PhotoResult]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N, classes) and targets (N,) of the labelled boxes whose drug has a class."""
+    logits = np.concatenate([result.label_logits for result in results])
+    targets = np.concatenate([result.targets for result in results])
+    return logits[targets >= 0], targets[targets >= 0]
+
+
 def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
-    """Whole answers by domain: pills found, pills found and classified right, and false positives per photograph."""
+    """Whole answers by domain: pills found; of those with a class, found and named right; false positives a photo."""
     metrics: dict[str, Any] = {}
     for domain in ("single", "combo"):
         part = [result for result in results if result.domain == domain]
@@ -142,7 +149,7 @@ def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str
             for answer, label in result.matches(min_iou):
                 found += 1
                 right += int(result.answer_logits[answer].argmax() == result.targets[label])
-        metrics[f"{domain}_correct"] = right / pills
+        metrics[f"{domain}_correct"] = right / sum(int((result.targets >= 0).sum()) for result in part)
         metrics[f"{domain}_found"] = found / pills
         complete = [result for result in part if result.fully_labelled]
         extra = sum(result.answered - len(result.matches(min_iou)) for result in complete)
@@ -173,7 +180,7 @@ def confused_pairs(results: Sequence[PhotoResult], at_most: int | None = None) -
     counts: Counter[tuple[int, int]] = Counter()
     for result in results:
         for target, row in zip(result.targets, result.label_logits, strict=True):
-            if int(row.argmax()) != target:
+            if target >= 0 and int(row.argmax()) != target:
                 counts[int(target), int(row.argmax())] += 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(true, predicted, count) for (true, predicted), count in ordered[:at_most]]

@@ -1,6 +1,6 @@
 """Photographs with findings as COCO JSON, which labelling tools import."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,28 +25,30 @@ def coco_dataset(pills: pd.DataFrame, findings: pd.DataFrame, classes: Sequence[
     Args:
         pills: manifest rows, of which the photographs with findings are taken.
         findings: schema `FINDINGS`.
-        classes: the class list; categories are its K-codes, numbered from 1.
+        classes: the class list; categories are its K-codes, numbered from 1, then `unlabelled pill`, then the K-codes
+            of drugs whose pills have a box alone.
     """
+    names = [
+        *(drug.k_code for drug in classes),
+        UNLABELLED,
+        *sorted(set(pills.loc[pills["class_index"] < 0, "k_code"])),
+    ]
+    number_of = {name: number for number, name in enumerate(names, start=1)}
     by_image = dict(list(pills[pills["image_id"].isin(findings["image_id"])].groupby("image_id")))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (image_id, found) in enumerate(findings.groupby("image_id", sort=False), start=1):
         labelled = by_image[image_id]
         images.append(_image(number, labelled.iloc[0]))
-        for one in (*_labels(labelled, found), *_proposals(found, len(classes) + 1)):
+        for one in (*_labels(labelled, found, number_of), *_proposals(found, number_of[UNLABELLED])):
             annotations.append({"id": len(annotations) + 1, "image_id": number} | one)
     return {
         "info": {"description": "PillSnap label audit: labels, and proposals of the detector for people to judge"},
         "licenses": [],
         "images": images,
         "annotations": annotations,
-        "categories": _categories(classes),
+        "categories": [{"id": number, "name": name, "supercategory": "pill"} for name, number in number_of.items()],
     }
-
-
-def _categories(classes: Sequence[DrugClass]) -> list[Json]:
-    drugs = [{"id": drug.index + 1, "name": drug.k_code, "supercategory": "pill"} for drug in classes]
-    return [*drugs, {"id": len(classes) + 1, "name": UNLABELLED, "supercategory": "pill"}]
 
 
 def _image(number: int, photo: pd.Series) -> Json:
@@ -62,12 +64,12 @@ def _image(number: int, photo: pd.Series) -> Json:
     }
 
 
-def _labels(labelled: pd.DataFrame, found: pd.DataFrame) -> list[Json]:
+def _labels(labelled: pd.DataFrame, found: pd.DataFrame, number_of: Mapping[str, int]) -> list[Json]:
     missed = set(found.loc[found["kind"] == LABEL, "label_member"])
     return [
         _annotation(
             rounded((pill.x, pill.y, pill.w, pill.h)),
-            int(pill.class_index) + 1,
+            number_of[pill.k_code],
             {"source": "label", "detected": pill.label_member not in missed},
         )
         for pill in labelled.itertuples()

@@ -16,6 +16,7 @@ from pillsnap.answers.accuracy import (
     classifier_metrics,
     confused_pairs,
     detector_metrics,
+    labelled_pills,
     pipeline_metrics,
 )
 from pillsnap.answers.agreement import agreement
@@ -153,9 +154,12 @@ def _compare_devices(stage: StageFiles, settings: Benchmark) -> dict[str, Any]:
 
 def _by_drug(results: Sequence[PhotoResult], snap: SeparateSteps) -> list[dict[str, Any]]:
     """Pills and top-1 of each drug of the test split, worst first."""
-    targets = np.concatenate([result.targets for result in results])
-    right = np.concatenate([result.label_logits.argmax(axis=1) for result in results]) == targets
-    table = pd.DataFrame({"target": targets, "right": right}).groupby("target")["right"].agg(["size", "mean"])
+    logits, targets = labelled_pills(results)
+    table = (
+        pd.DataFrame({"target": targets, "right": logits.argmax(axis=1) == targets})
+        .groupby("target")["right"]
+        .agg(["size", "mean"])
+    )
     rows = [
         {
             "k_code": snap.classes[index].k_code,

@@ -79,6 +79,13 @@ class Plan(Section):
             "treat a drug that the model never saw; they do not count into a stage's budget"
         ),
     )
+    unseen_share: Fraction = Field(
+        0.2,
+        description=(
+            "Largest share of the source's trainable drugs that may be held out so; where `unseen_drugs` is more, "
+            "fewer are, and the plan says it"
+        ),
+    )
     unseen_photos: int = Field(
         1000,
         ge=2,

@@ -16,7 +16,7 @@ from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.progress import progress
 from pillsnap.tables.files import make_table, read_split, read_table, write_table
-from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS
+from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS, UNSEEN
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ def cut_crops(
     min_score: float,
 ) -> None:
     """Cut the crops of training and validation, and of the unseen drugs' first half, whose class is -1.
+
+    A labelled pill of training and validation that has no class gets no crop.
 
     Args:
         manifest: CSV by split (`train`, `val`, `unseen_val`), schema `MANIFEST`; its rows of that split are used.
@@ -94,6 +96,8 @@ def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list
     matched = {label: detection for detection, label in match_boxes(photo.detected, labelled, min_iou=settings.min_iou)}
     rows = []
     for number, pill in enumerate(photo.pills.itertuples()):
+        if pill.class_index < 0 and split not in UNSEEN:
+            continue  # only the detector learns it
         context = photo.contexts.loc[pill.label_member]
         window = decode_jpeg(read_from_shard(photo.stored, int(context["offset"]), int(context["length"])))
         boxes = {"label": labelled[number]}

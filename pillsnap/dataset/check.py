@@ -23,7 +23,7 @@ from pillsnap.tables.files import read_table, read_tables
 from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
 
 UNSEEN_DRUGS = 8
-"""Drugs that are held out where the source has five times as many; fewer where it has fewer."""
+"""Drugs that are held out where `plan.unseen_share` allows it."""
 _COMMON_NAME = r"(?i)stage\d|data|dataset|raw|export|photos|images"
 """Names of folders that tell no data set from another."""
 SEED: int = Config.model_fields["seed"].default
@@ -70,7 +70,7 @@ def check_source(folder: Path) -> Checked:
         tables = [_index(source, archive, Path(place)) for archive in archives.values()]
         pills = read_tables([table["pills"] for table in tables], PILLS)
         drugs = Counter(pills["k_code"])
-        problem, plan, unseen = _plan(tables, Path(place), min(UNSEEN_DRUGS, len(drugs) // 5))
+        problem, plan, unseen = _plan(tables, Path(place))
         counts = [read_json(table["counts"]) for table in tables]
         return Checked(
             kind=source.kind,
@@ -113,7 +113,7 @@ def _index(source: Source, archive: Archive, place: Path) -> dict[str, Path]:
     return paths
 
 
-def _plan(tables: list[dict[str, Path]], place: Path, unseen: int) -> tuple[str, dict[str, Any], int]:
+def _plan(tables: list[dict[str, Path]], place: Path) -> tuple[str, dict[str, Any], int]:
     """Return why no plan can be made (empty where it can), its summary, and how many drugs should be held out.
 
     A drug that is held out takes every combination along that shows it: none is, where that costs a fifth of the
@@ -140,8 +140,8 @@ def _plan(tables: list[dict[str, Path]], place: Path, unseen: int) -> tuple[str,
     except PlanError as error:
         return str(error).partition("\n")[0], {}, 0
     with contextlib.suppress(PlanError):
-        if unseen >= 2 and used(unseen) >= 0.8 * without:
-            return "", read_json(summary), unseen
+        if used(UNSEEN_DRUGS) >= 0.8 * without:
+            return "", read_json(summary), read_json(summary)["unseen_drugs"]["used"]
     used(0)
     return "", read_json(summary), 0
 

@@ -60,8 +60,8 @@ def build_manifest(
         near_duplicates: written, CSV, schema `NEAR_DUPLICATES`: the closest pairs across the sides of the split.
         classes: written, JSON: the ordered class list.
         drugs: written, CSV, schema `DRUGS`: descriptions of the drugs of the class list.
-        summary: written, JSON: read = kept + quarantined + skipped for archives, photos and labels, counts by split,
-            and the audit of the split.
+        summary: written, JSON: read = kept + quarantined + skipped for archives, photos and labels, how many of the
+            kept labels have no class, counts by split, and the audit of the split.
         refused: written where the limits are exceeded, CSV: everything that is quarantined.
         settings: limits.
         shared_groups: `plan.shared_groups`; unless it is `keep`, a capture group on two sides is an error.
@@ -74,17 +74,17 @@ def build_manifest(
     indexed = read_tables(issues, ISSUES)
     kept, identical = drop_identical(_join_prepared(planned, prepared), source_of)
     _check_training_left(planned, kept, identical)
-    kept, untrained = _drop_untrained(kept)
+    planned_facts = read_json(plan_summary)
+    kept, untrained = _drop_untrained(kept, planned_facts)
     kept["fully_labelled"] = kept.groupby("image_id")["label_member"].transform("size") >= kept["expected_pills"]
     decoded = pd.concat([read_tables([path / "issues.parquet" for path in prepared], ISSUES), identical, untrained])
     all_issues = pd.concat([indexed, read_table(plan_issues, ISSUES), decoded], ignore_index=True)
     is_unseen = kept["split"].isin(UNSEEN)
-    class_list = drug_classes(kept[~is_unseen])
+    class_list = drug_classes(kept[kept["k_code"].isin(_trained(kept, planned_facts))])
     index_of = {drug.k_code: drug.index for drug in class_list}
     kept["class_index"] = kept["k_code"].map(index_of).fillna(-1).astype("int64")
-    plan_facts = read_json(plan_summary)
-    accounts = _accounts(kept, all_issues, plan_facts["skipped"], counts)
-    accounts |= _by_source(kept, all_issues, plan_facts, counts, source_of)
+    accounts = _accounts(kept, all_issues, planned_facts["skipped"], counts)
+    accounts |= _by_source(kept, all_issues, planned_facts, counts, source_of)
     n_decoded = kept["image_id"].nunique() + len(_quarantined_photos(decoded))
     try:
         _check_corrupt(all_issues, settings)
@@ -117,17 +117,24 @@ def _join_prepared(planned: pd.DataFrame, prepared: Sequence[Path]) -> pd.DataFr
     return kept.sort_values(["archive", "member", "label_member"]).reset_index(drop=True)
 
 
-def _drop_untrained(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Drop drugs without a training pill, except unseen ones; returns the kept rows, and issues of the others."""
-    trained = kept.loc[kept["split"] == "train", "k_code"].unique()
-    untrained = ~kept["k_code"].isin(trained) & ~kept["split"].isin(UNSEEN)
-    lost, left = kept[untrained], kept[~untrained]
-    still_used = set(lost["image_id"]).intersection(left["image_id"]) if len(lost) else set()
-    empty = lost[~lost["image_id"].isin(still_used)].drop_duplicates("image_id")
-    pills = lost.assign(reason="class_without_training_pill", detail=lost["k_code"])
-    photos = empty.assign(label_member="", reason="photo_without_usable_label", detail="")
-    rows = pd.concat([pills, photos]).assign(outcome="quarantined")[list(ISSUES.columns)]
-    return left.reset_index(drop=True), check_table(rows, ISSUES, "drugs without training pill")
+def _trained(kept: pd.DataFrame, plan: dict[str, Any]) -> set[str]:
+    """Return those of the planned drugs that have a training pill."""
+    return set(kept.loc[kept["split"] == "train", "k_code"]).intersection(plan["classes"])
+
+
+def _drop_untrained(kept: pd.DataFrame, plan: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop photographs that show no drug that is trained, except unseen ones'; returns the others, and issues."""
+    used = kept["k_code"].isin(_trained(kept, plan)).groupby(kept["image_id"]).transform("any")
+    lost = kept[~used & ~kept["split"].isin(UNSEEN)]
+    dropped = plan["classes_dropped"]
+    reasons = dict.fromkeys(dropped["test_only"], "class_only_in_test_part")
+    reasons |= dict.fromkeys(dropped["too_small"], "class_too_small")
+    reason = lost["k_code"].map(lambda k_code: reasons.get(k_code, "class_without_training_pill"))
+    outcome = np.where(reason == "class_too_small", "skipped", "quarantined")
+    pills = lost.assign(reason=reason, detail=lost["k_code"], outcome=outcome)
+    photos = lost.drop_duplicates("image_id").assign(label_member="", reason="photo_without_usable_label", detail="")
+    rows = pd.concat([pills, photos.assign(outcome="quarantined")])[list(ISSUES.columns)]
+    return kept.drop(lost.index).reset_index(drop=True), check_table(rows, ISSUES, "drugs without training pill")
 
 
 def _accounts(
@@ -234,9 +241,11 @@ def _quarantined_share(issues: pd.DataFrame, examined: int, settings: Manifest) 
 def _composition(kept: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
     photos = kept.drop_duplicates("image_id")
     partly = photos.loc[~photos["fully_labelled"]]
+    boxes_only = kept[(kept["class_index"] < 0) & ~kept["split"].isin(UNSEEN)]
     return {
         "repaired": dict(sorted(Counter(issues.loc[issues["outcome"] == "repaired", "reason"]).items())),
         "partly_labelled_photos": len(partly),
+        "without_class": {"photos": int(boxes_only["image_id"].nunique()), "labels": len(boxes_only)},
         "splits": _splits(kept),
         "unseen": {
             split: {
@@ -258,7 +267,7 @@ def _splits(kept: pd.DataFrame) -> dict[str, dict[str, int]]:
             "single": int(((photos["split"] == split) & (photos["domain"] == "single")).sum()),
             "combo": int(((photos["split"] == split) & (photos["domain"] == "combo")).sum()),
             "groups": int(photos.loc[photos["split"] == split, "group"].nunique()),
-            "classes": int(kept.loc[kept["split"] == split, "k_code"].nunique()),
+            "classes": int(kept.loc[(kept["split"] == split) & (kept["class_index"] >= 0), "k_code"].nunique()),
         }
         for split in ("train", "val", "test")
     }

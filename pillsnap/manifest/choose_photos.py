@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.config.data import Plan, Stage
-from pillsnap.manifest.assign_splits import SPLITS
+from pillsnap.manifest.assign_splits import FEWEST, SPLITS
 from pillsnap.manifest.hash_order import hash_order
 from pillsnap.manifest.photo_index import PARTS, PhotoIndex, PlanError
-
-FEWEST = (2, 1)
-"""Training and validation pills that a drug needs to be part of a stage."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +18,15 @@ class Choice:
     Attributes:
         chosen: the photographs, bool (photos,).
         drugs: the stage's drugs, bool (drugs,).
-        too_small: drugs that do not reach `FEWEST`, in the source or within the budget, bool (drugs,).
+        too_small: drugs that lack training or validation pills, in the source or within the budget, bool (drugs,).
         test_only: drugs that the source has in its test part only, bool (drugs,).
         pills: labels of each drug on each side before the budget, int (drugs, 3).
     """
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Drugs that cannot be trained: beside pills of the stage's drugs theirs keep their boxes, bool (drugs,)."""
+        return self.too_small | self.test_only
 
     chosen: np.ndarray
     drugs: np.ndarray
@@ -36,10 +38,10 @@ class Choice:
 def choose_photos(
     index: PhotoIndex, split: np.ndarray, usable: np.ndarray, *, stage: Stage, settings: Plan, seed: int
 ) -> Choice:
-    """Choose drugs in hash order, then photographs of these drugs only.
+    """Choose drugs in hash order, then photographs that show them, and beside them only drugs that cannot be trained.
 
-    Each drug must reach `FEWEST` among the chosen photographs. Where a budget leaves some short, the later half of
-    them in hash order is dropped and the choice repeated, so that the other drugs have enough.
+    Each drug must have 2 training pills and 1 validation pill among the chosen photographs. Where a budget leaves some
+    short, the later half of them in hash order is dropped and the choice repeated, so that the other drugs have enough.
 
     Args:
         index: the source.
@@ -71,7 +73,7 @@ def choose_photos(
                 "drugs are needed. Give the source more photographs of each drug, or the stage a larger budget; where "
                 "AIHub's own parts share capture groups, see plan.shared_groups; or lower plan.unseen_drugs."
             )
-        inside = np.flatnonzero(usable & ~index.shows(~drugs))
+        inside = np.flatnonzero(usable & index.shows(drugs) & ~index.shows(~drugs & ~too_small & ~test_only))
         chosen = np.zeros(len(usable), bool)
         chosen[_within_budget(index.photos, split, queue, inside, stage.images, settings)] = True
         short = order[(drugs & lacking(index.pills_by_side(split, chosen)))[order]]
@@ -81,7 +83,7 @@ def choose_photos(
 
 
 def lacking(pills: np.ndarray) -> np.ndarray:
-    """Find drugs that do not reach `FEWEST`, bool (drugs,), from their labels on each side, int (drugs, 3)."""
+    """Find drugs that cannot be trained and validated: bool (drugs,), from their labels on each side, (drugs, 3)."""
     return (pills[:, 0] < FEWEST[0]) | (pills[:, 1] < FEWEST[1])
 
 

@@ -51,15 +51,16 @@ def plan_stage(
     Everything is ordered by a hash of (seed, key) that is independent of the stage, so that a smaller stage's drugs are
     a larger one's too, and a capture group is on the same side in all of them. Unseen drugs (`plan.unseen_drugs`) are
     the same in every stage; only their single-pill photographs are planned, in two splits of their own, and they count
-    towards no budget.
+    towards no budget. A drug that cannot be trained is dropped; beside pills of the stage's drugs its pills are planned
+    all the same, for the detector.
 
     Args:
         pills, index_issues: the archives' indices, schemas `PILLS` and `ISSUES`.
         plan: written, schema `PLAN`: the pills of the chosen photographs, by archive and photograph.
         issues: written, schema `ISSUES`: photographs, with their labels, of drugs that the source has in its test part
             only.
-        summary: written, JSON: budget requested and used, photos and labels skipped by reason, drugs left out, and
-            unseen drugs.
+        summary: written, JSON: budget requested and used, photos and labels skipped by reason, drugs left out, labels
+            without a class, and unseen drugs.
         refused: written where no plan can be made, CSV: everything that the index quarantined.
         stage: budget of photographs and drugs.
         settings: fractions of the split, treatment of groups that the source has on two sides, and amount of unseen
@@ -68,14 +69,14 @@ def plan_stage(
         sources: the source of each index, where there are several: later ones correct earlier ones.
 
     Raises:
-        PlanError: fewer than two drugs can be trained and validated, or too few to hold that many out.
+        PlanError: fewer than two drugs can be trained and validated.
     """
     try:
         index = read_photo_index(pills, seed, sources)
-        split = assign_splits(index.photos, settings)
         corrected = index.photos["corrected"].to_numpy()
         held_out = group_held_out(index.photos) & (settings.shared_groups == "hold_out")
-        unseen_split = choose_unseen(index, split, ~held_out & ~corrected, settings=settings, seed=seed)
+        split = assign_splits(index, ~held_out & ~corrected, settings)
+        unseen_split, fewer = choose_unseen(index, split, ~held_out & ~corrected, settings=settings, seed=seed)
         unseen = choose_unseen_photos(index, unseen_split, settings.unseen_photos)
         usable = ~held_out & ~corrected & ~index.shows(unseen_split >= 0)
         choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
@@ -86,20 +87,25 @@ def plan_stage(
     planned, lost = _read_rows(pills, index, split, reason)
     write_table(planned, plan, PLAN)
     write_table(lost, issues, ISSUES)
-    unseen_summary = {"unseen": _unseen_summary(planned, index, unseen_split)}
-    write_json(summary, _summary(index, choice, reason, stage, unseen_split, sources) | unseen_summary)
+    held = {"asked": settings.unseen_drugs, "used": int((unseen_split >= 0).sum()), "limit": fewer}
+    unseen_summary = {"unseen": _unseen_summary(planned, index, unseen_split), "unseen_drugs": held}
+    facts = _summary(index, choice, reason, stage, unseen_split, sources)
+    write_json(summary, facts | unseen_summary | {"without_class": _without_class(planned, facts["classes"])})
+    if fewer:
+        log.warning("%d drugs are held out as unseen, not %d: %s", held["used"], held["asked"], fewer)
     log.info("%d of %d photos, %d drugs", choice.chosen.sum(), len(index.photos), choice.drugs.sum())
 
 
 def _reasons(index: PhotoIndex, choice: Choice, unseen: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     """Return each photograph's index in `_REASONS`, 0 where it is chosen or of an unseen drug."""
+    shows_none = ~index.shows(choice.drugs)
     conditions = [
         choice.chosen | unseen,
         index.photos["corrected"],
         held_out,
-        index.shows(choice.test_only),
-        index.shows(choice.too_small),
-        index.shows(~choice.drugs),
+        index.shows(choice.test_only) & shows_none,
+        index.shows(choice.too_small) & shows_none,
+        index.shows(~choice.drugs & ~choice.dropped),
     ]
     return np.select(conditions, range(len(conditions)), len(conditions)).astype(np.int8)
 
@@ -140,6 +146,12 @@ def _unseen_summary(planned: pd.DataFrame, index: PhotoIndex, unseen_split: np.n
         name: {"drugs": list(drugs[unseen_split == code]), "photos": int(photos.get(name, 0))}
         for code, name in enumerate(UNSEEN)
     }
+
+
+def _without_class(planned: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
+    """Count the labels that keep their box alone, since their drug cannot be trained, and their photographs."""
+    rows = planned[~planned["k_code"].isin(classes) & ~planned["split"].isin(UNSEEN)]
+    return {"photos": rows["image_id"].nunique(), "labels": len(rows)}
 
 
 def _skipped(reason: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, int]]:

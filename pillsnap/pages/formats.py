@@ -90,12 +90,31 @@ def listing(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def never_seen(unseen: Mapping[str, Mapping[str, int]]) -> str:
-    """Drugs and photographs that the model never sees, by half, in words; empty where there are none."""
-    drugs, photos = (sum(half[name] for half in unseen.values()) for name in ("drugs", "photos"))
-    if not drugs:
+def boxes_alone(without_class: Mapping[str, int]) -> str:
+    """Say how many labelled pills have a box but no class, of `summary.json`; empty where there are none."""
+    labels, photos = without_class["labels"], without_class["photos"]
+    if not labels:
         return ""
+    return (
+        f"{plural(labels, 'labelled pill')} on {plural(photos, 'photograph')} {'has' if labels == 1 else 'have'} a "
+        "box and no class, since their drugs cannot be trained: the detector learns and is measured on them, the "
+        "classifier is not."
+    )
+
+
+def never_seen(unseen: Mapping[str, Mapping[str, int]], plan: Mapping[str, Any]) -> str:
+    """Drugs and photographs that the model never sees, by half, in words; empty where none are held out.
+
+    Args:
+        unseen: of the manifest's `summary.json`.
+        plan: `unseen_drugs` of `plan.json`: `asked`, `used`, and the `limit` where it is less.
+    """
+    drugs, photos = (sum(half[name] for half in unseen.values()) for name in ("drugs", "photos"))
+    fewer = f" Of {plural(plan['asked'], 'drug')} asked for, {plan['used']} could be held out: {plan['limit']}."
+    if not drugs:
+        return f"No drug is held out of training.{fewer}" if plan["limit"] else ""
     return (
         f"Never seen: {plural(drugs, 'drug')}, {plural(photos, 'photograph')}, half of the drugs for choosing "
         "thresholds, half for measuring. They are in no class, no training, no validation and no test part."
+        f"{fewer if plan['limit'] else ''}"
     )

@@ -39,8 +39,9 @@ def _problems(folder: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"cannot be read ({type(error).__name__}: {error})"]
     pills = pd.concat(tables.values())
-    agree = pills["k_code"].map(listed) == pills["class_index"].astype(int)
-    if not agree.all() or set(pills["k_code"]) != set(listed):
+    named = pills[pills["class_index"] != "-1"]
+    agree = named["k_code"].map(listed) == named["class_index"].astype(int)
+    if not agree.all() or set(named["k_code"]) != set(listed):
         problems.append("classes.json differs from the tables")
     if set(unseen["k_code"]) & set(listed):
         problems.append("unseen.csv has drugs of classes.json")

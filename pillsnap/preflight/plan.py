@@ -35,25 +35,27 @@ def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -
     plan = plan[~plan["split"].isin(UNSEEN)]
     photos = plan.drop_duplicates("image_id")
     photos = photos.assign(labels=photos["image_id"].map(plan.groupby("image_id").size()))
+    named = plan[plan["k_code"].isin(summary["classes"])]
     return [
-        _budget(plan, photos, summary),
+        _budget(plan, named, photos, summary),
         _sides(photos),
         _shares(photos, config),
         _groups(plan),
-        _drugs(plan),
-        _balance(plan),
+        _drugs(named),
+        _balance(named),
         _boxes(plan),
         _sizes(plan, photos),
         _combos(photos),
     ]
 
 
-def _budget(plan: pd.DataFrame, photos: pd.DataFrame, summary: Mapping[str, Any]) -> Finding:
+def _budget(plan: pd.DataFrame, named: pd.DataFrame, photos: pd.DataFrame, summary: Mapping[str, Any]) -> Finding:
     requested, used = summary["asked"], summary["used"]
-    drugs = plan["k_code"].nunique()
+    drugs = named["k_code"].nunique()
     text = f"{len(photos):,} photographs of {requested['images']:,}, {drugs:,} drugs of {requested['classes']:,}"
     over = len(photos) > requested["images"] or drugs > requested["classes"]
-    inconsistent = len(photos) != used["images"] or not set(plan["k_code"]) <= set(summary["classes"])
+    boxes_only = len(plan) - len(named)
+    inconsistent = len(photos) != used["images"] or boxes_only != summary["without_class"]["labels"]
     if inconsistent:
         text += f"; plan.json has {used['images']:,} photographs and {used['classes']:,} drugs"
     return finding("plan: budget", text, refused=over or inconsistent, cure=PLAN_AGAIN)

@@ -47,9 +47,13 @@ UNSEEN = ("unseen_val", "unseen_test")
 _SPLIT = pa.Check.isin(["train", "val", "test"])
 _ANY_SPLIT = pa.Check.isin(["train", "val", "test", *UNSEEN])
 _SEEN_BEFORE_TEST = pa.Check.isin(["train", "val", "unseen_val"])
-_NO_CLASS_UNSEEN = pa.Check(
-    lambda table: (table["class_index"] == -1) == table["split"].isin(UNSEEN),
-    name="class_index is -1 where, and only where, the drug is unseen",
+_CLASS_OF_UNSEEN = pa.Check(
+    lambda table: (table["class_index"] == -1) | ~table["split"].isin(UNSEEN),
+    name="class_index is -1 where the drug is unseen",
+)
+_CLASS_OF_OTHERS = pa.Check(
+    lambda table: (table["class_index"] >= 0) | table["split"].isin(UNSEEN),
+    name="class_index is -1 only where the drug is unseen",
 )
 
 PILLS = _schema(**_PILL)
@@ -119,7 +123,7 @@ DRUGS = _schema(
 separated by commas."""
 
 MANIFEST = _schema(
-    _NO_CLASS_UNSEEN,
+    _CLASS_OF_UNSEEN,
     image_id=_text(),
     archive=_text(),
     member=_text(),
@@ -140,7 +144,8 @@ MANIFEST = _schema(
     drug_name=_text(),
     fully_labelled=pa.Column(bool, coerce=True),
 )
-"""Manifest: one labelled pill a row; `class_index` is -1 for unseen drugs."""
+"""Manifest: one labelled pill a row; `class_index` is -1 for unseen drugs, and beside other pills of a photograph for
+drugs that cannot be trained: such a pill has its box alone."""
 
 NEAR_DUPLICATES = _schema(
     first=_text(),
@@ -189,7 +194,8 @@ separated by commas.
 """
 
 CROPS = _schema(
-    _NO_CLASS_UNSEEN,
+    _CLASS_OF_UNSEEN,
+    _CLASS_OF_OTHERS,
     pill_id=_text(),
     split=_text(checks=_SEEN_BEFORE_TEST),
     box_from=_text(checks=pa.Check.isin(["label", "detector"])),

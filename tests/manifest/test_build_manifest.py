@@ -297,7 +297,7 @@ def test_an_archive_that_cannot_be_opened_costs_itself_only(tmp_path) -> None:
     assert "TS_1_조합.zip" in run.quarantine().set_index("reason").loc["archive_unreadable", "detail"]
 
 
-def test_a_drug_that_lost_its_training_photos_is_quarantined_everywhere(tmp_path) -> None:
+def test_a_drug_that_lost_its_training_photos_has_no_class_and_beside_others_keeps_its_boxes(tmp_path) -> None:
     raw, lost = hand_made(), "K-000003"
     plan = read_table(prepare_source(raw.write(tmp_path / "raw"), tmp_path / "first").plan, PLAN)
     training = plan[(plan["split"] == "train") & (plan["k_code"] == lost)]
@@ -306,16 +306,21 @@ def test_a_drug_that_lost_its_training_photos_is_quarantined_everywhere(tmp_path
     run = finish(raw, tmp_path)
     kept, rows = run.pills(), run.quarantine()
     elsewhere = plan[(plan["split"] != "train") & (plan["k_code"] == lost)]
+    singles, combos = (elsewhere[elsewhere["domain"] == domain] for domain in ("single", "combo"))
     without_training = rows[rows["reason"] == "class_without_training_pill"]
-    assert sorted(without_training["label_member"]) == sorted(elsewhere["label_member"])
+    assert sorted(without_training["label_member"]) == sorted(singles["label_member"])
     assert set(without_training["detail"]) == {lost}
-    assert lost not in set(kept["k_code"])
+    boxes_alone = kept[kept["class_index"] == -1]
+    assert sorted(boxes_alone["label_member"]) == sorted(combos["label_member"]) and set(boxes_alone["k_code"]) == {
+        lost
+    }
+    assert run.summary()["without_class"] == {"photos": combos["image_id"].nunique(), "labels": len(combos)}
     assert [drug.k_code for drug in read_classes(run.folder / "manifest/classes.json")] == ["K-000001", "K-000002"]
     alone = rows.loc[rows["reason"] == "photo_without_usable_label", "member"]
-    assert sorted(alone) == sorted(set(elsewhere.loc[elsewhere["domain"] == "single", "member"]))
+    assert sorted(alone) == sorted(set(singles["member"]))
     beside_it = kept[kept["member"].isin(elsewhere["member"])]
     assert len(beside_it) > 0
-    assert not beside_it["fully_labelled"].any()
+    assert beside_it["fully_labelled"].all()
 
 
 def test_a_photo_with_fewer_labels_than_its_name_counts_is_partly_labelled(tmp_path) -> None:

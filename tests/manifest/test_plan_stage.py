@@ -77,15 +77,13 @@ def test_drugs_that_cannot_be_trained_or_validated_are_left_out_and_listed(tmp_p
         "test_only": {"K-888888": {"train": 0, "val": 0, "test": 2}},
         "too_small": {"K-999999": {"train": 1, "val": 0, "test": 0}},
     }
-    assert not plan["k_code"].isin(["K-888888", "K-999999"]).any()
+    beside = plan[plan["k_code"].isin(["K-888888", "K-999999"])]
+    assert list(beside["image_id"]) == ["both"] and summary["without_class"] == {"photos": 1, "labels": 1}
     assert summary["skipped"] == {"photos": {"class_too_small": 1}, "labels": {"class_too_small": 1}}
     issues = read_table(tmp_path / "plan.issues", ISSUES)
     assert set(issues["reason"]) == {"class_only_in_test_part"}
     about = set(issues[["member", "label_member"]].itertuples(index=False, name=None))
-    names = {("both", "K-888888"), ("both", "K-000001"), ("test-only", "K-888888")}
-    assert about == {(f"{image}.png", f"{image}-{drug}.json") for image, drug in names} | {
-        ("both.png", ""), ("test-only.png", ""),
-    }  # fmt: skip
+    assert about == {("test-only.png", "test-only-K-888888.json"), ("test-only.png", "")}
     photos = table["image_id"].nunique()
     lost = (issues["label_member"] == "").sum()
     assert plan["image_id"].nunique() + sum(summary["skipped"]["photos"].values()) + lost == photos
@@ -94,11 +92,16 @@ def test_drugs_that_cannot_be_trained_or_validated_are_left_out_and_listed(tmp_p
 @pytest.mark.parametrize("images", [30, 60, 100, 200])
 def test_every_drug_of_a_budget_has_enough_pills(tmp_path, images) -> None:
     plan, summary = planned(tmp_path, archive(), images=images)
-    counts = plan.groupby(["k_code", "split"]).size().unstack(fill_value=0)
+    named = plan[plan["k_code"].isin(summary["classes"])]
+    assert set(named["image_id"]) == set(plan["image_id"])
+    counts = named.groupby(["k_code", "split"]).size().unstack(fill_value=0)
     assert sorted(counts.index) == summary["classes"]
     assert (counts["train"] >= 2).all() and (counts["val"] >= 1).all()
     short = summary["classes_dropped"]["too_small"]
     assert set(short) == {f"K-{drug:06d}" for drug in range(12)} - set(summary["classes"])
+    alone = plan[~plan["k_code"].isin(summary["classes"])]
+    assert set(alone["k_code"]) <= set(short) and set(alone["domain"]) <= {"combo"}
+    assert summary["without_class"] == {"photos": alone["image_id"].nunique(), "labels": len(alone)}
     assert bool(short) == (summary["skipped"]["photos"].get("class_too_small", 0) > 0) == (images < 100)
 
 

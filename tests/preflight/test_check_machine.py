@@ -87,7 +87,7 @@ def test_amounts_of_a_plan_are_counted(tmp_path: Path) -> None:
 
 
 def test_unseen_drugs_are_counted_by_what_is_stored_of_them(tmp_path: Path) -> None:
-    plan, summary = planned(tmp_path, archive(), unseen_drugs=4, unseen_photos=40)
+    plan, summary = planned(tmp_path, archive(), unseen_drugs=4, unseen_share=1, unseen_photos=40)
     found, halves = count_amounts(plan, config()), plan["split"].value_counts()
     assert (halves["unseen_val"], halves["unseen_test"]) == (20, 20)
     assert found.drugs == 8

@@ -234,7 +234,7 @@ def prepare_planned(
         issues=run.folder / "plan.issues.parquet",
         summary=run.folder / "plan.json",
         stage=Stage(images=images, classes=100),
-        settings=Plan(shared_groups=run.shared_groups, unseen_drugs=unseen_drugs),
+        settings=Plan(shared_groups=run.shared_groups, unseen_drugs=unseen_drugs, unseen_share=1),
         seed=1,
         sources=[archive.source for archive in run.archives.values()],
     )

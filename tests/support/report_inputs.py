@@ -171,6 +171,7 @@ def manifest_summary() -> dict[str, Any]:
         "quarantined_share": {"indexed": 0.001623, "decoded": 0.004619},
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
+        "without_class": {"photos": 3, "labels": 4},
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
         "unseen": {"unseen_val": {"photos": 30, "drugs": 2}, "unseen_test": {"photos": 15, "drugs": 1}},
         "archives": {"read": 12, "kept": 12, "quarantined": {}, "skipped": {}},
@@ -330,6 +331,7 @@ def write_inputs(
     write_examples(folder / "examples", names, width)
     write_label_audit(folder / "label_audit", width)
     plan = {"asked": {"images": 500000, "classes": 4523}, "used": {"images": 2386, "classes": 8}}
+    plan["unseen_drugs"] = {"asked": 8, "used": 3, "limit": "plan.unseen_share is 0.2 of 15 trainable drugs"}
     write_json(
         folder / "plan.json",
         plan | {"skipped": {"photos": {}, "labels": {}}, "classes": [], "classes_left_out": ["K-000999"]},

@@ -1,6 +1,6 @@
 """Data: the sides of the split, and where everything that was read went."""
 
-from pillsnap.pages.formats import count, never_seen, plural
+from pillsnap.pages.formats import boxes_alone, count, never_seen, plural
 from pillsnap.pages.quarantine import account, outcome_tables, quarantine_chart, quarantined_share
 from pillsnap.pages.sources import sources_table
 from pillsnap.pages.table import Table, code, number
@@ -36,7 +36,8 @@ def section(inputs: Inputs) -> Section:
         figures=[quarantine_chart(manifest)],
         values={
             "accounts": [account(kind, manifest[kind]) for kind in ("photos", "labels")],
-            "never_seen": never_seen(manifest["unseen"]),
+            "boxes_alone": boxes_alone(manifest["without_class"]),
+            "never_seen": never_seen(manifest["unseen"], inputs.plan["unseen_drugs"]),
             "quarantine_share": quarantined_share(manifest),
         },
     )
