@@ -200,6 +200,7 @@ def manifest_all(archives: list[Archive], results: Path) -> None:
         unseen=results / "manifest/unseen.csv",
         quarantine=results / "manifest/quarantine.csv",
         near_duplicates=results / "manifest/near_duplicates.csv",
+        overlapping_labels=results / "manifest/overlapping_labels.csv",
         classes=results / "manifest/classes.json",
         drugs=results / "manifest/drugs.csv",
         summary=results / "manifest/summary.json",

@@ -179,6 +179,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         unseen=folder / "manifest/unseen.csv",
         quarantine=folder / "manifest/quarantine.csv",
         near_duplicates=folder / "manifest/near_duplicates.csv",
+        overlapping_labels=folder / "manifest/overlapping_labels.csv",
         classes=folder / "manifest/classes.json",
         drugs=folder / "manifest/drugs.csv",
         summary=folder / "manifest/summary.json",

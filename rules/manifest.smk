@@ -102,6 +102,7 @@ rule build_manifest:
         unseen="<results>/{stage}/manifest/unseen.csv",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         near_duplicates="<results>/{stage}/manifest/near_duplicates.csv",
+        overlapping_labels="<results>/{stage}/manifest/overlapping_labels.csv",
         classes="<results>/{stage}/manifest/classes.json",
         drugs="<results>/{stage}/manifest/drugs.csv",
         summary="<results>/{stage}/manifest/summary.json",

@@ -15,6 +15,7 @@ with job(snakemake):
         unseen=Path(snakemake.output.unseen),
         quarantine=Path(snakemake.output.quarantine),
         near_duplicates=Path(snakemake.output.near_duplicates),
+        overlapping_labels=Path(snakemake.output.overlapping_labels),
         classes=Path(snakemake.output.classes),
         drugs=Path(snakemake.output.drugs),
         summary=Path(snakemake.output.summary),

@@ -71,6 +71,32 @@ def caption(photo: Any, codes: Sequence[str]) -> str:
     return " · ".join(words if photo.fully_labelled else [*words, "partly labelled"])
 
 
+def overlap_pictures(overlaps: pd.DataFrame, data: StageData, prepared: Sequence[Path]) -> list[Picture]:
+    """The first photographs that labels of two drugs overlap in, with those labels' boxes alone.
+
+    Args:
+        overlaps: of `overlapping_labels`.
+        data: of the stage.
+        prepared: folders of `prepare_archive`.
+    """
+    shown = dict(list(overlaps.groupby("image_id", sort=False))[:SHEET_PHOTOS])
+    labels = {
+        (image, label) for image, rows in shown.items() for label in (*rows["first_label"], *rows["second_label"])
+    }
+    pills = data.pills[data.pills["image_id"].isin(shown)]
+    keys = zip(pills["image_id"], pills["label_member"], strict=True)
+    pictures = boxed_photos(pills[[key in labels for key in keys]], prepared, long_side=SHEET_SIDE)
+    return [
+        Picture(
+            data_uri(encode_jpeg(pictures[image], QUALITY)),
+            f"Photograph {rows['member'].iloc[0]} with labels that overlap",
+            f"{rows['member'].iloc[0]} of {rows['archive'].iloc[0]}: "
+            + ", ".join(f"{row.first_k_code} and {row.second_k_code} ({row.iou:.2f})" for row in rows.itertuples()),
+        )
+        for image, rows in shown.items()
+    ]
+
+
 def class_pictures(drugs: pd.DataFrame, data: StageData, prepared: Sequence[Path]) -> dict[str, Picture]:
     """A training pill of each drug by K-code, one of its own photographs where there is one."""
     pills = data.pills[(data.pills["split"] == "train") & data.pills["k_code"].isin(drugs.index)]

@@ -10,7 +10,7 @@ from pillsnap.dataset.facts.boxes import QUANTILES, BoxFacts
 from pillsnap.dataset.facts.composed import Composed
 from pillsnap.dataset.facts.counts import PartCount
 from pillsnap.dataset.facts.gather import Facts, gather_facts
-from pillsnap.dataset.gallery import class_pictures, contact_sheets
+from pillsnap.dataset.gallery import class_pictures, contact_sheets, overlap_pictures
 from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
 from pillsnap.pages import html
@@ -20,6 +20,7 @@ from pillsnap.pages.quarantine import account, outcome_tables, quarantined_share
 from pillsnap.pages.sources import sources_table
 from pillsnap.pages.states import NO_TARGET, stage_name
 from pillsnap.pages.table import Table, code, name, number
+from pillsnap.sources.checks import overlapping_labels
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.classes import DrugClass
 
@@ -42,6 +43,7 @@ def render_page(
     facts = gather_facts(data)
     most, fewest = extremes(facts.drugs)
     fractions = {archive for archive, name in source_of.items() if get_kind(sources[name]).box_fractions}
+    overlaps = overlapping_labels(data.pills)
     examples = quarantine_examples(data.quarantine, raw, fractions=fractions)
     return html.render_page(
         "dataset/page.html.jinja",
@@ -58,6 +60,9 @@ def render_page(
         composed=composed,
         classes=[("Most training pills", most), ("Fewest training pills", fewest)],
         class_pictures=class_pictures(facts.drugs.loc[[*most.index, *fewest.index]], data, prepared),
+        overlaps=len(overlaps),
+        overlap_photos=overlaps["image_id"].nunique(),
+        overlap_pictures=overlap_pictures(overlaps, data, prepared),
         accounts=[account(kind, data.summary[kind]) for kind in ("photos", "labels")],
         rows=len(data.quarantine),
         shares=data.summary["quarantined_share"],

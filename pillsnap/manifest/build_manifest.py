@@ -15,10 +15,22 @@ from pillsnap.manifest.audit_split import audit_split
 from pillsnap.manifest.drugs import drug_classes, drug_table
 from pillsnap.manifest.identical_photos import drop_identical
 from pillsnap.manifest.left_out import left_out, quarantined_rows
+from pillsnap.sources import checks
 from pillsnap.tables.classes import write_classes
 from pillsnap.tables.files import check_table, read_table, read_tables, write_csv, write_table
 from pillsnap.tables.quarantine_reasons import CORRUPT
-from pillsnap.tables.schemas import CONTEXTS, DRUGS, ISSUES, LOOKS, MANIFEST, NEAR_DUPLICATES, PHOTOS, PLAN, UNSEEN
+from pillsnap.tables.schemas import (
+    CONTEXTS,
+    DRUGS,
+    ISSUES,
+    LOOKS,
+    MANIFEST,
+    NEAR_DUPLICATES,
+    OVERLAPS,
+    PHOTOS,
+    PLAN,
+    UNSEEN,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +52,7 @@ def build_manifest(
     unseen: Path,
     quarantine: Path,
     near_duplicates: Path,
+    overlapping_labels: Path,
     classes: Path,
     drugs: Path,
     summary: Path,
@@ -58,6 +71,7 @@ def build_manifest(
         unseen: written, CSV, schema `MANIFEST`: unseen drugs, splits `UNSEEN`.
         quarantine: written, CSV: archive, member, label_member, reason, detail.
         near_duplicates: written, CSV, schema `NEAR_DUPLICATES`: the closest pairs across the sides of the split.
+        overlapping_labels: written, CSV, schema `OVERLAPS`: labels of two drugs that overlap, for people to look at.
         classes: written, JSON: the ordered class list.
         drugs: written, CSV, schema `DRUGS`: descriptions of the drugs of the class list.
         summary: written, JSON: read = kept + quarantined + skipped for archives, photos and labels, how many of the
@@ -100,10 +114,14 @@ def build_manifest(
     for path, rows in files.items():
         write_table(kept.loc[rows, list(MANIFEST.columns)].reset_index(drop=True), path, MANIFEST)
     write_table(pairs, near_duplicates, NEAR_DUPLICATES)
+    overlaps = checks.overlapping_labels(kept[~is_unseen])
+    write_table(overlaps, overlapping_labels, OVERLAPS)
     write_csv(quarantined_rows(all_issues), quarantine)
     write_classes(class_list, classes)
     write_table(drug_table(class_list, kept[~is_unseen], read_tables(looks, LOOKS)), drugs, DRUGS)
-    write_json(summary, accounts | {"quarantined_share": shares} | _composition(kept, all_issues) | {"audit": audit})
+    listed = {"pairs": len(overlaps), "photos": int(overlaps["image_id"].nunique())}
+    found = {"quarantined_share": shares, **_composition(kept, all_issues), "overlapping_labels": listed}
+    write_json(summary, accounts | found | {"audit": audit})
     log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(class_list))
 
 

@@ -16,10 +16,15 @@ def iou(first: Sequence[float], second: Sequence[float]) -> float:
 def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the IoU of each pair of boxes x, y, w, h: float (N, M) for (N, 4) and (M, 4)."""
     first, second = np.asarray(first, float).reshape(-1, 4), np.asarray(second, float).reshape(-1, 4)
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum((first[:, :2] + first[:, 2:])[:, None], (second[:, :2] + second[:, 2:])[None])
-    overlap = np.clip(high - low, 0, None).prod(axis=2)
-    areas = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - overlap
+    return iou_rows(first[:, None], second[None])
+
+
+def iou_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the IoU of boxes x, y, w, h and those in the same place: float (...) for (..., 4), which are broadcast."""
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
+    overlap = np.clip(high - low, 0, None).prod(axis=-1)
+    areas = first[..., 2:].prod(axis=-1) + second[..., 2:].prod(axis=-1) - overlap
     return overlap / np.maximum(areas, 1e-9)
 
 

@@ -2,13 +2,22 @@
 
 from itertools import combinations
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from pillsnap.pictures.boxes import iou
+import numpy as np
+
+from pillsnap.pictures.boxes import iou, iou_rows
 from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.labels import LabelReading, Row
 
+if TYPE_CHECKING:
+    import pandas as pd  # every start of Snakemake imports the kinds of source
+
 SAME_PILL = 0.9
 """IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
+OVERLAPPING = 0.1
+"""IoU above which the boxes of two drugs are listed for people: in 4,526 real boxes every such pair was a wrong label.
+"""
 
 
 def drop_conflicts(pills: list[Row], reading: LabelReading, *, one_pill: bool) -> set[str]:
@@ -71,3 +80,29 @@ def settled(pills: list[Row], *, member: str, image_id: str, labels: int, readin
         pill | {"domain": "single" if expected == 1 else "combo", "group": group, "expected_pills": expected}
         for pill in kept
     ]
+
+
+def overlapping_labels(pills: "pd.DataFrame") -> "pd.DataFrame":
+    """List pairs of labels of two drugs in one photograph whose boxes overlap with an IoU above `OVERLAPPING`.
+
+    Args:
+        pills: manifest rows.
+
+    Returns:
+        columns of the schema `OVERLAPS`, those that overlap most first.
+    """
+    rows = pills.sort_values(["image_id", "label_member"]).reset_index(drop=True)
+    photo, drug = (rows[column].factorize()[0] for column in ("image_id", "k_code"))
+    boxes = rows[list("xywh")].to_numpy(float)
+    first = np.zeros(0, int)
+    step = np.zeros(0, int)
+    for apart in range(1, int(np.bincount(photo).max(initial=0))):  # labels of a photograph are consecutive
+        found = np.flatnonzero((photo[apart:] == photo[:-apart]) & (drug[apart:] != drug[:-apart]))
+        first, step = np.append(first, found), np.append(step, np.full(len(found), apart))
+    second, overlap = first + step, iou_rows(boxes[first], boxes[first + step])
+    order = np.lexsort([second, first, -overlap])[: int((overlap > OVERLAPPING).sum())]
+    pairs = rows.loc[first[order], ["image_id", "archive", "member", "split"]].reset_index(drop=True)
+    for name, places in (("first", first[order]), ("second", second[order])):
+        pairs[f"{name}_label"] = rows["label_member"].to_numpy()[places]
+        pairs[f"{name}_k_code"] = rows["k_code"].to_numpy()[places]
+    return pairs.assign(iou=np.minimum(1, overlap[order]).round(4))

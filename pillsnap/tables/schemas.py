@@ -147,6 +147,19 @@ MANIFEST = _schema(
 """Manifest: one labelled pill a row; `class_index` is -1 for unseen drugs, and beside other pills of a photograph for
 drugs that cannot be trained: such a pill has its box alone."""
 
+OVERLAPS = _schema(
+    image_id=_text(),
+    archive=_text(),
+    member=_text(),
+    split=_text(checks=_SPLIT),
+    first_label=_text(),
+    first_k_code=_text(),
+    second_label=_text(),
+    second_k_code=_text(),
+    iou=_float(checks=pa.Check.in_range(0, 1)),
+)
+"""Pairs of labels of two drugs in one photograph whose boxes overlap, one a row, those that overlap most first."""
+
 NEAR_DUPLICATES = _schema(
     first=_text(),
     first_split=_text(checks=_SPLIT),

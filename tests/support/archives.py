@@ -197,6 +197,7 @@ class DataRun:
             unseen=self.folder / "manifest/unseen.csv",
             quarantine=self.folder / "manifest/quarantine.csv",
             near_duplicates=self.folder / "manifest/near_duplicates.csv",
+            overlapping_labels=self.folder / "manifest/overlapping_labels.csv",
             classes=self.folder / "manifest/classes.json",
             drugs=self.folder / "manifest/drugs.csv",
             summary=self.folder / "manifest/summary.json",

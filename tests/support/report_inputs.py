@@ -172,6 +172,7 @@ def manifest_summary() -> dict[str, Any]:
         "repaired": {"bbox_clipped": 6, "label_cp949": 6},
         "partly_labelled_photos": 12,
         "without_class": {"photos": 3, "labels": 4},
+        "overlapping_labels": {"pairs": 2, "photos": 1},
         "splits": {"train": side(1532, 190), "val": side(383, 48), "test": side(456, 62)},
         "unseen": {"unseen_val": {"photos": 30, "drugs": 2}, "unseen_test": {"photos": 15, "drugs": 1}},
         "archives": {"read": 12, "kept": 12, "quarantined": {}, "skipped": {}},

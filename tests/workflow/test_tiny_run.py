@@ -35,6 +35,7 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
         "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
         "manifest/val.csv", "manifest/test.csv", "manifest/unseen.csv", "manifest/quarantine.csv",
         "manifest/near_duplicates.csv",
+        "manifest/overlapping_labels.csv",
         "manifest/classes.json", "manifest/drugs.csv", "manifest/summary.json", "yolo/data.yaml", "detector/best.pt",
         "detector/best.safetensors", "detector/history.csv", "detector/events.json", "detector/resources.json",
         "provenance/train_detector.json", "detections.parquet", "label_audit/findings.csv",
