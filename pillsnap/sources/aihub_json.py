@@ -1,6 +1,5 @@
 """Parse one label of AIHub data set 576: a JSON file's bytes to the facts that the pipeline uses."""
 
-import codecs
 import json
 import re
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from pillsnap.sources.labels import LabelError, clean_text
+from pillsnap.sources.labels import LabelError, clean_text, decode_label
 
 _K_CODE = re.compile(r"K-\d{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")
@@ -114,17 +113,8 @@ def parse_label(data: bytes) -> AihubLabel:
 
 def _parse_slowly(data: bytes) -> tuple[Any, list[tuple[str, str]]]:
     """Parse what orjson refuses: other encodings than UTF-8, NaN, lone surrogates."""
-    repairs = []
     try:
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            text = data.decode("utf-16")
-            repairs.append(("label_utf16", ""))
-        else:
-            try:
-                text = data.decode("utf-8-sig")
-            except UnicodeDecodeError:
-                text = data.decode("cp949")
-                repairs.append(("label_cp949", ""))
+        text, repairs = decode_label(data)
         return json.loads(text), repairs
     except (ValueError, RecursionError) as error:
         raise LabelError("label_unparsable", ascii(f"{type(error).__name__}: {error}")[1:-1][:200]) from error

@@ -1,6 +1,5 @@
 """Read the labels of an AIHub archive, one JSON per pill per photograph, and match them with its photographs."""
 
-import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -8,9 +7,9 @@ from pillsnap.progress import progress
 from pillsnap.sources.aihub_json import AihubLabel, parse_label
 from pillsnap.sources.aihub_name import is_test_image, parse_photo_name
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.checks import drop_conflicts
+from pillsnap.sources.checks import check_drug, drop_conflicts
 from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, MemberError
-from pillsnap.sources.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.sources.labels import LabelError, LabelReading, Row, composed, parse_box
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -100,9 +99,7 @@ def _is_label(name: str, reading: LabelReading) -> bool:
 
 def photo_key(name: str) -> str:
     """Return a file's base name without its picture ending, in Unicode form NFC: the key that labels refer to."""
-    base = name.rpartition("/")[2]
-    if not base.isascii():
-        base = unicodedata.normalize("NFC", base)
+    base = composed(name.rpartition("/")[2])
     stem, dot, ending = base.rpartition(".")
     return stem if dot + ending.lower() in _ENDINGS else base
 
@@ -153,8 +150,7 @@ def _photo_of(label: AihubLabel, own_key: str, listed: dict[str, _Photo], refuse
 def _pill(archive: Archive, photo: _Photo, label_member: str, label: AihubLabel) -> Row:
     x, y, w, h = parse_box(label.annotation.get("bbox"))
     k_code = label.k_code()
-    if photo.drugs is not None and k_code not in photo.drugs:
-        raise LabelError("k_code_not_in_name", k_code)
+    check_drug(k_code, photo.drugs)
     width, height = label.size()
     return {
         "image_id": f"{archive.name}.{photo.stem}",

@@ -8,7 +8,8 @@ import numpy as np
 
 from pillsnap.pictures.boxes import iou, iou_rows
 from pillsnap.sources.aihub_name import parse_photo_name
-from pillsnap.sources.labels import LabelReading, Row
+from pillsnap.sources.class_table import is_k_code
+from pillsnap.sources.labels import LabelError, LabelReading, Row
 
 if TYPE_CHECKING:
     import pandas as pd  # every start of Snakemake imports the kinds of source
@@ -51,6 +52,22 @@ def drop_conflicts(pills: list[Row], reading: LabelReading, *, one_pill: bool) -
     return dropped
 
 
+def check_drug(k_code: str, drugs: tuple[str, ...] | None) -> None:
+    """Raise `LabelError` where a photograph's name tells its drugs, and a K-code is not among them."""
+    if drugs is not None and is_k_code(k_code) and k_code not in drugs:
+        raise LabelError("k_code_not_in_name", k_code)
+
+
+def _misnamed(pill: Row, drugs: tuple[str, ...] | None, reading: LabelReading) -> bool:
+    try:
+        check_drug(pill["k_code"], drugs)
+    except LabelError as error:
+        place = {"member": pill["member"], "label_member": pill["label_member"]}
+        reading.note("quarantined", error.reason, **place, detail=error.detail)
+        return True
+    return False
+
+
 def settled(pills: list[Row], *, member: str, image_id: str, labels: int, reading: LabelReading) -> list[Row]:
     """Return a photograph's pills that no other label contradicts, with its number of pills, domain and capture group.
 
@@ -64,9 +81,10 @@ def settled(pills: list[Row], *, member: str, image_id: str, labels: int, readin
         labels: number of its labels, those that could not be read included.
         reading: takes the issues.
     """
-    pills = [reading.named(pill) for pill in pills]
     stem = PurePosixPath(member).stem
     name = parse_photo_name(stem)
+    drugs = name.drugs if name else None
+    pills = [pill for pill in map(reading.named, pills) if not _misnamed(pill, drugs, reading)]
     noted = len(reading.issues)
     dropped = drop_conflicts(pills, reading, one_pill=name is not None and len(name.drugs) == 1)
     again = sum(issue["reason"] == "label_duplicated" for issue in reading.issues[noted:])

@@ -61,6 +61,7 @@ def _looks_like_coco(file: Path) -> bool:
         head = stream.read(2**16)
         stream.seek(max(0, file.stat().st_size - 2**16))
         both = head + stream.read()
+    both = both.replace(b"\0", b"")  # UTF-16 and UTF-32 look the same without
     keys = sum(f'"{key}"'.encode() in both for key in ("images", "annotations", "categories"))
     return keys >= 2 or (keys == 1 and file.stat().st_size > 2**17)
 

@@ -1,5 +1,6 @@
 """Read the labels of a COCO file and match them with the photographs beside it."""
 
+import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.checks import settled
 from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.containers.container import Container, Entry
-from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, parse_box
+from pillsnap.sources.containers.text import decode_text
+from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, composed, parse_box
 
 Json = dict[str, Any]
 
@@ -41,15 +43,21 @@ def read_coco_file(file: Path) -> CocoFile:
         SourceError: it is not COCO JSON, or two categories that are used have one name.
     """
     try:
-        value = orjson.loads(file.read_bytes())
+        value = _loads(file.read_bytes())
         images = {image["id"]: image for image in value["images"] if isinstance(image["file_name"], str)}
         annotations: dict[Any, list[Json]] = defaultdict(list)
-        for annotation in value["annotations"]:
-            annotations[annotation["image_id"]].append(annotation)
+        numbers: set[Any] = set()
+        for place, given in enumerate(value["annotations"]):
+            one = given if isinstance(given, dict) else {"unparsable": repr(given)[:200]}
+            number = _scalar(one.get("id"))
+            # two annotations of one id, or without any, are told apart by their place
+            one["label"] = f"annotation {number}" if number not in numbers | {None} else f"annotation at place {place}"
+            numbers.add(number)
+            annotations[_scalar(one.get("image_id"))].append(one)
         names = {category["id"]: clean_text(str(category["name"])) for category in value["categories"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{file}: is not COCO JSON ({type(error).__name__}: {error}). Export it again.") from error
-    used = {one.get("category_id") for found in annotations.values() for one in found}
+    used = {_scalar(one.get("category_id")) for found in annotations.values() for one in found}
     first: dict[str, Any] = {}
     for number in sorted(used & names.keys(), key=str):
         if (other := first.setdefault(names[number], number)) != number:
@@ -59,12 +67,25 @@ def read_coco_file(file: Path) -> CocoFile:
     return CocoFile(images, annotations, names, _drugs(images, annotations))
 
 
+def _loads(data: bytes) -> Any:
+    """Parse JSON of any encoding; orjson, the fastest, knows UTF-8 alone, without a byte-order mark."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(decode_text(data)[0])
+
+
+def _scalar(value: Any) -> Any:
+    """Return a key of images or categories; what cannot be one stands for none."""
+    return value if isinstance(value, str | int | float) else None
+
+
 def _drugs(images: dict[Any, Json], annotations: dict[Any, list[Json]]) -> dict[Any, str]:
     """Find the K-code of each category: AIHub's editions number categories by it, or by it minus one (`dl_idx`)."""
     possible: dict[Any, set[str]] = {}
     for image_id, found in annotations.items():
         name = parse_photo_name(PurePosixPath(images[image_id]["file_name"]).stem) if image_id in images else None
-        for category in {one.get("category_id") for one in found}:
+        for category in {_scalar(one.get("category_id")) for one in found}:
             numbers = (category, category + 1) if type(category) is int else ()
             codes = {f"K-{number:06d}" for number in numbers} & set(name.drugs if name else ())
             possible[category] = possible.get(category, codes) & codes
@@ -90,6 +111,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
         pictures = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
         reading.other_files = len(entries) - len(pictures)
         places = _Places(pictures)
+        used: dict[str, str] = {}
         images = sorted(coco.images.items(), key=str)
         for image_id, image in progress(images, total=len(images), title=archive.name):
             entry = places.take(image["file_name"])
@@ -97,34 +119,53 @@ def read_coco_labels(archive: Archive) -> LabelReading:
             reading.labels_read += len(found)
             if entry is None or entry.reason:
                 _note_absent(image, entry, found, reading)
+            elif same := used.get(_image_id(archive, entry.name).casefold()):
+                _note_duplicate(entry.name, same, found, reading)
             else:
+                used[_image_id(archive, entry.name).casefold()] = entry.name
                 reading.photos_read += 1
                 _read_photo(archive, entry.name, image, found, coco, reading)
         for entry in [] if archive.listing else places.rest():
             reading.photos_read += 1
-            hidden = PurePosixPath(entry.name).name.startswith("._")
-            outcome, reason = ("skipped", "apple_double") if hidden else ("quarantined", "photo_without_label")
-            reading.note(outcome, reason, member=entry.name)
-    for image_id, found in coco.annotations.items():
-        if image_id not in coco.images:
-            reading.labels_read += len(found)
-            for one in found:
-                reading.note("quarantined", "label_without_photo", label_member=_place(one), detail=f"image {image_id}")
+            if PurePosixPath(entry.name).name.startswith("._"):
+                reading.note("skipped", "apple_double", member=entry.name)
+            elif entry.reason:
+                reading.note_entry(entry, "member")
+            else:
+                reading.note("quarantined", "photo_without_label", member=entry.name)
+    for one in (one for image_id, found in coco.annotations.items() if image_id not in coco.images for one in found):
+        reading.labels_read += 1
+        try:
+            _check_annotation(one)
+            raise LabelError("label_without_photo", f"image {one['image_id']!r}"[:200])
+        except LabelError as error:
+            reading.note("quarantined", error.reason, label_member=one["label"], detail=error.detail)
     return reading
+
+
+def _check_annotation(one: Json) -> None:
+    """Raise `LabelError` where an annotation cannot be read, or names no image."""
+    if "unparsable" in one:
+        raise LabelError("label_unparsable", one["unparsable"])
+    if _scalar(one.get("image_id")) is None:
+        raise LabelError("label_field_missing", f"image_id {one.get('image_id')!r}"[:200])
 
 
 class _Places:
     """Photographs by their path, and by ever shorter endings of it, as exporters and people move folders."""
 
     def __init__(self, entries: list[Entry]) -> None:
-        self._left = {entry.name: entry for entry in entries}
+        self._left: dict[str, Entry] = {}
+        for entry in entries:
+            name = composed(entry.name)
+            self._left[entry.name if name in self._left else name] = entry
         self._by_base: dict[str, list[str]] = defaultdict(list)
         for name in self._left:
             self._by_base[PurePosixPath(name).name].append(name)
 
     def take(self, file_name: str) -> Entry | None:
         """Return the entry of the photograph that a label names, once."""
-        parts = PurePosixPath(file_name.replace("\\", "/")).parts
+        parts = PurePosixPath(composed(file_name).replace("\\", "/")).parts
         for start in range(len(parts)):
             ending = "/".join(parts[start:])
             same = [name for name in self._by_base.get(parts[-1], []) if f"/{name}".endswith(f"/{ending}")]
@@ -143,7 +184,13 @@ def _note_absent(image: Json, entry: Entry | None, found: list[Json], reading: L
         reading.note_entry(entry, "member")
     reason = "label_of_quarantined_photo" if entry else "label_without_photo"
     for one in found:
-        reading.note("quarantined", reason, label_member=_place(one), detail=image["file_name"][:200])
+        reading.note("quarantined", reason, label_member=one["label"], detail=image["file_name"][:200])
+
+
+def _note_duplicate(member: str, same: str, found: list[Json], reading: LabelReading) -> None:
+    reading.photos_read += 1
+    for label_member in ("", *(one["label"] for one in found)):
+        reading.note("skipped", "photo_duplicated", member=member, label_member=label_member, detail=same)
 
 
 def _read_photo(
@@ -152,16 +199,19 @@ def _read_photo(
     pills: list[Row] = []
     proposals = 0
     for one in found:
-        place = {"member": member, "label_member": _place(one)}
-        category = one.get("category_id")
+        place = {"member": member, "label_member": one["label"]}
         try:
+            category = _scalar(one.get("category_id"))
             name = coco.names.get(category, "")
             if name == PROPOSAL:
                 proposals += 1
                 raise LabelError("label_is_proposal", "")
             if not name:
-                raise LabelError("class_out_of_range", f"category {category!r}, box {one.get('bbox')}"[:200])
+                given = f"category {one.get('category_id')!r}"[:100]
+                raise LabelError("class_out_of_range", f"{given}, box {one.get('bbox')}"[:200])
             box, repairs = _box(one)
+            if one.get("iscrowd") not in (0, 1, None):
+                repairs.append(("iscrowd_ignored", repr(one["iscrowd"])[:200]))
         except LabelError as error:
             outcome = "skipped" if error.reason == "label_is_proposal" else "quarantined"
             reading.note(outcome, error.reason, **place, detail=error.detail)
@@ -170,7 +220,7 @@ def _read_photo(
             reading.note("repaired", reason, **place, detail=detail)
         k_code = name if is_k_code(name) else coco.drugs.get(category, name)
         pills.append(_pill(archive, member, place["label_member"], k_code, name, box, image))
-    image_id = f"{archive.name}.{PurePosixPath(member).with_suffix('').as_posix().replace('/', '.')}"
+    image_id = _image_id(archive, member)
     # of a photograph that is not labelled whole, nobody knows how many more pills it shows
     labels = len(found) - proposals + (image.get("fully_labelled") is False)
     if not found:
@@ -206,8 +256,8 @@ def _mask_extent(shape: Json) -> list[float]:
     return [float(side) for side in mask.toBbox(encoded)]
 
 
-def _place(annotation: Json) -> str:
-    return f"annotation {annotation.get('id')}"
+def _image_id(archive: Archive, member: str) -> str:
+    return f"{archive.name}.{composed(PurePosixPath(member).with_suffix('').as_posix()).replace('/', '.')}"
 
 
 def _pill(
@@ -216,7 +266,7 @@ def _pill(
     sides = [image.get(side) for side in ("width", "height")]
     width, height = (side if type(side) is int and 0 < side < 10**6 else 0 for side in sides)
     return {
-        "image_id": f"{archive.name}.{PurePosixPath(member).with_suffix('').as_posix().replace('/', '.')}",
+        "image_id": _image_id(archive, member),
         "archive": archive.name,
         "member": member,
         "label_member": label_member,

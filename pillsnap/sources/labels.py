@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.class_table import NamedDrug, class_key, is_k_code, read_class_table
 from pillsnap.sources.containers.container import Container, ContainerError, Entry
+from pillsnap.sources.containers.text import decode_text
 
 Row = dict[str, Any]
 
@@ -100,9 +102,22 @@ class LabelReading:
         return container
 
 
+def composed(text: str) -> str:
+    """Return text in Unicode form NFC: macOS writes names decomposed, and labels name them composed."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def clean_text(text: str) -> str:
-    """Return text as one line for tables and pages: control characters become blanks, outer ones are removed."""
+    """Return text as one line for tables and pages: composed, control characters become blanks, outer ones go."""
+    text = composed(text)
     return _CONTROLS.sub(" ", text).strip() if _CONTROLS.search(text) else text
+
+
+def decode_label(data: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Decode a label file of any encoding; returns its text, and the repair where it is not UTF-8."""
+    text, encoding = decode_text(data)
+    reason = "label_cp949" if encoding == "cp949" else "" if encoding.startswith("utf-8") else "label_utf16"
+    return text, [(reason, encoding)] if reason else []
 
 
 def parse_box(values: object) -> tuple[float, float, float, float]:

@@ -12,7 +12,7 @@ from pillsnap.sources.archives import Archive
 from pillsnap.sources.checks import settled
 from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, Entry, MemberError
 from pillsnap.sources.containers.text import decode_text
-from pillsnap.sources.labels import LabelError, LabelReading, Row, parse_box
+from pillsnap.sources.labels import LabelError, LabelReading, Row, composed, decode_label, parse_box
 from pillsnap.sources.yolo_data import read_yolo_data
 
 
@@ -58,7 +58,10 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
         reading.archives_read = 2
         entries = photos.entries()
         files = labels.entries() if archive.labels != archive.photos else entries
-        label_of = {_stem(entry.name): entry for entry in files if entry.name.lower().endswith(".txt")}
+        label_of: dict[str, Entry] = {}
+        for entry in (entry for entry in files if entry.name.lower().endswith(".txt")):
+            stem = _stem(entry.name)
+            label_of[entry.name if stem in label_of else stem] = entry
         first_by_id: dict[str, str] = {}
         wanted = _listed(archive, entries, reading) if archive.listing else list(filter(_is_photo, entries))
         for entry in progress(wanted, total=len(wanted), title=archive.name):
@@ -68,11 +71,15 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
                 reading.note("skipped", "apple_double", member=entry.name)
             elif entry.reason:
                 reading.note_entry(entry, "member")
+            elif same := first_by_id.get(image_id.casefold()):
+                reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
+                if label := label_of.pop(label_stem(entry.name), None):
+                    reading.labels_read += 1
+                    reading.note("skipped", "photo_duplicated", member=entry.name, label_member=label.name, detail=same)
             elif label_stem(entry.name) not in label_of:
                 reading.note("quarantined", "photo_without_label", member=entry.name)
-            elif (same := first_by_id.setdefault(image_id.casefold(), entry.name)) != entry.name:
-                reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
             else:
+                first_by_id[image_id.casefold()] = entry.name
                 label = label_of.pop(label_stem(entry.name))
                 _read_photo(_Photo(archive, entry.name, image_id, label.name), labels, names, reading)
         orphans = [] if archive.listing else [entry for entry in label_of.values() if _holds_labels(entry, labels)]
@@ -92,14 +99,14 @@ def label_stem(member: str) -> str:
     ultralytics looks for it where the last folder `images` of the photograph's path is `labels`; where that folder is
     above the container, the container of the labels is another one.
     """
-    *folders, name = PurePosixPath(member).with_suffix("").parts
+    *folders, name = PurePosixPath(_stem(member)).parts
     if "images" in folders:
         folders[len(folders) - 1 - folders[::-1].index("images")] = "labels"
     return "/".join([*folders, name])
 
 
 def _stem(member: str) -> str:
-    return str(PurePosixPath(member).with_suffix(""))
+    return composed(str(PurePosixPath(member).with_suffix("")))
 
 
 def _is_photo(entry: Entry) -> bool:
@@ -150,7 +157,7 @@ def _holds_labels(entry: Entry, labels: Container) -> bool:
 
 def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading: LabelReading) -> None:
     try:
-        text, _ = decode_text(labels.read(photo.label_member, limit=MAX_LABEL_BYTES))
+        text, decoded = decode_label(labels.read(photo.label_member, limit=MAX_LABEL_BYTES))
     except (OSError, UnicodeDecodeError) as error:
         reading.labels_read += 1
         reason = error.reason if isinstance(error, MemberError) else "label_unparsable"
@@ -162,6 +169,8 @@ def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading
     if not lines:
         reading.note("skipped", "photo_background", member=photo.member)
         return
+    for reason, detail in decoded:
+        reading.note("repaired", reason, member=photo.member, label_member=photo.label_member, detail=detail)
     size = _size(Path(photo.archive.photos) / photo.member)
     pills: list[Row] = []
     for number, line in enumerate(lines, start=1):

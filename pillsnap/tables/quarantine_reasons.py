@@ -57,7 +57,7 @@ SKIPPED = {
 
 REPAIRED = {
     "label_cp949": "the label was in cp949 and was read as such",
-    "label_utf16": "the label was in UTF-16 and was read as such",
+    "label_utf16": "the label was in UTF-16 or UTF-32 and was read as such",
     "file_name_missing": "the label has no file name; its own name is the photograph's",
     "k_code_normalised": "blanks or small letters in the K-code were put right",
     "edi_code_dropped": "what stands among the EDI codes and is none was left out; no code was made up",
