@@ -4,7 +4,7 @@
 the synthetic ones in full size, at a tenth of a second a photograph.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -224,9 +224,15 @@ def index_sources(sources: Mapping[str, Source], folder: Path, shared_groups: st
 
 
 def prepare_planned(
-    run: DataRun, *, prepare: Prepare | None = None, images: int = 10**6, unseen_drugs: int = 0, threads: int = 1
+    run: DataRun,
+    *,
+    prepare: Prepare | None = None,
+    images: int = 10**6,
+    unseen_drugs: int = 0,
+    threads: int = 1,
+    spoil: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run `plan_stage`, and `prepare_archive` for every archive."""
+    """Run `plan_stage`, and `prepare_archive` for every archive; `spoil` is called between them."""
     plan_stage(
         pills=[run.folder / f"{name}.parquet" for name in run.archives],
         index_issues=[run.folder / f"{name}.issues.parquet" for name in run.archives],
@@ -239,6 +245,7 @@ def prepare_planned(
         seed=1,
         sources=[archive.source for archive in run.archives.values()],
     )
+    spoil()
     for (name, archive), path in zip(run.archives.items(), run.prepared, strict=True):
         words = {"settings": prepare or Prepare(photo_size=64), "counts": run.folder / f"{name}.counts.json"}
         prepare_archive(archive=archive, plan=run.plan, prepared=path, threads=threads, **words)
