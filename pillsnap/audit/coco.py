@@ -69,7 +69,7 @@ def _labels(labelled: pd.DataFrame, found: pd.DataFrame, number_of: Mapping[str,
     return [
         _annotation(
             rounded((pill.x, pill.y, pill.w, pill.h)),
-            number_of[pill.k_code],
+            int(pill.class_index) + 1 if pill.class_index >= 0 else number_of[pill.k_code],
             {"source": "label", "detected": pill.label_member not in missed},
         )
         for pill in labelled.itertuples()

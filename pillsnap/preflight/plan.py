@@ -35,7 +35,8 @@ def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -
     plan = plan[~plan["split"].isin(UNSEEN)]
     photos = plan.drop_duplicates("image_id")
     photos = photos.assign(labels=photos["image_id"].map(plan.groupby("image_id").size()))
-    named = plan[plan["k_code"].isin(summary["classes"])]
+    dropped = {k_code for drugs in summary["classes_dropped"].values() for k_code in drugs}
+    named = plan[~plan["k_code"].isin(dropped)]
     return [
         _budget(plan, named, photos, summary),
         _sides(photos),
@@ -54,8 +55,7 @@ def _budget(plan: pd.DataFrame, named: pd.DataFrame, photos: pd.DataFrame, summa
     drugs = named["k_code"].nunique()
     text = f"{len(photos):,} photographs of {requested['images']:,}, {drugs:,} drugs of {requested['classes']:,}"
     over = len(photos) > requested["images"] or drugs > requested["classes"]
-    boxes_only = len(plan) - len(named)
-    inconsistent = len(photos) != used["images"] or boxes_only != summary["without_class"]["labels"]
+    inconsistent = len(photos) != used["images"] or not set(named["k_code"]) <= set(summary["classes"])
     if inconsistent:
         text += f"; plan.json has {used['images']:,} photographs and {used['classes']:,} drugs"
     return finding("plan: budget", text, refused=over or inconsistent, cure=PLAN_AGAIN)

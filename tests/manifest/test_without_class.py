@@ -17,7 +17,9 @@ from pillsnap.answers.accuracy import (
 from pillsnap.audit.audit_labels import audit_labels
 from pillsnap.config.data import Audit, Yolo
 from pillsnap.crops.dataset import CropDataset
-from pillsnap.dataset.facts.counts import part_counts
+from pillsnap.dataset.facts.gather import gather_facts
+from pillsnap.dataset.stage_data import read_stage_data
+from pillsnap.dataset.summary import summarise
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.files import read_json
 from pillsnap.preflight.manifest import check_manifest
@@ -28,6 +30,7 @@ from pillsnap.tables.schemas import DETECTIONS
 from tests.support.archives import DRUGS, LENIENT, DataRun, hand_made, prepare_source
 from tests.support.crop_runs import cut, seen
 
+MANIFEST_FILES = {"quarantine": "quarantine.csv", "classes": "classes.json", "summary": "summary.json"}
 FEW, TESTED = "K-000008", "K-000009"
 """A drug that only one combination shows, and one that only the source's test part shows."""
 
@@ -61,7 +64,10 @@ def test_every_account_tells_them(run: DataRun) -> None:
     labels = summary["labels"]
     assert labels["read"] == labels["kept"] + 1 and labels["quarantined"] == {"class_only_in_test_part": 1}
     assert {side["classes"] for side in summary["splits"].values()} == {3}
-    assert part_counts(run.pills())[-1].drugs == 3
+    files = {name: run.folder / "manifest" / file for name, file in MANIFEST_FILES.items()}
+    data = read_stage_data(manifest=run.manifest(), plan_summary=run.folder / "plan.json", **files)
+    assert gather_facts(data).parts[-1].drugs == 3
+    assert summarise(data, stage="stage4", kinds=["aihub"])["without_class"] == summary["without_class"]
     assert check_manifest(run.folder / "manifest").found.startswith("complete")
 
 

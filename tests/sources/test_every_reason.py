@@ -180,6 +180,11 @@ SOME: dict[str, dict[str, Cell]] = {
         "yolo": "AIHub's own overviews of its combinations",
         "coco": "AIHub's own overviews of its combinations",
     },
+    "photo_of_test_images": {
+        "aihub": lambda world: None,
+        "yolo": "a folder of the course on AIHub's data",
+        "coco": "a folder of the course on AIHub's data",
+    },
     "photo_background": {
         "aihub": "a label of AIHub is of a pill: one without a box is bbox_missing",
         "yolo": changed("photo_background", line=""),

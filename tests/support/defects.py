@@ -83,6 +83,7 @@ class AihubFolders(World):
                 target = place / "라벨링데이터" / f"{side}L_2_{word}" / f"{number}_json" / f"{name}.json"
                 _write(target, self._label(photo, one))
         self._zips(root / "1.Training")
+        _write(root / "test_images/photo_of_test_images.png", photo_png(seed=903))
         return Source(kind="aihub", root=str(root))
 
     def _label(self, photo: Photo, one: Label) -> bytes:

@@ -32,14 +32,12 @@ class Count:
 def part_counts(pills: pd.DataFrame) -> list[PartCount]:
     """Parts by domain, those that hold anything, then each domain over all parts, then everything.
 
-    Drugs and capture groups are counted once each, so they do not add up.
+    Drugs and capture groups are counted once each, so they do not add up; a pill without a K-code is of no drug.
     """
-    # a pill without a class counts as a pill of no drug
-    pills = pills.assign(k_code=pills["k_code"].where(pills["class_index"] >= 0))
     columns = ["split", "domain", *_COUNTED.values()]
     # numbers are counted ten times as fast as texts
     pills = pills[columns].assign(**{name: pd.factorize(pills[name])[0] for name in _COUNTED.values()})
-    pills["k_code"] = pills["k_code"].where(pills["k_code"] >= 0)
+    pills["k_code"] = pills["k_code"].where(pills["k_code"] >= 0)  # missing ones are -1
     rows = [
         _part_count(pills, part, domain)
         for part in (*PARTS, "all")

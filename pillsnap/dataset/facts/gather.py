@@ -41,7 +41,7 @@ def gather_facts(data: StageData) -> Facts:
     """Count everything."""
     drugs = class_table(data.pills, data.classes)
     return Facts(
-        parts=part_counts(data.pills),
+        parts=part_counts(data.pills.assign(k_code=data.pills["k_code"].where(data.pills["class_index"] >= 0))),
         views=view_counts(data.photos),
         unnamed=int(data.photos["named_pills"].isna().sum()),
         combo_pills=combo_pill_counts(data.photos),
