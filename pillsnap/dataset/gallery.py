@@ -84,8 +84,8 @@ def overlap_pictures(overlaps: pd.DataFrame, data: StageData, prepared: Sequence
         (image, label) for image, rows in shown.items() for label in (*rows["first_label"], *rows["second_label"])
     }
     pills = data.pills[data.pills["image_id"].isin(shown)]
-    keys = zip(pills["image_id"], pills["label_member"], strict=True)
-    pictures = boxed_photos(pills[[key in labels for key in keys]], prepared, long_side=SHEET_SIDE)
+    listed = pd.MultiIndex.from_frame(pills[["image_id", "label_member"]]).isin(labels)
+    pictures = boxed_photos(pills[listed], prepared, long_side=SHEET_SIDE)
     return [
         Picture(
             data_uri(encode_jpeg(pictures[image], QUALITY)),

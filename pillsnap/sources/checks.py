@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 SAME_PILL = 0.9
 """IoU from which two boxes of a photograph are the same pill's: two pills lie beside each other, not in each other."""
 OVERLAPPING = 0.1
-"""IoU above which the boxes of two drugs are listed for people: in 4,526 real boxes every such pair was a wrong label.
-"""
+"""IoU above which the boxes of two drugs are listed for people: a wrong label, or long pills that lie at a slant."""
 
 
 def drop_conflicts(pills: list[Row], reading: LabelReading, *, one_pill: bool) -> set[str]:

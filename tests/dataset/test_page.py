@@ -14,6 +14,8 @@ from pillsnap.dataset.write_dataset_page import write_dataset_page
 from pillsnap.files import write_json
 from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_pills import cut_pills
+from pillsnap.tables.files import read_table, write_table
+from pillsnap.tables.schemas import MANIFEST
 from tests.support.dataset_runs import aihub_run, page_arguments, yolo_run
 from tests.support.report_inputs import words_of
 
@@ -64,6 +66,21 @@ def composed_page(written: dict[str, Any], tmp_path_factory: pytest.TempPathFact
     scenes = {"scenes": [folder / "0000"], "cut_outs": cut_outs, "page": folder / "page.html"}
     write_dataset_page(**written | scenes)
     return scenes["page"].read_text(encoding="utf-8")
+
+
+def test_labels_of_two_drugs_that_overlap_are_shown(written: dict[str, Any], page: str, tmp_path: Path) -> None:
+    assert "No labels of two drugs overlap with an IoU above 0.1." in section(page, "boxes")
+    pills = read_table(written["manifest"]["train"], MANIFEST)
+    first, second = pills.index[pills.groupby("image_id")["k_code"].transform("nunique") == 2][:2]
+    for side, shift in zip("xywh", (6, 0, 0, 0), strict=True):
+        pills.loc[second, side] = pills.loc[first, side] + shift
+    write_table(pills, tmp_path / "train.csv", MANIFEST)
+    manifest = written["manifest"] | {"train": tmp_path / "train.csv"}
+    write_dataset_page(**written | {"manifest": manifest, "page": tmp_path / "page.html"})
+    shown = section((tmp_path / "page.html").read_text(encoding="utf-8"), "boxes")
+    assert "1 pair of labels of two drugs in 1 photograph overlaps with an IoU above 0.1" in shown
+    (caption,) = re.findall(r"<figcaption>([^<]* of [^<]* and [^<]*\(0\.\d\d\))</figcaption>", shown)
+    assert pills.loc[first, "member"] in caption and pills.loc[second, "k_code"] in caption
 
 
 def section(page: str, name: str) -> str:
