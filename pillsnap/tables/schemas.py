@@ -47,13 +47,13 @@ UNSEEN = ("unseen_val", "unseen_test")
 _SPLIT = pa.Check.isin(["train", "val", "test"])
 _ANY_SPLIT = pa.Check.isin(["train", "val", "test", *UNSEEN])
 _SEEN_BEFORE_TEST = pa.Check.isin(["train", "val", "unseen_val"])
-_CLASS_OF_UNSEEN = pa.Check(
+_NO_CLASS_UNSEEN = pa.Check(
     lambda table: (table["class_index"] == -1) | ~table["split"].isin(UNSEEN),
     name="class_index is -1 where the drug is unseen",
 )
-_CLASS_OF_OTHERS = pa.Check(
-    lambda table: (table["class_index"] >= 0) | table["split"].isin(UNSEEN),
-    name="class_index is -1 only where the drug is unseen",
+_ONLY_UNSEEN_WITHOUT_CLASS = pa.Check(
+    lambda table: (table["class_index"] == -1) == table["split"].isin(UNSEEN),
+    name="class_index is -1 where, and only where, the drug is unseen",
 )
 
 PILLS = _schema(**_PILL)
@@ -123,7 +123,7 @@ DRUGS = _schema(
 separated by commas."""
 
 MANIFEST = _schema(
-    _CLASS_OF_UNSEEN,
+    _NO_CLASS_UNSEEN,
     image_id=_text(),
     archive=_text(),
     member=_text(),
@@ -207,8 +207,7 @@ separated by commas.
 """
 
 CROPS = _schema(
-    _CLASS_OF_UNSEEN,
-    _CLASS_OF_OTHERS,
+    _ONLY_UNSEEN_WITHOUT_CLASS,
     pill_id=_text(),
     split=_text(checks=_SEEN_BEFORE_TEST),
     box_from=_text(checks=pa.Check.isin(["label", "detector"])),

@@ -12,9 +12,9 @@ from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.sources.registry import KINDS, get_kind
-from pillsnap.tables.files import read_table, read_tables
+from pillsnap.tables.files import read_table, read_tables, write_table
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
-from pillsnap.tables.schemas import ISSUES, OVERLAPS, PLAN
+from pillsnap.tables.schemas import ISSUES, OVERLAPS, PILLS, PLAN
 from tests.support.archives import BOXES, HEIGHT, LENIENT, WIDTH, DataRun, index_source, photo_png, prepare_planned
 from tests.support.defects import BLUE, LOST, RARE, RED, TESTED, WORLDS, Label, World
 from tests.support.picture_bytes import promising_png
@@ -97,7 +97,8 @@ EVERY: dict[str, Plant] = {
     "label_duplicated": plant("label_duplicated", Label(), Label(box=(8.3, 12, 31, 24))),
     "class_only_in_test_part": plant("class_only_in_test_part", Label(TESTED), part="test"),
     "class_too_small": plant("class_too_small", Label(RARE)),
-    "class_not_in_stage": lambda world: None,  # two budgets of the second plan
+    "photo_in_later_source": lambda world: None,  # this and the next two in a second plan
+    "class_not_in_stage": lambda world: None,
     "over_budget": lambda world: None,
 }
 """Defects that every kind of source can have."""
@@ -294,14 +295,22 @@ def found(
 
 
 def _planned(run: DataRun, folder: Path) -> dict[str, int]:
-    """Plan a stage of two drugs and thirty photographs; returns the skipped photographs by reason."""
+    """Plan a stage of two drugs and thirty photographs, of this source and a later one that has the same; returns the
+    skipped photographs by reason."""
     folder.mkdir()
     paths = {name: folder / name for name in ("plan", "issues", "summary", "refused")}
-    index = {
-        "pills": [run.folder / f"{name}.parquet" for name in run.archives],
-        "index_issues": [run.folder / f"{name}.issues.parquet" for name in run.archives],
-    }
-    plan_stage(**index, **paths, stage=Stage(images=30, classes=2), settings=Plan(), seed=1)
+    pills = [run.folder / f"{name}.parquet" for name in run.archives]
+    table = read_tables(pills, PILLS)
+    write_table(table.assign(image_id="later." + table["image_id"]), folder / "later.parquet", PILLS)
+    plan_stage(
+        pills=[*pills, folder / "later.parquet"],
+        index_issues=[run.folder / f"{name}.issues.parquet" for name in run.archives],
+        **paths,
+        stage=Stage(images=30, classes=2),
+        settings=Plan(),
+        seed=1,
+        sources=["first"] * len(pills) + ["later"],
+    )
     return read_json(folder / "summary")["skipped"]["photos"]
 
 
