@@ -73,9 +73,6 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
                 reading.note_entry(entry, "member")
             elif same := first_by_id.get(image_id.casefold()):
                 reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
-                if label := label_of.pop(label_stem(entry.name), None):
-                    reading.labels_read += 1
-                    reading.note("skipped", "photo_duplicated", member=entry.name, label_member=label.name, detail=same)
             elif label_stem(entry.name) not in label_of:
                 reading.note("quarantined", "photo_without_label", member=entry.name)
             else:
