@@ -8,17 +8,12 @@ with job(snakemake):
     from pillsnap.config.data import Manifest
     from pillsnap.manifest.build_manifest import build_manifest
 
+    made = ("unseen", "quarantine", "near_duplicates", "overlapping_labels", "classes", "drugs", "summary")
     build_manifest(
         **{name: Path(snakemake.input[name]) for name in ("plan", "plan_issues", "plan_summary")},
         **{name: [Path(path) for path in snakemake.input[name]] for name in ("counts", "issues", "looks", "prepared")},
         manifest={split: Path(snakemake.output[split]) for split in ("train", "val", "test")},
-        unseen=Path(snakemake.output.unseen),
-        quarantine=Path(snakemake.output.quarantine),
-        near_duplicates=Path(snakemake.output.near_duplicates),
-        overlapping_labels=Path(snakemake.output.overlapping_labels),
-        classes=Path(snakemake.output.classes),
-        drugs=Path(snakemake.output.drugs),
-        summary=Path(snakemake.output.summary),
+        **{name: Path(snakemake.output[name]) for name in made},
         refused=Path(snakemake.params.refused),
         settings=Manifest(**snakemake.params.settings),
         shared_groups=snakemake.params.shared_groups,
