@@ -19,7 +19,7 @@ from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN
 
 FOLDER = Path(__file__).parent
-BY_ARCHIVE = ("index_archive", "make_synthetic_archive", "prepare_archive")
+IN_FOLDERS = ("index_archive", "make_synthetic_archive", "prepare_archive", "cut_pills", "compose_scenes")
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def rule_costs(run: Path, stage: str) -> dict[str, Any]:
 def _by_rule(logs: Path, stage: str) -> dict[str, list[Path]]:
     """Files that Snakemake wrote of a stage's jobs, by rule; what all stages share counts too."""
     found = {path.stem: [path] for path in (logs / stage).glob("*.tsv")}
-    for rule in BY_ARCHIVE:
+    for rule in IN_FOLDERS:
         # raw archives that were there already have none
         paths = [path for folder in (logs / stage / rule, logs / rule) for path in sorted(folder.rglob("*.tsv"))]
         found |= {rule: paths} if paths else {}

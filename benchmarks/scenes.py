@@ -23,7 +23,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from pillsnap.detector.detect_pills import open_detector
 from pillsnap.detector.lay_out_scenes import lay_out_scenes
 from pillsnap.detector.train_detector import train_detector
 from pillsnap.detector.weights import prepare_ultralytics
-from pillsnap.files import replacing_folder, write_json, write_text
+from pillsnap.files import read_json, replacing_folder, write_json, write_text
 from pillsnap.hardware import cpu_name
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.pictures.boxes import match_boxes
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measure(folder: Path, words: argparse.Namespace) -> dict[str, Any]:
-    """All figures; drawn pills, scenes and training are kept in `folder` and not made twice."""
+    """All figures; what takes long is kept in `folder` and not made twice."""
     cv2.setNumThreads(1)
     if not (folder / "drawn").exists():
         draw_cut_outs(folder=folder / "drawn", drugs=words.drugs, views=4, scale=18, seed=SEED)
@@ -93,8 +93,8 @@ def measure(folder: Path, words: argparse.Namespace) -> dict[str, Any]:
         "device": describe_device("cpu"),
         "commit": git_commit(),
         "versions": package_versions(),
-        "speed": measure_speed(folder / "drawn", words.speed),
-        "cut_outs": measure_masks(words.photos),
+        "speed": kept(folder / "speed.json", lambda: measure_speed(folder / "drawn", words.speed)),
+        "cut_outs": kept(folder / "cut_outs.json", lambda: measure_masks(words.photos)),
         "training": {
             "model": Detector().model,
             "scenes": words.scenes,
@@ -103,6 +103,13 @@ def measure(folder: Path, words: argparse.Namespace) -> dict[str, Any]:
         },
         "real": {name: figures for name in REAL if (figures := measure_real(name, weights, folder, words.image_size))},
     }
+
+
+def kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `measure` gives, or gave when `path` was written."""
+    if not path.exists():
+        write_json(path, measure())
+    return read_json(path)
 
 
 def measure_speed(drawn: Path, scenes: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import yaml
 from pillsnap.files import read_json
 from pillsnap.preflight.memory import memory_needs
 from tests.support.aihub_files import write_zip
-from tests.support.workflow import PROJECT, Workflow
+from tests.support.workflow import PROJECT, SCENE_RULES, Workflow
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,11 @@ def _profile(name: str) -> dict:
 def _rules() -> set[str]:
     texts = [path.read_text(encoding="utf-8") for path in (PROJECT / "rules").glob("*.smk")]
     return {name for text in texts for name in re.findall(r"^ *rule (\w+):", text, re.MULTILINE)}
+
+
+def _measured_rules() -> set[str]:
+    """Rules of the measured runs, which composed no scenes."""
+    return _rules() - SCENE_RULES
 
 
 def _gpu_rules() -> set[str]:
@@ -45,7 +50,7 @@ def test_plan_follows_from_the_rates(measured) -> None:
     config = cluster_plan.production()
     amounts = cluster_plan.full_amounts(config)
     planned = {step.rule: step for step in cluster_plan.steps(measured, config, amounts)}
-    assert set(planned) == _rules() - {"make_synthetic_archive"}
+    assert config.scenes.photos == 0 and set(planned) == _measured_rules() - {"make_synthetic_archive"}
     assert {rule for rule, step in planned.items() if step.gpu} == _gpu_rules()
     added = cluster_plan.added_seconds(measured)
     prepare = planned["prepare_archive"]
@@ -70,7 +75,8 @@ def test_profile_asks_for_what_every_rule_needs(measured) -> None:
     needs = memory_needs(cluster_plan.full_amounts(config), config, jobs=1, gpu=False)
     full = cluster_page.full_size_mb(measured, needs)
     for rule, resources in asked.items():
-        need = max(measured.rules["rules"][rule]["peak_mb"], full.get(rule, 0)) + cluster_plan.EXECUTOR_MB
+        demo = measured.rules["rules"][rule]["peak_mb"] if rule in _measured_rules() else 0
+        need = max(demo, full.get(rule, 0)) + cluster_plan.EXECUTOR_MB
         assert cluster_page.asked_mb(rule) >= need, rule
         assert resources["mem_mb"].endswith(" * attempt") and resources["runtime"] >= 20
     planned = {step.rule: step for step in cluster_plan.steps(measured, config, cluster_plan.full_amounts(config))}
@@ -84,7 +90,7 @@ def test_profile_asks_for_what_every_rule_needs(measured) -> None:
 
 def test_records_show_that_the_gpu_was_never_shared(measured) -> None:
     jobs = [slurm_jobs.SlurmJob(**job) for job in measured.slurm["jobs"]]
-    assert {job.rule for job in jobs} >= _rules() - {"make_synthetic_archive"}
+    assert {job.rule for job in jobs} >= _measured_rules() - {"make_synthetic_archive"}
     assert {job.rule for job in jobs if job.gpus} >= _gpu_rules()
     assert slurm_jobs.overlaps(jobs) == []
 
@@ -99,7 +105,7 @@ def test_two_jobs_on_the_gpu_at_one_time_are_noticed(measured) -> None:
 
 def test_costs_of_a_run_are_read(tmp_path) -> None:
     costs = read_json(PROJECT / "benchmarks" / "rule_costs.json")
-    assert set(costs["rules"]) == _rules()
+    assert set(costs["rules"]) == _measured_rules()
     assert costs["rules"]["prepare_archive"]["jobs"] == 8
 
 
