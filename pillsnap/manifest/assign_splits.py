@@ -25,6 +25,22 @@ def group_held_out(photos: pd.DataFrame) -> np.ndarray:
     return level < highest[photos["group"].to_numpy()]
 
 
+def split_sources(index: PhotoIndex, usable: np.ndarray, settings: Plan) -> np.ndarray:
+    """Assign a side to each photograph, source by source: one without a test part has some of its own held out.
+
+    A capture group that several sources have is where the first of them has it. Arguments and result are those of
+    `assign_splits`.
+    """
+    photos = index.photos
+    split = np.zeros(len(photos), np.int8)
+    for source in photos["source"].unique():
+        own = (photos["source"] == source).to_numpy()
+        split[own] = assign_splits(index.of_photos(own), usable[own], settings)
+    free = (photos["part"] == 0).to_numpy()
+    split[free] = pd.Series(split[free]).groupby(photos.loc[free, "group"].to_numpy()).transform("first")
+    return split
+
+
 def assign_splits(index: PhotoIndex, usable: np.ndarray, settings: Plan) -> np.ndarray:
     """Assign a side to each photograph: the source's own part, else by whole capture groups.
 

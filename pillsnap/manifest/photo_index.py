@@ -1,7 +1,7 @@
 """Read a source's index into memory, encoded as numbers: millions of labels take a few hundred megabytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,17 @@ class PhotoIndex:
         found = np.zeros(len(self.photos), bool)
         found[self.photo_of_pill[drugs[self.drug_of_pill]]] = True
         return found
+
+    def of_photos(self, photos: np.ndarray) -> "PhotoIndex":
+        """Return the index of some photographs alone, by a mask (photos,); drugs and groups keep their codes."""
+        pills = photos[self.photo_of_pill]
+        place = np.cumsum(photos) - 1
+        return replace(
+            self,
+            photos=self.photos[photos].reset_index(drop=True),
+            photo_of_pill=place[self.photo_of_pill[pills]],
+            drug_of_pill=self.drug_of_pill[pills],
+        )
 
     def pills_by_side(self, split: np.ndarray, photos: np.ndarray) -> np.ndarray:
         """Count the labels of each drug on each side of the split, over the photographs of a mask.

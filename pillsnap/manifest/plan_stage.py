@@ -10,7 +10,7 @@ import pandas as pd
 
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import write_json
-from pillsnap.manifest.assign_splits import SPLITS, assign_splits, group_held_out
+from pillsnap.manifest.assign_splits import SPLITS, group_held_out, split_sources
 from pillsnap.manifest.choose_photos import Choice, choose_photos
 from pillsnap.manifest.choose_unseen import choose_unseen, choose_unseen_photos
 from pillsnap.manifest.left_out import left_out
@@ -75,7 +75,7 @@ def plan_stage(
         index = read_photo_index(pills, seed, sources)
         corrected = index.photos["corrected"].to_numpy()
         held_out = group_held_out(index.photos) & (settings.shared_groups == "hold_out")
-        split = assign_splits(index, ~held_out & ~corrected, settings)
+        split = split_sources(index, ~held_out & ~corrected, settings)
         unseen_split, fewer = choose_unseen(index, split, ~held_out & ~corrected, settings=settings, seed=seed)
         unseen = choose_unseen_photos(index, unseen_split, settings.unseen_photos)
         usable = ~held_out & ~corrected & ~index.shows(unseen_split >= 0)

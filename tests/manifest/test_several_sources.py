@@ -73,6 +73,13 @@ def test_every_source_has_a_balanced_account(both: DataRun) -> None:
     assert parts["own"]["photos"] == {"read": 8, "kept": 8, "quarantined": {}, "skipped": {}}
 
 
+def test_a_source_without_a_test_part_has_some_held_out_beside_one_that_has(both: DataRun) -> None:
+    own = both.summary()["sources"]["own"]["splits"]
+    assert all(own[side]["photos"] for side in ("train", "val", "test"))
+    aihub = both.pills("test").query("archive.str.startswith('aihub')")
+    assert set(aihub["archive"]) == {"aihub-VS_1_single", "aihub-VS_1_combo"}
+
+
 def test_one_source_by_another_name_gives_the_same_bytes(tmp_path: Path) -> None:
     write_yolo_set(
         tmp_path / "a", names=["red", "blue"], parts={"train": {f"p{n}": ONE if n % 2 else OTHER for n in range(9)}}
