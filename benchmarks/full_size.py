@@ -133,7 +133,8 @@ def index_all(archives: list[Archive], results: Path, processes: int) -> None:
 
 
 def _index(archive: Archive, results: Path) -> None:
-    paths = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
+    tables = {kind: f"{kind}.parquet" for kind in ("backgrounds", "looks", "issues")}
+    paths = tables | {"pills": "parquet", "counts": "counts.json"}
     outputs = {name: results / f"{archive.name}.{ending}" for name, ending in paths.items()}
     index_archive(kind="aihub", archive=archive, **outputs)
 
@@ -141,9 +142,11 @@ def _index(archive: Archive, results: Path) -> None:
 def plan_all(archives: list[Archive], results: Path, images: int, drugs: int) -> None:
     plan_stage(
         pills=[results / f"{archive.name}.parquet" for archive in archives],
+        index_backgrounds=[results / f"{archive.name}.backgrounds.parquet" for archive in archives],
         index_issues=[results / f"{archive.name}.issues.parquet" for archive in archives],
         refused=results / "refused.csv",
         plan=results / "plan.parquet",
+        backgrounds=results / "plan.backgrounds.parquet",
         issues=results / "plan.issues.parquet",
         summary=results / "plan.json",
         stage=Stage(images=images, classes=drugs),
@@ -190,6 +193,7 @@ def make_up_prepared(archives: list[Archive], results: Path) -> None:
 def manifest_all(archives: list[Archive], results: Path) -> None:
     build_manifest(
         plan=results / "plan.parquet",
+        plan_backgrounds=results / "plan.backgrounds.parquet",
         plan_issues=results / "plan.issues.parquet",
         plan_summary=results / "plan.json",
         counts=[results / f"{archive.name}.counts.json" for archive in archives],
@@ -198,6 +202,7 @@ def manifest_all(archives: list[Archive], results: Path) -> None:
         prepared=[results / "prepared" / archive.name for archive in archives],
         manifest={split: results / "manifest" / f"{split}.csv" for split in ("train", "val", "test")},
         unseen=results / "manifest/unseen.csv",
+        backgrounds=results / "manifest/backgrounds.csv",
         quarantine=results / "manifest/quarantine.csv",
         near_duplicates=results / "manifest/near_duplicates.csv",
         overlapping_labels=results / "manifest/overlapping_labels.csv",

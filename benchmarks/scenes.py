@@ -34,7 +34,7 @@ from scenes_masks import measure_masks
 
 from pillsnap.config.data import Scenes
 from pillsnap.config.training import Detector, Steering, Trainings
-from pillsnap.detector.detect_pills import open_detector
+from pillsnap.detector.inference import build_detect
 from pillsnap.detector.lay_out_scenes import lay_out_scenes
 from pillsnap.detector.train_detector import train_detector
 from pillsnap.detector.weights import prepare_ultralytics
@@ -173,7 +173,9 @@ def measure_real(name: str, weights: Path, folder: Path, image_size: int) -> dic
     if not root.is_dir():
         return None
     prepare_ultralytics(folder / "predict")
-    detect = open_detector(weights, folder / "predict", image_size, 0.02, "cpu", 1)
+    detect = build_detect(
+        weights, work=folder / "predict", image_size=image_size, lowest_score=0.02, device="cpu", threads=1
+    )
     scored, labelled, photos = [], 0, 0
     for picture, boxes in real_photos(root, folder / name):
         found = detect([picture])[0]

@@ -169,6 +169,7 @@ def _train(seen: Indexed, folder: Path, config: Config, seed: int, device: str) 
 def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], config: Config) -> None:
     build_manifest(
         plan=folder / "plan.parquet",
+        plan_backgrounds=folder / "plan.backgrounds.parquet",
         plan_issues=folder / "plan.issues.parquet",
         plan_summary=folder / "plan.json",
         counts=seen.tables("counts.json"),
@@ -177,6 +178,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         prepared=seen.prepared(folder),
         manifest=manifest,
         unseen=folder / "manifest/unseen.csv",
+        backgrounds=folder / "manifest/backgrounds.csv",
         quarantine=folder / "manifest/quarantine.csv",
         near_duplicates=folder / "manifest/near_duplicates.csv",
         overlapping_labels=folder / "manifest/overlapping_labels.csv",

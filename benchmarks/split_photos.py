@@ -124,7 +124,8 @@ def index_photos(root: Path, folder: Path) -> Indexed:
     """Run `index_archive` on every archive below `root`."""
     indexed = Indexed(folder, list_archives(Source(kind="aihub", root=str(root))))
     for name, archive in indexed.archives.items():
-        endings = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
+        tables = {kind: f"{kind}.parquet" for kind in ("backgrounds", "looks", "issues")}
+        endings = tables | {"pills": "parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in endings.items()}
         index_archive(kind="aihub", archive=archive, **paths)
     return indexed
@@ -141,11 +142,12 @@ def divide(seen: Indexed, folder: Path, split: str, seed: int) -> None:
         for path in index:
             pills = read_table(seen.folder / path.name, PILLS)
             write_table(pills.assign(group=pills["image_id"]), path, PILLS)
-    names = {"plan": "plan.parquet", "issues": "plan.issues.parquet", "summary": "plan.json", "refused": "refused.csv"}
+    names = {"plan": "plan.parquet", "summary": "plan.json", "refused": "refused.csv"}
+    names |= {kind: f"plan.{kind}.parquet" for kind in ("backgrounds", "issues")}
     paths = {kind: folder / name for kind, name in names.items()}
     stage = Stage(images=10**6, classes=4523)
-    issues = seen.tables("issues.parquet")
-    plan_stage(pills=index, index_issues=issues, **paths, stage=stage, settings=FRACTIONS, seed=seed)
+    others = {f"index_{kind}": seen.tables(f"{kind}.parquet") for kind in ("backgrounds", "issues")}
+    plan_stage(pills=index, **others, **paths, stage=stage, settings=FRACTIONS, seed=seed)
     planned = read_table(paths["plan"], PLAN)
     true_groups = read_tables(seen.tables("parquet"), PILLS).set_index("image_id")["group"]
     write_table(planned.assign(group=planned["image_id"].map(true_groups)), paths["plan"], PLAN)

@@ -11,6 +11,7 @@ rule run_benchmark:
         classifier="<results>/{stage}/classifier/best.safetensors",
         manifest="<results>/{stage}/manifest/test.csv",
         unseen="<results>/{stage}/manifest/unseen.csv",
+        backgrounds="<results>/{stage}/manifest/backgrounds.csv",
         summary="<results>/{stage}/manifest/summary.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         code=code_of("run_benchmark"),

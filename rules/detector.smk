@@ -1,7 +1,7 @@
 # The detector: one class, `pill`.
 # Needs: the manifest, the prepared archives, composed scenes.
 # Makes: results/{stage}/yolo, results/{stage}/detector/{best.pt, best.safetensors, history.csv, events.json, resources.json},
-# results/{stage}/detections.parquet; state in work/{stage}/train_detector.
+# results/{stage}/detections.parquet, results/{stage}/detector_evaluation/; state in work/{stage}/train_detector.
 
 
 rule build_yolo_dataset:
@@ -9,6 +9,7 @@ rule build_yolo_dataset:
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
+        backgrounds="<results>/{stage}/manifest/backgrounds.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         scenes=SCENES,
         code=code_of("build_yolo_dataset"),
@@ -97,3 +98,35 @@ rule detect_pills:
         threads=CONFIG.threads,
     script:
         "../scripts/detect_pills.py"
+
+
+rule evaluate_detector:
+    """Measure the detector on validation and test part, where no classifier is wanted."""
+    input:
+        val="<results>/{stage}/manifest/val.csv",
+        test="<results>/{stage}/manifest/test.csv",
+        backgrounds="<results>/{stage}/manifest/backgrounds.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        detector="<results>/{stage}/detector/best.safetensors",
+        code=code_of("evaluate_detector"),
+    output:
+        evaluation=directory("<results>/{stage}/detector_evaluation"),
+        record="<results>/{stage}/provenance/evaluate_detector.json",
+    log:
+        "<logs>/{stage}/evaluate_detector.log",
+    benchmark:
+        "<logs>/{stage}/evaluate_detector.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+    params:
+        work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/evaluate_detector",
+        image_size=CONFIG.detector.image_size,
+        lowest_score=CONFIG.audit.lowest_score,
+        min_iou=CONFIG.crops.min_iou,
+        device=CONFIG.device,
+        threads=CONFIG.threads,
+    script:
+        "../scripts/evaluate_detector.py"

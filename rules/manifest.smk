@@ -1,7 +1,7 @@
 # From raw archives to the manifest.
-# Needs: the archives of the sources; preflight.json before the first photograph is decoded.
-# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, plan.issues.parquet, plan.json, prepared/<archive>/,
-# manifest/}.
+# Needs: the archives of the source; preflight.json before the first photograph is decoded.
+# Makes: results/index/<archive>.*, results/{stage}/{plan.parquet, plan.backgrounds.parquet, plan.issues.parquet,
+# plan.json, prepared/<archive>/, manifest/}.
 
 
 rule index_archive:
@@ -13,6 +13,7 @@ rule index_archive:
         code=lambda wildcards: code_of("index_archive", *source_modules(KINDS[SOURCE_OF[wildcards.archive]])),
     output:
         pills="<results>/index/{archive}.parquet",
+        backgrounds="<results>/index/{archive}.backgrounds.parquet",
         looks="<results>/index/{archive}.looks.parquet",
         issues="<results>/index/{archive}.issues.parquet",
         counts="<results>/index/{archive}.counts.json",
@@ -34,10 +35,12 @@ rule plan_stage:
     """Choose the stage's photographs and split them by capture group."""
     input:
         pills=expand("<results>/index/{archive}.parquet", archive=ARCHIVES),
+        index_backgrounds=expand("<results>/index/{archive}.backgrounds.parquet", archive=ARCHIVES),
         index_issues=expand("<results>/index/{archive}.issues.parquet", archive=ARCHIVES),
         code=code_of("plan_stage"),
     output:
         plan="<results>/{stage}/plan.parquet",
+        backgrounds="<results>/{stage}/plan.backgrounds.parquet",
         issues="<results>/{stage}/plan.issues.parquet",
         summary="<results>/{stage}/plan.json",
         record="<results>/{stage}/provenance/plan_stage.json",
@@ -62,6 +65,7 @@ rule prepare_archive:
     input:
         photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
         plan="<results>/{stage}/plan.parquet",
+        backgrounds="<results>/{stage}/plan.backgrounds.parquet",
         counts="<results>/index/{archive}.counts.json",
         preflight=lambda wildcards: (ancient if is_checked(CONFIG.pathvars.results, wildcards.stage) else str)(
             f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json"
@@ -88,6 +92,7 @@ rule build_manifest:
     """Join plan and prepared archives into the manifest, the quarantine and the class list."""
     input:
         plan="<results>/{stage}/plan.parquet",
+        plan_backgrounds="<results>/{stage}/plan.backgrounds.parquet",
         plan_issues="<results>/{stage}/plan.issues.parquet",
         plan_summary="<results>/{stage}/plan.json",
         counts=expand("<results>/index/{archive}.counts.json", archive=ARCHIVES),
@@ -100,6 +105,7 @@ rule build_manifest:
         val="<results>/{stage}/manifest/val.csv",
         test="<results>/{stage}/manifest/test.csv",
         unseen="<results>/{stage}/manifest/unseen.csv",
+        backgrounds="<results>/{stage}/manifest/backgrounds.csv",
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         near_duplicates="<results>/{stage}/manifest/near_duplicates.csv",
         overlapping_labels="<results>/{stage}/manifest/overlapping_labels.csv",

@@ -1,6 +1,7 @@
 # What people read of the models.
 # Needs: everything that was measured, and the dataset page beside the report.
-# Makes: results/{stage}/model_card.md; results/{stage}/report.html, one file that opens offline, and its figures/.
+# Makes: results/{stage}/model_card.md; results/{stage}/report.html, one file that opens offline, and its figures/;
+# results/{stage}/detector_report.html, of the detector alone.
 
 
 rule write_model_card:
@@ -92,3 +93,38 @@ rule write_report:
         sources=KINDS,
     script:
         "../scripts/write_report.py"
+
+
+rule write_detector_report:
+    """Write the report of the detector alone, for a stage of one class."""
+    input:
+        plan_summary="<results>/{stage}/plan.json",
+        manifest_summary="<results>/{stage}/manifest/summary.json",
+        quarantine="<results>/{stage}/manifest/quarantine.csv",
+        label_audit="<results>/{stage}/label_audit",
+        detector_history="<results>/{stage}/detector/history.csv",
+        detector_events="<results>/{stage}/detector/events.json",
+        detector_resources="<results>/{stage}/detector/resources.json",
+        detector_record="<results>/{stage}/provenance/train_detector.json",
+        evaluation="<results>/{stage}/detector_evaluation",
+        dataset="<results>/{stage}/dataset.html",
+        code=code_of("write_detector_report", *source_modules(*KINDS.values()), files=templates_in("pages", "report")),
+    output:
+        detector_report=report(
+            "<results>/{stage}/detector_report.html", category="{stage}", labels={"what": "detector report"}
+        ),
+        record="<results>/{stage}/provenance/write_detector_report.json",
+    log:
+        "<logs>/{stage}/write_detector_report.log",
+    benchmark:
+        "<logs>/{stage}/write_detector_report.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    params:
+        stage=lambda wildcards: wildcards.stage,
+        durations=lambda wildcards: CONFIG.pathvars.logs,
+        config=CONFIG.model_dump(mode="json"),
+        targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
+        sources=KINDS,
+    script:
+        "../scripts/write_detector_report.py"

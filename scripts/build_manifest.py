@@ -8,12 +8,15 @@ with job(snakemake):
     from pillsnap.config.data import Manifest
     from pillsnap.manifest.build_manifest import build_manifest
 
-    made = ("unseen", "quarantine", "near_duplicates", "overlapping_labels", "classes", "drugs", "summary")
     build_manifest(
-        **{name: Path(snakemake.input[name]) for name in ("plan", "plan_issues", "plan_summary")},
+        **{name: Path(snakemake.input[name]) for name in ("plan", "plan_backgrounds", "plan_issues", "plan_summary")},
         **{name: [Path(path) for path in snakemake.input[name]] for name in ("counts", "issues", "looks", "prepared")},
         manifest={split: Path(snakemake.output[split]) for split in ("train", "val", "test")},
-        **{name: Path(snakemake.output[name]) for name in made},
+        **{
+            name: Path(path)
+            for name, path in snakemake.output.items()
+            if name not in ("train", "val", "test", "record")
+        },
         refused=Path(snakemake.params.refused),
         settings=Manifest(**snakemake.params.settings),
         shared_groups=snakemake.params.shared_groups,

@@ -10,6 +10,7 @@ with job(snakemake):
 
     build_yolo_dataset(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        backgrounds=Path(snakemake.input.backgrounds),
         prepared=[Path(path) for path in snakemake.input.prepared],
         scenes=[Path(path) for path in snakemake.input.scenes],
         dataset=Path(snakemake.output.dataset),

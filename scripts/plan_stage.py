@@ -9,8 +9,12 @@ with job(snakemake):
     from pillsnap.manifest.plan_stage import plan_stage
 
     plan_stage(
-        **{name: [Path(path) for path in snakemake.input[name]] for name in ("pills", "index_issues")},
+        **{
+            name: [Path(path) for path in snakemake.input[name]]
+            for name in ("pills", "index_backgrounds", "index_issues")
+        },
         plan=Path(snakemake.output.plan),
+        backgrounds=Path(snakemake.output.backgrounds),
         issues=Path(snakemake.output.issues),
         summary=Path(snakemake.output.summary),
         refused=Path(snakemake.params.refused),

@@ -12,6 +12,7 @@ with job(snakemake):
     prepare_archive(
         archive=Archive(**snakemake.params.archive),
         plan=Path(snakemake.input.plan),
+        backgrounds=Path(snakemake.input.backgrounds),
         counts=Path(snakemake.input.counts),
         prepared=Path(snakemake.output.prepared),
         settings=Prepare(**snakemake.params.settings),

@@ -94,6 +94,16 @@ def detector_metrics(results: Sequence[DetectorResult]) -> dict[str, Any]:
     }
 
 
+def background_metrics(backgrounds: Sequence[DetectorResult], min_score: float) -> dict[str, Any]:
+    """Count what is found on photographs without a pill: `backgrounds` with their number, and that of those with a box
+    and of the boxes, from `min_score` on. Empty where there are none."""
+    if not backgrounds:
+        return {}
+    boxes = [int((result.found_scores >= min_score).sum()) for result in backgrounds]
+    counts = {"photos": len(boxes), "with_boxes": sum(map(bool, boxes)), "boxes": sum(boxes)}
+    return {"backgrounds": counts}
+
+
 def _coco(results: Sequence[DetectorResult]) -> tuple[COCO, np.ndarray]:
     truth = COCO()
     annotations = [

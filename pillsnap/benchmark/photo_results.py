@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from pillsnap.answers.accuracy import PhotoResult
+from pillsnap.answers.accuracy import DetectorResult, PhotoResult
 from pillsnap.answers.answer import Answer, Mode
 from pillsnap.hardware import usable_threads
 from pillsnap.manifest.stored_photos import stored_photos
@@ -36,7 +36,7 @@ def for_each_photo(
 
     Args:
         measure: takes the pixels, uint8 (H, W, 3), and the manifest rows of a photograph; called by several threads.
-        pills: manifest rows.
+        pills: manifest rows; of backgrounds, which have none, those of `MANIFEST_BACKGROUNDS`.
         prepared: folders of `prepare_archive`.
         threads: photographs at a time, at most the available cores. Models loaded with one thread each give the same
             bits as one photograph after the other, in less time.
@@ -71,6 +71,20 @@ def measure_photo(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame)
         label_logits=steps.classify(steps.cut(picture, boxes))[0],
         answer_logits=logits,
         answer_distances=distances,
+    )
+
+
+def measure_background(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame) -> DetectorResult:
+    """Run the detector on a photograph without a pill, uint8 (H, W, 3); its one row is of `MANIFEST_BACKGROUNDS`."""
+    detections = steps.detect(picture)
+    return DetectorResult(
+        image_id=rows["image_id"].iloc[0],
+        fully_labelled=True,
+        width=picture.shape[1],
+        height=picture.shape[0],
+        boxes=np.zeros((0, 4)),
+        found_boxes=detections.boxes,
+        found_scores=detections.scores,
     )
 
 

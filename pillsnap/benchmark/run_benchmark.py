@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.answers.accuracy import (
+    DetectorResult,
     PhotoResult,
     answer_predictions,
+    background_metrics,
     classifier_metrics,
     confused_pairs,
     detector_metrics,
@@ -25,7 +27,7 @@ from pillsnap.answers.calibration_metrics import Predictions, calibration_metric
 from pillsnap.benchmark.by_source import metrics_by_source
 from pillsnap.benchmark.device_parity import compare_devices
 from pillsnap.benchmark.examples import describe_pairs, write_examples
-from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_photo
+from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_background, measure_photo
 from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
@@ -33,7 +35,7 @@ from pillsnap.hardware import memory
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import MANIFEST
+from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ def run_benchmark(
     classifier: Path,
     manifest: Path,
     unseen: Path,
+    backgrounds: Path,
     summary: Path,
     prepared: Sequence[Path],
     accuracy: Path,
@@ -71,6 +74,8 @@ def run_benchmark(
         detector, classifier: `best.pt` and safetensors of the trainings, for the comparison with PyTorch.
         manifest: test manifest.
         unseen: manifest of held-out drugs; photographs of its split `unseen_test` are answered.
+        backgrounds: photographs without a pill, schema `MANIFEST_BACKGROUNDS`; what is found on those of the test part
+            is wrong.
         summary: summary of `build_manifest`.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
         accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust; with a
@@ -101,13 +106,16 @@ def run_benchmark(
     each_photo = partial(for_each_photo, prepared=prepared, threads=settings.threads)
     measured = each_photo(measure_both, pills, title="test photographs")
     results, answers = zip(*measured, strict=True)
+    empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
+    empty = empty[empty["split"] == "test"]
+    background_results = each_photo(partial(measure_background, steps), empty, title="backgrounds")
     unseen_results = each_photo(partial(measure_photo, steps), unseen_pills, title="unseen drugs")
     trust = calibration_metrics(
         answer_predictions(results, min_iou),
         answer_predictions(unseen_results, min_iou) if unseen_results else Predictions.empty(len(fused.classes)),
         fused.calibration,
     )
-    figures = _figures(results, min_iou) | {"trust": trust, "fused": agreement(answers)}
+    figures = _figures(results, background_results, min_iou, settings) | {"trust": trust, "fused": agreement(answers)}
     if len(set(source_of.values())) > 1:
         figures["sources"] = metrics_by_source(results, pills, source_of, min_iou)
     pairs = confused_pairs(results)
@@ -127,7 +135,9 @@ def run_benchmark(
     log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
 
 
-def _figures(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
+def _figures(
+    results: Sequence[PhotoResult], backgrounds: Sequence[DetectorResult], min_iou: float, settings: Benchmark
+) -> dict[str, Any]:
     classifier = classifier_metrics(results)
     for domain in ("single", "combo"):
         part = [result for result in results if result.domain == domain]
@@ -135,7 +145,7 @@ def _figures(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
             classifier[domain] = classifier_metrics(part)
     return {
         "photos": len(results),
-        "detector": detector_metrics(results),
+        "detector": detector_metrics([*results, *backgrounds]) | background_metrics(backgrounds, settings.min_score),
         "classifier": classifier,
         "pipeline": pipeline_metrics(results, min_iou),
     }

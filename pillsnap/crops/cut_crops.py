@@ -40,6 +40,10 @@ class _Photo:
     detected: np.ndarray
 
 
+class OneClassError(ValueError):
+    """A stage of one class, of which no classifier can be trained."""
+
+
 def cut_crops(
     *,
     manifest: dict[str, Path],
@@ -60,7 +64,11 @@ def cut_crops(
         crops: folder, written: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
         settings: size, margin, quality, IoU of a match.
         min_score: detections below it are left out, as in an answer.
+
+    Raises:
+        OneClassError: the training part has one class, so that there is nothing to tell apart.
     """
+    _check_classes(read_split(manifest["train"], "train"), crops.parent)
     rows: list[dict[str, Any]] = []
     detected = read_table(detections, DETECTIONS)
     detected = detected[detected["score"] >= min_score]
@@ -75,6 +83,15 @@ def cut_crops(
         write_table(table, folder / "index.parquet", CROPS)
         write_json(folder / "summary.json", _summary(table, list(manifest)))
     log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
+
+
+def _check_classes(pills: pd.DataFrame, results: Path) -> None:
+    drugs = sorted(set(pills.loc[pills["class_index"] >= 0, "k_code"]))
+    if len(drugs) == 1:
+        raise OneClassError(
+            f"The stage has one class, {drugs[0]!r}, so that it trains a detector and no classifier: make "
+            f"{results / 'detector_report.html'}, or name the drugs in the labels."
+        )
 
 
 def _photos(pills: pd.DataFrame, prepared: Sequence[Path], detections: pd.DataFrame) -> Iterator[_Photo]:

@@ -20,7 +20,7 @@ from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError
 from pillsnap.sources.registry import KINDS, get_kind, list_archives
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import read_table, read_tables
-from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
+from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, PILLS, PLAN, PLANNED_BACKGROUNDS, UNSEEN
 
 UNSEEN_DRUGS = 8
 """Drugs that are held out where `plan.unseen_share` allows it."""
@@ -38,6 +38,7 @@ class Checked:
         kind: kind of source.
         archives: its archives, with the photographs and labels read in each.
         photos: photographs with a usable label.
+        backgrounds, planned_backgrounds: photographs without a pill, and those of them that the plan uses.
         drugs: number of usable labels of each drug.
         issues: schema `ISSUES`: what is quarantined, skipped or repaired; nothing is decoded yet.
         skipped: photographs that the plan does not use, by reason.
@@ -50,6 +51,8 @@ class Checked:
     kind: str
     archives: list[tuple[Archive, int, int]]
     photos: int
+    backgrounds: int
+    planned_backgrounds: int
     drugs: Counter[str]
     issues: pd.DataFrame
     skipped: dict[str, int]
@@ -78,6 +81,8 @@ def check_source(folder: Path) -> Checked:
                 (one, read["photos"], read["labels"]) for one, read in zip(archives.values(), counts, strict=True)
             ],
             photos=pills["image_id"].nunique(),
+            backgrounds=len(read_tables([table["backgrounds"] for table in tables], BACKGROUNDS)),
+            planned_backgrounds=0 if problem else len(read_table(Path(place) / "empty", PLANNED_BACKGROUNDS)),
             drugs=drugs,
             issues=read_tables(
                 [table["issues"] for table in tables] + [Path(place) / "issues"] * (not problem), ISSUES
@@ -108,7 +113,7 @@ def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
 
 
 def _index(source: Source, archive: Archive, place: Path) -> dict[str, Path]:
-    paths = {name: place / f"{archive.name}.{name}" for name in ("pills", "looks", "issues", "counts")}
+    paths = {name: place / f"{archive.name}.{name}" for name in ("pills", "backgrounds", "looks", "issues", "counts")}
     index_archive(kind=source.kind, archive=archive, **paths)
     return paths
 
@@ -124,8 +129,10 @@ def _plan(tables: list[dict[str, Path]], place: Path) -> tuple[str, dict[str, An
     def used(count: int) -> int:
         plan_stage(
             pills=[table["pills"] for table in tables],
+            index_backgrounds=[table["backgrounds"] for table in tables],
             index_issues=[table["issues"] for table in tables],
             plan=plan,
+            backgrounds=place / "empty",
             issues=place / "issues",
             summary=summary,
             refused=place / "refused",

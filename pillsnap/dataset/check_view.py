@@ -11,7 +11,7 @@ from pillsnap.dataset.check import Checked
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.terminal import plain_console, print_table
 from pillsnap.manifest.left_out import by_reason
-from pillsnap.pages.formats import count, plural
+from pillsnap.pages.formats import backgrounds, count, plural
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.tables.schemas import UNSEEN
@@ -34,6 +34,8 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
     title = "What is there, by archive: a zip or folder of photographs with its labels"
     print_table(console, title, ["Archive", "Part", "#Photographs", "#Labels"], rows)
     console.print(f"{plural(checked.photos, 'photograph')} with usable labels, of {plural(len(checked.drugs), 'drug')}")
+    if words := backgrounds(checked.backgrounds):
+        console.print(words)
     _print_outcomes(console, checked)
     if checked.problem:
         return
@@ -41,7 +43,10 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
     console.print(
         "Damaged photographs, identical ones and boxes outside their photograph are found when a run decodes them."
     )
-    results = checked.overlay["pathvars"]["results"]
+    results, report = checked.overlay["pathvars"]["results"], "report.html"
+    if len(checked.drugs) == 1:
+        report = "detector_report.html"
+        console.print("There is one class: a detector can be trained of it, and no classifier.")
     console.print(
         "\nThe overlay to use, a file of settings that is read after config.yaml"
         + (":\n" if overlay else "; --write FILE writes it:\n")
@@ -49,7 +54,7 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
     print(overlay_text(checked))
     print("The command that uses it, in the folder of the Snakefile:\n")
     file = shlex.quote(str(overlay or "overlay.yaml"))
-    print(f"snakemake --cores 8 --configfile config.yaml {file} -- {shlex.quote(f'{results}/stage4/report.html')}")
+    print(f"snakemake --cores 8 --configfile config.yaml {file} -- {shlex.quote(f'{results}/stage4/{report}')}")
 
 
 def overlay_text(checked: Checked) -> str:
@@ -80,7 +85,8 @@ def _print_division(console: Console, checked: Checked) -> None:
         ["Part", "#Photographs"],
         ((side, count(number)) for side, number in sides.items()),
     )
-    read, kept = sum(photos for _, photos, _ in checked.archives), sum(checked.sides.values())
+    read = sum(photos for _, photos, _ in checked.archives)
+    kept = sum(checked.sides.values()) + checked.planned_backgrounds
     photos = checked.issues[(checked.issues["label_member"] == "") & (checked.issues["member"] != "")]
     outcomes = photos["outcome"].value_counts()
     quarantined, skipped = (int(outcomes.get(name, 0)) for name in ("quarantined", "skipped"))

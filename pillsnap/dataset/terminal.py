@@ -13,7 +13,7 @@ from pillsnap.dataset.facts.counts import PartCount
 from pillsnap.dataset.quarantine import PhotoFacts
 from pillsnap.dataset.stage_data import PARTS
 from pillsnap.dataset.summary import PERCENTILES, box_summary
-from pillsnap.pages.formats import MISSING, boxes_alone, count, decimal, never_seen, percent, plural
+from pillsnap.pages.formats import MISSING, backgrounds, boxes_alone, count, decimal, never_seen, percent, plural
 from pillsnap.pages.sources import sources_table
 from pillsnap.sources.registry import get_kind
 
@@ -30,6 +30,8 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     if words := never_seen(summary["unseen"], summary["unseen_drugs"]):
         console.print(words)
     if words := boxes_alone(summary["without_class"]):
+        console.print(words)
+    if words := backgrounds(summary["backgrounds"]):
         console.print(words)
     if summary["partly_labelled_photos"]:
         console.print(f"{plural(summary['partly_labelled_photos'], 'photograph')} with fewer labels than pills")

@@ -12,8 +12,8 @@ from pillsnap.detector.label_files import write_label_files
 from pillsnap.detector.lay_out_scenes import lay_out_scenes
 from pillsnap.files import read_from_shard, replacing_folder
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import MANIFEST, PHOTOS
+from pillsnap.tables.files import make_table, read_table
+from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS, PHOTOS
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ def build_yolo_dataset(
     settings: Yolo,
     seed: int,
     scenes: Sequence[Path] = (),
+    backgrounds: Path | None = None,
 ) -> None:
     """Write images and labels of training and validation; the test part stays out.
 
@@ -33,15 +34,18 @@ def build_yolo_dataset(
 
     Photographs that are known to be partly labelled stay out too, unless `settings` want them in training: an
     unlabelled pill trains the detector that it is background, and in validation a correct box counts as false.
+    Backgrounds have an empty label file; at most as many are taken as photographs with pills.
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
         prepared: folders of `prepare_archive`.
         dataset: folder, written: `data.yaml`, `images/<split>/<image_id>.jpg`, `labels/<split>/<image_id>.txt`.
         settings: number of single-pill photographs, and use of partly labelled ones.
-        seed: seed of the sample of single-pill photographs.
+        seed: seed of the sample of single-pill photographs, and of backgrounds.
         scenes: folders of `compose_scenes`; all of them are used.
+        backgrounds: CSV, schema `MANIFEST_BACKGROUNDS`; `None`: there are none.
     """
+    empty = read_table(backgrounds, MANIFEST_BACKGROUNDS) if backgrounds else make_table([], MANIFEST_BACKGROUNDS)
     with replacing_folder(dataset) as folder:
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
@@ -50,9 +54,13 @@ def build_yolo_dataset(
             chosen = _sample(pills, settings, seed, split)
             for kind in ("images", "labels"):
                 (folder / kind / split).mkdir(parents=True)
+            photos = set(chosen["image_id"])
+            without = _first(set(empty.loc[empty["split"] == split, "image_id"]), len(photos), seed)
             write_label_files(chosen, folder / "labels" / split)
-            _write_images(set(chosen["image_id"]), prepared, folder / "images" / split)
-            log.info("%s: %d photos, %d pills", split, chosen["image_id"].nunique(), len(chosen))
+            for image_id in without:
+                (folder / "labels" / split / f"{image_id}.txt").touch()
+            _write_images(photos | without, prepared, folder / "images" / split)
+            log.info("%s: %d photos, %d pills, %d backgrounds", split, len(photos), len(chosen), len(without))
         composed = lay_out_scenes(scenes, images=folder / "images" / "train", labels=folder / "labels" / "train")
         log.info("train: %d composed scenes beside the photos", composed)
         description = {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}
@@ -60,10 +68,16 @@ def build_yolo_dataset(
 
 
 def _sample(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:
-    singles = sorted(set(pills.loc[pills["domain"] == "single", "image_id"]))
     limit = settings.max_single_photos if split == "train" else settings.max_single_photos // 4
-    order = pd.Series(hash_order(singles, seed), index=singles).sort_values()
-    return pills[(pills["domain"] == "combo") | pills["image_id"].isin(order.index[:limit])]
+    singles = _first(set(pills.loc[pills["domain"] == "single", "image_id"]), limit, seed)
+    return pills[(pills["domain"] == "combo") | pills["image_id"].isin(singles)]
+
+
+def _first(image_ids: set[str], count: int, seed: int) -> set[str]:
+    """Return the first photographs in hash order."""
+    ordered = sorted(image_ids)
+    order = pd.Series(hash_order(ordered, seed), index=ordered).sort_values()
+    return set(order.index[:count])
 
 
 def _write_images(image_ids: set[str], prepared: Sequence[Path], folder: Path) -> None:

@@ -13,7 +13,7 @@ from pillsnap.config.data import Manifest
 from pillsnap.files import read_json, write_json
 from pillsnap.manifest.audit_split import audit_split
 from pillsnap.manifest.drugs import drug_classes, drug_table
-from pillsnap.manifest.identical_photos import drop_identical
+from pillsnap.manifest.identical_photos import drop_identical, drop_identical_backgrounds
 from pillsnap.manifest.left_out import left_out, quarantined_rows
 from pillsnap.sources import checks
 from pillsnap.tables.classes import write_classes
@@ -25,10 +25,12 @@ from pillsnap.tables.schemas import (
     ISSUES,
     LOOKS,
     MANIFEST,
+    MANIFEST_BACKGROUNDS,
     NEAR_DUPLICATES,
     OVERLAPS,
     PHOTOS,
     PLAN,
+    PLANNED_BACKGROUNDS,
     UNSEEN,
 )
 
@@ -42,6 +44,7 @@ class ManifestError(ValueError):
 def build_manifest(
     *,
     plan: Path,
+    plan_backgrounds: Path,
     plan_issues: Path,
     plan_summary: Path,
     counts: Sequence[Path],
@@ -50,6 +53,7 @@ def build_manifest(
     prepared: Sequence[Path],
     manifest: dict[str, Path],
     unseen: Path,
+    backgrounds: Path,
     quarantine: Path,
     near_duplicates: Path,
     overlapping_labels: Path,
@@ -64,11 +68,12 @@ def build_manifest(
     """Join plan and prepared archives.
 
     Args:
-        plan, plan_issues, plan_summary: made by `plan_stage`.
+        plan, plan_backgrounds, plan_issues, plan_summary: made by `plan_stage`.
         counts, issues, looks: made by `index_archive`, one of each for an archive.
         prepared: folders made by `prepare_archive`.
         manifest: written, CSV by split (`train`, `val`, `test`), schema `MANIFEST`.
         unseen: written, CSV, schema `MANIFEST`: unseen drugs, splits `UNSEEN`.
+        backgrounds: written, CSV, schema `MANIFEST_BACKGROUNDS`: photographs without a pill.
         quarantine: written, CSV: archive, member, label_member, reason, detail.
         near_duplicates: written, CSV, schema `NEAR_DUPLICATES`: the closest pairs across the sides of the split.
         overlapping_labels: written, CSV, schema `OVERLAPS`: labels of two drugs that overlap, for people to look at.
@@ -88,18 +93,21 @@ def build_manifest(
     indexed = read_tables(issues, ISSUES)
     kept, identical = drop_identical(_join_prepared(planned, prepared), source_of)
     _check_training_left(planned, kept, identical)
+    empty, copies = drop_identical_backgrounds(_join_backgrounds(plan_backgrounds, prepared), kept)
     planned_facts = read_json(plan_summary)
     kept, untrained = _drop_untrained(kept, planned_facts)
     kept["fully_labelled"] = kept.groupby("image_id")["label_member"].transform("size") >= kept["expected_pills"]
-    decoded = pd.concat([read_tables([path / "issues.parquet" for path in prepared], ISSUES), identical, untrained])
+    decoded = pd.concat(
+        [read_tables([path / "issues.parquet" for path in prepared], ISSUES), identical, copies, untrained]
+    )
     all_issues = pd.concat([indexed, read_table(plan_issues, ISSUES), decoded], ignore_index=True)
     is_unseen = kept["split"].isin(UNSEEN)
     class_list = drug_classes(kept[kept["k_code"].isin(_trained(kept, planned_facts))])
     index_of = {drug.k_code: drug.index for drug in class_list}
     kept["class_index"] = kept["k_code"].map(index_of).fillna(-1).astype("int64")
-    accounts = _accounts(kept, all_issues, planned_facts["skipped"], counts)
-    accounts |= _by_source(kept, all_issues, planned_facts, counts, source_of)
-    n_decoded = kept["image_id"].nunique() + len(_quarantined_photos(decoded))
+    accounts = _accounts(kept, empty, all_issues, planned_facts["skipped"], counts)
+    accounts |= _by_source(kept, empty, all_issues, planned_facts, counts, source_of)
+    n_decoded = accounts["photos"]["kept"] + len(_quarantined_photos(decoded))
     try:
         _check_corrupt(all_issues, settings)
         shares = {
@@ -113,6 +121,7 @@ def build_manifest(
     files = {path: kept["split"] == split for split, path in manifest.items()} | {unseen: is_unseen}
     for path, rows in files.items():
         write_table(kept.loc[rows, list(MANIFEST.columns)].reset_index(drop=True), path, MANIFEST)
+    write_table(empty, backgrounds, MANIFEST_BACKGROUNDS)
     write_table(pairs, near_duplicates, NEAR_DUPLICATES)
     overlaps = checks.overlapping_labels(kept[~is_unseen])
     write_table(overlaps, overlapping_labels, OVERLAPS)
@@ -120,9 +129,9 @@ def build_manifest(
     write_classes(class_list, classes)
     write_table(drug_table(class_list, kept[~is_unseen], read_tables(looks, LOOKS)), drugs, DRUGS)
     listed = {"pairs": len(overlaps), "photos": int(overlaps["image_id"].nunique())}
-    found = {"quarantined_share": shares, **_composition(kept, all_issues), "overlapping_labels": listed}
+    found = {"quarantined_share": shares, **_composition(kept, empty, all_issues), "overlapping_labels": listed}
     write_json(summary, accounts | found | {"audit": audit})
-    log.info("%d photos, %d pills, %d drugs kept", kept["image_id"].nunique(), len(kept), len(class_list))
+    log.info("%d photos, %d pills, %d drugs kept", accounts["photos"]["kept"], len(kept), len(class_list))
 
 
 def _join_prepared(planned: pd.DataFrame, prepared: Sequence[Path]) -> pd.DataFrame:
@@ -133,6 +142,13 @@ def _join_prepared(planned: pd.DataFrame, prepared: Sequence[Path]) -> pd.DataFr
     kept = kept.merge(boxes[["image_id", "label_member", "x", "y", "w", "h"]], on=["image_id", "label_member"])
     kept = kept.merge(photos[["image_id", "sha256", "phash", "width", "height"]], on="image_id")
     return kept.sort_values(["archive", "member", "label_member"]).reset_index(drop=True)
+
+
+def _join_backgrounds(planned: Path, prepared: Sequence[Path]) -> pd.DataFrame:
+    """Join the planned backgrounds with what the decode found of them, schema `MANIFEST_BACKGROUNDS`."""
+    photos = read_tables([path / "photos.parquet" for path in prepared], PHOTOS)
+    kept = read_table(planned, PLANNED_BACKGROUNDS).merge(photos, on="image_id").sort_values(["archive", "member"])
+    return check_table(kept[list(MANIFEST_BACKGROUNDS.columns)].reset_index(drop=True), MANIFEST_BACKGROUNDS, planned)
 
 
 def _trained(kept: pd.DataFrame, plan: dict[str, Any]) -> set[str]:
@@ -156,14 +172,18 @@ def _drop_untrained(kept: pd.DataFrame, plan: dict[str, Any]) -> tuple[pd.DataFr
 
 
 def _accounts(
-    kept: pd.DataFrame, issues: pd.DataFrame, unplanned: dict[str, dict[str, int]], counts: Sequence[Path]
+    kept: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    issues: pd.DataFrame,
+    unplanned: dict[str, dict[str, int]],
+    counts: Sequence[Path],
 ) -> dict[str, Any]:
     """Account for archives, photos and labels: read = kept + quarantined + skipped, or `ManifestError`."""
     read: Counter[str] = Counter()
     for path in counts:
         read.update({kind: number for kind, number in read_json(path).items() if kind != "photos_directory"})
     kinds = np.select([issues["label_member"] != "", issues["member"] != ""], ["labels", "photos"], "archives")
-    numbers = {"photos": kept["image_id"].nunique(), "labels": len(kept)}
+    numbers = {"photos": kept["image_id"].nunique() + len(backgrounds), "labels": len(kept)}
     numbers["archives"] = read["archives"] - int((kinds == "archives").sum())
     accounts: dict[str, Any] = {"other_files": read["other_files"]}
     for kind, number_kept in numbers.items():
@@ -184,6 +204,7 @@ def _accounts(
 
 def _by_source(
     kept: pd.DataFrame,
+    backgrounds: pd.DataFrame,
     issues: pd.DataFrame,
     plan: dict[str, Any],
     counts: Sequence[Path],
@@ -193,11 +214,11 @@ def _by_source(
     found = {}
     for name in dict.fromkeys(source_of.values()):
         archives = [archive for archive, source in source_of.items() if source == name]
-        own, its_issues = (table[table["archive"].isin(archives)] for table in (kept, issues))
+        own, empty, its_issues = (table[table["archive"].isin(archives)] for table in (kept, backgrounds, issues))
         its_counts = [path for path, source in zip(counts, source_of.values(), strict=True) if source == name]
         if len(archives) == len(source_of):
             return {}
-        account = _accounts(own, its_issues, plan["skipped_by_source"][name], its_counts)
+        account = _accounts(own, empty, its_issues, plan["skipped_by_source"][name], its_counts)
         found[name] = account | {"drugs": int(own["k_code"].nunique()), "splits": _splits(own)}
     return {"sources": found}
 
@@ -256,7 +277,8 @@ def _quarantined_share(issues: pd.DataFrame, examined: int, settings: Manifest) 
     return round(count / max(1, examined), 6)
 
 
-def _composition(kept: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
+def _composition(kept: pd.DataFrame, backgrounds: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
+    counted = backgrounds["split"].value_counts().to_dict()
     photos = kept.drop_duplicates("image_id")
     partly = photos.loc[~photos["fully_labelled"]]
     boxes_only = kept[(kept["class_index"] < 0) & ~kept["split"].isin(UNSEEN)]
@@ -265,6 +287,7 @@ def _composition(kept: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
         "partly_labelled_photos": len(partly),
         "without_class": {"photos": int(boxes_only["image_id"].nunique()), "labels": len(boxes_only)},
         "splits": _splits(kept),
+        **({"backgrounds": {split: counted.get(split, 0) for split in ("train", "val", "test")}} if counted else {}),
         "unseen": {
             split: {
                 "photos": int((photos["split"] == split).sum()),

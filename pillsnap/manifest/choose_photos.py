@@ -52,7 +52,7 @@ def choose_photos(
         seed: seed of the order.
 
     Raises:
-        PlanError: fewer than two drugs can be trained and validated.
+        PlanError: fewer than two drugs can be trained and validated, or not the one that the source has.
     """
     pills = index.pills_by_side(split, usable)
     own_test_part = bool((index.photos["part"] == PARTS.index("test")).any())
@@ -62,16 +62,12 @@ def choose_photos(
     queue = queue_places(index.photos, split)
     while True:
         drugs = _first(order, lacking(pills) | too_small, stage.classes)
-        if len(drugs) == 1:
+        if drugs.sum() < min(2, len(drugs)):
             raise PlanError(
-                f"The source has one class, {index.drugs[0]!r}. A stage trains a detector and a classifier, and a "
-                "classifier needs two: add photographs of one more drug at least, and name the drugs in the labels."
-            )
-        if drugs.sum() < 2:
-            raise PlanError(
-                f"Only {drugs.sum()} of {len(drugs)} drugs have 2 training pills and 1 validation pill; at least 2 "
-                "drugs are needed. Give the source more photographs of each drug, or the stage a larger budget; where "
-                "AIHub's own parts share capture groups, see plan.shared_groups; or lower plan.unseen_drugs."
+                f"Only {drugs.sum()} of {len(drugs)} drugs have 2 training pills and 1 validation pill; at least "
+                f"{min(2, len(drugs))} needed. Give the source more photographs of each drug, or the stage a larger "
+                "budget; where AIHub's own parts share capture groups, see plan.shared_groups; or lower "
+                "plan.unseen_drugs."
             )
         inside = np.flatnonzero(usable & index.shows(drugs) & ~index.shows(~drugs & ~too_small & ~test_only))
         chosen = np.zeros(len(usable), bool)

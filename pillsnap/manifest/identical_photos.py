@@ -43,6 +43,30 @@ def drop_identical(kept: pd.DataFrame, source_of: Mapping[str, str]) -> tuple[pd
     return kept[reason.isna()].reset_index(drop=True), _issues(lost)
 
 
+def drop_identical_backgrounds(backgrounds: pd.DataFrame, kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep one of each set of identical backgrounds, and none with the bytes of a photograph with labelled pills.
+
+    Args:
+        backgrounds: schema `MANIFEST_BACKGROUNDS`.
+        kept: manifest rows of the photographs with pills.
+
+    Returns:
+        the kept backgrounds, and issues of the others, one a photograph.
+    """
+    labelled = backgrounds["sha256"].isin(kept["sha256"])
+    furthest = backgrounds.assign(place=backgrounds["split"].map(_FURTHEST_FIRST)).sort_values(["place", "image_id"])
+    copied = furthest.duplicated("sha256").sort_index() & ~labelled
+    rows = backgrounds.assign(label_member="", detail=backgrounds["sha256"])
+    lost = pd.concat(
+        [
+            rows[labelled].assign(outcome="quarantined", reason="background_labelled"),
+            rows[copied].assign(outcome="skipped", reason="photo_identical"),
+        ]
+    )
+    issues = check_table(lost[list(ISSUES.columns)].reset_index(drop=True), ISSUES, "identical backgrounds")
+    return backgrounds[~labelled & ~copied].reset_index(drop=True), issues
+
+
 def _reasons(same: pd.DataFrame, drugs: pd.Series) -> dict[str, str]:
     """Return the reason, by image_id, of the dropped ones of a set of identical photographs."""
     largest = max((drugs[image_id] for image_id in same["image_id"]), key=len)

@@ -13,18 +13,21 @@ from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.labels import LabelReading
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.files import make_table, write_table
-from pillsnap.tables.schemas import ISSUES, LOOKS, PILLS
+from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, LOOKS, PILLS
 
 log = logging.getLogger(__name__)
 
 
-def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issues: Path, counts: Path) -> None:
+def index_archive(
+    *, kind: str, archive: Archive, pills: Path, backgrounds: Path, looks: Path, issues: Path, counts: Path
+) -> None:
     """Index one archive.
 
     Args:
         kind: the source's kind, a key of `KINDS` in `pillsnap.sources.registry`.
         archive: paths of photographs and labels.
         pills: written, schema `PILLS`: one row a usable label.
+        backgrounds: written, schema `BACKGROUNDS`: one row a photograph that is labelled as showing no pill.
         looks: written, schema `LOOKS`: the labels' descriptions of their drugs.
         issues: written, schema `ISSUES`: quarantined, skipped and repaired files, with reasons.
         counts: written, JSON: numbers of `archives` (zips or folders), `photos`, `labels` and `other_files` read, and
@@ -44,6 +47,8 @@ def index_archive(*, kind: str, archive: Archive, pills: Path, looks: Path, issu
         )
     reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
     write_table(make_table(reading.pills, PILLS), pills, PILLS)
+    reading.backgrounds.sort(key=lambda photo: photo["member"])
+    write_table(make_table(reading.backgrounds, BACKGROUNDS), backgrounds, BACKGROUNDS)
     described = [(*look, labels) for look, labels in sorted(reading.looks.items())]
     write_table(pd.DataFrame(described, columns=list(LOOKS.columns)), looks, LOOKS)
     write_table(make_table(reading.issues, ISSUES), issues, ISSUES)

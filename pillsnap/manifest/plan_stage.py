@@ -11,12 +11,13 @@ import pandas as pd
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import write_json
 from pillsnap.manifest.assign_splits import SPLITS, group_held_out, split_sources
+from pillsnap.manifest.backgrounds import plan_backgrounds
 from pillsnap.manifest.choose_photos import Choice, choose_photos
 from pillsnap.manifest.choose_unseen import choose_unseen, choose_unseen_photos
 from pillsnap.manifest.left_out import left_out
 from pillsnap.manifest.photo_index import PhotoIndex, PlanError, read_photo_index
 from pillsnap.tables.files import check_table, read_columns, read_tables, write_table
-from pillsnap.tables.schemas import ISSUES, PILLS, PLAN, UNSEEN
+from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, PILLS, PLAN, PLANNED_BACKGROUNDS, UNSEEN
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ _QUARANTINED = _REASONS.index("class_only_in_test_part")
 def plan_stage(
     *,
     pills: Sequence[Path],
+    index_backgrounds: Sequence[Path],
     index_issues: Sequence[Path],
     plan: Path,
+    backgrounds: Path,
     issues: Path,
     summary: Path,
     refused: Path,
@@ -55,10 +58,11 @@ def plan_stage(
     all the same, for the detector.
 
     Args:
-        pills, index_issues: the archives' indices, schemas `PILLS` and `ISSUES`.
+        pills, index_backgrounds, index_issues: the archives' indices, schemas `PILLS`, `BACKGROUNDS` and `ISSUES`.
         plan: written, schema `PLAN`: the pills of the chosen photographs, by archive and photograph.
+        backgrounds: written, schema `PLANNED_BACKGROUNDS`: chosen photographs without a pill.
         issues: written, schema `ISSUES`: photographs, with their labels, of drugs that the source has in its test part
-            only.
+            only, and backgrounds that are not used.
         summary: written, JSON: budget requested and used, photos and labels skipped by reason, drugs left out, labels
             without a class, and unseen drugs.
         refused: written where no plan can be made, CSV: everything that the index quarantined.
@@ -82,17 +86,23 @@ def plan_stage(
         choice = choose_photos(index, split, usable, stage=stage, settings=settings, seed=seed)
     except PlanError as error:
         raise PlanError(f"{error}{left_out(read_tables(index_issues, ISSUES), refused)}") from error
+    empty, unused = plan_backgrounds(
+        read_tables(index_backgrounds, BACKGROUNDS), index, split, choice.chosen, settings=settings, seed=seed
+    )
     reason = _reasons(index, choice, unseen, held_out)
     split = np.where(unseen, len(SPLITS) + unseen_split[index.photos["drug"]], split)
     planned, lost = _read_rows(pills, index, split, reason)
     write_table(planned, plan, PLAN)
-    write_table(lost, issues, ISSUES)
+    write_table(empty, backgrounds, PLANNED_BACKGROUNDS)
+    write_table(pd.concat([lost, unused], ignore_index=True), issues, ISSUES)
     held = {"asked": settings.unseen_drugs, "used": int((unseen_split >= 0).sum()), "limit": fewer}
     unseen_summary = {"unseen": _unseen_summary(planned, index, unseen_split), "unseen_drugs": held}
     facts = _summary(index, choice, reason, stage, unseen_split, sources)
     write_json(summary, facts | unseen_summary | {"without_class": _without_class(planned, facts["classes"])})
     if fewer:
         log.warning("%d drugs are held out as unseen, not %d: %s", held["used"], held["asked"], fewer)
+    if choice.drugs.sum() == 1:
+        log.warning("one class, %s: this stage trains a detector and no classifier", index.drugs[choice.drugs.argmax()])
     log.info("%d of %d photos, %d drugs", choice.chosen.sum(), len(index.photos), choice.drugs.sum())
 
 
@@ -186,6 +196,7 @@ def _summary(
         "skipped": _skipped(reason, labels),
         **({"skipped_by_source": by_source} if len(by_source) > 1 else {}),
         "classes": list(drugs[choice.drugs]),
+        **({"detector_only": True} if choice.drugs.sum() == 1 else {}),
         "classes_left_out": list(drugs[~choice.drugs & (unseen_split < 0)]),
         "classes_dropped": {
             why: {

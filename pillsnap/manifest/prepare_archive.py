@@ -24,12 +24,20 @@ from pillsnap.sources.archives import Archive
 from pillsnap.sources.containers.container import Container, ContainerError, MemberError
 from pillsnap.sources.labels import LabelError, LabelReading, box_scale, fit_box
 from pillsnap.tables.files import make_table, read_table, write_table
-from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
+from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, PLANNED_BACKGROUNDS
 
 log = logging.getLogger(__name__)
 
 Pills = list[Any]
 """The plan's rows of one photograph, as named tuples."""
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A planned photograph: one of its rows, for image_id, member and split, and its pills; a background has none."""
+
+    row: Any
+    pills: Pills
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,14 @@ class PreparedPhoto:
 
 
 def prepare_archive(
-    *, archive: Archive, plan: Path, prepared: Path, settings: Prepare, threads: int, counts: Path | None = None
+    *,
+    archive: Archive,
+    plan: Path,
+    prepared: Path,
+    settings: Prepare,
+    threads: int,
+    backgrounds: Path | None = None,
+    counts: Path | None = None,
 ) -> None:
     """Decode the planned photographs of one archive.
 
@@ -60,14 +75,23 @@ def prepare_archive(
         threads: decoding threads beside the one that reads and writes. Memory holds three raw photographs and one
             decoded a thread, whatever the archive's size. The PNG decoder holds the GIL: cores are used by parallel
             jobs, not by threads.
+        backgrounds: the stage's photographs without a pill, schema `PLANNED_BACKGROUNDS`, which are stored like the
+            others. `None`: there are none.
         counts: of `index_archive`: the zip must be the one that was indexed. `None` where there is no index.
 
     Raises:
         ContainerError: the archive cannot be opened, or is not the one that was indexed.
     """
     cv2.setNumThreads(1)
-    planned = read_table(plan, PLAN, filters=[("archive", "==", archive.name)])
-    total = planned["image_id"].nunique()
+    own = [("archive", "==", archive.name)]
+    planned = read_table(plan, PLAN, filters=own)
+    empty = (
+        read_table(backgrounds, PLANNED_BACKGROUNDS, filters=own)
+        if backgrounds
+        else make_table([], PLANNED_BACKGROUNDS)
+    )
+    total = planned["image_id"].nunique() + len(empty)
+    photos = itertools.chain(_by_photo(planned), (_Photo(row, []) for row in empty.itertuples(index=False)))
     notes = LabelReading(archive.name)
     rows: dict[str, list[dict[str, Any]]] = {"photos": [], "contexts": []}
     with (
@@ -75,9 +99,9 @@ def prepare_archive(
         ShardWriter(folder / "photos.bin") as photo_shard,
         ShardWriter(folder / "crops.bin") as crop_shard,
     ):
-        results = _prepare_photos(archive, planned, settings, threads, counts) if total else iter(())
-        for pills, result in progress(results, total=total, title=archive.name):
-            _store(pills, result, photo_shard, crop_shard, rows, notes)
+        results = _prepare_photos(archive, photos, settings, threads, counts) if total else iter(())
+        for photo, result in progress(results, total=total, title=archive.name):
+            _store(photo, result, photo_shard, crop_shard, rows, notes)
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
         write_table(make_table(rows["contexts"], CONTEXTS), folder / "crops.parquet", CONTEXTS)
         write_table(make_table(notes.issues, ISSUES), folder / "issues.parquet", ISSUES)
@@ -85,15 +109,15 @@ def prepare_archive(
 
 
 def _prepare_photos(
-    archive: Archive, planned: pd.DataFrame, settings: Prepare, threads: int, counts: Path | None
-) -> Iterator[tuple[Pills, PreparedPhoto | PictureError]]:
-    """Yield photographs ordered by image_id; the next ones are read while the threads work."""
+    archive: Archive, photos: Iterator[_Photo], settings: Prepare, threads: int, counts: Path | None
+) -> Iterator[tuple[_Photo, PreparedPhoto | PictureError]]:
+    """Yield photographs in their order; the next ones are read while the threads work."""
     with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
         _check_indexed(container, counts)
         running: deque = deque()
-        for pills in _by_photo(planned):
-            raw = _read(container, pills[0].member)
-            running.append((pills, pool.submit(_prepare_or_error, raw, pills, settings)))
+        for photo in photos:
+            raw = _read(container, photo.row.member)
+            running.append((photo, pool.submit(_prepare_or_error, raw, photo, settings)))
             if len(running) > 2 * threads:
                 done, future = running.popleft()
                 yield done, future.result()
@@ -110,10 +134,12 @@ def _check_indexed(container: Container, counts: Path | None) -> None:
         )
 
 
-def _by_photo(planned: pd.DataFrame) -> Iterator[Pills]:
+def _by_photo(planned: pd.DataFrame) -> Iterator[_Photo]:
+    """Yield the photographs of a plan, ordered by image_id."""
     ordered = planned.sort_values("image_id", kind="stable")
     for _, pills in itertools.groupby(ordered.itertuples(index=False), key=lambda pill: pill.image_id):
-        yield list(pills)
+        rows = list(pills)
+        yield _Photo(rows[0], rows)
 
 
 def _read(container: Container, member: str) -> bytes | PictureError:
@@ -127,21 +153,27 @@ def _read(container: Container, member: str) -> bytes | PictureError:
         return PictureError("photo_truncated", str(error)[:200])
 
 
-def _prepare_or_error(raw: bytes | PictureError, pills: Pills, settings: Prepare) -> PreparedPhoto | PictureError:
+def _prepare_or_error(raw: bytes | PictureError, photo: _Photo, settings: Prepare) -> PreparedPhoto | PictureError:
     if isinstance(raw, PictureError):
         return raw
     try:
-        return prepare_photo(raw, pills, settings)
+        return prepare_photo(raw, photo.pills, settings, test=photo.row.split in ("test", "unseen_test"))
     except PictureError as error:
         return error
 
 
-def prepare_photo(raw: bytes, pills: Pills, settings: Prepare) -> PreparedPhoto:
-    """Decode and check one raw photograph and cut its context crops; raises `PictureError`."""
+def prepare_photo(raw: bytes, pills: Pills, settings: Prepare, *, test: bool) -> PreparedPhoto:
+    """Decode and check one raw photograph and cut its context crops; raises `PictureError`.
+
+    Args:
+        raw: the file's bytes.
+        pills: the plan's rows of the photograph; none for a background.
+        settings: sizes and qualities.
+        test: whether it is of the test part, and is stored at native size.
+    """
     picture = decode_photo(raw)
     height, width = picture.shape[:2]
     levels = pyramid(picture)
-    test = pills[0].split in ("test", "unseen_test")
     if test:
         stored = encode_jpeg(picture, settings.crop_quality)
     else:
@@ -177,22 +209,22 @@ def _context(
 
 
 def _store(
-    pills: Pills,
+    photo: _Photo,
     result: PreparedPhoto | PictureError,
     photo_shard: ShardWriter,
     crop_shard: ShardWriter,
     rows: dict[str, list[dict[str, Any]]],
     notes: LabelReading,
 ) -> None:
-    image_id, member = pills[0].image_id, pills[0].member
+    image_id, member = photo.row.image_id, photo.row.member
     if isinstance(result, PictureError):
         notes.note("quarantined", result.reason, member=member, detail=result.detail)
-        for pill in pills:
+        for pill in photo.pills:
             notes.note("quarantined", "label_of_quarantined_photo", member=member, label_member=pill.label_member)
         return
     for outcome, reason, label_member, detail in result.issues:
         notes.note(outcome, reason, member=member, label_member=label_member, detail=detail)
-    if not result.contexts:
+    if photo.pills and not result.contexts:
         notes.note("quarantined", "photo_without_usable_label", member=member)
         return
     offset, length = photo_shard.add(result.jpeg)

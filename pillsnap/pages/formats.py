@@ -90,6 +90,13 @@ def listing(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def backgrounds(number: int) -> str:
+    """Photographs without a pill in words; empty where there are none."""
+    return (
+        f"{plural(number, 'background')}: photographs without a pill, which only the detector uses." if number else ""
+    )
+
+
 def boxes_alone(without_class: Mapping[str, int]) -> str:
     """Say how many labelled pills have a box but no class, of `summary.json`; empty where there are none."""
     labels, photos = without_class["labels"], without_class["photos"]

@@ -42,7 +42,7 @@ def check_plan(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config) -
         _sides(photos),
         _shares(photos, config),
         _groups(plan),
-        _drugs(named),
+        _drugs(named, at_least=1 if summary.get("detector_only") else 2),
         _balance(named),
         _boxes(plan),
         _sizes(plan, photos),
@@ -99,7 +99,7 @@ def _groups(plan: pd.DataFrame) -> Finding:
     return finding("plan: capture groups", text, refused=bool(ours.any()), warning=len(ours) > 0, cure=cure)
 
 
-def _drugs(plan: pd.DataFrame) -> Finding:
+def _drugs(plan: pd.DataFrame, *, at_least: int) -> Finding:
     """Check that each drug has 2 training pills and 1 validation pill, which a tight budget may prevent."""
     count = plan.groupby(["k_code", "split"]).size().unstack(fill_value=0).reindex(columns=["train", "val"]).fillna(0)
     short = sorted(count.index[(count["train"] < 2) | (count["val"] < 1)])
@@ -107,7 +107,7 @@ def _drugs(plan: pd.DataFrame) -> Finding:
     if short:
         text += f"; not {', '.join(short[:NAMES_SHOWN])}" + (", …" if len(short) > NAMES_SHOWN else "")
     cure = "Raise stages.<stage>.images, or lower stages.<stage>.classes"
-    return finding("plan: drugs", text, refused=len(count) - len(short) < 2, warning=bool(short), cure=cure)
+    return finding("plan: drugs", text, refused=len(count) - len(short) < at_least, warning=bool(short), cure=cure)
 
 
 def _balance(plan: pd.DataFrame) -> Finding:

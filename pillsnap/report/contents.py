@@ -1,11 +1,12 @@
 """The report's sections in their order.
 
 A new section is a module below `pillsnap/report/sections/` with a function `section`, its template beside it, and its
-name in `SECTIONS`.
+name in `SECTIONS`, in `DETECTOR_SECTIONS`, or in both.
 """
 
 from collections.abc import Callable
 
+from pillsnap.report.detector_inputs import DetectorInputs
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.section import Section
 from pillsnap.report.sections import (
@@ -17,6 +18,7 @@ from pillsnap.report.sections import (
     classifier,
     data,
     detector,
+    evaluation,
     latency,
     models,
     provenance,
@@ -41,3 +43,12 @@ SECTIONS: tuple[Callable[[Inputs], Section], ...] = (
     checklists.section,
     provenance.section,
 )
+
+DETECTOR_SECTIONS: tuple[Callable[[DetectorInputs], Section], ...] = (
+    evaluation.section,
+    data.section,
+    training.section,
+    audit.section,
+    provenance.section,
+)
+"""Sections of the report of a detector alone."""

@@ -8,7 +8,7 @@ from pillsnap.pages import html, states
 from pillsnap.pages.formats import figure, percent
 from pillsnap.report.facts.intervals import top1_interval
 from pillsnap.report.facts.verdicts import Verdict, headline, verdicts
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.inputs import DetectorFacts, Inputs
 from pillsnap.report.section import Section
 
 
@@ -29,7 +29,7 @@ def render_report(inputs: Inputs, sections: Sequence[Section]) -> str:
     )
 
 
-def render_section(section: Section, inputs: Inputs) -> Markup:
+def render_section(section: Section, inputs: DetectorFacts) -> Markup:
     """A section's HTML without its heading."""
     template = f"report/sections/{section.id}.html.jinja"
     return html.render_part(template, figures=section.drawn, tables=section.tables, inputs=inputs, **section.values)

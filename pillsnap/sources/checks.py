@@ -8,6 +8,7 @@ import numpy as np
 
 from pillsnap.pictures.boxes import iou, iou_rows
 from pillsnap.sources.aihub_name import parse_photo_name
+from pillsnap.sources.archives import Archive
 from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.labels import LabelError, LabelReading, Row
 
@@ -51,6 +52,19 @@ def drop_conflicts(pills: list[Row], reading: LabelReading, *, one_pill: bool) -
     return dropped
 
 
+def background(archive: Archive, *, member: str, image_id: str) -> Row:
+    """Return the row, schema `BACKGROUNDS`, of a photograph that is labelled as showing no pill."""
+    group = _capture_group(PurePosixPath(member).stem, image_id)
+    return {"image_id": image_id, "archive": archive.name, "member": member, "part": archive.part, "group": group}
+
+
+def _capture_group(stem: str, image_id: str) -> str:
+    """Return AIHub's capture group, else the name before `.rf.`, which augmented copies share, else the photograph."""
+    name = parse_photo_name(stem)
+    original, copied, _ = stem.partition(".rf.")
+    return name.capture_group if name else original if copied else image_id
+
+
 def check_drug(k_code: str, drugs: tuple[str, ...] | None) -> None:
     """Raise `LabelError` where a photograph's name tells its drugs, and a K-code is not among them."""
     if drugs is not None and is_k_code(k_code) and k_code not in drugs:
@@ -91,8 +105,7 @@ def settled(pills: list[Row], *, member: str, image_id: str, labels: int, readin
     if not kept:
         reading.note("quarantined", "photo_without_usable_label", member=member)
     expected = len(name.drugs) if name else labels - again
-    original, copied, _ = stem.partition(".rf.")
-    group = name.capture_group if name else original if copied else image_id
+    group = _capture_group(stem, image_id)
     return [
         pill | {"domain": "single" if expected == 1 else "combo", "group": group, "expected_pills": expected}
         for pill in kept

@@ -13,7 +13,7 @@ from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
 from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.archives import Archive, SourceError
-from pillsnap.sources.checks import settled
+from pillsnap.sources.checks import background, settled
 from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.containers.text import decode_text
@@ -224,7 +224,7 @@ def _read_photo(
     # of a photograph that is not labelled whole, nobody knows how many more pills it shows
     labels = len(found) - proposals + (image.get("fully_labelled") is False)
     if not found:
-        reading.note("skipped", "photo_background", member=member)
+        reading.backgrounds.append(background(archive, member=member, image_id=image_id))
         return
     reading.pills += settled(pills, member=member, image_id=image_id, labels=labels, reading=reading)
 

@@ -36,6 +36,7 @@ class LabelReading:
     """Rows of the pill and issue tables of one archive, and counts of containers, photos, labels and other files.
 
     `classes` is the source's table of class names, if it has one, and `unlisted` what the labels name beside it;
+    `backgrounds` are rows of the table of photographs without a pill.
     `looks` counts the labels by K-code and their description of form, shape, colours and imprints;
     `directories` holds `Container.directory_hash` by path.
     """
@@ -44,6 +45,7 @@ class LabelReading:
     classes: dict[str, NamedDrug] | None = None
     unlisted: set[str] = field(default_factory=set)
     pills: list[Row] = field(default_factory=list)
+    backgrounds: list[Row] = field(default_factory=list)
     looks: Counter[tuple[str, ...]] = field(default_factory=Counter)
     issues: list[Row] = field(default_factory=list)
     directories: dict[str, str] = field(default_factory=dict)

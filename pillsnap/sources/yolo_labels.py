@@ -9,7 +9,7 @@ from pillsnap.pictures.decode import PictureError, photo_size
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.checks import settled
+from pillsnap.sources.checks import background, settled
 from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, Entry, MemberError
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.sources.labels import LabelError, LabelReading, Row, composed, decode_label, parse_box
@@ -164,7 +164,7 @@ def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading
         return
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        reading.note("skipped", "photo_background", member=photo.member)
+        reading.backgrounds.append(background(photo.archive, member=photo.member, image_id=photo.image_id))
         return
     for reason, detail in decoded:
         reading.note("repaired", reason, member=photo.member, label_member=photo.label_member, detail=detail)

@@ -62,6 +62,20 @@ PILLS = _schema(**_PILL)
 PLAN = _schema(**_PILL, split=_text(checks=_ANY_SPLIT))
 """Plan: the pills of a stage's photographs, with their side of the split."""
 
+_BACKGROUND = {
+    "image_id": _text(unique=True),
+    "archive": _text(),
+    "member": _text(),
+    "part": _text(checks=pa.Check.isin(["", "train", "val", "test"])),
+    "group": _text(),
+}
+
+BACKGROUNDS = _schema(**_BACKGROUND)
+"""Index: photographs that are labelled as showing no pill."""
+
+PLANNED_BACKGROUNDS = _schema(**_BACKGROUND, split=_text(checks=_SPLIT))
+"""Plan: a stage's backgrounds, with their side of the split."""
+
 ISSUES = _schema(
     archive=_text(),
     member=_text(),
@@ -159,6 +173,18 @@ OVERLAPS = _schema(
     iou=_float(checks=pa.Check.in_range(0, 1)),
 )
 """Pairs of labels of two drugs in one photograph whose boxes overlap, one a row, those that overlap most first."""
+
+MANIFEST_BACKGROUNDS = _schema(
+    image_id=_text(unique=True),
+    archive=_text(),
+    member=_text(),
+    split=_text(checks=_SPLIT),
+    group=_text(),
+    width=_integer(checks=pa.Check.ge(1)),
+    height=_integer(checks=pa.Check.ge(1)),
+    sha256=_text(),
+)
+"""Manifest: photographs without a pill, which only the detector uses, one a row."""
 
 NEAR_DUPLICATES = _schema(
     first=_text(),

@@ -20,5 +20,7 @@ RULES = (
     "export_onnx",
     "run_benchmark",
     "write_model_card",
+    "evaluate_detector",
 )
-"""Rules in the order of the pipeline; the report's own rule has no duration yet while it runs."""
+"""Rules in the order of the pipeline, that of a detector alone at the end; the reports' own rules have no duration yet
+while they run."""

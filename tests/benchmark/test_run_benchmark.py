@@ -11,8 +11,8 @@ from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
 from pillsnap.pages.states import UNMEASURED
 from pillsnap.report.facts.verdicts import verdicts
-from pillsnap.tables.files import read_table, write_table
-from pillsnap.tables.schemas import MANIFEST
+from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
 from tests.support.models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint
 
 
@@ -21,12 +21,15 @@ def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     stage = tiny_stage(base)
     write_json(folder / "summary.json", {"photos": {"kept": sum(PHOTOS_OF.values())}})
     written = {name: folder / f"{name}.json" for name in ("accuracy", "latency", "resources", "metrics")}
+    backgrounds = folder / "backgrounds.csv"
+    write_table(make_table([], MANIFEST_BACKGROUNDS), backgrounds, MANIFEST_BACKGROUNDS)
     return {
         "models": onnx_models(base),
         "detector": untrained_checkpoint(base),
         "classifier": trained_classifier(base)["best"],
         "manifest": stage.manifest["test"],
         "unseen": stage.manifest["unseen"],
+        "backgrounds": backgrounds,
         "summary": folder / "summary.json",
         "prepared": [stage.prepared],
         **written,

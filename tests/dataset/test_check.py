@@ -72,6 +72,22 @@ def test_the_overlay_is_a_configuration(tmp_path) -> None:
     assert (again.exit_code, "exists, and was kept" in again.stderr) == (2, True)
 
 
+def test_one_class_leads_to_a_detector(tmp_path) -> None:
+    yolo_run(tmp_path / "pills")
+    for label in (tmp_path / "pills/raw/labels").rglob("*.txt"):
+        label.write_text(label.read_text().replace("1 0.", "0 0."))
+    (tmp_path / "pills/raw/labels/train/a1.txt").write_text("")
+    done = check(tmp_path / "pills/raw")
+    assert done.exit_code == 0
+    for words in (
+        "There is one class: a detector can be trained of it, and no classifier.",
+        "stage4/detector_report.html",
+        "1 background: photographs without a pill",
+        "18 read = 17 kept + 1 quarantined + 0 skipped",
+    ):
+        assert words in said(done.stdout), done.stdout
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.detector.detect_pills import DETECTION_BATCH, _boxes, _detections_of, detect_pills
+from pillsnap.detector.detect_pills import _detections_of, detect_pills
+from pillsnap.detector.inference import DETECTION_BATCH, _boxes
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import sha256_of
 from pillsnap.pictures.decode import PictureError, decode_photo

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pillsnap.config.config import Crops
 from pillsnap.config.data import Manifest
+from pillsnap.crops.cut_crops import OneClassError, cut_crops
 from pillsnap.manifest.build_manifest import ManifestError
 from pillsnap.manifest.photo_index import PlanError
 from pillsnap.sources.settings import Source
@@ -91,10 +93,14 @@ def test_every_label_refused_whatever_the_kind(tmp_path, kind, place, photo) -> 
 
 def test_one_class(tmp_path) -> None:
     run = index_source(
-        yolo(tmp_path / "raw", dict.fromkeys(parts("a", "b"), BOX.format(0)), "names: [pill]\n"), tmp_path
+        yolo(tmp_path / "raw", {f"train/{name}": BOX.format(0) for name in "abcdefgh"}, "names: [pill]\n"), tmp_path
     )
-    with pytest.raises(PlanError, match=r"The source has one class, 'pill'\. A stage trains a detector and"):
-        prepare_planned(run)
+    prepare_planned(run)
+    run.build_manifest()
+    assert run.summary()["splits"]["train"]["classes"] == 1
+    jobs = {"manifest": run.manifest("train", "val"), "prepared": run.prepared, "settings": Crops(), "min_score": 0.3}
+    with pytest.raises(OneClassError, match=r"one class, 'pill', .*: make .*/detector_report\.html, or name the drugs"):
+        cut_crops(**jobs, detections=tmp_path / "none", crops=tmp_path / "stage4/crops")
 
 
 def test_validation_is_a_copy_of_training(tmp_path) -> None:

@@ -136,9 +136,22 @@ def test_a_source_that_divides_itself_is_left_as_it_is(tmp_path) -> None:
     assert (plan["part"] == plan["split"]).all() and len(plan) == len(rows)
 
 
-def test_too_few_drugs_is_an_error(tmp_path) -> None:
-    with pytest.raises(PlanError, match="The source has one class, 'K-000000'"):
-        planned(tmp_path, archive(drugs=1, combos=0))
+def test_a_source_of_one_class_is_for_a_detector(tmp_path) -> None:
+    plan, summary = planned(tmp_path, archive(drugs=1, combos=0))
+    assert (set(plan["k_code"]), summary["detector_only"]) == ({"K-000000"}, True)
+    assert "detector_only" not in planned(tmp_path, archive())[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([pill("a", "K-000001")], "Only 0 of 1 drugs .* at least 1 needed"),
+        ([*(pill(f"a{n}", "K-000001") for n in range(9)), pill("b", "K-000002")], "Only 1 of 2 .* at least 2 needed"),
+    ],
+)
+def test_too_few_drugs_is_an_error(tmp_path, rows, says) -> None:
+    with pytest.raises(PlanError, match=says):
+        planned(tmp_path, make_table(rows, PILLS))
 
 
 def test_hash_order_depends_on_seed_and_key_only() -> None:

@@ -129,7 +129,7 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
     taken, settings = 0, Prepare(photo_size=size)
     with Container(photos) as container:
         for member, rows in pills.groupby("member"):
-            done = prepare_photo(container.read(str(member)), list(rows.itertuples()), settings)
+            done = prepare_photo(container.read(str(member)), list(rows.itertuples()), settings, test=False)
             window = decode_jpeg(done.contexts[0][1])
             crop = encode_jpeg(cut_crop(window, [0, 0, *window.shape[1::-1]], size=144, margin=0.15), 95)
             taken += 2 * len(done.jpeg) + len(done.contexts[0][1]) + 2 * len(crop)

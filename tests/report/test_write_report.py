@@ -14,7 +14,7 @@ from pillsnap.files import read_json, sha256_of, write_json
 from pillsnap.pages import formats
 from pillsnap.pages.quarantine import account, reasons
 from pillsnap.pages.states import MET, MISSED, NO_TARGET, UNMEASURED
-from pillsnap.report.contents import SECTIONS
+from pillsnap.report.contents import DETECTOR_SECTIONS, SECTIONS
 from pillsnap.report.facts.intervals import top1_interval
 from pillsnap.report.facts.trainings import improving
 from pillsnap.report.facts.verdicts import headline, slowest_p95, verdicts
@@ -155,7 +155,7 @@ def test_every_timed_rule_is_known() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "rules").glob("*.smk")))
     rules = re.split(r"^\s*rule ", text, flags=re.MULTILINE)[1:]
     timed_rules = {rule.split(":")[0] for rule in rules if "benchmark:" in rule}
-    assert timed_rules - {"write_report"} == set(RULES)
+    assert timed_rules - {"write_report", "write_detector_report"} == set(RULES)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +282,9 @@ def test_every_section_has_its_template_and_heading(page: str) -> None:
     names = [section.__module__.rpartition(".")[2] for section in SECTIONS]
     assert re.findall(r'<section id="(.*?)">', page) == names
     assert re.findall(r'<li><a href="#(.*?)">', page) == names
+    alone = [section.__module__.rpartition(".")[2] for section in DETECTOR_SECTIONS]
     templates = (REPOSITORY / "pillsnap/report/sections").glob("*.html.jinja")
-    assert {path.name.removesuffix(".html.jinja") for path in templates} == set(names)
+    assert {path.name.removesuffix(".html.jinja") for path in templates} == {*names, *alone}
 
 
 def test_figures_are_files_of_their_own(written: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def readings(root: Path) -> dict[str, tuple[str, list[tuple[str, str]], list[str
         found[name] = archive.part, pills, sorted(issue["reason"] for issue in reading.issues)
         issues = [issue for issue in reading.issues if issue["outcome"] != "repaired"]
         assert reading.labels_read == len(pills) + sum(bool(issue["label_member"]) for issue in issues)
-        kept = len({pill["image_id"] for pill in reading.pills})
+        kept = len({pill["image_id"] for pill in reading.pills} | {one["image_id"] for one in reading.backgrounds})
         assert reading.photos_read == kept + sum(not issue["label_member"] for issue in issues)
     return found
 
@@ -131,8 +131,9 @@ def test_photographs(tmp_path) -> None:
     write_coco(tmp_path / "a.json", ["a.png", "b.png", "c.png", "d.png", "gone.png"], found)
     (_, pills, reasons), *_ = readings(tmp_path).values()
     assert pills == [("b.png", "red")]
+    (archive,) = list_archives(Source(kind="coco", root=str(tmp_path))).values()
+    assert [one["member"] for one in read_coco_labels(archive).backgrounds] == ["a.png", "d.png"]
     assert Counter(reasons) == {
-        "photo_background": 2,
         "label_duplicated": 1,
         "bbox_shared": 2,
         "photo_without_usable_label": 1,

@@ -183,7 +183,6 @@ def test_encodings(tmp_path, encoding) -> None:
         ([BOX, "1 0.2 0.2 0.1 0.1\n"], [("combo", 2), ("combo", 2)], []),
         ([BOX, "2 0.2 0.2 0.1 0.1\n"], [("combo", 2)], ["class_out_of_range"]),
         ([BOX, "-1 0.2 0.2 0.1 0.1\n"], [("combo", 2)], ["class_out_of_range"]),
-        (["\n  \n"], [], ["photo_background"]),
     ],
 )
 def test_photographs(tmp_path, lines, pills, reasons) -> None:
@@ -192,6 +191,20 @@ def test_photographs(tmp_path, lines, pills, reasons) -> None:
     assert [issue["reason"] for issue in reading.issues] == reasons
     labels = [issue for issue in reading.issues if issue["label_member"] and issue["outcome"] != "repaired"]
     assert reading.labels_read == len(reading.pills) + len(labels)
+
+
+def test_an_empty_label_file_is_a_background(tmp_path) -> None:
+    names = {"train/a.rf.1.png": "\n  \n", "train/a.rf.2.png": BOX, "train/b.png": "", "test/c.png": ""}
+    archives = yolo_set(tmp_path, names)
+    readings = {name: read_yolo_labels(archive) for name, archive in archives.items()}
+    found = [tuple(one.values()) for reading in readings.values() for one in reading.backgrounds]
+    assert sorted(found) == [
+        ("test.c", "test", "c.png", "test", "test.c"),
+        ("train.a.rf.1", "train", "a.rf.1.png", "train", "a"),
+        ("train.b", "train", "b.png", "train", "train.b"),
+    ]
+    assert not any(reading.issues for reading in readings.values())
+    assert (readings["train"].photos_read, readings["train"].labels_read) == (3, 1)
 
 
 def test_names_of_aihubs_form_give_group_and_pills(tmp_path) -> None:

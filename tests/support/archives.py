@@ -159,6 +159,10 @@ class DataRun:
         return self.folder / "plan.parquet"
 
     @property
+    def backgrounds(self) -> Path:
+        return self.folder / "plan.backgrounds.parquet"
+
+    @property
     def prepared(self) -> list[Path]:
         return [self.folder / "prepared" / name for name in self.archives]
 
@@ -187,6 +191,7 @@ class DataRun:
         """Run `build_manifest` on what is there."""
         build_manifest(
             plan=self.plan,
+            plan_backgrounds=self.backgrounds,
             plan_issues=self.folder / "plan.issues.parquet",
             plan_summary=self.folder / "plan.json",
             counts=[self.folder / f"{name}.counts.json" for name in self.archives],
@@ -195,6 +200,7 @@ class DataRun:
             prepared=self.prepared,
             manifest=self.manifest(),
             unseen=self.folder / "manifest/unseen.csv",
+            backgrounds=self.folder / "manifest/backgrounds.csv",
             quarantine=self.folder / "manifest/quarantine.csv",
             near_duplicates=self.folder / "manifest/near_duplicates.csv",
             overlapping_labels=self.folder / "manifest/overlapping_labels.csv",
@@ -217,7 +223,8 @@ def index_sources(sources: Mapping[str, Source], folder: Path, shared_groups: st
     """Run `index_archive` for every archive of several sources, by their names."""
     run = DataRun(folder, list_all_archives(sources), shared_groups)
     for name, archive in run.archives.items():
-        outputs = {"pills": "parquet", "looks": "looks.parquet", "issues": "issues.parquet", "counts": "counts.json"}
+        tables = {kind: f"{kind}.parquet" for kind in ("backgrounds", "looks", "issues")}
+        outputs = tables | {"pills": "parquet", "counts": "counts.json"}
         paths = {kind: folder / f"{name}.{ending}" for kind, ending in outputs.items()}
         index_archive(kind=sources[archive.source].kind, archive=archive, **paths)
     return run
@@ -235,9 +242,11 @@ def prepare_planned(
     """Run `plan_stage`, and `prepare_archive` for every archive; `spoil` is called between them."""
     plan_stage(
         pills=[run.folder / f"{name}.parquet" for name in run.archives],
+        index_backgrounds=[run.folder / f"{name}.backgrounds.parquet" for name in run.archives],
         index_issues=[run.folder / f"{name}.issues.parquet" for name in run.archives],
         refused=run.folder / "refused.csv",
         plan=run.plan,
+        backgrounds=run.backgrounds,
         issues=run.folder / "plan.issues.parquet",
         summary=run.folder / "plan.json",
         stage=Stage(images=images, classes=100),
@@ -248,6 +257,7 @@ def prepare_planned(
     spoil()
     for (name, archive), path in zip(run.archives.items(), run.prepared, strict=True):
         words = {"settings": prepare or Prepare(photo_size=64), "counts": run.folder / f"{name}.counts.json"}
+        words["backgrounds"] = run.backgrounds
         prepare_archive(archive=archive, plan=run.plan, prepared=path, threads=threads, **words)
 
 

@@ -6,7 +6,7 @@ from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.tables.files import make_table, read_table, write_table
-from pillsnap.tables.schemas import ISSUES, PILLS, PLAN
+from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, PILLS, PLAN
 
 
 def pill(image: str, k_code: str, *, domain: str = "single", part: str = "", group: str = "") -> dict:
@@ -58,11 +58,13 @@ def planned(
     **changes: object,
 ):
     write_table(table, tmp_path / "pills.parquet", PILLS)
-    paths = {name: tmp_path / f"plan.{name}" for name in ("plan", "summary", "issues", "refused")}
+    paths = {name: tmp_path / f"plan.{name}" for name in ("plan", "backgrounds", "summary", "issues", "refused")}
     stage = Stage(images=images, classes=classes)
     settings = Plan.model_validate(SETTINGS.model_dump() | changes)
     write_table(make_table([], ISSUES), tmp_path / "issues.parquet", ISSUES)
-    index = {"pills": [tmp_path / "pills.parquet"], "index_issues": [tmp_path / "issues.parquet"]}
+    write_table(make_table([], BACKGROUNDS), tmp_path / "backgrounds.parquet", BACKGROUNDS)
+    names = {"pills": "pills", "index_backgrounds": "backgrounds", "index_issues": "issues"}
+    index = {kind: [tmp_path / f"{name}.parquet"] for kind, name in names.items()}
     plan_stage(**index, **paths, stage=stage, settings=settings, seed=seed)
     return read_table(paths["plan"], PLAN), read_json(paths["summary"])
 

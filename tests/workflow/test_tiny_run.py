@@ -32,7 +32,8 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
     results = finished.folder / "results" / "stage4"
     made = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     expected = {
-        "plan.parquet", "plan.issues.parquet", "plan.json", "preflight.json", "manifest/train.csv",
+        "plan.parquet", "plan.backgrounds.parquet", "plan.issues.parquet", "plan.json", "preflight.json",
+        "manifest/backgrounds.csv", "manifest/train.csv",
         "manifest/val.csv", "manifest/test.csv", "manifest/unseen.csv", "manifest/quarantine.csv",
         "manifest/near_duplicates.csv",
         "manifest/overlapping_labels.csv",
@@ -220,7 +221,7 @@ def test_a_small_disk_is_refused_before_the_first_decode(finished) -> None:
         assert "or move pathvars.results to a larger disk" in said
         assert "rule prepare_archive" not in said
         made = {path.name for path in (small / "results" / "stage4").iterdir()}
-        assert made == {"plan.parquet", "plan.issues.parquet", "plan.json", "provenance"}
+        assert made == {"plan.parquet", "plan.backgrounds.parquet", "plan.issues.parquet", "plan.json", "provenance"}
     finally:
         subprocess.run(["umount", small], check=True)
 

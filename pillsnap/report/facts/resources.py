@@ -7,13 +7,14 @@ from typing import Any
 
 from pillsnap.pages.formats import MISSING, count, decimal, duration, percent, plural, size
 from pillsnap.pages.table import Rows
-from pillsnap.report.facts.trainings import MODELS, asked_epochs, resources_of
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.facts.trainings import asked_epochs, resources_of
+from pillsnap.report.inputs import DetectorFacts
+from pillsnap.training.milestones import Model
 
 
-def taken_rows(inputs: Inputs) -> Rows:
-    """Resources of both trainings, measured while they ran."""
-    both = [resources_of(inputs, model) for model in MODELS]
+def taken_rows(inputs: DetectorFacts) -> Rows:
+    """Resources of the trainings, measured while they ran."""
+    both = [resources_of(inputs, model) for model in inputs.models]
 
     def row(title: str, key: str, written: Callable[[Any], str]) -> list[str]:
         return [title, *(written(one[key]) for one in both)]
@@ -69,7 +70,7 @@ class Estimate:
         return self.pictures * self.epochs / self.pictures_per_second if self.pictures_per_second else None
 
 
-def estimate(inputs: Inputs, model: str) -> Estimate:
+def estimate(inputs: DetectorFacts, model: Model) -> Estimate:
     """The estimate for `detector` or `classifier`.
 
     An epoch's pictures grow as the stage's photographs do from what was used to what was asked; the detector's single
@@ -88,9 +89,9 @@ def estimate(inputs: Inputs, model: str) -> Estimate:
     return Estimate(grown, asked_epochs(inputs.config, model), resources["pictures_per_second"])
 
 
-def estimate_rows(inputs: Inputs) -> Rows:
+def estimate_rows(inputs: DetectorFacts) -> Rows:
     """Rows of the estimate: its factors, and the time."""
-    both = [estimate(inputs, model) for model in MODELS]
+    both = [estimate(inputs, model) for model in inputs.models]
     return [
         ["Images per epoch, with the whole budget", *(count(one.pictures) for one in both)],
         ["Epochs requested", *(count(one.epochs) for one in both)],
@@ -99,7 +100,7 @@ def estimate_rows(inputs: Inputs) -> Rows:
     ]
 
 
-def estimated_seconds(inputs: Inputs) -> float | None:
-    """Of both trainings together; `None` where one is not known."""
-    known = [seconds for model in MODELS if (seconds := estimate(inputs, model).seconds) is not None]
-    return math.fsum(known) if len(known) == len(MODELS) else None
+def estimated_seconds(inputs: DetectorFacts) -> float | None:
+    """Of all trainings together; `None` where one is not known."""
+    known = [seconds for model in inputs.models if (seconds := estimate(inputs, model).seconds) is not None]
+    return math.fsum(known) if len(known) == len(inputs.models) else None

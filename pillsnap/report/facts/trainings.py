@@ -6,11 +6,8 @@ from typing import Any
 
 from pillsnap.pages.formats import percent
 from pillsnap.pages.states import UNMEASURED, Statement, state_of
-from pillsnap.report.inputs import Events, History, Inputs
+from pillsnap.report.inputs import DetectorFacts, Events, History
 from pillsnap.training.milestones import MilestoneResult, Model, milestone_results
-
-MODELS: tuple[Model, ...] = ("detector", "classifier")
-
 
 KINDS = {
     "phase": "phase",
@@ -33,19 +30,22 @@ class Training:
     seconds_per_epoch: float | None
 
 
-def history_of(inputs: Inputs, model: str) -> History:
+def history_of(inputs: DetectorFacts, model: Model) -> History:
     """The history of `detector` or `classifier`."""
-    return inputs.detector_history if model == "detector" else inputs.classifier_history
+    found: History = getattr(inputs, f"{model}_history")
+    return found
 
 
-def events_of(inputs: Inputs, model: str) -> Events:
+def events_of(inputs: DetectorFacts, model: Model) -> Events:
     """The events of `detector` or `classifier`."""
-    return inputs.detector_events if model == "detector" else inputs.classifier_events
+    found: Events = getattr(inputs, f"{model}_events")
+    return found
 
 
-def resources_of(inputs: Inputs, model: str) -> Mapping[str, Any]:
+def resources_of(inputs: DetectorFacts, model: Model) -> Mapping[str, Any]:
     """The resources of `detector` or `classifier`."""
-    return inputs.detector_resources if model == "detector" else inputs.classifier_resources
+    found: Mapping[str, Any] = getattr(inputs, f"{model}_resources")
+    return found
 
 
 def asked_epochs(config: Mapping[str, Any], model: str) -> int:
@@ -54,7 +54,7 @@ def asked_epochs(config: Mapping[str, Any], model: str) -> int:
     return cycles * config["training"][f"{model}_epochs_per_cycle"] if cycles else config[model]["epochs"]
 
 
-def training(inputs: Inputs, model: str) -> Training:
+def training(inputs: DetectorFacts, model: Model) -> Training:
     """Facts of the training of `detector` or `classifier`.
 
     The detector's best epoch is that of the highest validation mAP@0.5:0.95, as ultralytics chooses it; the
@@ -75,7 +75,7 @@ def training(inputs: Inputs, model: str) -> Training:
     )
 
 
-def milestones(inputs: Inputs, model: Model) -> list[MilestoneResult]:
+def milestones(inputs: DetectorFacts, model: Model) -> list[MilestoneResult]:
     """Milestones of a model, and what its history had reached."""
     return milestone_results(inputs.config["steering"]["milestones"], history_of(inputs, model), model=model)
 

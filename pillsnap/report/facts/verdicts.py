@@ -61,6 +61,9 @@ class _Figure:
         return state_of({"≥": measured >= asked, "≤": measured <= asked, "<": measured < asked}[self.sign])
 
 
+DETECTOR_TARGETS = ("map50", "map50_95")
+"""Keys of the targets that a detector alone can meet."""
+
 _FIGURES = (
     _Figure("top1", "Classifier top-1", "classifier top-1", "classifier.top1"),
     _Figure("top5", "Classifier top-5", "classifier top-5", "classifier.top5"),

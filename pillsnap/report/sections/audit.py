@@ -6,7 +6,7 @@ from pathlib import Path
 from pillsnap.pages.formats import count, decimal, figure, listing, plural
 from pillsnap.pages.html import Picture, data_uri
 from pillsnap.pages.table import Rows, Table, code, number
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.inputs import DetectorFacts
 from pillsnap.report.section import Section
 
 KINDS = {
@@ -17,7 +17,7 @@ KINDS = {
 _COUNTS = ("all", "split.train", "split.val", "domain.single", "domain.combo", "partly_labelled")
 
 
-def section(inputs: Inputs) -> Section:
+def section(inputs: DetectorFacts) -> Section:
     """Findings counted, listed and shown."""
     total = sum(kind["all"] for kind in inputs.audit["findings"].values())
     return Section(
@@ -66,7 +66,7 @@ def _finding_rows(rows: Sequence[Mapping[str, str]]) -> Rows:
     ]
 
 
-def _pictures(inputs: Inputs) -> dict[str, list[Picture]]:
+def _pictures(inputs: DetectorFacts) -> dict[str, list[Picture]]:
     """Photographs by the name of the kind of finding that they show."""
     return {
         word: [

@@ -9,7 +9,6 @@ from pillsnap.pages.states import MET, NO_TARGET, UNMEASURED, WARNED, Statement,
 from pillsnap.report.facts.parity import map50_difference, top1_difference
 from pillsnap.report.facts.splits import leaks
 from pillsnap.report.facts.trainings import (
-    MODELS,
     Training,
     events_of,
     history_of,
@@ -23,6 +22,7 @@ from pillsnap.report.facts.verdicts import verdicts
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.section import Section
 from pillsnap.sources.registry import get_kind
+from pillsnap.training.milestones import Model
 from pillsnap.workflow.rules import RULES
 
 VALIDATED = {"precision", "recall", "map50", "map50_95", "val_top1", "val_top5"}
@@ -126,7 +126,7 @@ def _fell(name: str, history: Sequence[Mapping[str, float | None]], column: str)
 def _complete(inputs: Inputs) -> Statement:
     gaps = sum(
         value is None
-        for model in MODELS
+        for model in inputs.models
         for row in history_of(inputs, model)
         for column, value in row.items()
         if column not in VALIDATED or _validated(inputs, model, row)
@@ -134,19 +134,21 @@ def _complete(inputs: Inputs) -> Statement:
     return Statement("Every epoch has all figures that it should have", plural(gaps, "gap"), state_of(gaps == 0))
 
 
-def _validated(inputs: Inputs, model: str, row: Mapping[str, float | None]) -> bool:
+def _validated(inputs: Inputs, model: Model, row: Mapping[str, float | None]) -> bool:
     """Tell whether an epoch has a validation: every few epochs, and the last of a training."""
     last = row["epoch"] == training(inputs, model).done
     return last or (row["epoch"] or 0) % inputs.config[model]["validate_every"] == 0
 
 
 def _milestones(inputs: Inputs) -> list[Statement]:
-    passed = [(model, stone) for model in MODELS for stone in milestones(inputs, model) if stone.value is not None]
+    passed = [
+        (model, stone) for model in inputs.models for stone in milestones(inputs, model) if stone.value is not None
+    ]
     if not passed:
         return []
     recorded = {
         (model, event["epoch"])
-        for model in MODELS
+        for model in inputs.models
         for event in events_of(inputs, model)
         if event["kind"] == "milestone"
     }
@@ -163,7 +165,7 @@ def _milestones(inputs: Inputs) -> list[Statement]:
 
 
 def _steering(inputs: Inputs) -> list[Statement]:
-    events = [event for model in MODELS for event in events_of(inputs, model)]
+    events = [event for model in inputs.models for event in events_of(inputs, model)]
     called = [event for event in events if event["kind"] == "intervention"]
     short = [event for event in events if event["kind"] == "out_of_memory"]
     applied = sum(event["applied"] for event in called)
@@ -178,8 +180,8 @@ def _steering(inputs: Inputs) -> list[Statement]:
 
 
 def _measured(inputs: Inputs) -> Statement:
-    samples = [resources_of(inputs, model)["samples"] for model in MODELS]
-    fact = " and ".join(f"{count(number)} ({model})" for number, model in zip(samples, MODELS, strict=True))
+    samples = [resources_of(inputs, model)["samples"] for model in inputs.models]
+    fact = " and ".join(f"{count(number)} ({model})" for number, model in zip(samples, inputs.models, strict=True))
     return Statement("Memory and disk were measured during both trainings", fact, state_of(all(samples) or None))
 
 
@@ -277,7 +279,8 @@ def _both_domains(metrics: Mapping[str, Any]) -> Statement:
 def _all_timed(inputs: Inputs) -> Statement:
     drawn = any(get_kind(kind).drawn for kind in inputs.sources.values())
     composed = inputs.config["scenes"]["photos"] > 0
-    runs = {"make_synthetic_archive": drawn, "cut_pills": composed, "compose_scenes": composed}
+    scenes = dict.fromkeys(("cut_pills", "compose_scenes"), composed)
+    runs = {"make_synthetic_archive": drawn, "evaluate_detector": False, **scenes}
     wanted = [rule for rule in RULES if runs.get(rule, True)]
     missing = sorted(set(wanted) - {time.rule for time in inputs.times})
     fact = f"no duration of {listing(missing)}" if missing else plural(len(wanted), "rule")

@@ -1,25 +1,25 @@
 """Data: the sides of the split, and where everything that was read went."""
 
-from pillsnap.pages.formats import boxes_alone, count, never_seen, plural
+from pillsnap.pages.formats import backgrounds, boxes_alone, count, never_seen, plural
 from pillsnap.pages.quarantine import account, outcome_tables, quarantine_chart, quarantined_share
 from pillsnap.pages.sources import sources_table
 from pillsnap.pages.table import Table, code, number
 from pillsnap.report.facts.splits import leaks, splits_table
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.inputs import DetectorFacts
 from pillsnap.report.section import Section
 
 LISTED = ("archive", "member", "label_member", "reason", "detail")
 """Columns of the quarantine list that are shown."""
 
 
-def section(inputs: Inputs) -> Section:
+def section(inputs: DetectorFacts) -> Section:
     """Splits, leaks, accounts and the quarantine."""
     manifest = inputs.manifest
     return Section(
         id="data",
         title="Data",
         tables={
-            "sources": sources_table(manifest, inputs.accuracy.get("sources", {})),
+            "sources": sources_table(manifest, inputs.source_figures),
             "splits": splits_table(manifest, "What is on each side of the split"),
             "leaks": Table(
                 "Audit of the split",
@@ -36,6 +36,7 @@ def section(inputs: Inputs) -> Section:
         figures=[quarantine_chart(manifest)],
         values={
             "accounts": [account(kind, manifest[kind]) for kind in ("photos", "labels")],
+            "backgrounds": backgrounds(sum(manifest.get("backgrounds", {}).values())),
             "boxes_alone": boxes_alone(manifest["without_class"]),
             "never_seen": never_seen(manifest["unseen"], inputs.plan["unseen_drugs"]),
             "quarantine_share": quarantined_share(manifest),
@@ -43,7 +44,7 @@ def section(inputs: Inputs) -> Section:
     )
 
 
-def _near_duplicates(inputs: Inputs) -> list[tuple[str, str, str]]:
+def _near_duplicates(inputs: DetectorFacts) -> list[tuple[str, str, str]]:
     """Near-duplicates across two sides: which sides, how many pairs, and how many photographs are in them."""
     names = {"train": "training", "val": "validation", "test": "test"}
     rows = []

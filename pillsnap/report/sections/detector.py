@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from pillsnap.pages.drawing import BLUE, DESCRIPTION, PERCENT, SHARE, Figure, chart, draw
-from pillsnap.pages.formats import count, decimal, figure, percent
+from pillsnap.pages.formats import count, decimal, figure, percent, plural
 from pillsnap.pages.table import Rows, Table, number
 from pillsnap.report.facts.verdicts import verdicts
 from pillsnap.report.inputs import Inputs
@@ -25,7 +25,7 @@ def section(inputs: Inputs) -> Section:
                 _found_rows(inputs),
             )
         },
-        figures=[_precision_recall(inputs.accuracy["detector"]["pr_curve"], figure(inputs.metrics, "detector.map50"))],
+        figures=[precision_recall(inputs.accuracy["detector"]["pr_curve"], figure(inputs.metrics, "detector.map50"))],
         values={"measured": [found["map50"], found["map50_95"]]},
     )
 
@@ -41,10 +41,22 @@ def _found_rows(inputs: Inputs) -> Rows:
         found, extra = (figure(inputs.metrics, f"pipeline.{mode}_{what}") for what in ("found", "extra_per_photo"))
         pills = figure(inputs.accuracy, f"classifier.{mode}.pills")
         rows.append([f"Test, {mode} (whole answers)", count(pills), percent(found), decimal(None), decimal(extra)])
+    if empty := inputs.accuracy["detector"].get("backgrounds"):
+        extra = empty["boxes"] / empty["photos"]
+        rows.append(
+            [f"Test, {plural(empty['photos'], 'background')}", count(0), percent(None), *map(decimal, (None, extra))]
+        )
     return rows
 
 
-def _precision_recall(curve: Sequence[Mapping[str, float]], map50: float | None) -> Figure | None:
+def precision_recall(
+    curve: Sequence[Mapping[str, float]],
+    map50: float | None,
+    *,
+    part: str = "test",
+    name: str = "precision_recall",
+) -> Figure | None:
+    """Draw precision over recall of a part, under a file name; `None` without detections."""
     rows = [
         {**point, "description": f"Recall {percent(point['recall'], 0)}: precision {percent(point['precision'])}"}
         for point in curve
@@ -61,5 +73,5 @@ def _precision_recall(curve: Sequence[Mapping[str, float]], map50: float | None)
         base.mark_line(color=BLUE, strokeWidth=2.2),
         base.mark_circle(color=BLUE, size=60, opacity=0).encode(description=DESCRIPTION),
     ]
-    words = f"Precision over recall on the test part; the area below the curve is mAP@0.5, {percent(map50, 2)}."
-    return draw("precision_recall", "Precision and recall at IoU 0.5", words, layers)
+    words = f"Precision over recall on the {part} part; the area below the curve is mAP@0.5, {percent(map50, 2)}."
+    return draw(name, "Precision and recall at IoU 0.5", words, layers)

@@ -9,11 +9,11 @@ import yaml
 from pillsnap.pages.drawing import BLUE, Figure, bars, descriptions, draw
 from pillsnap.pages.formats import count, duration, size
 from pillsnap.pages.table import Rows, Table, code, number
-from pillsnap.report.inputs import Inputs
+from pillsnap.report.inputs import DetectorFacts
 from pillsnap.report.section import Section
 
 
-def section(inputs: Inputs) -> Section:
+def section(inputs: DetectorFacts) -> Section:
     """Origin of the stage's results, and the time that they took."""
     return Section(
         id="provenance",
@@ -40,14 +40,15 @@ def section(inputs: Inputs) -> Section:
     )
 
 
-def _made_by(inputs: Inputs) -> Rows:
-    """Commit, seed and device of both trainings and the benchmark."""
-    parts = (
-        ("Detector", inputs.detector_record, inputs.detector_record["seed"]),
-        ("Classifier", inputs.classifier_record, inputs.classifier_record["seed"]),
-        ("Benchmark", inputs.resources, inputs.config["seed"]),
-    )
+def _made_by(inputs: DetectorFacts) -> Rows:
+    """Commit, seed and device of the trainings and the benchmark."""
+    parts = [(word, record, record["seed"]) for word, record in _records(inputs).items()]
+    parts.append(("Benchmark", inputs.resources, inputs.config["seed"]))
     return [[word, _commit(part["commit"]), str(seed), part["device"]] for word, part, seed in parts]
+
+
+def _records(inputs: DetectorFacts) -> dict[str, Mapping[str, Any]]:
+    return {model.capitalize(): getattr(inputs, f"{model}_record") for model in inputs.models}
 
 
 def _commit(commit: Mapping[str, Any]) -> str:
@@ -56,7 +57,7 @@ def _commit(commit: Mapping[str, Any]) -> str:
     return commit["hash"][:12] + (" + local changes" if commit["dirty"] else "")
 
 
-def _machine_rows(inputs: Inputs) -> Rows:
+def _machine_rows(inputs: DetectorFacts) -> Rows:
     """The benchmark's machine and what the exported models weigh."""
     used = inputs.resources
     return [
@@ -68,7 +69,7 @@ def _machine_rows(inputs: Inputs) -> Rows:
     ]
 
 
-def _time_rows(inputs: Inputs) -> Rows:
+def _time_rows(inputs: DetectorFacts) -> Rows:
     """Each rule's jobs, duration, processor time and peak memory, and the sum."""
     rows = [
         [time.rule, count(time.jobs), duration(time.seconds), duration(time.cpu_seconds), size(time.peak_memory)]
@@ -82,17 +83,17 @@ def _time_rows(inputs: Inputs) -> Rows:
     return [*rows, ["All jobs", *total, duration(sum(cpu) if cpu else None), size(max(memory, default=None))]]
 
 
-def _input_hashes(inputs: Inputs) -> Rows:
+def _input_hashes(inputs: DetectorFacts) -> Rows:
     """SHA-256 of what the trainings and this report were made from."""
     rows = [
         [f"{word}: {path}", digest]
-        for word, record in (("Detector", inputs.detector_record), ("Classifier", inputs.classifier_record))
+        for word, record in _records(inputs).items()
         for path, digest in record["inputs"].items()
     ]
     return rows + [[f"Report: {role}", digest] for role, digest in inputs.hashes.items()]
 
 
-def _durations(inputs: Inputs) -> Figure | None:
+def _durations(inputs: DetectorFacts) -> Figure | None:
     rows = [
         {"what": time.rule, "number": time.seconds / 60, "description": f"{time.rule}: {duration(time.seconds)}"}
         for time in inputs.times

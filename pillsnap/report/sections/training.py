@@ -26,24 +26,27 @@ from pillsnap.pages.drawing import (
 )
 from pillsnap.pages.formats import count, duration, percent, plural
 from pillsnap.pages.states import Statement, state_of
-from pillsnap.pages.table import Rows, Table, number
+from pillsnap.pages.table import Column, Rows, Table, number
 from pillsnap.report.facts.resources import estimate_rows, estimated_seconds, taken_rows
-from pillsnap.report.facts.trainings import KINDS, MODELS, events_of, history_of, milestones, training
-from pillsnap.report.inputs import Events, History, Inputs
+from pillsnap.report.facts.trainings import KINDS, events_of, history_of, milestones, training
+from pillsnap.report.inputs import DetectorFacts, Events, History
 from pillsnap.report.section import Section
-from pillsnap.training.milestones import MilestoneResult
+from pillsnap.training.milestones import MilestoneResult, Model
 
 METRICS = {"detector": "mAP@0.5", "classifier": "top-1"}
 
 
-def section(inputs: Inputs) -> Section:
-    """Both trainings side by side."""
-    both = ("", number("Detector"), number("Classifier"))
+def section(inputs: DetectorFacts) -> Section:
+    """The trainings side by side."""
+    names = [model.capitalize() for model in inputs.models]
+    heads: list[str | Column] = ["", *map(number, names)]
     return Section(
         id="training",
         title="Training",
         tables={
-            "training": Table("Both trainings", ("", "Detector", "Classifier"), _training_rows(inputs)),
+            "training": Table(
+                "Both trainings" if len(names) == 2 else "Training", ("", *names), _training_rows(inputs)
+            ),
             "milestones": Table(
                 "Milestones, when their epoch ended",
                 ("Milestone", number("Target"), number("Reached"), "Ahead or behind", "Verdict"),
@@ -54,32 +57,33 @@ def section(inputs: Inputs) -> Section:
                 ("Training", number("After epoch"), "Kind", "Message", "Effect"),
                 _steering_rows(inputs),
             ),
-            "taken": Table("Resources of the trainings", both, taken_rows(inputs)),
-            "estimate": Table("Estimate for the whole budget of the stage", both, estimate_rows(inputs), summed=True),
+            "taken": Table("Resources of the trainings", heads, taken_rows(inputs)),
+            "estimate": Table("Estimate for the whole budget of the stage", heads, estimate_rows(inputs), summed=True),
         },
         figures=_figures(inputs),
         values={"estimated_seconds": estimated_seconds(inputs)},
     )
 
 
-def _training_rows(inputs: Inputs) -> Rows:
-    """Both trainings side by side."""
-    both = [training(inputs, model) for model in MODELS]
-    settings = [inputs.config[model] for model in MODELS]
+def _training_rows(inputs: DetectorFacts) -> Rows:
+    """The trainings side by side."""
+    both = [training(inputs, model) for model in inputs.models]
+    settings = [inputs.config[model] for model in inputs.models]
+    measures = " or ".join({"detector": "mAP@0.5:0.95", "classifier": "top-1"}[model] for model in inputs.models)
     return [
         ["Model", *(part["model"] for part in settings)],
         ["Input", *(f"{part['image_size']} px" for part in settings)],
         ["Epochs done, of those requested", *(f"{one.done} of {one.asked}" for one in both)],
         ["Best epoch", *(count(one.best) for one in both)],
-        ["Its validation mAP@0.5:0.95, or top-1", *(percent(one.best_value, 2) for one in both)],
+        [f"Its validation {measures}", *(percent(one.best_value, 2) for one in both)],
         ["Time per epoch", *(duration(one.seconds_per_epoch) for one in both)],
-        ["Device", *(record["device"] for record in (inputs.detector_record, inputs.classifier_record))],
+        ["Device", *(getattr(inputs, f"{model}_record")["device"] for model in inputs.models)],
     ]
 
 
-def _milestone_rows(inputs: Inputs) -> list[tuple[str, str, str, str, Statement]]:
+def _milestone_rows(inputs: DetectorFacts) -> list[tuple[str, str, str, str, Statement]]:
     """Milestones of both models by epoch: name, asked, reached, how far ahead or behind, verdict."""
-    found = [(stone, model) for model in reversed(MODELS) for stone in milestones(inputs, model)]
+    found = [(stone, model) for model in reversed(inputs.models) for stone in milestones(inputs, model)]
     return [
         (
             f"Epoch {stone.epoch}, {model} {METRICS[model]}",
@@ -92,17 +96,17 @@ def _milestone_rows(inputs: Inputs) -> list[tuple[str, str, str, str, Statement]
     ]
 
 
-def _why_unknown(inputs: Inputs, model: str, stone: MilestoneResult) -> str:
+def _why_unknown(inputs: DetectorFacts, model: Model, stone: MilestoneResult) -> str:
     done = training(inputs, model).done
     return f"the training ended with epoch {done}" if done < stone.epoch else "no validation up to there"
 
 
-def _steering_rows(inputs: Inputs) -> Rows:
+def _steering_rows(inputs: DetectorFacts) -> Rows:
     """Events other than milestones: training, epochs done, kind, message, effect."""
-    found = [(event, model) for model in MODELS for event in events_of(inputs, model) if event["kind"] in KINDS]
+    found = [(event, model) for model in inputs.models for event in events_of(inputs, model) if event["kind"] in KINDS]
     return [
         [model.capitalize(), count(event["epoch"]), KINDS[event["kind"]], event["said"], _effect(event)]
-        for event, model in sorted(found, key=lambda one: (MODELS.index(one[1]), one[0]["epoch"]))
+        for event, model in sorted(found, key=lambda one: (inputs.models.index(one[1]), one[0]["epoch"]))
     ]
 
 
@@ -122,7 +126,7 @@ class _Curves:
 
     name: str
     title: str
-    model: str
+    model: Model
     series: Mapping[str, str]
     share: bool
 
@@ -153,11 +157,12 @@ _CHARTS = (
 )
 
 
-def _figures(inputs: Inputs) -> list[Figure | None]:
+def _figures(inputs: DetectorFacts) -> list[Figure | None]:
     """The curves of both trainings; `None` for one that has no value at all."""
     return [
         _curves(one, history_of(inputs, one.model), training(inputs, one.model).best, events_of(inputs, one.model))
         for one in _CHARTS
+        if one.model in inputs.models
     ]
 
 

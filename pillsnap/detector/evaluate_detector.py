@@ -1,0 +1,161 @@
+"""Measure the trained detector on validation and on the test part; no classifier takes part."""
+
+import logging
+import resource
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pillsnap.answers.accuracy import DetectorResult, background_metrics, detector_metrics
+from pillsnap.detector.inference import Detect, build_detect, photos_and_boxes
+from pillsnap.detector.operating_point import best_score, matched_at, operating_point
+from pillsnap.detector.weights import prepare_ultralytics
+from pillsnap.files import replacing_folder, write_json
+from pillsnap.hardware import memory, torch_device
+from pillsnap.manifest.stored_photos import stored_photos
+from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
+from pillsnap.pictures.draw import PLAIN, RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.pictures.scale import shrink
+from pillsnap.progress import progress
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
+from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
+
+log = logging.getLogger(__name__)
+
+SAMPLES = 12
+"""Test photographs that are drawn."""
+
+
+def evaluate_detector(
+    *,
+    manifest: dict[str, Path],
+    backgrounds: Path,
+    prepared: Sequence[Path],
+    detector: Path,
+    evaluation: Path,
+    work: Path,
+    image_size: int,
+    lowest_score: float,
+    min_iou: float,
+    device: str,
+    threads: int,
+) -> None:
+    """Run the detector over both parts. The score from which a box counts is chosen on validation: that of the best F1.
+
+    Args:
+        manifest: CSV by split (`val`, `test`), schema `MANIFEST`.
+        backgrounds: photographs without a pill, schema `MANIFEST_BACKGROUNDS`; every box on them is wrong.
+        prepared: folders of `prepare_archive`.
+        detector: safetensors of `train_detector`.
+        evaluation: folder, written whole: `evaluation.json`, and `samples/*.jpg`, test photographs with their boxes.
+        work: folder for ultralytics' own settings.
+        image_size: side of the detector's input in pixels.
+        lowest_score: detections below it are left out.
+        min_iou: IoU from which a box counts as found.
+        device: `auto`, `cpu` or `cuda`.
+        threads: threads of torch on the CPU; another number rounds otherwise.
+
+    Raises:
+        HardwareError: `cuda` is requested and does not work.
+        WeightsError: `detector` holds no detector's weights.
+    """
+    prepare_ultralytics(work)
+    used = torch_device(device)
+    detect = build_detect(
+        detector, work=work, image_size=image_size, lowest_score=lowest_score, device=used, threads=threads
+    )
+    empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
+    pills = {split: read_table(path, MANIFEST) for split, path in manifest.items()}
+    results = {split: _results(rows, prepared, detect, split) for split, rows in pills.items()}
+    without = {split: _results(empty[empty["split"] == split], prepared, detect, split) for split in manifest}
+    score = best_score(results["val"], without["val"], min_iou=min_iou)
+    parts = {split: _figures(results[split], without[split], score, min_iou) for split in manifest}
+    with replacing_folder(evaluation) as folder:
+        samples = _draw_samples(folder, results["test"], pills["test"], prepared, score, min_iou)
+        resources = _resources(detector, used, threads)
+        facts = {"score": score, "min_iou": min_iou, "parts": parts, "samples": samples, "resources": resources}
+        write_json(folder / "evaluation.json", facts)
+    log.info("test mAP@0.5 %s, score %.2f", parts["test"]["map50"], score)
+
+
+def _results(rows: pd.DataFrame, prepared: Sequence[Path], detect: Detect, title: str) -> list[DetectorResult]:
+    """Detect pills on photographs by their manifest rows, boxes in pixels of the raw photograph."""
+    photos = progress(photos_and_boxes(rows, prepared, detect), total=rows["image_id"].nunique(), title=title)
+    return [_result(picture, pills, found) for picture, pills, found in photos]
+
+
+def _result(picture: np.ndarray, pills: pd.DataFrame, found: np.ndarray) -> DetectorResult:
+    """Labels and detections of a photograph; `pills` of a background, which has no label, are of the other schema."""
+    first = pills.iloc[0]
+    scale = first["width"] / picture.shape[1], first["height"] / picture.shape[0]
+    labelled = "fully_labelled" in pills
+    return DetectorResult(
+        image_id=first["image_id"],
+        fully_labelled=bool(first["fully_labelled"]) if labelled else True,
+        width=int(first["width"]),
+        height=int(first["height"]),
+        boxes=pills[["x", "y", "w", "h"]].to_numpy(float) if labelled else np.zeros((0, 4)),
+        found_boxes=found[:, :4] * np.array(scale * 2),
+        found_scores=found[:, 4],
+    )
+
+
+def _figures(
+    results: Sequence[DetectorResult], without: Sequence[DetectorResult], score: float, min_iou: float
+) -> dict[str, Any]:
+    return (
+        detector_metrics([*results, *without])
+        | operating_point([*results, *without], score, min_iou=min_iou)
+        | background_metrics(without, score)
+    )
+
+
+def _draw_samples(
+    folder: Path,
+    results: Sequence[DetectorResult],
+    pills: pd.DataFrame,
+    prepared: Sequence[Path],
+    score: float,
+    min_iou: float,
+) -> list[dict[str, Any]]:
+    """Draw test photographs, chosen evenly, whether right or wrong; returns what each shows."""
+    (folder / "samples").mkdir()
+    chosen = {result.image_id: result for result in results[:: max(1, len(results) // SAMPLES)][:SAMPLES]}
+    samples: list[dict[str, Any]] = []
+    for data, rows in stored_photos(pills[pills["image_id"].isin(chosen)], prepared):
+        result = chosen[rows["image_id"].iloc[0]]
+        found = int((result.found_scores >= score).sum())
+        matches = dict(matched_at(result, score, min_iou=min_iou))
+        captions = _captions(result, found, matches)
+        name = f"samples/{len(samples):02d}.jpg"
+        (folder / name).write_bytes(encode_jpeg(shrink([draw_boxes(decode_jpeg(data), captions)], 640), 85))
+        counts = {"pills": len(result.boxes), "found": len(matches), "boxes": found}
+        samples.append({"file": name, "image_id": result.image_id, **counts})
+    return samples
+
+
+def _captions(result: DetectorResult, found: int, matches: Mapping[int, int]) -> list[Caption]:
+    """Captions of the boxes that count, and of the pills that are missed."""
+    missed = set(range(len(result.boxes))) - set(matches.values())
+    boxes = [
+        Caption(result.found_boxes[number].tolist(), f"{result.found_scores[number]:.2f}", colour)
+        for number in range(found)
+        for colour in [RIGHT if number in matches else WRONG]
+    ]
+    return boxes + [Caption(result.boxes[number].tolist(), "missed", PLAIN) for number in sorted(missed)]
+
+
+def _resources(detector: Path, device: str, threads: int) -> dict[str, Any]:
+    return {
+        "device": describe_device(device),
+        "threads": threads,
+        "memory_total_bytes": memory()[0],
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "model_bytes": {detector.name: detector.stat().st_size},
+        "versions": package_versions(),
+        "commit": git_commit(),
+    }

@@ -1,0 +1,22 @@
+"""Rule evaluate_detector: what the detector finds in validation and in the test part."""
+
+from pillsnap.workflow.job import job
+
+with job(snakemake):
+    from pathlib import Path
+
+    from pillsnap.detector.evaluate_detector import evaluate_detector
+
+    evaluate_detector(
+        manifest={split: Path(snakemake.input[split]) for split in ("val", "test")},
+        backgrounds=Path(snakemake.input.backgrounds),
+        prepared=[Path(path) for path in snakemake.input.prepared],
+        detector=Path(snakemake.input.detector),
+        evaluation=Path(snakemake.output.evaluation),
+        work=Path(snakemake.params.work),
+        image_size=snakemake.params.image_size,
+        lowest_score=snakemake.params.lowest_score,
+        min_iou=snakemake.params.min_iou,
+        device=snakemake.params.device,
+        threads=snakemake.params.threads,
+    )
