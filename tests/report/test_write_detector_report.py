@@ -67,7 +67,7 @@ def test_what_it_says(page: str) -> None:
     ):
         assert said in words, said
     assert "The stage has one class" not in words
-    for absent in ("Classifier", "top-1", "classifier"):
+    for absent in ("Classifier", "top-1"):
         assert absent not in words[: words.index("Provenance Code, seed")], absent
     for section in DETECTOR_SECTIONS:
         assert f'<section id="{section.__module__.rpartition(".")[2]}">' in page
