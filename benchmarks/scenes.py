@@ -12,10 +12,9 @@ of its masks with the true ones, and what was refused.
 
 Detector: trained by `train_detector` on scenes of drawn pills alone, with no photograph, and measured on real ones
 below PILLSNAP_REAL_DATA where they are: one photograph of each group of augmented copies, IoU 0.5, any class. The
-threshold is the best for the sum of recall and precision, chosen on the set itself, as in the figures that it is
-compared with: so it flatters a little. The default training is short: it shows what few scenes give, not what is
-possible. Nothing is trained or tuned on these sets. A training that was stopped resumes with the same command and
-`--folder`.
+threshold is the best for F1, chosen on the set itself: so it flatters a little. The default training is short: it shows
+what few scenes give, not what is possible. Nothing is trained or tuned on these sets. A training that was stopped
+resumes with the same command and `--folder`.
 """
 
 import argparse
@@ -214,11 +213,11 @@ def real_photos(root: Path, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def best_threshold(scored: list[tuple[float, bool]], labelled: int) -> dict[str, float]:
-    """Recall and precision at the score that is best for their sum."""
+    """Recall and precision at the score that is best for F1."""
     scores, hits = (np.array(column) for column in zip(*sorted(scored, reverse=True), strict=True))
     right = np.cumsum(hits)
     recall, precision = right / labelled, right / np.arange(1, len(hits) + 1)
-    best = int(np.argmax(recall + precision))
+    best = int(np.argmax(2 * recall * precision / np.maximum(recall + precision, 1e-9)))
     return {
         "recall": round(float(recall[best]), 3),
         "precision": round(float(precision[best]), 3),

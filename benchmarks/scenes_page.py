@@ -26,7 +26,7 @@ Made by `{command}`, whose first lines tell what is measured and how; every figu
 ## A detector that saw composed scenes alone
 
 {model} from scratch at {image_size} pixels, {train_scenes:,} scenes of drawn pills, {epochs} epochs: {seen:,} pictures
-in all. On real photographs, IoU 0.5, at the threshold that is best for the sum of recall and precision:
+in all. On real photographs, IoU 0.5, at the threshold that is best for F1:
 
 | set | photographs | pills | recall | precision | threshold | wanted |
 |---|---|---|---|---|---|---|
