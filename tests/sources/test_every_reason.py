@@ -25,7 +25,7 @@ Cell = Plant | str
 
 AIHUB_NAME = f"{RED}_0_2_0_0_75_{{}}_200"
 PAIR = f"{RED}-{BLUE.removeprefix('K-')}_0_2_0_2_70_000_200"
-SAME = photo_png(seed=990), photo_png(seed=991)
+SAME = photo_png(seed=990), photo_png(seed=991), photo_png(seed=993)
 HALF = photo_png(seed=992)[:300]
 
 
@@ -50,6 +50,11 @@ def boxed(reason: str, *box: float) -> Plant:
     return plant(reason, Label(box=box))
 
 
+def empty(stem: str, **options: Any) -> Plant:
+    """A photograph that is labelled as showing no pill."""
+    return plant(stem, Label(changes={"line": "", "background": True}), **options)
+
+
 def linked(world: World) -> None:
     """A photograph that is a link to a file outside, which `Linked` makes once all is written."""
     world.add("link_outside", Label())
@@ -61,6 +66,7 @@ NO_NAME = "a label names no photograph: its own name, or a number, does"
 NO_CODE = "classes have names of any text; a table of class names is checked when it is read"
 ONE_BOX = "a label is one box: a line, or an annotation"
 FOLDER = "its archives are folders: one that is not there stops the run before the first job"
+NO_BACKGROUND = "a label of AIHub is of a pill: one without a box is bbox_missing"
 BOXES_ONLY = "labels of AIHub hold boxes"
 
 EVERY: dict[str, Plant] = {
@@ -186,10 +192,32 @@ SOME: dict[str, dict[str, Cell]] = {
         "yolo": "a folder of the course on AIHub's data",
         "coco": "a folder of the course on AIHub's data",
     },
-    "photo_background": {
-        "aihub": "a label of AIHub is of a pill: one without a box is bbox_missing",
-        "yolo": changed("photo_background", line=""),
-        "coco": lambda world: world.add("photo_background", Label(changes={"background": True})),
+    "background_labelled": {
+        "aihub": NO_BACKGROUND,
+        **dict.fromkeys(
+            ("yolo", "coco"),
+            all_of(
+                plant("labelled", Label(), picture=SAME[2]),
+                empty("background_labelled", picture=SAME[2]),
+            ),
+        ),
+    },
+    "group_on_other_side": {
+        "aihub": NO_BACKGROUND,
+        **dict.fromkeys(
+            ("yolo", "coco"),
+            all_of(
+                plant("group_on_other_side.rf.1", Label()),
+                empty("group_on_other_side.rf.2", part="val"),
+            ),
+        ),
+    },
+    "background_over_limit": {
+        "aihub": NO_BACKGROUND,
+        **dict.fromkeys(
+            ("yolo", "coco"),
+            all_of(*(empty(f"background_over_limit_{number}", part="test") for number in range(20))),
+        ),
     },
     "label_is_proposal": {
         "aihub": "proposals of the label audit are in its coco.json",
@@ -298,12 +326,13 @@ def _planned(run: DataRun, folder: Path) -> dict[str, int]:
     """Plan a stage of two drugs and thirty photographs, of this source and a later one that has the same; returns the
     skipped photographs by reason."""
     folder.mkdir()
-    paths = {name: folder / name for name in ("plan", "issues", "summary", "refused")}
+    paths = {name: folder / name for name in ("plan", "backgrounds", "issues", "summary", "refused")}
     pills = [run.folder / f"{name}.parquet" for name in run.archives]
     table = read_tables(pills, PILLS)
     write_table(table.assign(image_id="later." + table["image_id"]), folder / "later.parquet", PILLS)
     plan_stage(
         pills=[*pills, folder / "later.parquet"],
+        index_backgrounds=[run.folder / f"{name}.backgrounds.parquet" for name in run.archives],
         index_issues=[run.folder / f"{name}.issues.parquet" for name in run.archives],
         **paths,
         stage=Stage(images=30, classes=2),
