@@ -91,9 +91,10 @@ def build_manifest(
     """
     planned = read_table(plan, PLAN)
     indexed = read_tables(issues, ISSUES)
-    kept, identical = drop_identical(_join_prepared(planned, prepared), source_of)
+    empty = _join_backgrounds(plan_backgrounds, prepared)
+    kept, identical = drop_identical(_join_prepared(planned, prepared), empty, source_of)
     _check_training_left(planned, kept, identical)
-    empty, copies = drop_identical_backgrounds(_join_backgrounds(plan_backgrounds, prepared), kept)
+    empty, copies = drop_identical_backgrounds(empty, kept, source_of)
     planned_facts = read_json(plan_summary)
     kept, untrained = _drop_untrained(kept, planned_facts)
     kept["fully_labelled"] = kept.groupby("image_id")["label_member"].transform("size") >= kept["expected_pills"]

@@ -10,15 +10,19 @@ from pillsnap.tables.schemas import ISSUES
 _FURTHEST_FIRST = {"unseen_test": 0, "test": 0, "unseen_val": 1, "val": 1, "train": 2}
 
 
-def drop_identical(kept: pd.DataFrame, source_of: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def drop_identical(
+    kept: pd.DataFrame, backgrounds: pd.DataFrame, source_of: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep one of each set of identical photographs, or none where their labels contradict each other.
 
-    Of several sources the last one's is kept. Of one source it is the one on the side that is held out furthest (test,
-    then validation), so that no training sees it; among equals the one with most labels. Labels contradict each other
-    where the drugs of one photograph are not among those of another with the same bytes: which is right is unknown.
+    Of several sources the last one's is kept, also where it says that the photograph shows no pill. Of one source it is
+    the one on the side that is held out furthest (test, then validation), so that no training sees it; among equals the
+    one with most labels. Labels contradict each other where the drugs of one photograph are not among those of another
+    with the same bytes: which is right is unknown.
 
     Args:
         kept: manifest rows with `image_id`, `sha256`, `split`, `k_code`, `archive`, `member`, `label_member`.
+        backgrounds: photographs without a pill, with `sha256` and `archive`.
         source_of: name of the source by the archive's name, in the sources' order.
 
     Returns:
@@ -27,12 +31,12 @@ def drop_identical(kept: pd.DataFrame, source_of: Mapping[str, str]) -> tuple[pd
     photos = (
         kept.groupby("image_id", sort=False).agg(dict.fromkeys(("sha256", "split", "archive"), "first")).reset_index()
     )
-    copies = photos[photos.duplicated("sha256", keep=False)]
-    place = {name: number for number, name in enumerate(dict.fromkeys(source_of.values()))}
-    source = copies["archive"].map(lambda archive: place[source_of[archive]])
-    last = source == source.groupby(copies["sha256"]).transform("max")
-    reasons = dict.fromkeys(copies.loc[~last, "image_id"], "photo_in_later_source")
-    copies = copies[last]
+    both = pd.concat([photos[["sha256", "archive"]], backgrounds[["sha256", "archive"]]], ignore_index=True)
+    source = _place(both["archive"], source_of)
+    last = (source == source.groupby(both["sha256"]).transform("max"))[: len(photos)]
+    reasons = dict.fromkeys(photos.loc[~last, "image_id"], "photo_in_later_source")
+    copies = photos[last]
+    copies = copies[copies.duplicated("sha256", keep=False)]
     if len(copies):
         rows = kept[kept["image_id"].isin(copies["image_id"])]
         drugs = rows.groupby("image_id")["k_code"].agg(set)
@@ -43,23 +47,35 @@ def drop_identical(kept: pd.DataFrame, source_of: Mapping[str, str]) -> tuple[pd
     return kept[reason.isna()].reset_index(drop=True), _issues(lost)
 
 
-def drop_identical_backgrounds(backgrounds: pd.DataFrame, kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _place(archives: pd.Series, source_of: Mapping[str, str]) -> pd.Series:
+    """Return the place of each archive's source among the sources."""
+    place = {name: number for number, name in enumerate(dict.fromkeys(source_of.values()))}
+    return archives.map(lambda archive: place[source_of[archive]]).astype(int)
+
+
+def drop_identical_backgrounds(
+    backgrounds: pd.DataFrame, kept: pd.DataFrame, source_of: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep one of each set of identical backgrounds, and none with the bytes of a photograph with labelled pills.
 
     Args:
         backgrounds: schema `MANIFEST_BACKGROUNDS`.
-        kept: manifest rows of the photographs with pills.
+        kept: manifest rows of the photographs with pills, of `drop_identical`.
+        source_of: name of the source by the archive's name, in the sources' order.
 
     Returns:
         the kept backgrounds, and issues of the others, one a photograph.
     """
     labelled = backgrounds["sha256"].isin(kept["sha256"])
+    by_source = _place(kept["archive"], source_of).groupby(kept["sha256"]).max()
+    corrected = backgrounds["sha256"].map(by_source).astype(float) > _place(backgrounds["archive"], source_of)
     furthest = backgrounds.assign(place=backgrounds["split"].map(_FURTHEST_FIRST)).sort_values(["place", "image_id"])
     copied = furthest.duplicated("sha256").sort_index() & ~labelled
     rows = backgrounds.assign(label_member="", detail=backgrounds["sha256"])
     lost = pd.concat(
         [
-            rows[labelled].assign(outcome="quarantined", reason="background_labelled"),
+            rows[labelled & ~corrected].assign(outcome="quarantined", reason="background_labelled"),
+            rows[corrected].assign(outcome="skipped", reason="photo_in_later_source"),
             rows[copied].assign(outcome="skipped", reason="photo_identical"),
         ]
     )

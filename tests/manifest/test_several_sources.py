@@ -142,3 +142,16 @@ def test_repaired_labels_come_back_over_their_original(tmp_path: Path) -> None:
     first, *others = (image["file_name"] for image in read_json(tmp_path / "export/coco.json")["images"])
     swapped = {"K-000111": "K-000222", "K-000222": "K-000111"}[labels[first]]
     assert repaired == {first: sorted((swapped, "K-000111"))} | {member: [labels[member]] for member in others}
+
+
+@pytest.mark.parametrize(("first", "later"), [("a", "b"), ("b", "a")])
+def test_a_later_source_may_say_that_there_is_no_pill(tmp_path: Path, first: str, later: str) -> None:
+    """And the other way round: what was a background is labelled by a later source."""
+    photos = {f"p{number:02}": ONE if number % 2 else OTHER for number in range(12)}
+    write_yolo_set(tmp_path / "a", names=["K-000111", "K-000222"], parts={"train": photos})
+    write_yolo_set(tmp_path / "b", names=["K-000111"], parts={"train": {"p03": "", "p04": ""}})
+    run = run_of({name: Source(kind="yolo", root=str(tmp_path / name)) for name in (first, later)}, tmp_path / "run")
+    account = run.summary()["sources"]
+    assert account[first]["photos"]["skipped"] == {"photo_in_later_source": 2}
+    assert account[later]["photos"]["kept"] == (2 if later == "b" else 12)
+    assert run.summary()["photos"]["kept"] == 12

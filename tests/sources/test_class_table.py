@@ -61,7 +61,7 @@ def indexed(folder: Path, table: str) -> dict[str, Path]:
     source = Source(kind="yolo", root=str(folder), classes=str(folder / "drugs.csv"))
     archive = list_archives(source)["train"]
     assert f"{folder}/drugs.csv" in archive.descriptions
-    paths = {name: folder / name for name in ("pills", "looks", "issues", "counts")}
+    paths = {name: folder / name for name in ("pills", "backgrounds", "looks", "issues", "counts")}
     index_archive(kind="yolo", archive=archive, **paths)
     return paths
 
