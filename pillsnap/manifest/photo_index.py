@@ -10,7 +10,7 @@ import pyarrow as arrow
 from pyarrow import compute
 
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.manifest.shared_photos import SharedPhotos, find_shared_photos
+from pillsnap.manifest.identical_photos import SharedPhotos, find_shared_photos
 from pillsnap.tables.files import read_columns
 
 

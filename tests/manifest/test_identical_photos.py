@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pillsnap.manifest.shared_photos import find_shared_photos
+from pillsnap.manifest.identical_photos import find_shared_photos
 from pillsnap.tables.schemas import PILLS
 
 BOX = (10.0, 20.0, 30.0, 40.0)
