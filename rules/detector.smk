@@ -106,6 +106,7 @@ rule evaluate_detector:
         val="<results>/{stage}/manifest/val.csv",
         test="<results>/{stage}/manifest/test.csv",
         backgrounds="<results>/{stage}/manifest/backgrounds.csv",
+        summary="<results>/{stage}/manifest/summary.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detector="<results>/{stage}/detector/best.safetensors",
         code=code_of("evaluate_detector"),

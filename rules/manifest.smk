@@ -70,7 +70,12 @@ rule prepare_archive:
         preflight=lambda wildcards: (ancient if is_checked(CONFIG.pathvars.results, wildcards.stage) else str)(
             f"{CONFIG.pathvars.results}/{wildcards.stage}/preflight.json"
         ),
-        code=code_of("prepare_archive"),
+        weights=lambda wildcards: (
+            CONFIG.detector.starting_files if ARCHIVES[wildcards.archive].boxes == "detector" else []
+        ),
+        code=lambda wildcards: code_of(
+            "prepare_archive", *(["find_box"] if ARCHIVES[wildcards.archive].boxes == "detector" else [])
+        ),
     output:
         prepared=directory("<results>/{stage}/prepared/{archive}"),
         record="<results>/{stage}/provenance/prepare_archive/{archive}.json",
@@ -84,6 +89,15 @@ rule prepare_archive:
     params:
         archive=lambda wildcards: vars(ARCHIVES[wildcards.archive]),
         settings=CONFIG.prepare.model_dump(),
+        finder=lambda wildcards: (
+            {
+                "work": f"{CONFIG.pathvars.work}/{wildcards.stage}/find_box/{wildcards.archive}",
+                "image_size": CONFIG.detector.image_size,
+                "device": CONFIG.device,
+            }
+            if ARCHIVES[wildcards.archive].boxes == "detector"
+            else None
+        ),
     script:
         "../scripts/prepare_archive.py"
 

@@ -9,9 +9,8 @@ with job(snakemake):
 
     evaluate_detector(
         manifest={split: Path(snakemake.input[split]) for split in ("val", "test")},
-        backgrounds=Path(snakemake.input.backgrounds),
+        **{name: Path(snakemake.input[name]) for name in ("backgrounds", "summary", "detector")},
         prepared=[Path(path) for path in snakemake.input.prepared],
-        detector=Path(snakemake.input.detector),
         evaluation=Path(snakemake.output.evaluation),
         work=Path(snakemake.params.work),
         image_size=snakemake.params.image_size,

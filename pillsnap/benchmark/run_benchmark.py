@@ -115,7 +115,13 @@ def run_benchmark(
         answer_predictions(unseen_results, min_iou) if unseen_results else Predictions.empty(len(fused.classes)),
         fused.calibration,
     )
-    figures = _figures(results, background_results, min_iou, settings) | {"trust": trust, "fused": agreement(answers)}
+    facts = read_json(summary)
+    labelled = _with_labelled_boxes(results, pills, facts)
+    figures = _figures(results, [*labelled, *background_results], min_iou) | {
+        "trust": trust,
+        "fused": agreement(answers),
+    }
+    figures["detector"] |= background_metrics(background_results, settings.min_score)
     if len(set(source_of.values())) > 1:
         figures["sources"] = metrics_by_source(results, pills, source_of, min_iou)
     pairs = confused_pairs(results)
@@ -129,15 +135,21 @@ def run_benchmark(
     write_json(latency, times)
     write_json(resources, used)
     write_examples(examples, steps, results, pairs[:SHOWN_PAIRS], pills, prepared, min_iou)
-    write_json(metrics, _metrics(figures, times, used, read_json(summary), len(fused.classes)))
+    write_json(metrics, _metrics(figures, times, used, facts, len(fused.classes)))
     map50 = figures["detector"]["map50"]
     found = "not measured" if map50 is None else f"{map50:.4f}"
     log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
 
 
-def _figures(
-    results: Sequence[PhotoResult], backgrounds: Sequence[DetectorResult], min_iou: float, settings: Benchmark
-) -> dict[str, Any]:
+def _with_labelled_boxes(
+    results: Sequence[PhotoResult], pills: pd.DataFrame, summary: Mapping[str, Any]
+) -> list[PhotoResult]:
+    """Return the photographs whose boxes are labels'; the others say nothing of the detector."""
+    labelled = set(pills.loc[~pills["archive"].isin(summary.get("boxes", {})), "image_id"])
+    return [result for result in results if result.image_id in labelled]
+
+
+def _figures(results: Sequence[PhotoResult], detected: Sequence[DetectorResult], min_iou: float) -> dict[str, Any]:
     classifier = classifier_metrics(results)
     for domain in ("single", "combo"):
         part = [result for result in results if result.domain == domain]
@@ -145,7 +157,7 @@ def _figures(
             classifier[domain] = classifier_metrics(part)
     return {
         "photos": len(results),
-        "detector": detector_metrics([*results, *backgrounds]) | background_metrics(backgrounds, settings.min_score),
+        "detector": detector_metrics(detected),
         "classifier": classifier,
         "pipeline": pipeline_metrics(results, min_iou),
     }

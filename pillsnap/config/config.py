@@ -1,6 +1,7 @@
 """Configuration as frozen pydantic models, from which `docs/configuration.md` is generated."""
 
 import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -169,6 +170,24 @@ class Config(Section):
                     f"source.synthetic.photos_per_drug = {one.photos_per_drug}: training and validation together must "
                     "fit into the 72 capture groups of 18 views that a drug has"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _detector_has_weights(self) -> "Config":
+        model, weights = self.detector.model, self.detector.starting_files
+        finds = [name for name, one in self.named_sources.items() if one.kind == "folders" and one.box == "detector"]
+        if finds and not (weights and Path(model).is_file()):
+            why = "does not exist" if weights else "has no weights"
+            raise ValueError(
+                f"detector.model = {model}: {why}, and source.box = detector ({finds[0]}) finds the pills with it, "
+                "since folders of one class have no boxes. Name a detector's weights (.pt or .safetensors) with "
+                "detector.epochs: 0, or set source.box: whole to take whole photographs"
+            )
+        if self.recipe("detector").epochs == 0 and not weights:
+            raise ValueError(
+                f"detector.epochs = 0: nothing is trained, and detector.model = {model} has no weights. Name a .pt or "
+                ".safetensors file, or train at least one epoch"
+            )
         return self
 
     @model_validator(mode="after")

@@ -56,6 +56,11 @@ class Recipe(Section):
 class Detector(Recipe):
     """Training of the one-class pill detector (ultralytics)."""
 
+    epochs: int = Field(
+        12,
+        ge=0,
+        description=f"{Recipe.model_fields['epochs'].description}; 0: none, the weights that `model` names are used",
+    )
     model: str = Field(
         "yolo11n.yaml",
         description=(

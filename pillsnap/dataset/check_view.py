@@ -44,6 +44,11 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
         "Damaged photographs, identical ones and boxes outside their photograph are found when a run decodes them."
     )
     results, report = checked.overlay["pathvars"]["results"], "report.html"
+    if checked.kind == "folders":
+        console.print(
+            "There are no boxes: the overlay takes whole photographs. A detector finds the pills with source.box: "
+            "detector, its weights as detector.model, and detector.epochs: 0."
+        )
     if len(checked.drugs) == 1:
         report = "detector_report.html"
         console.print("There is one class: a detector can be trained of it, and no classifier.")

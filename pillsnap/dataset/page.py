@@ -14,6 +14,7 @@ from pillsnap.dataset.gallery import class_pictures, contact_sheets, overlap_pic
 from pillsnap.dataset.quarantine import Example, quarantine_examples
 from pillsnap.dataset.stage_data import DOMAINS, PARTS, StageData
 from pillsnap.pages import html
+from pillsnap.pages.box_sources import box_sources
 from pillsnap.pages.formats import backgrounds, boxes_alone, count, decimal, listing, never_seen, percent, plural
 from pillsnap.pages.html import Picture, data_uri
 from pillsnap.pages.quarantine import account, outcome_tables, quarantined_share, reasons
@@ -70,6 +71,7 @@ def render_page(
         examples={reason: [_example(one) for one in found] for reason, found in examples.items()},
         missing_archives=sorted({row for row in data.quarantine["archive"] if not Path(raw.get(row, "")).exists()}),
         partly=data.summary["partly_labelled_photos"],
+        boxes=box_sources(data.summary),
         backgrounds=backgrounds(sum(data.summary.get("backgrounds", {}).values())),
         boxes_alone=boxes_alone(data.summary["without_class"]),
         never_seen=never_seen(data.summary["unseen"], data.plan["unseen_drugs"]),

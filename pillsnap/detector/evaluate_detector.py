@@ -13,7 +13,7 @@ from pillsnap.answers.accuracy import DetectorResult, background_metrics, detect
 from pillsnap.detector.inference import Detect, build_detect, photos_and_boxes
 from pillsnap.detector.operating_point import best_score, matched_at, operating_point
 from pillsnap.detector.weights import prepare_ultralytics
-from pillsnap.files import replacing_folder, write_json
+from pillsnap.files import read_json, replacing_folder, write_json
 from pillsnap.hardware import memory, torch_device
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
@@ -34,6 +34,7 @@ def evaluate_detector(
     *,
     manifest: dict[str, Path],
     backgrounds: Path,
+    summary: Path,
     prepared: Sequence[Path],
     detector: Path,
     evaluation: Path,
@@ -49,6 +50,7 @@ def evaluate_detector(
     Args:
         manifest: CSV by split (`val`, `test`), schema `MANIFEST`.
         backgrounds: photographs without a pill, schema `MANIFEST_BACKGROUNDS`; every box on them is wrong.
+        summary: of `build_manifest`; archives whose boxes are no labels' are left out.
         prepared: folders of `prepare_archive`.
         detector: safetensors of `train_detector`.
         evaluation: folder, written whole: `evaluation.json`, and `samples/*.jpg`, test photographs with their boxes.
@@ -70,6 +72,8 @@ def evaluate_detector(
     )
     empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
     pills = {split: read_table(path, MANIFEST) for split, path in manifest.items()}
+    unlabelled = read_json(summary).get("boxes", {})
+    pills = {split: rows[~rows["archive"].isin(unlabelled)] for split, rows in pills.items()}
     results = {split: _results(rows, prepared, detect, split) for split, rows in pills.items()}
     without = {split: _results(empty[empty["split"] == split], prepared, detect, split) for split in manifest}
     score = best_score(results["val"], without["val"], min_iou=min_iou)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pillsnap.detector.weights import load_detector, set_threads_on
+from pillsnap.detector.weights import load_weights, set_threads_on
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
 
@@ -23,7 +23,7 @@ def build_detect(
     """Load a detector, and return the function that runs it.
 
     Args:
-        weights: safetensors of `train_detector`.
+        weights: safetensors of `train_detector`, or `.pt` of ultralytics; whatever its classes, each is a pill.
         work: folder for ultralytics' own files; `prepare_ultralytics` was called with it.
         image_size: side of the detector's input in pixels.
         lowest_score: detections below it are left out.
@@ -49,7 +49,7 @@ def build_detect(
         }
     )
     set_threads_on(predictor, "on_predict_start", threads)
-    predictor.setup_model(load_detector(weights), verbose=False)
+    predictor.setup_model(load_weights(weights), verbose=False)
 
     def detect(pictures: list[np.ndarray]) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]

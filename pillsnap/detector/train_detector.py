@@ -2,16 +2,21 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from pillsnap.config.training import Detector, Steering, Trainings
 from pillsnap.detector.distributed import ddp_processes, ddp_world_size
 from pillsnap.detector.job import FINAL_VALIDATION, DetectorJob
 from pillsnap.detector.weights import (
+    NAMES,
     WeightsError,
     build_detector,
+    load_weights,
     prepare_ultralytics,
     save_detector,
     save_ultralytics_checkpoint,
@@ -20,6 +25,7 @@ from pillsnap.files import read_json, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.training.history import write_history
 from pillsnap.training.recovery import Recovery, train_with_recovery
+from pillsnap.training.resources import resources_of
 from pillsnap.training.state import TrainingState, locked_state, training_signature
 from pillsnap.training.steering import Event, events_to_json, steering_signature
 from pillsnap.training.watch import TrainingWatch
@@ -41,7 +47,8 @@ def train_detector(
     device: str,
     threads: int,
 ) -> None:
-    """Train, resume after the last finished epoch, or export the finished training that `work` holds.
+    """Train, resume after the last finished epoch, or export the finished training that `work` holds; with 0 epochs
+    export the starting weights.
 
     A training of more epochs than a finished one resumes from its end, and ends as one training of all of them; on the
     CPU to the bit.
@@ -61,10 +68,14 @@ def train_detector(
 
     Raises:
         HardwareError: `cuda` is requested and does not work, or there are fewer GPUs than processes.
-        WeightsError: the starting weights do not exist, or are not a detector's.
+        WeightsError: the starting weights do not exist, or are not a detector's; with 0 epochs, of several classes.
         BatchError: not even the smallest allowed micro-batch fits into memory.
         DivergedError: non-finite loss (NaN or inf), and no intervention is left.
     """
+    if settings.epochs == 0:
+        if os.environ.get("RANK", "0") == "0":
+            _export_untrained(dataset, best, weights, history, events, resources, work, settings)
+        return
     chosen = torch_device(device)
     world_size = ddp_world_size(chosen, training.processes, settings)
     with ddp_processes(world_size) as processes:
@@ -99,6 +110,31 @@ def train_detector(
             if watch:
                 _export(job, best=best, weights=weights, history=history, events=events)
                 write_json(resources, watch.resources())
+
+
+def _export_untrained(
+    dataset: Path,
+    best: Path,
+    weights: Path,
+    history: Path,
+    events: Path,
+    resources: Path,
+    work: Path,
+    settings: Detector,
+) -> None:
+    """Export the starting weights as they are, with a history without rows."""
+    prepare_ultralytics(work / "ultralytics")
+    model = load_weights(_starting_weights(settings.model)["weights"])
+    if model.yaml["nc"] != len(NAMES):
+        raise WeightsError(
+            f"detector.model = {settings.model}: knows {model.yaml['nc']} classes, and with detector.epochs = 0 "
+            "nothing makes one of them. Name weights of one class, or train some epochs."
+        )
+    write_history([], history)
+    write_json(events, [])
+    pictures = sum(1 for _ in (dataset / "images" / "train").iterdir())
+    write_json(resources, resources_of(work / "untrained", pictures=pictures))
+    _save(model, settings, best=best, weights=weights)
 
 
 def _starting_weights(model: str) -> dict[str, Path]:
@@ -154,11 +190,14 @@ def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, event
     write_json(events, events_to_json(sorted(by_key.values(), key=lambda event: event.epoch)))
     model = build_detector(saved["description"])
     model.load_state_dict(tensors)
-    image_size = job.settings.image_size
-    save_detector(weights, model, image_size=image_size)
-    train_args = job.settings.model_dump(exclude={"model", "image_size"})
-    train_args = {"model": Path(job.settings.model).name, **train_args}
-    save_ultralytics_checkpoint(best, model, image_size=image_size, train_args=train_args)
+    _save(model, job.settings, best=best, weights=weights)
+
+
+def _save(model: nn.Module, settings: Detector, *, best: Path, weights: Path) -> None:
+    """Write the model as safetensors and as an ultralytics checkpoint."""
+    save_detector(weights, model, image_size=settings.image_size)
+    train_args = {"model": Path(settings.model).name, **settings.model_dump(exclude={"model", "image_size"})}
+    save_ultralytics_checkpoint(best, model, image_size=settings.image_size, train_args=train_args)
 
 
 def _final_history_and_weights(

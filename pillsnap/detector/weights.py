@@ -151,10 +151,20 @@ def start_model(model: str) -> nn.Module:
     """
     if model.endswith(".yaml"):
         return build_detector(model)
-    source = (load_detector if model.endswith(".safetensors") else _foreign_detector)(Path(model))
+    source = load_weights(Path(model))
     started = build_detector(source.yaml)
     started.load(source, verbose=False)
     return started
+
+
+def load_weights(path: Path) -> nn.Module:
+    """The detection model, with its own classes, of safetensors of `save_detector` or of an ultralytics `.pt`: on the
+    CPU, FP32, in evaluation mode.
+
+    Raises:
+        WeightsError: the file does not exist, or has no detector's weights.
+    """
+    return (load_detector if path.suffix == ".safetensors" else _foreign_detector)(path).eval()
 
 
 class _Placeholder:

@@ -15,6 +15,7 @@ from pillsnap.manifest.audit_split import audit_split
 from pillsnap.manifest.drugs import drug_classes, drug_table
 from pillsnap.manifest.identical_photos import drop_identical, drop_identical_backgrounds
 from pillsnap.manifest.left_out import left_out, quarantined_rows
+from pillsnap.pictures.box_finder import box_sources
 from pillsnap.sources import checks
 from pillsnap.tables.classes import write_classes
 from pillsnap.tables.files import check_table, read_table, read_tables, write_csv, write_table
@@ -131,7 +132,7 @@ def build_manifest(
     write_table(drug_table(class_list, kept[~is_unseen], read_tables(looks, LOOKS)), drugs, DRUGS)
     listed = {"pairs": len(overlaps), "photos": int(overlaps["image_id"].nunique())}
     found = {"quarantined_share": shares, **_composition(kept, empty, all_issues), "overlapping_labels": listed}
-    write_json(summary, accounts | found | {"audit": audit})
+    write_json(summary, accounts | found | box_sources(kept, prepared) | {"audit": audit})
     log.info("%d photos, %d pills, %d drugs kept", accounts["photos"]["kept"], len(kept), len(class_list))
 
 

@@ -11,8 +11,7 @@ import pandas as pd
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import write_json
 from pillsnap.manifest.assign_splits import SPLITS, group_held_out, split_sources
-from pillsnap.manifest.backgrounds import plan_backgrounds
-from pillsnap.manifest.choose_photos import Choice, choose_photos
+from pillsnap.manifest.choose_photos import Choice, choose_photos, plan_backgrounds
 from pillsnap.manifest.choose_unseen import choose_unseen, choose_unseen_photos
 from pillsnap.manifest.left_out import left_out
 from pillsnap.manifest.photo_index import PhotoIndex, PlanError, read_photo_index

@@ -4,9 +4,10 @@ import hashlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pandas as pd
 
 from pillsnap.config.data import Prepare
 from pillsnap.crops.crop import context_window
-from pillsnap.files import ShardWriter, read_json, replacing_folder
+from pillsnap.files import ShardWriter, read_json, replacing_folder, write_json
+from pillsnap.pictures.box_finder import Box, BoxFinder
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
@@ -62,6 +64,7 @@ def prepare_archive(
     threads: int,
     backgrounds: Path | None = None,
     counts: Path | None = None,
+    box_finder: BoxFinder | None = None,
 ) -> None:
     """Decode the planned photographs of one archive.
 
@@ -78,6 +81,8 @@ def prepare_archive(
         backgrounds: the stage's photographs without a pill, schema `PLANNED_BACKGROUNDS`, which are stored like the
             others. `None`: there are none.
         counts: of `index_archive`: the zip must be the one that was indexed. `None` where there is no index.
+
+        box_finder: finds the boxes where labels have none; `None`: they are the labels'. It is written as `boxes.json`.
 
     Raises:
         ContainerError: the archive cannot be opened, or is not the one that was indexed.
@@ -99,17 +104,24 @@ def prepare_archive(
         ShardWriter(folder / "photos.bin") as photo_shard,
         ShardWriter(folder / "crops.bin") as crop_shard,
     ):
-        results = _prepare_photos(archive, photos, settings, threads, counts) if total else iter(())
+        prepare = partial(_prepare_or_error, settings=settings, box_finder=box_finder)
+        results = _prepare_photos(archive, photos, prepare, threads, counts) if total else iter(())
         for photo, result in progress(results, total=total, title=archive.name):
             _store(photo, result, photo_shard, crop_shard, rows, notes)
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
         write_table(make_table(rows["contexts"], CONTEXTS), folder / "crops.parquet", CONTEXTS)
         write_table(make_table(notes.issues, ISSUES), folder / "issues.parquet", ISSUES)
+        if box_finder:
+            write_json(folder / "boxes.json", dict(box_finder.facts))
     log.info("%s: %d photos prepared; %s", archive.name, len(rows["photos"]), notes.reasons())
 
 
 def _prepare_photos(
-    archive: Archive, photos: Iterator[_Photo], settings: Prepare, threads: int, counts: Path | None
+    archive: Archive,
+    photos: Iterator[_Photo],
+    prepare: Callable[[bytes | PictureError, _Photo], PreparedPhoto | PictureError],
+    threads: int,
+    counts: Path | None,
 ) -> Iterator[tuple[_Photo, PreparedPhoto | PictureError]]:
     """Yield photographs in their order; the next ones are read while the threads work."""
     with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
@@ -117,7 +129,7 @@ def _prepare_photos(
         running: deque = deque()
         for photo in photos:
             raw = _read(container, photo.row.member)
-            running.append((photo, pool.submit(_prepare_or_error, raw, photo, settings)))
+            running.append((photo, pool.submit(prepare, raw, photo)))
             if len(running) > 2 * threads:
                 done, future = running.popleft()
                 yield done, future.result()
@@ -153,16 +165,21 @@ def _read(container: Container, member: str) -> bytes | PictureError:
         return PictureError("photo_truncated", str(error)[:200])
 
 
-def _prepare_or_error(raw: bytes | PictureError, photo: _Photo, settings: Prepare) -> PreparedPhoto | PictureError:
+def _prepare_or_error(
+    raw: bytes | PictureError, photo: _Photo, settings: Prepare, box_finder: BoxFinder | None
+) -> PreparedPhoto | PictureError:
     if isinstance(raw, PictureError):
         return raw
     try:
-        return prepare_photo(raw, photo.pills, settings, test=photo.row.split in ("test", "unseen_test"))
+        test = photo.row.split in ("test", "unseen_test")
+        return prepare_photo(raw, photo.pills, settings, test=test, box_finder=box_finder)
     except PictureError as error:
         return error
 
 
-def prepare_photo(raw: bytes, pills: Pills, settings: Prepare, *, test: bool) -> PreparedPhoto:
+def prepare_photo(
+    raw: bytes, pills: Pills, settings: Prepare, *, test: bool, box_finder: BoxFinder | None = None
+) -> PreparedPhoto:
     """Decode and check one raw photograph and cut its context crops; raises `PictureError`.
 
     Args:
@@ -170,6 +187,7 @@ def prepare_photo(raw: bytes, pills: Pills, settings: Prepare, *, test: bool) ->
         pills: the plan's rows of the photograph; none for a background.
         settings: sizes and qualities.
         test: whether it is of the test part, and is stored at native size.
+        box_finder: finds the box where labels have none.
     """
     picture = decode_photo(raw)
     height, width = picture.shape[:2]
@@ -181,22 +199,32 @@ def prepare_photo(raw: bytes, pills: Pills, settings: Prepare, *, test: bool) ->
         stored = encode_jpeg(shrink(levels, settings.photo_size), settings.photo_quality, full_colour=False)
     done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
     for pill in pills:
-        across, down = box_scale((pill.width, pill.height), (width, height))
-        labelled = (pill.x * across, pill.y * down, pill.w * across, pill.h * down)
-        sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
         try:
-            box = fit_box(labelled, width, height)
+            box = box_finder.find(picture) if box_finder else _labelled_box(pill, done)
         except LabelError as error:
-            other = "" if (pill.width, pill.height) == (width, height) else f"; {sizes}"
-            done.issues.append(("quarantined", error.reason, pill.label_member, f"{error.detail}{other}"))
+            done.issues.append(("quarantined", error.reason, pill.label_member, error.detail))
             continue
-        if box != labelled:
-            done.issues.append(("repaired", "bbox_clipped", pill.label_member, str(list(box))))
-        if (pill.width, pill.height) != (width, height):
-            reason = "size_corrected" if across == down == 1 else "box_scaled"
-            done.issues.append(("repaired", reason, pill.label_member, sizes))
         done.contexts.append(_context(picture, pill.label_member, box, settings, test=test))
     return done
+
+
+def _labelled_box(pill: Any, photo: PreparedPhoto) -> Box:
+    """Return the label's box in the photograph's own pixels, and note what was repaired; raises `LabelError`."""
+    width, height = photo.width, photo.height
+    across, down = box_scale((pill.width, pill.height), (width, height))
+    labelled = (pill.x * across, pill.y * down, pill.w * across, pill.h * down)
+    sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
+    try:
+        box = fit_box(labelled, width, height)
+    except LabelError as error:
+        other = "" if (pill.width, pill.height) == (width, height) else f"; {sizes}"
+        raise LabelError(error.reason, f"{error.detail}{other}") from error
+    if box != labelled:
+        photo.issues.append(("repaired", "bbox_clipped", pill.label_member, str(list(box))))
+    if (pill.width, pill.height) != (width, height):
+        reason = "size_corrected" if across == down == 1 else "box_scaled"
+        photo.issues.append(("repaired", reason, pill.label_member, sizes))
+    return box
 
 
 def _context(

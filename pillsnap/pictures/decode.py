@@ -64,15 +64,18 @@ def decode_photo(data: bytes) -> np.ndarray:
         return _decode(data, image)
 
 
-def photo_size(path: str | Path) -> tuple[int, int]:
+def photo_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
     """Read width and height of a photograph from its header, turned as its EXIF orientation says.
 
     Raises:
         PictureError: `photo_unreadable`, `photo_truncated` or `photo_too_large`.
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file, _open_image(file) as image:
-        return image.size[::-1] if metadata_of(image, file).sideways else image.size
+    if isinstance(photo, str | Path):
+        with Path(photo).open("rb") as file:
+            return photo_size(file)
+    with _open_image(photo) as image:
+        return image.size[::-1] if metadata_of(image, photo).sideways else image.size
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pillsnap.pages.blocks import Code, Section
+from pillsnap.pages.box_sources import box_sources
 from pillsnap.pages.formats import MISSING, count, figure, percent, plural, size
 from pillsnap.pages.states import NO_TARGET, stage_name
 from pillsnap.pages.table import Table, code, name, number
@@ -87,6 +88,7 @@ def _training_data(measured: Measured) -> Section:
         (
             f"{word}: {titles(measured.sources)}. The test part was seen by no training and by no choice "
             "of a threshold; views of one capture stand on one side of the split only.",
+            *box_sources(measured.manifest),
             splits_table(measured.manifest, "Photographs and pills"),
             *_composed(measured.config["scenes"]["photos"]),
         ),

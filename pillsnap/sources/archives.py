@@ -29,6 +29,7 @@ class Archive:
             `plan_stage` divides.
         described_by: path of a file that describes the archive (the `data.yaml` of a YOLO data set); may be empty.
         listing: path of a text file that lists the photographs to use; empty: all below `photos`.
+        boxes: where its boxes come from: `label`, or `whole` or `detector` (`source.box`).
         source: name of its source.
         classes: path of the source's table of class names (`pillsnap.sources.class_table`); may be empty.
     """
@@ -40,6 +41,7 @@ class Archive:
     part: str
     described_by: str = ""
     listing: str = ""
+    boxes: str = "label"
     source: str = ""
     classes: str = ""
 

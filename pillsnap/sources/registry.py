@@ -20,6 +20,7 @@ KINDS = {
     "aihub": ("aihub", "AIHub data set 576, zips or folders"),
     "yolo": ("yolo", "a YOLO data set"),
     "coco": ("coco", "COCO JSON"),
+    "folders": ("folders.folders", "folders of one class each, without boxes"),
 }
 """Module and description by the name that `source.kind` takes."""
 

@@ -54,6 +54,13 @@ class Source(Section):
             "empty: a class is what its name says"
         ),
     )
+    box: Literal["detector", "whole"] = Field(
+        "detector",
+        description=(
+            "Read when `source.kind` is `folders`, whose photographs have no boxes: `detector` finds them with the "
+            "weights that `detector.model` names, `whole` takes the whole photograph"
+        ),
+    )
     synthetic: SyntheticSource = Field(
         default_factory=SyntheticSource, description="Read when `source.kind` is `synthetic`"
     )

@@ -31,6 +31,8 @@ QUARANTINED = {
     "bbox_too_small": "the bounding box is less than 4 pixels wide or high",
     "bbox_outside": "the bounding box leaves the photograph by more than 2 pixels",
     "bbox_whole_photo": "the bounding box covers more than 95 % of the photograph",
+    "pill_not_found": "no box is labelled, and the detector finds no pill of score 0.25 or more",
+    "several_pills_found": "no box is labelled, and the detector finds more pills, with over half of the best score",
     "bbox_shared": "two drugs of one photograph have the same bounding box (IoU of 0.9 or more)",
     "bbox_ambiguous": "the photograph shows one pill by its name and has several different boxes",
     "label_duplicated": "the same pill of the same photograph is labelled again (IoU of 0.9 or more)",

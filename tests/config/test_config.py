@@ -32,7 +32,11 @@ def changed(path: str, value: object) -> dict:
         ),
         ("classifier.epoch", 5, "classifier.epoch: unknown key; allowed here: epochs, horizon, batch"),
         ("sorce", {}, "sorce: unknown key; allowed here: seed, device"),
-        ("source.kind", "webcam", "source.kind = 'webcam': input should be 'synthetic', 'aihub', 'yolo' or 'coco'"),
+        (
+            "source.kind",
+            "webcam",
+            "source.kind = 'webcam': input should be 'synthetic', 'aihub', 'yolo', 'coco' or",
+        ),
         ("plan.val_fraction", 1.4, "plan.val_fraction = 1.4: input should be less than or equal to 0.5"),
         ("detector.image_size", 100, "detector.image_size = 100: input should be a multiple of 32"),
         ("detector.image_size", 640, "detector.image_size = 640: must not exceed prepare.photo_size"),
@@ -137,6 +141,32 @@ def test_overlays_merge_key_by_key() -> None:
 @pytest.mark.parametrize("overlay", ["examples/pushin-pill.yaml"])
 def test_shipped_overlays_are_valid(overlay: str) -> None:
     assert isinstance(read_config(PROJECT / "config.yaml", PROJECT / overlay), Config)
+
+
+FOLDERS = {"kind": "folders", "root": "a"}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"detector": {"epochs": 0}}, "detector.epochs = 0: nothing is trained, and detector.model = yolo11n.yaml has"),
+        ({"source": FOLDERS}, "detector.model = yolo11n.yaml: has no weights, and source.box = detector (folders)"),
+        ({"source": FOLDERS, "detector": {"model": "no.pt", "epochs": 0}}, "detector.model = no.pt: does not exist"),
+        ({"source": FOLDERS}, "detector.epochs: 0, or set source.box: whole"),
+        ({"source": FOLDERS | {"box": "whole"}}, ""),
+        ({"source": FOLDERS, "detector": {"model": "MODEL", "epochs": 0}}, ""),
+    ],
+)
+def test_boxes_that_nobody_labelled_need_weights(tmp_path, given: dict, says: str) -> None:
+    (tmp_path / "best.pt").write_bytes(b"weights")
+    text = yaml.safe_dump(given).replace("MODEL", str(tmp_path / "best.pt"))
+    (tmp_path / "overlay.yaml").write_text(text)
+    if not says:
+        assert read_config(PROJECT / "config.yaml", tmp_path / "overlay.yaml")
+        return
+    with pytest.raises(ConfigError) as error:
+        read_config(PROJECT / "config.yaml", tmp_path / "overlay.yaml")
+    assert says in str(error.value)
 
 
 TWO = [{"kind": "yolo", "root": "a"}, {"kind": "yolo", "root": "b", "name": "own"}]

@@ -8,7 +8,7 @@ import pytest
 from pillsnap.answers.accuracy import DetectorResult
 from pillsnap.detector.evaluate_detector import _captions, evaluate_detector
 from pillsnap.detector.operating_point import best_score, matched_at, operating_point
-from pillsnap.files import read_json
+from pillsnap.files import read_json, write_json
 from pillsnap.pictures.draw import PLAIN, RIGHT, WRONG
 from pillsnap.tables.files import make_table, write_table
 from pillsnap.tables.schemas import MANIFEST_BACKGROUNDS
@@ -62,10 +62,12 @@ def test_both_parts_are_measured(base: Path, tmp_path: Path) -> None:
     stage = tiny_stage(base)
     write_untrained_detector(tmp_path / "best.safetensors", tmp_path / "work")
     write_table(make_table([], MANIFEST_BACKGROUNDS), tmp_path / "backgrounds.csv", MANIFEST_BACKGROUNDS)
+    write_json(tmp_path / "summary.json", {})
     words = {"image_size": 64, "lowest_score": 0.001, "min_iou": 0.5, "device": "cpu", "threads": 1}
     evaluate_detector(
         manifest={split: stage.manifest[split] for split in ("val", "test")},
         backgrounds=tmp_path / "backgrounds.csv",
+        summary=tmp_path / "summary.json",
         prepared=[stage.prepared],
         detector=tmp_path / "best.safetensors",
         evaluation=tmp_path / "evaluation",

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from pillsnap.config.training import Change, Phase, Steering, Trainings
 from pillsnap.detector.train_detector import train_detector
-from pillsnap.detector.weights import build_detector, load_detector, save_ultralytics_checkpoint
+from pillsnap.detector.weights import WeightsError, build_detector, load_detector, save_ultralytics_checkpoint
 from pillsnap.files import read_json, sha256_of
 from pillsnap.training.history import DETECTOR_COLUMNS, read_history
-from tests.support.detectors import detector_run, rows, same_weights, unbroken
+from tests.support.detectors import detector_run, rows, same_weights, unbroken, write_untrained_detector
 from tests.support.models import DETECTOR_SIZE, draw_photo
 from tests.support.workflow import PROJECT
 
@@ -207,3 +208,18 @@ def test_other_settings_train_anew(base: Path, trained: dict[str, Any], tmp_path
     assert (tmp_path / "work.previous/last.pt").is_file()
     assert not same_weights(other, trained)
     assert len(rows(other)) == 1
+
+
+def test_no_epochs_export_the_starting_weights(base: Path, tmp_path: Path) -> None:
+    """The weights, a history without rows, and nothing that was trained; weights of several classes are refused."""
+    write_untrained_detector(tmp_path / "start.safetensors", tmp_path / "work")
+    job = detector_run(base, tmp_path / "run", model=str(tmp_path / "start.safetensors"), epochs=0)
+    start, exported = load_file(tmp_path / "start.safetensors"), load_file(job["weights"])
+    assert start.keys() == exported.keys() and all(bool((start[name] == exported[name]).all()) for name in start)
+    assert read_history(job["history"]) == [] and read_json(job["events"]) == []
+    assert read_json(job["resources"])["samples"] == 0
+    again = detector_run(base, tmp_path / "again", model=str(job["best"]), epochs=0)
+    assert load_file(again["weights"]).keys() == start.keys()
+    save_ultralytics_checkpoint(tmp_path / "two.pt", build_detector("yolo11n.yaml", 2), image_size=64, train_args={})
+    with pytest.raises(WeightsError, match=r"knows 2 classes, and with detector\.epochs = 0 nothing makes one"):
+        detector_run(base, tmp_path / "two", model=str(tmp_path / "two.pt"), epochs=0)

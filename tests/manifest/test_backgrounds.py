@@ -9,7 +9,7 @@ import pytest
 from pillsnap.config.data import Plan, Yolo
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.manifest.assign_splits import SPLITS, assign_splits
-from pillsnap.manifest.backgrounds import plan_backgrounds
+from pillsnap.manifest.choose_photos import plan_backgrounds
 from pillsnap.manifest.photo_index import read_photo_index
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import make_table, read_table, read_tables, write_table

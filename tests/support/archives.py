@@ -20,6 +20,7 @@ from pillsnap.manifest.build_manifest import build_manifest
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.manifest.prepare_archive import prepare_archive
+from pillsnap.pictures.box_finder import BoxFinder
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.registry import list_all_archives
 from pillsnap.sources.settings import Source, SyntheticSource
@@ -238,6 +239,7 @@ def prepare_planned(
     unseen_drugs: int = 0,
     threads: int = 1,
     spoil: Callable[[], None] = lambda: None,
+    box_finder: BoxFinder | None = None,
 ) -> None:
     """Run `plan_stage`, and `prepare_archive` for every archive; `spoil` is called between them."""
     plan_stage(
@@ -258,7 +260,7 @@ def prepare_planned(
     for (name, archive), path in zip(run.archives.items(), run.prepared, strict=True):
         words = {"settings": prepare or Prepare(photo_size=64), "counts": run.folder / f"{name}.counts.json"}
         words["backgrounds"] = run.backgrounds
-        prepare_archive(archive=archive, plan=run.plan, prepared=path, threads=threads, **words)
+        prepare_archive(archive=archive, plan=run.plan, prepared=path, threads=threads, box_finder=box_finder, **words)
 
 
 def prepare_source(source: Source, folder: Path, *, shared_groups: str = "hold_out", **options: Any) -> DataRun:

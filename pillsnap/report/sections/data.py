@@ -1,5 +1,6 @@
 """Data: the sides of the split, and where everything that was read went."""
 
+from pillsnap.pages.box_sources import box_sources
 from pillsnap.pages.formats import backgrounds, boxes_alone, count, never_seen, plural
 from pillsnap.pages.quarantine import account, outcome_tables, quarantine_chart, quarantined_share
 from pillsnap.pages.sources import sources_table
@@ -36,6 +37,7 @@ def section(inputs: DetectorFacts) -> Section:
         figures=[quarantine_chart(manifest)],
         values={
             "accounts": [account(kind, manifest[kind]) for kind in ("photos", "labels")],
+            "boxes": box_sources(manifest),
             "backgrounds": backgrounds(sum(manifest.get("backgrounds", {}).values())),
             "boxes_alone": boxes_alone(manifest["without_class"]),
             "never_seen": never_seen(manifest["unseen"], inputs.plan["unseen_drugs"]),

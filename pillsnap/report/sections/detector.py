@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
+from pillsnap.pages.box_sources import box_sources
 from pillsnap.pages.drawing import BLUE, DESCRIPTION, PERCENT, SHARE, Figure, chart, draw
 from pillsnap.pages.formats import count, decimal, figure, percent, plural
 from pillsnap.pages.table import Rows, Table, number
@@ -26,7 +27,7 @@ def section(inputs: Inputs) -> Section:
             )
         },
         figures=[precision_recall(inputs.accuracy["detector"]["pr_curve"], figure(inputs.metrics, "detector.map50"))],
-        values={"measured": [found["map50"], found["map50_95"]]},
+        values={"measured": [found["map50"], found["map50_95"]], "boxes": box_sources(inputs.manifest)},
     )
 
 

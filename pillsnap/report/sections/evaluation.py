@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pillsnap.pages.box_sources import box_sources
 from pillsnap.pages.formats import count, decimal, percent, plural
 from pillsnap.pages.html import Picture, data_uri
 from pillsnap.pages.table import Rows, Table, number
@@ -30,7 +31,10 @@ def section(inputs: DetectorInputs) -> Section:
             precision_recall(parts[part]["pr_curve"], parts[part]["map50"], part=word.lower(), name=f"pr_{part}")
             for part, word in PARTS.items()
         ],
-        values={"samples": [_sample(inputs.evaluation_folder, one) for one in inputs.evaluation["samples"]]},
+        values={
+            "boxes": box_sources(inputs.manifest),
+            "samples": [_sample(inputs.evaluation_folder, one) for one in inputs.evaluation["samples"]],
+        },
     )
 
 

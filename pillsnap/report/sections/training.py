@@ -28,7 +28,7 @@ from pillsnap.pages.formats import count, duration, percent, plural
 from pillsnap.pages.states import Statement, state_of
 from pillsnap.pages.table import Column, Rows, Table, number
 from pillsnap.report.facts.resources import estimate_rows, estimated_seconds, taken_rows
-from pillsnap.report.facts.trainings import KINDS, events_of, history_of, milestones, training
+from pillsnap.report.facts.trainings import KINDS, asked_epochs, events_of, history_of, milestones, training
 from pillsnap.report.inputs import DetectorFacts, Events, History
 from pillsnap.report.section import Section
 from pillsnap.training.milestones import MilestoneResult, Model
@@ -61,8 +61,16 @@ def section(inputs: DetectorFacts) -> Section:
             "estimate": Table("Estimate for the whole budget of the stage", heads, estimate_rows(inputs), summed=True),
         },
         figures=_figures(inputs),
-        values={"estimated_seconds": estimated_seconds(inputs)},
+        values={"untrained": _untrained(inputs), "estimated_seconds": estimated_seconds(inputs)},
     )
+
+
+def _untrained(inputs: DetectorFacts) -> str:
+    """Say which weights stand in for a training of no epochs; empty where the detector was trained."""
+    if asked_epochs(inputs.config, "detector"):
+        return ""
+    model = inputs.config["detector"]["model"]
+    return f"The detector is not trained: weights of {model}, SHA-256 {inputs.detector_record['inputs'][model]}."
 
 
 def _training_rows(inputs: DetectorFacts) -> Rows:

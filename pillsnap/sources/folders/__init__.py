@@ -1,0 +1,1 @@
+"""Folders of one class each as a kind of source."""

@@ -1,0 +1,198 @@
+"""Folders of one class each as a kind of source: photographs that somebody has sorted, whose pills have no boxes."""
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from pillsnap.pictures.decode import PictureError, photo_size
+from pillsnap.pictures.endings import PHOTO_ENDINGS
+from pillsnap.progress import progress
+from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError, existing_root
+from pillsnap.sources.checks import settled
+from pillsnap.sources.containers.container import Container, Entry
+from pillsnap.sources.kind import SourceKind
+from pillsnap.sources.labels import LabelReading, Row, clean_text
+from pillsnap.sources.settings import Source
+
+_PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_LABELLED = {"images", "labels", "annotations"}
+"""Folders of data sets whose labels lie in files."""
+_K_CODE = re.compile(r"(?i)k[-_ ]?(\d{6})")
+
+
+def list_folder_archives(source: Source) -> list[Archive]:
+    """List the zips in the source's folder, an archive each; without any, the folder is the one archive, `photos`.
+
+    Raises:
+        NotRecognisedError: there is no zip and no folder of photographs, or the data set's labels lie in files.
+    """
+    root = existing_root(source)
+    places = sorted(path for path in root.iterdir() if path.suffix.lower() == ".zip") or [root]
+    if places == [root]:
+        _check_folders(root, source.root)
+    stems = [re.sub(r"[^A-Za-z0-9_-]+", "_", place.stem).strip("_") if place != root else "" for place in places]
+    names = [stem if stem and stems.count(stem) == 1 else f"photos_{n}" for n, stem in enumerate(stems, start=1)]
+    parts = [_PARTS.get(place.stem.lower(), "") if place != root else "" for place in places]
+    return [
+        Archive(
+            name=name if len(places) > 1 else stem or "photos",
+            photos=place.as_posix(),
+            labels=place.as_posix(),
+            domain="",
+            part=_fixed(part, parts),
+            boxes=source.box,
+        )
+        for name, stem, place, part in zip(names, stems, places, parts, strict=True)
+    ]
+
+
+def _check_folders(root: Path, named: str) -> None:
+    found = (path for path in root.rglob("*") if path.parent != root and path.suffix.lower() in PHOTO_ENDINGS)
+    first = next(found, None)
+    folders = set(first.relative_to(root).parts[:-1]) if first else set()
+    if not folders or {name.lower() for name in folders} & _LABELLED:
+        why = f"{first} lies in a data set with label files" if first else "it has no folder with photographs"
+        raise NotRecognisedError(
+            f"source.root = {named}: {why}. Set it to a folder that has one folder of photographs for each class."
+        )
+
+
+def _fixed(part: str, parts: Iterable[str]) -> str:
+    """Return a source's own part; training photographs are free where it has no validation or no test part."""
+    return "" if part == "train" and not {"val", "test"} <= set(parts) else part
+
+
+def read_folder_labels(archive: Archive) -> LabelReading:
+    """Read an archive's photographs, each labelled by its folder; headers are read for sizes, no pixel is decoded.
+
+    Folders that all photographs share are passed, and so are those of the parts (`train`, `val`, `valid`, `test`); the
+    next one is the class, whatever lies below it. A folder named by a K-code is that drug; any other name, in Unicode
+    NFC, stands for the K-code. The box is the whole photograph, which `prepare_archive` replaces where a detector is to
+    find the pill.
+
+    Raises:
+        SourceError: two folders have one name but for its spelling.
+    """
+    reading = LabelReading.of(archive)
+    container = reading.open(archive.photos)
+    if container is None:
+        return reading
+    with container:
+        entries = container.entries()
+        photos = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
+        reading.other_files = len(entries) - len(photos)
+        places = _classes(entry.name for entry in photos if not _is_hidden(entry))
+        _check_spelling(places, archive.photos)
+        parts = {part for part, _ in places.values()}
+        first_by_id: dict[str, str] = {}
+        for entry in progress(photos, total=len(photos), title=archive.name):
+            reading.photos_read += 1
+            image_id = f"{archive.name}.{PurePosixPath(entry.name).with_suffix('').as_posix().replace('/', '.')}"
+            if _is_hidden(entry):
+                reading.note("skipped", "apple_double", member=entry.name)
+            elif entry.reason:
+                reading.note_entry(entry, "member")
+            elif entry.name not in places:
+                reading.note("quarantined", "photo_without_label", member=entry.name)
+            elif (same := first_by_id.setdefault(image_id.casefold(), entry.name)) != entry.name:
+                reading.note("skipped", "photo_duplicated", member=entry.name, detail=same)
+            else:
+                part, folder = places[entry.name]
+                reading.labels_read += 1
+                pill = _pill(archive, entry.name, image_id, folder, _size(container, entry.name))
+                pill["part"] = archive.part or _fixed(part, parts)
+                reading.pills += settled([pill], member=entry.name, image_id=image_id, labels=1, reading=reading)
+    return reading
+
+
+def _is_hidden(entry: Entry) -> bool:
+    return PurePosixPath(entry.name).name.startswith("._")
+
+
+def _classes(members: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return part and class folder of each photograph that lies in a folder."""
+    folders = {member: list(PurePosixPath(member).parts[:-1]) for member in members}
+    folders = {member: parts for member, parts in folders.items() if parts}
+    while folders and min(map(len, folders.values())) > 1 and len({parts[0] for parts in folders.values()}) == 1:
+        if next(iter(folders.values()))[0].lower() in _PARTS:
+            break
+        folders = {member: parts[1:] for member, parts in folders.items()}
+    divided = all(parts[0].lower() in _PARTS and len(parts) > 1 for parts in folders.values())
+    return {
+        member: (_PARTS[parts[0].lower()], parts[1]) if divided else ("", parts[0]) for member, parts in folders.items()
+    }
+
+
+def _check_spelling(places: Mapping[str, tuple[str, str]], where: str) -> None:
+    """Raise `SourceError` where folders differ in case or, within a part, in Unicode form only."""
+    first: dict[tuple[str, ...], str] = {}
+    for part, folder in sorted(set(places.values())):
+        name = _class_name(folder)
+        for key, spelled in (((name.casefold(),), name), ((name, part), folder)):
+            if (other := first.setdefault(key, spelled)) != spelled:
+                raise SourceError(
+                    f"{where}: two classes have one name but for its spelling, {other!a} and {spelled!a}. "
+                    "Give each class a name of its own, or merge the folders."
+                )
+
+
+def _class_name(folder: str) -> str:
+    return unicodedata.normalize("NFC", clean_text(folder))
+
+
+def _size(container: Container, member: str) -> tuple[int, int]:
+    """Width and height from the header, turned as EXIF says; one that has none is found out when it is decoded."""
+    try:
+        folder = container.path.is_dir()
+        return photo_size(container.path / member if folder else io.BytesIO(container.read(member)))
+    except (PictureError, OSError):
+        return 1, 1
+
+
+def _pill(archive: Archive, member: str, image_id: str, folder: str, size: tuple[int, int]) -> Row:
+    name = _class_name(folder)
+    code = _K_CODE.fullmatch(name)
+    width, height = size
+    return {
+        "image_id": image_id,
+        "archive": archive.name,
+        "member": member,
+        "label_member": member,  # the folder is the label
+        "domain": "",
+        "part": "",
+        "group": "",
+        "k_code": f"K-{code[1]}" if code else name,
+        "edi_codes": "",
+        "drug_name": name,
+        "expected_pills": 0,
+        "width": width,
+        "height": height,
+        **dict(zip("xywh", (0.0, 0.0, float(width), float(height)), strict=True)),
+    }
+
+
+def count_folder_photos(source: Source) -> int | None:
+    """Number of photographs, by the endings of their names; `None` where they lie in zips."""
+    folders = [Path(archive.photos) for archive in list_folder_archives(source)]
+    if not all(folder.is_dir() for folder in folders):
+        return None
+    return sum(file.suffix.lower() in PHOTO_ENDINGS for folder in folders for file in folder.rglob("*"))
+
+
+KIND = SourceKind(
+    title="folders of one class each",
+    photographs="real photographs, sorted into folders",
+    banner=(
+        "Real photographs: a data set sorted into folders.",
+        "The figures hold for its products, cameras and backgrounds. Respect its licence when you hand this page on.",
+    ),
+    card=(
+        "Trained and measured on a data set of real photographs, sorted into folders. The figures hold for its "
+        "products, cameras and backgrounds. Respect its licence."
+    ),
+    list_archives=list_folder_archives,
+    read_labels=read_folder_labels,
+    count_photos=count_folder_photos,
+)
