@@ -68,7 +68,7 @@ from pillsnap.tables.schemas import PILLS
 
 config = read_config("config.yaml", folder / "overlay.yaml")
 archives = list_archives(config.source)
-files = {name: folder / f"{name}.parquet" for name in ("pills", "looks", "issues")}
+files = {name: folder / f"{name}.parquet" for name in ("pills", "backgrounds", "looks", "issues")}
 index_archive(kind=config.source.kind, archive=archives["shelf_9"], counts=folder / "counts.json", **files)
 sources = {"webcam": config.source.kind}
 page = render_page("pages/frame.html.jinja", sources=sources, page="report", sections=[("a", "A")])
