@@ -287,6 +287,19 @@ def test_every_section_has_its_template_and_heading(page: str) -> None:
     assert {path.name.removesuffix(".html.jinja") for path in templates} == {*names, *alone}
 
 
+def test_a_detector_of_no_epochs_is_told_by_its_weights(tmp_path: Path) -> None:
+    given = write_inputs(tmp_path)
+    detector = given["config"]["detector"] | {"epochs": 0, "model": "./weights/best.pt"}
+    given["config"] = given["config"] | {"detector": detector}
+    given["detector_history"].write_text("epoch\n")
+    write_json(given["detector_events"], [])
+    record = read_json(given["detector_record"])
+    write_json(given["detector_record"], record | {"inputs": {"weights/best.pt": "ef" * 32}})
+    write_report(**given)
+    said = f"The detector is not trained: weights of ./weights/best.pt, SHA-256 {'ef' * 32}."
+    assert said in words_of(given["report"].read_text(encoding="utf-8"))
+
+
 def test_figures_are_files_of_their_own(written: dict[str, Any]) -> None:
     names = {path.stem for path in written["figures"].glob("*.svg")}
     assert names >= {

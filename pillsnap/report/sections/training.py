@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -70,7 +71,8 @@ def _untrained(inputs: DetectorFacts) -> str:
     if asked_epochs(inputs.config, "detector"):
         return ""
     model = inputs.config["detector"]["model"]
-    return f"The detector is not trained: weights of {model}, SHA-256 {inputs.detector_record['inputs'][model]}."
+    digest = inputs.detector_record["inputs"][Path(model).as_posix()]  # a record has no leading ./
+    return f"The detector is not trained: weights of {model}, SHA-256 {digest}."
 
 
 def _training_rows(inputs: DetectorFacts) -> Rows:
