@@ -96,13 +96,17 @@ def check_source(folder: Path) -> Checked:
 
 
 def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
-    lacks, incomplete = [], []
+    lacks: list[str] = []
+    incomplete: list[SourceError] = []
     for kind in KINDS:
         if get_kind(kind).drawn:
             continue
         source = Source(kind=kind, root=str(folder))
         try:
-            return source, list_archives(source)
+            archives = list_archives(source)
+            # folders of photographs alone are also what is left of a data set that lacks its labels
+            if not incomplete or any(archive.boxes == "label" for archive in archives.values()):
+                return source, archives
         except NotRecognisedError as error:
             lacks.append(f"{kind}: {error}")
         except SourceError as error:

@@ -67,6 +67,7 @@ NO_CODE = "classes have names of any text; a table of class names is checked whe
 ONE_BOX = "a label is one box: a line, or an annotation"
 FOLDER = "its archives are folders: one that is not there stops the run before the first job"
 NO_BACKGROUND = "a label of AIHub is of a pill: one without a box is bbox_missing"
+BOXED = "its labels have boxes: no detector looks for them"
 BOXES_ONLY = "labels of AIHub hold boxes"
 
 EVERY: dict[str, Plant] = {
@@ -110,6 +111,8 @@ EVERY: dict[str, Plant] = {
 """Defects that every kind of source can have."""
 
 SOME: dict[str, dict[str, Cell]] = {
+    "pill_not_found": {"aihub": BOXED, "yolo": BOXED, "coco": BOXED},
+    "several_pills_found": {"aihub": BOXED, "yolo": BOXED, "coco": BOXED},
     "archive_unreadable": {"aihub": lambda world: None, "yolo": FOLDER, "coco": FOLDER},
     "archive_pair_unreadable": {"aihub": lambda world: None, "yolo": FOLDER, "coco": FOLDER},
     "encrypted": {"aihub": lambda world: None, "yolo": FOLDER, "coco": FOLDER},
@@ -284,6 +287,8 @@ SOME: dict[str, dict[str, Cell]] = {
 
 SHARED_READER = {"synthetic": "aihub"}
 """Kinds that are read by the code of another one."""
+WITHOUT_LABELS = {"folders"}
+"""Kinds that have no labels to be wrong: the class is the folder's name (tests/sources/test_folders.py)."""
 REASONS = (*QUARANTINED, *SKIPPED, *REPAIRED)
 TOLD = {"label_unparsable": "at place", "label_field_missing": "image_id"}
 """What tells a COCO annotation that names no photograph."""
@@ -403,6 +408,6 @@ def test_the_table_names_every_reason_for_every_kind(reason) -> None:
 
 
 def test_the_table_has_every_kind() -> None:
-    assert {*WORLDS, *SHARED_READER} == set(KINDS)
+    assert {*WORLDS, *SHARED_READER, *WITHOUT_LABELS} == set(KINDS)
     for kind, other in SHARED_READER.items():
         assert get_kind(kind).read_labels is get_kind(other).read_labels

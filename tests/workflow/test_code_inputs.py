@@ -86,7 +86,7 @@ def reruns(code: CodeInputs, file: str) -> set[str]:
         ("answers/calibration.py", {"calibrate_answers", "export_onnx", "run_benchmark"}),
         ("audit/coco.py", {"audit_labels"}),
         ("manifest/assign_splits.py", {"plan_stage"}),
-        ("manifest/identical_photos.py", {"build_manifest"}),
+        ("manifest/identical_photos.py", {"build_manifest", "plan_stage"}),
         ("sources/synthetic/pill.py", {"make_synthetic_archive"}),
         ("sources/synthetic/drawn.py", {"index_archive"} | PAGES),
         ("sources/aihub.py", set()),
