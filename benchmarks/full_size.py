@@ -212,6 +212,7 @@ def manifest_all(archives: list[Archive], results: Path) -> None:
         refused=results / "refused.csv",
         settings=Manifest(),
         shared_groups="hold_out",
+        source_of={archive.name: "aihub" for archive in archives},
     )
 
 

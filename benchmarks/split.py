@@ -188,6 +188,7 @@ def _build_manifest(seen: Indexed, folder: Path, manifest: dict[str, Path], conf
         refused=folder / "refused.csv",
         settings=config.manifest,
         shared_groups="keep",  # a random split's leaks are counted, not refused
+        source_of=dict.fromkeys(seen.archives, "aihub"),
     )
 
 
