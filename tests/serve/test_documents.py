@@ -55,7 +55,7 @@ def stop(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, errors
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("pillsnap ")])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("pillsnap serve")])
 def test_service_starts_as_documented(command: str, folder: Path) -> None:
     process = start(command, folder)
     assert process.stdout.readline().startswith("PillSnap answers at http://"), process.stderr.read()
