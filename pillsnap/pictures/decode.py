@@ -78,6 +78,14 @@ def photo_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
         return image.size[::-1] if metadata_of(image, photo).sideways else image.size
 
 
+def header_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
+    """Width and height as of `photo_size`; 1 and 1 where there is no header, which is found out when it is decoded."""
+    try:
+        return photo_size(photo)
+    except (PictureError, OSError):
+        return 1, 1
+
+
 @contextlib.contextmanager
 def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
     """Open the picture in `file` by its header; whatever the block raises on damaged bytes is a `PictureError`."""

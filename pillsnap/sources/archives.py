@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,17 @@ class SourceError(ValueError):
 
 class NotRecognisedError(SourceError):
     """A folder that holds nothing of the source's kind."""
+
+
+PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+"""What data sets call each part: keys and folders."""
+PART_OF = {name: part for part, names in PART_NAMES.items() for name in names}
+
+
+def fixed_part(part: str, parts: Collection[str]) -> str:
+    """Return the part that a source itself fixes: training photographs are free, so that the plan can hold some out,
+    where it has no validation or no test part among its `parts`."""
+    return "" if part == "train" and not {"val", "test"} <= set(parts) else part
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pillsnap.pictures.endings import PHOTO_ENDINGS
-from pillsnap.sources.archives import Archive, NotRecognisedError, existing_root
+from pillsnap.sources.archives import PART_OF, Archive, NotRecognisedError, existing_root, fixed_part
 from pillsnap.sources.coco_labels import read_coco_file, read_coco_labels
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
-
-_PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def list_coco_archives(source: Source) -> list[Archive]:
@@ -40,7 +38,7 @@ def list_coco_archives(source: Source) -> list[Archive]:
             photos=folder.as_posix(),
             labels=file.as_posix(),
             domain="",
-            part="" if part == "train" and not {"val", "test"} <= parts else part,
+            part=fixed_part(part, parts),
             listing=file.as_posix() if folders.count(folder) > 1 else "",
         )
         for name, folder, (file, part) in zip(names, folders, found, strict=True)
@@ -68,7 +66,7 @@ def _looks_like_coco(file: Path) -> bool:
 
 def _part(file: Path, root: Path) -> str:
     words = re.split(r"[^a-z]+", file.relative_to(root).as_posix().lower())
-    return next((_PARTS[word] for word in words if word in _PARTS), "")
+    return next((PART_OF[word] for word in words if word in PART_OF), "")
 
 
 def _names(files: list[Path]) -> list[str]:

@@ -17,7 +17,16 @@ from pillsnap.sources.checks import background, settled
 from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.containers.text import decode_text
-from pillsnap.sources.labels import LabelError, LabelReading, Row, clean_text, composed, parse_box
+from pillsnap.sources.labels import (
+    LabelError,
+    LabelReading,
+    Row,
+    clean_text,
+    composed,
+    image_id_of,
+    parse_box,
+    photo_pill,
+)
 
 Json = dict[str, Any]
 
@@ -119,10 +128,10 @@ def read_coco_labels(archive: Archive) -> LabelReading:
             reading.labels_read += len(found)
             if entry is None or entry.reason:
                 _note_absent(image, entry, found, reading)
-            elif same := used.get(_image_id(archive, entry.name).casefold()):
+            elif same := used.get(image_id_of(archive, entry.name).casefold()):
                 _note_duplicate(entry.name, same, found, reading)
             else:
-                used[_image_id(archive, entry.name).casefold()] = entry.name
+                used[image_id_of(archive, entry.name).casefold()] = entry.name
                 reading.photos_read += 1
                 _read_photo(archive, entry.name, image, found, coco, reading)
         for entry in [] if archive.listing else places.rest():
@@ -219,8 +228,8 @@ def _read_photo(
         for reason, detail in repairs:
             reading.note("repaired", reason, **place, detail=detail)
         k_code = name if is_k_code(name) else coco.drugs.get(category, name)
-        pills.append(_pill(archive, member, place["label_member"], k_code, name, box, image))
-    image_id = _image_id(archive, member)
+        pills.append(photo_pill(archive, **place, k_code=k_code, name=name, size=_image_size(image), box=box))
+    image_id = image_id_of(archive, member)
     # of a photograph that is not labelled whole, nobody knows how many more pills it shows
     labels = len(found) - proposals + (image.get("fully_labelled") is False)
     if not found:
@@ -256,28 +265,9 @@ def _mask_extent(shape: Json) -> list[float]:
     return [float(side) for side in mask.toBbox(encoded)]
 
 
-def _image_id(archive: Archive, member: str) -> str:
-    return f"{archive.name}.{composed(PurePosixPath(member).with_suffix('').as_posix()).replace('/', '.')}"
-
-
-def _pill(
-    archive: Archive, member: str, label_member: str, k_code: str, name: str, box: tuple[float, ...], image: Json
-) -> Row:
-    sides = [image.get(side) for side in ("width", "height")]
-    width, height = (side if type(side) is int and 0 < side < 10**6 else 0 for side in sides)
-    return {
-        "image_id": _image_id(archive, member),
-        "archive": archive.name,
-        "member": member,
-        "label_member": label_member,
-        "domain": "",
-        "part": archive.part,
-        "group": "",
-        "k_code": k_code,
-        "edi_codes": "",
-        "drug_name": name,
-        "expected_pills": 0,
-        "width": width,
-        "height": height,
-        **dict(zip("xywh", box, strict=True)),
-    }
+def _image_size(image: Json) -> tuple[int, int]:
+    """Width and height that the file gives an image, 0 where it gives none."""
+    width, height = (
+        side if type(side) is int and 0 < side < 10**6 else 0 for side in (image.get("width"), image.get("height"))
+    )
+    return width, height

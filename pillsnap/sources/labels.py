@@ -4,8 +4,9 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pillsnap.sources.archives import Archive
@@ -102,6 +103,51 @@ class LabelReading:
             return None
         self.directories[path] = container.directory_hash()
         return container
+
+
+def image_id_of(archive: Archive, member: str) -> str:
+    """Return the ID of a photograph: its archive and its path without extension, in Unicode form NFC."""
+    return f"{archive.name}.{composed(PurePosixPath(member).with_suffix('').as_posix()).replace('/', '.')}"
+
+
+def photo_pill(
+    archive: Archive,
+    *,
+    member: str,
+    label_member: str,
+    k_code: str,
+    name: str,
+    size: tuple[int, int],
+    box: Sequence[float],
+) -> Row:
+    """Return the row, schema `PILLS`, of a pill; `checks.settled` fills in domain, group and number of pills.
+
+    Args:
+        archive: the photograph's.
+        member: the photograph.
+        label_member: the label.
+        k_code: its class, by K-code or by name.
+        name: the drug's name.
+        size: width and height of the photograph in pixels, 0 where they are not known.
+        box: x, y, w, h in pixels.
+    """
+    width, height = size
+    return {
+        "image_id": image_id_of(archive, member),
+        "archive": archive.name,
+        "member": member,
+        "label_member": label_member,
+        "domain": "",
+        "part": archive.part,
+        "group": "",
+        "k_code": k_code,
+        "edi_codes": "",
+        "drug_name": name,
+        "expected_pills": 0,
+        "width": width,
+        "height": height,
+        **dict(zip("xywh", box, strict=True)),
+    }
 
 
 def composed(text: str) -> str:

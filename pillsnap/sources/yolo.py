@@ -5,7 +5,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from pillsnap.pictures.endings import PHOTO_ENDINGS
-from pillsnap.sources.archives import Archive, existing_root
+from pillsnap.sources.archives import Archive, existing_root, fixed_part
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo_data import Place, read_yolo_data
@@ -29,7 +29,6 @@ def list_yolo_archives(source: Source) -> list[Archive]:
     archives = []
     for part in sorted(parts):
         places = [place for place in data.places if place.part == part]
-        fixed = part if part != "train" or len(parts) == 3 else ""
         for number, place in enumerate(places, start=1):
             name = part if len(places) == 1 else f"{part}_{number}"
             folder = _common_folder(place)
@@ -39,7 +38,7 @@ def list_yolo_archives(source: Source) -> list[Archive]:
                     photos=folder.as_posix(),
                     labels=_label_folder(folder).as_posix(),
                     domain="",
-                    part=fixed,
+                    part=fixed_part(part, parts),
                     described_by=data.file.as_posix(),
                     listing=place.listing,
                 )

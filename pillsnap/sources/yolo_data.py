@@ -9,12 +9,9 @@ from typing import Any
 
 import yaml
 
-from pillsnap.sources.archives import NotRecognisedError, SourceError
+from pillsnap.sources.archives import PART_NAMES, NotRecognisedError, SourceError
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.sources.labels import clean_text
-
-PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-"""Names of each part's key in `data.yaml`, and of its folder."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,7 @@ def _class_name(value: Any) -> str:
 
 def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Place]:
     places = []
-    for part, keys in PARTS.items():
+    for part, keys in PART_NAMES.items():
         given = next((values[key] for key in keys if values.get(key)), None)
         wanted = given if isinstance(given, list) else [given] if given else []
         found = [_resolve(str(path), values, file, part) for path in wanted] or [_usual(file.parent, part)]
@@ -189,7 +186,7 @@ def _candidates(given: str, values: dict[str, Any], file: Path) -> Iterator[Path
 
 
 def _usual(root: Path, part: str) -> tuple[Path, str] | None:
-    for name in PARTS[part]:
+    for name in PART_NAMES[part]:
         for folder in (root / "images" / name, root / name / "images", root / name):
             if folder.is_dir():
                 return folder, ""

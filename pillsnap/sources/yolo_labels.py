@@ -5,14 +5,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pillsnap.pictures.decode import PictureError, photo_size
+from pillsnap.pictures.decode import header_size
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.checks import background, settled
 from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, Entry, MemberError
 from pillsnap.sources.containers.text import decode_text
-from pillsnap.sources.labels import LabelError, LabelReading, Row, composed, decode_label, parse_box
+from pillsnap.sources.labels import (
+    LabelError,
+    LabelReading,
+    Row,
+    composed,
+    decode_label,
+    image_id_of,
+    parse_box,
+    photo_pill,
+)
 from pillsnap.sources.yolo_data import read_yolo_data
 
 
@@ -66,7 +75,7 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
         wanted = _listed(archive, entries, reading) if archive.listing else list(filter(_is_photo, entries))
         for entry in progress(wanted, total=len(wanted), title=archive.name):
             reading.photos_read += 1
-            image_id = f"{archive.name}.{_stem(entry.name).replace('/', '.')}"
+            image_id = image_id_of(archive, entry.name)
             if PurePosixPath(entry.name).name.startswith("._"):
                 reading.note("skipped", "apple_double", member=entry.name)
             elif entry.reason:
@@ -168,7 +177,7 @@ def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading
         return
     for reason, detail in decoded:
         reading.note("repaired", reason, member=photo.member, label_member=photo.label_member, detail=detail)
-    size = _size(Path(photo.archive.photos) / photo.member)
+    size = header_size(Path(photo.archive.photos) / photo.member)
     pills: list[Row] = []
     for number, line in enumerate(lines, start=1):
         reading.labels_read += 1
@@ -183,16 +192,10 @@ def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading
             continue
         for reason, detail in label.repairs:
             reading.note("repaired", reason, **place, detail=detail)
-        pills.append(_pill(photo, place["label_member"], names[label.index], label.box, size))
+        name = names[label.index]
+        box = _in_pixels(label.box, size)
+        pills.append(photo_pill(photo.archive, **place, k_code=name, name=name, size=size, box=box))
     reading.pills += settled(pills, member=photo.member, image_id=photo.image_id, labels=len(lines), reading=reading)
-
-
-def _size(photo: Path) -> tuple[int, int]:
-    """Width and height from the header, turned as EXIF says; one that has none is found out when it is decoded."""
-    try:
-        return photo_size(photo)
-    except (PictureError, OSError):
-        return 1, 1
 
 
 def parse_line(line: str) -> YoloLabel:
@@ -225,25 +228,7 @@ def parse_line(line: str) -> YoloLabel:
     return YoloLabel(int(first), parse_box(numbers), repairs)
 
 
-def _pill(photo: _Photo, label_member: str, name: str, box: tuple[float, ...], size: tuple[int, int]) -> Row:
-    cx, cy, w, h = box
-    width, height = size
-    return {
-        "image_id": photo.image_id,
-        "archive": photo.archive.name,
-        "member": photo.member,
-        "label_member": label_member,
-        "domain": "",
-        "part": photo.archive.part,
-        "group": "",
-        "k_code": name,
-        "edi_codes": "",
-        "drug_name": name,
-        "expected_pills": 0,
-        "width": width,
-        "height": height,
-        "x": (cx - w / 2) * width,
-        "y": (cy - h / 2) * height,
-        "w": w * width,
-        "h": h * height,
-    }
+def _in_pixels(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return x, y, w, h in pixels of a box that is centre and size in fractions of the photograph."""
+    (cx, cy, w, h), (width, height) = box, size
+    return (cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height

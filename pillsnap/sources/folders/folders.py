@@ -6,17 +6,16 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from pillsnap.pictures.decode import PictureError, photo_size
+from pillsnap.pictures.decode import header_size
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
-from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError, existing_root
+from pillsnap.sources.archives import PART_OF, Archive, NotRecognisedError, SourceError, existing_root, fixed_part
 from pillsnap.sources.checks import settled
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.kind import SourceKind
-from pillsnap.sources.labels import LabelReading, Row, clean_text
+from pillsnap.sources.labels import LabelReading, Row, clean_text, image_id_of, photo_pill
 from pillsnap.sources.settings import Source
 
-_PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LABELLED = {"images", "labels", "annotations"}
 """Folders of data sets whose labels lie in files."""
 _K_CODE = re.compile(r"(?i)k[-_ ]?(\d{6})")
@@ -34,14 +33,14 @@ def list_folder_archives(source: Source) -> list[Archive]:
         _check_folders(root, source.root)
     stems = [re.sub(r"[^A-Za-z0-9_-]+", "_", place.stem).strip("_") if place != root else "" for place in places]
     names = [stem if stem and stems.count(stem) == 1 else f"photos_{n}" for n, stem in enumerate(stems, start=1)]
-    parts = [_PARTS.get(place.stem.lower(), "") if place != root else "" for place in places]
+    parts = [PART_OF.get(place.stem.lower(), "") if place != root else "" for place in places]
     return [
         Archive(
             name=name if len(places) > 1 else stem or "photos",
             photos=place.as_posix(),
             labels=place.as_posix(),
             domain="",
-            part=_fixed(part, parts),
+            part=fixed_part(part, parts),
             boxes=source.box,
         )
         for name, stem, place, part in zip(names, stems, places, parts, strict=True)
@@ -57,11 +56,6 @@ def _check_folders(root: Path, named: str) -> None:
         raise NotRecognisedError(
             f"source.root = {named}: {why}. Set it to a folder that has one folder of photographs for each class."
         )
-
-
-def _fixed(part: str, parts: Iterable[str]) -> str:
-    """Return a source's own part; training photographs are free where it has no validation or no test part."""
-    return "" if part == "train" and not {"val", "test"} <= set(parts) else part
 
 
 def read_folder_labels(archive: Archive) -> LabelReading:
@@ -89,7 +83,7 @@ def read_folder_labels(archive: Archive) -> LabelReading:
         first_by_id: dict[str, str] = {}
         for entry in progress(photos, total=len(photos), title=archive.name):
             reading.photos_read += 1
-            image_id = f"{archive.name}.{PurePosixPath(entry.name).with_suffix('').as_posix().replace('/', '.')}"
+            image_id = image_id_of(archive, entry.name)
             if _is_hidden(entry):
                 reading.note("skipped", "apple_double", member=entry.name)
             elif entry.reason:
@@ -101,8 +95,8 @@ def read_folder_labels(archive: Archive) -> LabelReading:
             else:
                 part, folder = places[entry.name]
                 reading.labels_read += 1
-                pill = _pill(archive, entry.name, image_id, folder, _size(container, entry.name))
-                pill["part"] = archive.part or _fixed(part, parts)
+                pill = _pill(archive, entry.name, folder, _size(container, entry.name))
+                pill["part"] = archive.part or fixed_part(part, parts)
                 reading.pills += settled([pill], member=entry.name, image_id=image_id, labels=1, reading=reading)
     return reading
 
@@ -116,12 +110,13 @@ def _classes(members: Iterable[str]) -> dict[str, tuple[str, str]]:
     folders = {member: list(PurePosixPath(member).parts[:-1]) for member in members}
     folders = {member: parts for member, parts in folders.items() if parts}
     while folders and min(map(len, folders.values())) > 1 and len({parts[0] for parts in folders.values()}) == 1:
-        if next(iter(folders.values()))[0].lower() in _PARTS:
+        if next(iter(folders.values()))[0].lower() in PART_OF:
             break
         folders = {member: parts[1:] for member, parts in folders.items()}
-    divided = all(parts[0].lower() in _PARTS and len(parts) > 1 for parts in folders.values())
+    divided = all(parts[0].lower() in PART_OF and len(parts) > 1 for parts in folders.values())
     return {
-        member: (_PARTS[parts[0].lower()], parts[1]) if divided else ("", parts[0]) for member, parts in folders.items()
+        member: (PART_OF[parts[0].lower()], parts[1]) if divided else ("", parts[0])
+        for member, parts in folders.items()
     }
 
 
@@ -143,34 +138,21 @@ def _class_name(folder: str) -> str:
 
 
 def _size(container: Container, member: str) -> tuple[int, int]:
-    """Width and height from the header, turned as EXIF says; one that has none is found out when it is decoded."""
+    if container.path.is_dir():
+        return header_size(container.path / member)
     try:
-        folder = container.path.is_dir()
-        return photo_size(container.path / member if folder else io.BytesIO(container.read(member)))
-    except (PictureError, OSError):
-        return 1, 1
+        return header_size(io.BytesIO(container.read(member)))
+    except OSError:
+        return 1, 1  # `prepare_archive` finds out what is wrong with it
 
 
-def _pill(archive: Archive, member: str, image_id: str, folder: str, size: tuple[int, int]) -> Row:
+def _pill(archive: Archive, member: str, folder: str, size: tuple[int, int]) -> Row:
+    """Return a pill, whose box is the whole photograph; its folder is its label."""
     name = _class_name(folder)
     code = _K_CODE.fullmatch(name)
-    width, height = size
-    return {
-        "image_id": image_id,
-        "archive": archive.name,
-        "member": member,
-        "label_member": member,  # the folder is the label
-        "domain": "",
-        "part": "",
-        "group": "",
-        "k_code": f"K-{code[1]}" if code else name,
-        "edi_codes": "",
-        "drug_name": name,
-        "expected_pills": 0,
-        "width": width,
-        "height": height,
-        **dict(zip("xywh", (0.0, 0.0, float(width), float(height)), strict=True)),
-    }
+    k_code = f"K-{code[1]}" if code else name
+    box = 0.0, 0.0, *map(float, size)
+    return photo_pill(archive, member=member, label_member=member, k_code=k_code, name=name, size=size, box=box)
 
 
 def count_folder_photos(source: Source) -> int | None:
