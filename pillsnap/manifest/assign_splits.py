@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.config.data import Plan
-from pillsnap.manifest.photo_index import PARTS, PhotoIndex
+from pillsnap.manifest.photo_index import PhotoIndex
 from pillsnap.manifest.stratify import GroupDrugs, mend, stratify
+from pillsnap.tables.schemas import PARTS
 
 SPLITS = ("train", "val", "test")
 FEWEST = (2, 1, 1)

@@ -8,9 +8,9 @@ import pandas as pd
 from pillsnap.config.data import Plan, Stage
 from pillsnap.manifest.assign_splits import FEWEST, SPLITS
 from pillsnap.manifest.hash_order import hash_order
-from pillsnap.manifest.photo_index import PARTS, PhotoIndex, PlanError
+from pillsnap.manifest.photo_index import PhotoIndex, PlanError
 from pillsnap.tables.files import check_table
-from pillsnap.tables.schemas import ISSUES, PLANNED_BACKGROUNDS
+from pillsnap.tables.schemas import ISSUES, PARTS, PLANNED_BACKGROUNDS
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Choice:
         pills: labels of each drug on each side before the budget, int (drugs, 3).
     """
 
-    @property
-    def dropped(self) -> np.ndarray:
-        """Drugs that cannot be trained: beside pills of the stage's drugs theirs keep their boxes, bool (drugs,)."""
-        return self.too_small | self.test_only
-
     chosen: np.ndarray
     drugs: np.ndarray
     too_small: np.ndarray
     test_only: np.ndarray
     pills: np.ndarray
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Drugs that cannot be trained: beside pills of the stage's drugs theirs keep their boxes, bool (drugs,)."""
+        return self.too_small | self.test_only
 
 
 def choose_photos(

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from pillsnap.pictures.boxes import iou_rows
+from pillsnap.sources.checks import SAME_PILL
 from pillsnap.tables.files import check_table, read_columns
-from pillsnap.tables.schemas import ISSUES
+from pillsnap.tables.schemas import ISSUES, PARTS
 
 _FURTHEST_FIRST = {"unseen_test": 0, "test": 0, "unseen_val": 1, "val": 1, "train": 2}
-SAME_BOX = 0.9
-"""IoU from which two boxes, in fractions of their photographs, are one pill's."""
 _COPIED = r"^[0-9a-f]{8}-|(?:_(?:jpe?g|png|bmp|webp|tiff?))?\.rf\..*$"
 """What Label Studio puts before a file name, and Roboflow behind it."""
 _COLUMNS = ("image_id", "member", "part", "group", "width", "height", "x", "y", "w", "h")
-_BY_DISTANCE = ("", "train", "val", "test")
-"""Parts of a source, later ones are held out further."""
 
 
 def drop_identical(
@@ -157,11 +155,11 @@ def find_shared_photos(files: Sequence[Path], sources: Sequence[str]) -> SharedP
     originals = _roots(zip(pairs["image_id"], pairs["image_id_copy"], strict=True))
     groups = _roots(zip(photos["group"][pairs["image_id"]], photos["group"][pairs["image_id_copy"]], strict=True))
     copies = photos.loc[list(originals), ["part", "source"]].assign(original=list(originals.values()))
-    copies["part"] = copies["part"].map(_BY_DISTANCE.index)
+    copies["part"] = copies["part"].map(PARTS.index)
     most = copies.groupby("original")[["part", "source"]].transform("max")
     return SharedPhotos(
         groups,
-        parts={image_id: _BY_DISTANCE[part] for image_id, part in most["part"].items()},
+        parts={image_id: PARTS[part] for image_id, part in most["part"].items()},
         corrected=set(copies.index[copies["source"] < most["source"]]),
     )
 
@@ -174,26 +172,13 @@ def _key(members: pd.Series) -> pd.Series:
 
 def _same_photos(pills: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs `image_id` and `image_id_copy`, of an earlier and a later source, in their order."""
-    width, height = pills["width"].clip(lower=1), pills["height"].clip(lower=1)
-    boxes = pd.DataFrame(
-        {
-            "left": pills["x"] / width,
-            "top": pills["y"] / height,
-            "right": (pills["x"] + pills["w"]) / width,
-            "bottom": (pills["y"] + pills["h"]) / height,
-        }
-    )
-    rows = pills[["key", "source", "image_id"]].join(boxes)
+    size = pills[["width", "height"] * 2].clip(lower=1).to_numpy(float)
+    fractions = pd.DataFrame(pills[list("xywh")].to_numpy(float) / size, index=pills.index, columns=list("xywh"))
+    rows = pills[["key", "source", "image_id"]].join(fractions)
     both = rows.merge(rows, on="key", suffixes=("", "_copy"))
     both = both[both["source"] < both["source_copy"]]
-    across = (both[["right", "right_copy"]].min(axis=1) - both[["left", "left_copy"]].max(axis=1)).clip(lower=0)
-    down = (both[["bottom", "bottom_copy"]].min(axis=1) - both[["top", "top_copy"]].max(axis=1)).clip(lower=0)
-    overlap = across * down
-    areas = [
-        (both[f"right{which}"] - both[f"left{which}"]) * (both[f"bottom{which}"] - both[f"top{which}"])
-        for which in ("", "_copy")
-    ]
-    same = both[overlap >= SAME_BOX * (areas[0] + areas[1] - overlap)]
+    boxes, copies = (both[[f"{side}{which}" for side in "xywh"]].to_numpy() for which in ("", "_copy"))
+    same = both[iou_rows(boxes, copies) >= SAME_PILL]
     order = ["source", "source_copy", "image_id", "image_id_copy"]
     return same.sort_values(order).drop_duplicates(["image_id", "image_id_copy"])
 

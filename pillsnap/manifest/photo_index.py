@@ -12,14 +12,11 @@ from pyarrow import compute
 from pillsnap.manifest.hash_order import hash_order
 from pillsnap.manifest.identical_photos import SharedPhotos, find_shared_photos
 from pillsnap.tables.files import read_columns
+from pillsnap.tables.schemas import PARTS
 
 
 class PlanError(ValueError):
     """Raw data out of which no stage can be made."""
-
-
-PARTS = ("", "train", "val", "test")
-"""A source's own part of a photograph, by code: none, or a side of the split; later ones are held out further."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def plan_stage(
         sources: the source of each index, where there are several: later ones correct earlier ones.
 
     Raises:
-        PlanError: fewer than two drugs can be trained and validated.
+        PlanError: fewer than two drugs can be trained and validated, or not the one that the source has.
     """
     try:
         index = read_photo_index(pills, seed, sources)

@@ -81,7 +81,6 @@ def prepare_archive(
         backgrounds: the stage's photographs without a pill, schema `PLANNED_BACKGROUNDS`, which are stored like the
             others. `None`: there are none.
         counts: of `index_archive`: the zip must be the one that was indexed. `None` where there is no index.
-
         box_finder: finds the boxes where labels have none; `None`: they are the labels'. It is written as `boxes.json`.
 
     Raises:

@@ -23,13 +23,16 @@ def _schema(*checks: pa.Check, **columns: pa.Column) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, checks=list(checks), strict=True, ordered=True, coerce=True)
 
 
+PARTS = ("", "train", "val", "test")
+"""A source's own part of a photograph: none, or a side of the split; later ones are held out further."""
+
 _PILL = {
     "image_id": _text(),
     "archive": _text(),
     "member": _text(),
     "label_member": _text(),
     "domain": _text(checks=pa.Check.isin(["single", "combo"])),
-    "part": _text(checks=pa.Check.isin(["", "train", "val", "test"])),
+    "part": _text(checks=pa.Check.isin(PARTS)),
     "group": _text(),
     "k_code": _text(),
     "edi_codes": _text(),
@@ -66,7 +69,7 @@ _BACKGROUND = {
     "image_id": _text(unique=True),
     "archive": _text(),
     "member": _text(),
-    "part": _text(checks=pa.Check.isin(["", "train", "val", "test"])),
+    "part": _text(checks=pa.Check.isin(PARTS)),
     "group": _text(),
 }
 
