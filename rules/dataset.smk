@@ -12,6 +12,7 @@ rule write_dataset_page:
         quarantine="<results>/{stage}/manifest/quarantine.csv",
         classes="<results>/{stage}/manifest/classes.json",
         summary="<results>/{stage}/manifest/summary.json",
+        overlapping_labels="<results>/{stage}/manifest/overlapping_labels.csv",
         plan_summary="<results>/{stage}/plan.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         scenes=SCENES,

@@ -7,7 +7,7 @@ with job(snakemake):
 
     from pillsnap.dataset.write_dataset_page import write_dataset_page
 
-    names = ("quarantine", "classes", "summary", "plan_summary")
+    names = ("quarantine", "classes", "summary", "overlapping_labels", "plan_summary")
     write_dataset_page(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "test")},
         **{name: Path(snakemake.input[name]) for name in names},

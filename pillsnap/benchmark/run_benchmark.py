@@ -1,7 +1,6 @@
 """Benchmark of a stage on its test split: accuracy, latency, resources. The only reader of test photographs."""
 
 import logging
-import resource
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,12 +30,11 @@ from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_
 from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
-from pillsnap.hardware import memory
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
-from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
+from pillsnap.workflow.provenance import describe_run
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +127,8 @@ def run_benchmark(
     if fused.device == "cuda":
         figures["devices"] = _compare_devices(stage, settings)
     times = measure_speed(stage, settings, compared=settings.latency_photos // 5, device=fused.device)
-    used = _resources(fused, models, settings)
+    sizes = {path.name: path.stat().st_size for path in sorted(models.glob("*.onnx"))}
+    used = describe_run(fused.device, settings.threads) | {"model_bytes": sizes, "model": fused.info.sha256}
     details = {"by_drug": _by_drug(results, steps), "confused": describe_pairs(pairs, steps), "min_iou": min_iou}
     write_json(accuracy, figures | details)
     write_json(latency, times)
@@ -192,19 +191,6 @@ def _by_drug(results: Sequence[PhotoResult], snap: SeparateSteps) -> list[dict[s
         for index, row in table.iterrows()
     ]
     return sorted(rows, key=lambda row: (row["top1"], row["k_code"]))
-
-
-def _resources(snap: PillSnap, models: Path, settings: Benchmark) -> dict[str, Any]:
-    return {
-        "device": describe_device(snap.device),
-        "threads": settings.threads,
-        "memory_total_bytes": memory()[0],
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "model_bytes": {path.name: path.stat().st_size for path in sorted(models.glob("*.onnx"))},
-        "model": snap.info.sha256,
-        "versions": package_versions(),
-        "commit": git_commit(),
-    }
 
 
 def _metrics(

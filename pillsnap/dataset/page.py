@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pillsnap.dataset.charts import VIEW_TITLES, all_figures
 from pillsnap.dataset.facts.balance import extremes
 from pillsnap.dataset.facts.boxes import QUANTILES, BoxFacts
@@ -19,9 +21,8 @@ from pillsnap.pages.formats import backgrounds, boxes_alone, count, decimal, lis
 from pillsnap.pages.html import Picture, data_uri
 from pillsnap.pages.quarantine import account, outcome_tables, quarantined_share, reasons
 from pillsnap.pages.sources import sources_table
-from pillsnap.pages.states import NO_TARGET, stage_name
+from pillsnap.pages.states import stage_name
 from pillsnap.pages.table import Table, code, name, number
-from pillsnap.sources.checks import overlapping_labels
 from pillsnap.sources.registry import get_kind
 from pillsnap.tables.classes import DrugClass
 
@@ -38,13 +39,18 @@ def render_page(
     prepared: Sequence[Path],
     raw: Mapping[str, str],
     hashes: Mapping[str, str],
+    overlaps: pd.DataFrame,
     composed: Composed | None,
 ) -> str:
-    """The page's HTML; the same inputs give the same text. Arguments as for `write_dataset_page`."""
+    """The page's HTML; the same inputs give the same text.
+
+    Args:
+        data, overlaps, composed: read files of `write_dataset_page`, whose other arguments are passed on.
+        hashes: SHA-256 by file name of what the page is made from.
+    """
     facts = gather_facts(data)
     most, fewest = extremes(facts.drugs)
     fractions = {archive for archive, name in source_of.items() if get_kind(sources[name]).box_fractions}
-    overlaps = overlapping_labels(data.pills)
     examples = quarantine_examples(data.quarantine, raw, fractions=fractions)
     return html.render_page(
         "dataset/page.html.jinja",
@@ -92,8 +98,7 @@ def _tiles(facts: Facts, data: StageData) -> list[dict[str, str]]:
         ("Imbalance", decimal(facts.gini, 3), "Gini coefficient of training pills; 0 is even"),
         ("Quarantined", percent(quarantined_share(data.summary), 2), plural(len(data.quarantine), "row")),
     ]
-    words = {"asked": "", "state": NO_TARGET}
-    return [{"title": title, "value": value, "note": note, **words} for title, value, note in shown]
+    return [html.tile(*one) for one in shown]
 
 
 def _tables(facts: Facts, data: StageData, hashes: Mapping[str, str]) -> dict[str, Table]:

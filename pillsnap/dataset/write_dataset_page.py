@@ -8,6 +8,8 @@ from pillsnap.dataset.facts.composed import read_composed
 from pillsnap.dataset.page import render_page
 from pillsnap.dataset.stage_data import read_stage_data
 from pillsnap.files import sha256_of, write_text
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import OVERLAPS
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +21,7 @@ def write_dataset_page(
     quarantine: Path,
     classes: Path,
     summary: Path,
+    overlapping_labels: Path,
     plan_summary: Path,
     prepared: Sequence[Path],
     page: Path,
@@ -32,7 +35,8 @@ def write_dataset_page(
 
     Args:
         stage: its name.
-        manifest, quarantine, classes, summary: of `build_manifest`; `manifest` by part (`train`, `val`, `test`).
+        manifest, quarantine, classes, summary, overlapping_labels: of `build_manifest`; `manifest` by part (`train`,
+            `val`, `test`).
         plan_summary: of `plan_stage`.
         prepared: folders of `prepare_archive`, for the pictures.
         page: written, HTML.
@@ -44,7 +48,7 @@ def write_dataset_page(
     """
     files = {"quarantine": quarantine, "classes": classes, "summary": summary, "plan_summary": plan_summary}
     data = read_stage_data(manifest=manifest, **files)
-    hashes = {path.name: sha256_of(path) for path in (*manifest.values(), *files.values())}
+    hashes = {path.name: sha256_of(path) for path in (*manifest.values(), *files.values(), overlapping_labels)}
     text = render_page(
         data,
         stage=stage,
@@ -53,6 +57,7 @@ def write_dataset_page(
         prepared=prepared,
         raw=raw,
         hashes=hashes,
+        overlaps=read_table(overlapping_labels, OVERLAPS),
         composed=read_composed(scenes, cut_outs),
     )
     write_text(page, text)

@@ -1,7 +1,6 @@
 """Measure the trained detector on validation and on the test part; no classifier takes part."""
 
 import logging
-import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pillsnap.detector.inference import Detect, build_detect, photos_and_boxes
 from pillsnap.detector.operating_point import best_score, matched_at, operating_point
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import read_json, replacing_folder, write_json
-from pillsnap.hardware import memory, torch_device
+from pillsnap.hardware import torch_device
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.pictures.draw import PLAIN, RIGHT, WRONG, Caption, draw_boxes
@@ -22,7 +21,7 @@ from pillsnap.pictures.scale import shrink
 from pillsnap.progress import progress
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
-from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
+from pillsnap.workflow.provenance import describe_run
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ def evaluate_detector(
     parts = {split: _figures(results[split], without[split], score, min_iou) for split in manifest}
     with replacing_folder(evaluation) as folder:
         samples = _draw_samples(folder, results["test"], pills["test"], prepared, score, min_iou)
-        resources = _resources(detector, used, threads)
+        resources = describe_run(used, threads) | {"model_bytes": {detector.name: detector.stat().st_size}}
         facts = {"score": score, "min_iou": min_iou, "parts": parts, "samples": samples, "resources": resources}
         write_json(folder / "evaluation.json", facts)
     log.info("test mAP@0.5 %s, score %.2f", parts["test"]["map50"], score)
@@ -151,15 +150,3 @@ def _captions(result: DetectorResult, found: int, matches: Mapping[int, int]) ->
         for colour in [RIGHT if number in matches else WRONG]
     ]
     return boxes + [Caption(result.boxes[number].tolist(), "missed", PLAIN) for number in sorted(missed)]
-
-
-def _resources(detector: Path, device: str, threads: int) -> dict[str, Any]:
-    return {
-        "device": describe_device(device),
-        "threads": threads,
-        "memory_total_bytes": memory()[0],
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "model_bytes": {detector.name: detector.stat().st_size},
-        "versions": package_versions(),
-        "commit": git_commit(),
-    }

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from pillsnap.pages.drawing import Figure
 from pillsnap.pages.formats import count, duration, percent, plural
-from pillsnap.pages.states import ICONS
+from pillsnap.pages.states import ICONS, NO_TARGET
 from pillsnap.pages.terms import banners
 from pillsnap.sources.registry import get_kind
 
@@ -27,6 +27,11 @@ class Picture:
     alt: str
     caption: str
     state: str = ""
+
+
+def tile(title: str, value: str, note: str, *, asked: str = "", state: str = NO_TARGET) -> dict[str, str]:
+    """Return a figure for the head of a page; `asked` and `state` where it has a target."""
+    return {"title": title, "value": value, "note": note, "asked": asked, "state": state}
 
 
 def render_page(

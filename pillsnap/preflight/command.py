@@ -17,7 +17,7 @@ def doctor(
     stage: Annotated[str, typer.Option(help="stage1 to stage4")] = "stage4",
     config: Annotated[list[Path] | None, typer.Option(help="Configuration files, later ones win")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: versions and findings")] = False,
-    deep: Annotated[bool, typer.Option(help="Measure the GPU with the stage's models instead, in 8 minutes")] = False,
+    deep: Annotated[bool, typer.Option(help="Measure the GPU with the stage's models instead, in minutes")] = False,
     models: Annotated[Path, typer.Option(help="With --deep: folder of export_onnx")] = Path("results/stage4/onnx"),
     record: Annotated[Path, typer.Option(help="With --deep: the record that is written")] = Path("gpu-check.json"),
 ) -> None:

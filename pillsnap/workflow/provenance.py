@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import resource
 import subprocess
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.files import sha256_of, write_json
-from pillsnap.hardware import cores, cpu_name, torch_device
+from pillsnap.hardware import cores, cpu_name, memory, torch_device
 from pillsnap.sources.containers.fingerprint import fingerprint_of
 from pillsnap.workflow.code_inputs import ROOT
 
@@ -107,6 +108,19 @@ def describe_device(device: str) -> str:
 
         return torch.cuda.get_device_name(0)
     return f"CPU: {cpu_name()}, {cores()} cores"
+
+
+def describe_run(device: str, threads: int) -> dict[str, Any]:
+    """Describe what this process measured on: device, threads, memory of the machine and the process's peak so far in
+    bytes, versions, commit."""
+    return {
+        "device": describe_device(device),
+        "threads": threads,
+        "memory_total_bytes": memory()[0],
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "versions": package_versions(),
+        "commit": git_commit(),
+    }
 
 
 def package_versions() -> dict[str, str]:

@@ -14,8 +14,9 @@ from pillsnap.dataset.write_dataset_page import write_dataset_page
 from pillsnap.files import write_json
 from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_pills import cut_pills
+from pillsnap.sources.checks import overlapping_labels
 from pillsnap.tables.files import read_table, write_table
-from pillsnap.tables.schemas import MANIFEST
+from pillsnap.tables.schemas import MANIFEST, OVERLAPS
 from tests.support.dataset_runs import aihub_run, page_arguments, yolo_run
 from tests.support.report_inputs import words_of
 
@@ -75,8 +76,9 @@ def test_labels_of_two_drugs_that_overlap_are_shown(written: dict[str, Any], pag
     for side, shift in zip("xywh", (6, 0, 0, 0), strict=True):
         pills.loc[second, side] = pills.loc[first, side] + shift
     write_table(pills, tmp_path / "train.csv", MANIFEST)
-    manifest = written["manifest"] | {"train": tmp_path / "train.csv"}
-    write_dataset_page(**written | {"manifest": manifest, "page": tmp_path / "page.html"})
+    files = {"page": tmp_path / "page.html", "overlapping_labels": tmp_path / "overlapping_labels.csv"}
+    write_table(overlapping_labels(pills), files["overlapping_labels"], OVERLAPS)
+    write_dataset_page(**written | {"manifest": written["manifest"] | {"train": tmp_path / "train.csv"}} | files)
     shown = section((tmp_path / "page.html").read_text(encoding="utf-8"), "boxes")
     assert "1 pair of labels of two drugs in 1 photograph overlaps with an IoU above 0.1" in shown
     (caption,) = re.findall(r"<figcaption>([^<]* of [^<]* and [^<]*\(0\.\d\d\))</figcaption>", shown)

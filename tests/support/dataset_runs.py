@@ -75,6 +75,7 @@ def page_arguments(run: DataRun, kind: str, page: Path) -> dict[str, Any]:
         "quarantine": run.folder / "manifest/quarantine.csv",
         "classes": run.folder / "manifest/classes.json",
         "summary": run.folder / "manifest/summary.json",
+        "overlapping_labels": run.folder / "manifest/overlapping_labels.csv",
         "plan_summary": run.folder / "plan.json",
         "prepared": run.prepared,
         "page": page,

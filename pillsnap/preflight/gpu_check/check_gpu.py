@@ -18,7 +18,7 @@ from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run
 
 PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime-gpu", "nvidia-cudnn-cu13", "triton")
 SECONDS = 420
-"""After which no further check is begun: the whole ends within 8 minutes."""
+"""After which no further check is begun."""
 STEPS = 30
 
 Check = Callable[[], Iterable[Row]]
