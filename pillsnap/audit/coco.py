@@ -6,10 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pillsnap.audit.findings import DETECTION, LABEL, rounded
-from pillsnap.tables.classes import DrugClass
-
-UNLABELLED = "unlabelled pill"
-"""Category of what the detector proposes: that there is a pill is its opinion, which one it is nobody has said."""
+from pillsnap.tables.classes import UNLABELLED, DrugClass
 
 Json = dict[str, Any]
 

@@ -1,17 +1,16 @@
 """Body of `POST /v1/corrections`: what a person says of a kept answer."""
 
 import json
-import re
 from dataclasses import dataclass
 
 from fastapi import Request
 
 from pillsnap.serve.errors import ServiceError
 from pillsnap.serve.kept import NO_PILL, Kept
+from pillsnap.tables.classes import is_k_code
 
 MAX_BYTES = 65_536
 _CURE = 'Send JSON: {"kept": ID, "drugs": ["K-000114", "none", null], "complete": true}, an entry for each pill.'
-_K_CODE = re.compile(r"K-\d{6}")
 
 
 @dataclass(frozen=True)
@@ -109,4 +108,4 @@ def take_correction(kept: Kept, correction: Correction) -> int:
 
 
 def _allowed(drug: str) -> bool:
-    return drug == NO_PILL or bool(_K_CODE.fullmatch(drug))
+    return drug == NO_PILL or is_k_code(drug)

@@ -13,13 +13,12 @@ from typing import Any
 from pillsnap.answers.answer import Answer
 from pillsnap.files import read_json, replacing, write_json
 from pillsnap.pictures.decode import decode_photo, encode_jpeg
+from pillsnap.tables.classes import UNLABELLED
 
 QUALITY = 95
 """JPEG quality of kept photographs."""
 NO_PILL = "none"
 """What a person says of a box that shows no pill."""
-_PROPOSAL = "unlabelled pill"
-"""Category of a box of which nobody has said which drug it is; the COCO source makes no label of it."""
 _LOG = logging.getLogger("pillsnap.serve")
 
 
@@ -133,7 +132,7 @@ class Kept:
         for pill, drug in zip(answer["pills"], drugs, strict=True):
             if drug == NO_PILL:
                 continue
-            category = names.setdefault(drug or _PROPOSAL, len(names) + 1)
+            category = names.setdefault(drug or UNLABELLED, len(names) + 1)
             box = {"bbox": pill["box"], "area": pill["box"][2] * pill["box"][3], "iscrowd": 0, "segmentation": []}
             place = 1 + max((one["id"] for one in coco["annotations"]), default=0)
             coco["annotations"].append({"id": place, "image_id": number, "category_id": category, "kept": name} | box)

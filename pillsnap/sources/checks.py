@@ -9,8 +9,8 @@ import numpy as np
 from pillsnap.pictures.boxes import iou, iou_rows
 from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.labels import LabelError, LabelReading, Row
+from pillsnap.tables.classes import is_k_code
 
 if TYPE_CHECKING:
     import pandas as pd  # every start of Snakemake imports the kinds of source

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.containers.text import decode_text
+from pillsnap.tables.classes import is_k_code
 
 COLUMNS = ("name", "k_code", "edi_codes", "drug_name")
 """Columns of the table; the last two may be missing."""
-_K_CODE = re.compile(r"K-\d{6}")
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,6 @@ class NamedDrug:
     k_code: str
     edi_codes: str
     drug_name: str
-
-
-def is_k_code(name: str) -> bool:
-    """Whether a class is named by its drug's K-code."""
-    return bool(_K_CODE.fullmatch(name))
 
 
 def class_key(name: str) -> str:

@@ -14,7 +14,6 @@ from pillsnap.progress import progress
 from pillsnap.sources.aihub_name import parse_photo_name
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.checks import background, settled
-from pillsnap.sources.class_table import is_k_code
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.sources.labels import (
@@ -27,11 +26,9 @@ from pillsnap.sources.labels import (
     parse_box,
     photo_pill,
 )
+from pillsnap.tables.classes import UNLABELLED, is_k_code
 
 Json = dict[str, Any]
-
-PROPOSAL = "unlabelled pill"
-"""Category of the label audit's proposals (`pillsnap.audit.coco`): a person has not said which drug it is."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +209,7 @@ def _read_photo(
         try:
             category = _scalar(one.get("category_id"))
             name = coco.names.get(category, "")
-            if name == PROPOSAL:
+            if name == UNLABELLED:
                 proposals += 1
                 raise LabelError("label_is_proposal", "")
             if not name:

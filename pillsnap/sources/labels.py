@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.class_table import NamedDrug, class_key, is_k_code, read_class_table
+from pillsnap.sources.class_table import NamedDrug, class_key, read_class_table
 from pillsnap.sources.containers.container import Container, ContainerError, Entry
 from pillsnap.sources.containers.text import decode_text
+from pillsnap.tables.classes import is_k_code
 
 Row = dict[str, Any]
 

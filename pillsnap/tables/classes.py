@@ -1,10 +1,20 @@
 """The ordered class list of drugs, written by `build_manifest` and read by every later rule."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pillsnap.files import read_json, write_json
+
+UNLABELLED = "unlabelled pill"
+"""Category, in COCO files, of a box of which nobody has said which drug it is; no label is made of it."""
+_K_CODE = re.compile(r"K-\d{6}")
+
+
+def is_k_code(name: str) -> bool:
+    """Whether a class is named by its drug's K-code."""
+    return bool(_K_CODE.fullmatch(name))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from pillsnap.audit.audit_labels import audit_labels
-from pillsnap.audit.coco import UNLABELLED, coco_dataset
+from pillsnap.audit.coco import coco_dataset
 from pillsnap.audit.findings import DETECTION, LABEL, find_findings, missing_k_codes
 from pillsnap.config.config import Detector
 from pillsnap.config.data import Audit, Prepare, Yolo
@@ -27,6 +27,7 @@ from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.sources.aihub_name import counted_drugs
 from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import SyntheticSource
+from pillsnap.tables.classes import UNLABELLED
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import DETECTIONS, MANIFEST, PILLS
 from tests.support.archives import BOXES, DRUGS, DataRun, draw_source, hand_made, prepare_source

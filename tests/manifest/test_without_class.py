@@ -23,8 +23,7 @@ from pillsnap.dataset.summary import summarise
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.files import read_json
 from pillsnap.preflight.manifest import check_manifest
-from pillsnap.sources.coco_labels import PROPOSAL
-from pillsnap.tables.classes import read_classes
+from pillsnap.tables.classes import UNLABELLED, read_classes
 from pillsnap.tables.files import write_table
 from pillsnap.tables.schemas import DETECTIONS
 from tests.support.archives import DRUGS, LENIENT, DataRun, hand_made, prepare_source
@@ -100,7 +99,7 @@ def test_the_label_audit_names_their_drug(run: DataRun, tmp_path: Path) -> None:
     )
     coco = read_json(tmp_path / "audit/coco.json")
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    assert list(names.values()) == [*DRUGS, PROPOSAL, FEW]
+    assert list(names.values()) == [*DRUGS, UNLABELLED, FEW]
     labelled = [one["category_id"] for one in coco["annotations"] if one["attributes"]["source"] == "label"]
     shown = pills[pills["image_id"].isin(image["image_id"] for image in coco["images"])]
     assert sorted(names[number] for number in labelled) == sorted(shown["k_code"])
