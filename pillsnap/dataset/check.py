@@ -104,13 +104,18 @@ def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
         source = Source(kind=kind, root=str(folder))
         try:
             archives = list_archives(source)
-            # folders of photographs alone are also what is left of a data set that lacks its labels
-            if not incomplete or any(archive.boxes == "label" for archive in archives.values()):
-                return source, archives
         except NotRecognisedError as error:
             lacks.append(f"{kind}: {error}")
         except SourceError as error:
             incomplete.append(error)
+        else:
+            if not incomplete or any(archive.boxes == "label" for archive in archives.values()):
+                return source, archives
+            # folders of photographs alone are also what is left of a data set that lacks its labels
+            raise SourceError(
+                f"{incomplete[0]} Where each folder is a class, and there are no labels, write an overlay with "
+                f"source.kind: {kind}."
+            )
     if incomplete:  # it is of that kind, and of no other
         raise incomplete[0]
     raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
