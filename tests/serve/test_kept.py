@@ -194,12 +194,12 @@ from pillsnap.serve.kept import Kept
 pill = Pill((4.0, 4.0, 40.0, 30.0), 0.9, "unknown", (), ())
 answer = Answer("combo", 480, 640, (pill,) * 2)
 kept, photo = Kept(Path(sys.argv[1]), 1e9), Path(sys.argv[2]).read_bytes()
-print("ready", flush=True)
 while True:
     name = kept.keep(photo, answer, "0")
     kept.correct(name, ["K-000008", "none"], complete=False)
     kept.correct(name, [None, None], complete=False)
     kept.correct(name, ["K-000009", None], complete=False)
+    print("labelled", flush=True)
 """
 
 
@@ -209,7 +209,7 @@ def test_kills_leave_a_source_that_is_whole(tmp_path: Path, photo: bytes) -> Non
         with subprocess.Popen(
             command, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE
         ) as process:
-            assert process.stdout and process.stdout.readline() == b"ready\n"
+            assert process.stdout and process.stdout.readline() == b"labelled\n"
             time.sleep(pause)
             process.kill()
         Kept(tmp_path / "kept", 1e9).close()
