@@ -201,7 +201,7 @@ def real_photos(root: Path, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarr
     source = Source(kind="yolo", root=str(root))
     done: set[str] = set()
     for name, archive in list_archives(source).items():
-        files = {kind: folder / f"{name}.{kind}.parquet" for kind in ("pills", "looks", "issues")}
+        files = {kind: folder / f"{name}.{kind}.parquet" for kind in ("pills", "backgrounds", "looks", "issues")}
         index_archive(kind="yolo", archive=archive, counts=folder / f"{name}.json", **files)
         pills = read_table(files["pills"], PILLS)
         pills = pills[~pills["group"].isin(done)]

@@ -383,6 +383,7 @@ def all_pills(folder: Path) -> pd.DataFrame:
     source = draw_source(folder / "clean", TINY.model_copy(update={"defects": 0}))
     archive = list_archives(source)["TS_1_combo"]
     names = {"pills": "clean.parquet", "looks": "l.parquet", "issues": "i.parquet", "counts": "c.json"}
+    names["backgrounds"] = "b.parquet"
     paths = {kind: folder / name for kind, name in names.items()}
     index_archive(kind=source.kind, archive=archive, **paths)
     return read_table(paths["pills"], PILLS)

@@ -202,6 +202,15 @@ def test_a_phase_changes_what_the_optimizer_does(base: Path, tmp_path: Path) -> 
     ]
 
 
+def test_bf16_trains_on_the_cpu_and_resumes(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
+    detector_run(base, tmp_path / "resumed", epochs=1, precision="bf16")
+    resumed = detector_run(base, tmp_path / "resumed", epochs=2, precision="bf16")
+    assert same_weights(resumed, detector_run(base, tmp_path / "at-once", epochs=2, precision="bf16"))
+    assert not same_weights(resumed, trained)
+    losses = [[row["box_loss"] for row in rows(job)] for job in (resumed, trained)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.2)
+
+
 def test_other_settings_train_anew(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
     detector_run(base, tmp_path, epochs=1)
     other = detector_run(base, tmp_path, epochs=1, seed=1)
