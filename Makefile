@@ -9,7 +9,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 # compiled modules are kept: without them each of a run's forty processes compiles torch and Snakemake again (seconds)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: report test campaign gpu-check env pull rebuild-check docs lock
+.PHONY: report test campaign gpu-check weights env pull rebuild-check docs lock
 
 report: env
 	@echo "Making results/$(STAGE)/report.html of what config.yaml names. The demo's stage4 has taken, from nothing:"
@@ -36,6 +36,11 @@ env: .venv/installed
 	$(PYTHON) -m venv .venv
 	python envs/install.py
 	touch $@
+
+# make weights/pill-detector.* again, the detector's starting weights, from drawn pills alone
+weights: env
+	PYTHONPATH=plugins$${PYTHONPATH:+:$$PYTHONPATH} snakemake --snakefile weights/Snakefile --logger brief --cores all
+	cp results/weights/pill-detector.safetensors results/weights/pill-detector.json weights/
 
 # bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
 pull: env

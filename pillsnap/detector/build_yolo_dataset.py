@@ -63,8 +63,13 @@ def build_yolo_dataset(
             log.info("%s: %d photos, %d pills, %d backgrounds", split, len(photos), len(chosen), len(without))
         composed = lay_out_scenes(scenes, images=folder / "images" / "train", labels=folder / "labels" / "train")
         log.info("train: %d composed scenes beside the photos", composed)
-        description = {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}
-        (folder / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+        write_description(folder)
+
+
+def write_description(dataset: Path) -> None:
+    """Write the `data.yaml` of a dataset of one class, with a training and a validation part."""
+    description = {"train": "images/train", "val": "images/val", "nc": 1, "names": {0: "pill"}}
+    (dataset / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
 def _sample(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:
