@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,33 +27,38 @@ BY_SHELL = ("check_machine", "train_detector", "train_classifier")
 """Rules that start their script by `shell:`; the others by `script:`."""
 
 
-def rules() -> dict[str, str]:
-    """Name and text of every rule in `rules/`."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "rules").glob("*.smk")))
+def rules(files: Iterable[Path]) -> dict[str, str]:
+    """Name and text of every rule that runs something."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(files))
     parts = re.split(r"^[ \t]*rule (\w+):[ \t]*$", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return {name: body for name, body in zip(parts[1::2], parts[2::2], strict=True) if name != "all"}
+
+
+PIPELINE = rules((PROJECT / "rules").glob("*.smk"))
+PRETRAINING = rules([PROJECT / "weights/Snakefile"])
+EVERY = [*PIPELINE.items(), *PRETRAINING.items()]
+NAMES = [*PIPELINE, *(f"weights: {name}" for name in PRETRAINING)]
 
 
 def test_every_rule_has_its_script_and_every_script_its_rule() -> None:
-    assert {path.stem for path in SCRIPTS} == set(rules())
+    assert {path.stem for path in SCRIPTS} == {name for name, _ in EVERY}
 
 
-@pytest.mark.parametrize("name", rules())
-def test_rule_runs_the_script_of_its_name(name: str) -> None:
-    named = re.findall(r"scripts/(\w+)\.py", rules()[name])
+@pytest.mark.parametrize(("name", "text"), EVERY, ids=NAMES)
+def test_rule_runs_the_script_of_its_name(name: str, text: str) -> None:
+    named = re.findall(r"scripts/(\w+)\.py", text)
     assert set(named) == {name}
 
 
-@pytest.mark.parametrize("name", rules())
-def test_rule_has_docstring_log_and_duration(name: str) -> None:
-    text = rules()[name]
+@pytest.mark.parametrize(("name", "text"), EVERY, ids=NAMES)
+def test_rule_has_docstring_log_and_duration(name: str, text: str) -> None:
     assert text.lstrip().startswith('"""')
     for key in ("log:", "benchmark:", "conda:", "record=", *(["code="] if name != "check_machine" else [])):
         assert key in text, f"rule {name} has no {key}"
 
 
 def test_report_knows_every_rule_but_its_own() -> None:
-    assert set(RULES) == set(rules()) - {"write_report", "write_detector_report"}
+    assert set(RULES) == set(PIPELINE) - {"write_report", "write_detector_report"}
     assert len(RULES) == len(set(RULES))
 
 
@@ -108,7 +114,7 @@ def test_script_calls_the_function_of_its_name(script: Path) -> None:
 @pytest.mark.parametrize("name", BY_SHELL)
 def test_rule_gives_every_option_of_its_job_and_no_other(name: str) -> None:
     parameters = inspect.signature(function_of(PROJECT / f"scripts/{name}.py")).parameters
-    given = re.findall(r"--(\w+) [{]", rules()[name])
+    given = re.findall(r"--(\w+) [{]", PIPELINE[name])
     assert sorted(given) == sorted([*parameters, "record", "log"])
 
 

@@ -17,7 +17,7 @@ FORMS = sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob(".g
     [
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
-        ("snakefmt", "--check", "Snakefile", "rules"),
+        ("snakefmt", "--check", "Snakefile", "rules", "weights/Snakefile"),
         ("snakemake", "--lint"),
         ("mypy",),
         ("codespell",),
