@@ -176,7 +176,7 @@ class Config(Section):
     def _detector_has_weights(self) -> "Config":
         model, weights = self.detector.model, self.detector.starting_files
         finds = [name for name, one in self.named_sources.items() if one.kind == "folders" and one.box == "detector"]
-        if finds and not (weights and Path(model).is_file()):
+        if finds and not (weights and Path(weights[0]).is_file()):
             why = "does not exist" if weights else "has no weights"
             raise ValueError(
                 f"detector.model = {model}: {why}, and source.box = detector ({finds[0]}) finds the pills with it, "

@@ -1,10 +1,12 @@
 """Sections of the configuration about trainings: recipes, phases, interventions and milestones."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from pillsnap.settings import Fraction, Section
+from pillsnap.workflow.code_inputs import workflow_file
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -65,7 +67,7 @@ class Detector(Recipe):
         "yolo11n.yaml",
         description=(
             "ultralytics model: a `.yaml` name trains from scratch, a path of a `.pt` or `.safetensors` file starts "
-            "from its weights"
+            "from its weights. What is not below the working folder is looked for where the workflow lies"
         ),
     )
     image_size: int = Field(256, ge=64, le=1280, multiple_of=32, description="Side of the letterboxed input in pixels")
@@ -73,7 +75,15 @@ class Detector(Recipe):
     @property
     def starting_files(self) -> list[str]:
         """File of starting weights, if any."""
-        return [self.model] if self.model.endswith((".pt", ".safetensors")) else []
+        if not self.model.endswith((".pt", ".safetensors")):
+            return []
+        with_workflow = workflow_file(self.model)
+        return [with_workflow if not Path(self.model).exists() and Path(with_workflow).exists() else self.model]
+
+    @property
+    def start(self) -> str:
+        """What a training starts from: `model`, or the path of its file."""
+        return (self.starting_files or [self.model])[0]
 
 
 class Classifier(Recipe):

@@ -49,7 +49,7 @@ class DetectorJob:
         settings = self.settings
         micro_batch = -(-settings.batch // self.world_size // accumulation_steps) * self.world_size
         return {
-            "model": settings.model,
+            "model": settings.start,
             "data": str(self.dataset.absolute() / "data.yaml"),
             "project": str(self.folder.absolute()),
             "name": "run",

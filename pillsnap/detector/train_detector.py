@@ -85,7 +85,7 @@ def train_detector(
         if processes.is_main:
             signature = training_signature(
                 "train_detector",
-                {"dataset": dataset} | _starting_weights(settings.model),
+                {"dataset": dataset} | _starting_weights(settings.start),
                 settings,
                 steering=steering_signature(steering, "detector"),
                 seed=seed,
@@ -124,7 +124,7 @@ def _export_untrained(
 ) -> None:
     """Export the starting weights as they are, with a history without rows."""
     prepare_ultralytics(work / "ultralytics")
-    model = load_weights(_starting_weights(settings.model)["weights"])
+    model = load_weights(_starting_weights(settings.start)["weights"])
     if model.yaml["nc"] != len(NAMES):
         raise WeightsError(
             f"detector.model = {settings.model}: knows {model.yaml['nc']} classes, and with detector.epochs = 0 "

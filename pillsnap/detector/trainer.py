@@ -90,7 +90,7 @@ class PillTrainer(DetectionTrainer):
 
     def setup_model(self) -> None:
         """Build the starting model; its weights are read without unpickling anything unchecked."""
-        self.model = start_model(self.job.settings.model)
+        self.model = start_model(self.job.settings.start)
         if self.device.type == "cpu" and self.job.settings.precision == "bf16":
             # oneDNN's bf16 kernels take channels last; with other memory they reorder it, which costs a third
             self.model = self.model.to(memory_format=torch.channels_last)
