@@ -1,0 +1,47 @@
+"""The workflow of the detector that comes with the project, at a small size."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pillsnap.detector.weights import load_detector
+from pillsnap.files import read_json, sha256_of
+from tests.support.workflow import PROJECT
+
+pytestmark = pytest.mark.campaign
+
+SMALL = """\
+drugs: 6
+views: 2
+scenes: {photos: 12}
+validation_scenes: 4
+detector: {image_size: 96, epochs: 1, batch: 4, precision: fp32}
+"""
+
+
+def snakemake(folder: Path, *words: str) -> str:
+    command = [
+        "snakemake", "--snakefile", PROJECT / "weights/Snakefile", "--directory", folder, "--cores", "1",
+        "--configfile", PROJECT / "weights/config.yaml", folder / "small.yaml", *words,
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    return done.stdout + done.stderr
+
+
+def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    snakemake(tmp_path)
+    packed, trained = (tmp_path / "results/weights" / name for name in ("pill-detector", "detector/best"))
+    halves, whole = (load_file(path.with_suffix(".safetensors")) for path in (packed, trained))
+    assert all(torch.equal(halves[name], value.half()) for name, value in whole.items() if value.is_floating_point())
+    assert load_detector(packed.with_suffix(".safetensors")).names == {0: "pill"}
+    told = read_json(packed.with_suffix(".json"))
+    assert told["sha256"] == sha256_of(packed.with_suffix(".safetensors"))
+    assert (told["settings"]["drugs"], told["settings"]["detector"]["image_size"]) == (6, 96)
+    inputs = read_json(tmp_path / "results/weights/provenance/draw_cut_outs.json")["inputs"]
+    assert inputs == {}, "no photograph is read"
+    assert "Nothing to be done" in snakemake(tmp_path)
