@@ -9,11 +9,11 @@ from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.scenes.light import light_field
 
 _GRAIN_SIDE = 512
-_BLOWN_OUT, _DARK = 0.08, 0.08
+_BLOWN_OUT, _DARK = 0.06, 0.05
 """Shares of scenes that are blown out, and that are very dark."""
 
 
-def take_photo(scene: np.ndarray, rng: np.random.Generator) -> bytes:
+def take_photo(scene: np.ndarray, rng: np.random.Generator) -> tuple[bytes, np.ndarray]:
     """Photograph a scene.
 
     Args:
@@ -21,21 +21,22 @@ def take_photo(scene: np.ndarray, rng: np.random.Generator) -> bytes:
         rng: generator of the camera's and the light's moods.
 
     Returns:
-        A JPEG as a phone writes it, quality 50 to 95.
+        A JPEG as a phone writes it, quality 50 to 95; and the picture before that, uint8 (H, W, 3).
     """
     picture = _exposed(scene * light_field(rng, scene.shape[:2])[..., None], rng)
     picture = _sharpened(_noisy(_blurred(picture, rng), rng), rng)
     quality = int(rng.integers(50, 96))
-    return encode_jpeg(np.clip(picture, 0, 255).astype(np.uint8), quality, full_colour=False)
+    shown = np.clip(picture, 0, 255).astype(np.uint8)
+    return encode_jpeg(shown, quality, full_colour=False), shown
 
 
 def _exposed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mood = rng.random()
     gain = rng.uniform(0.75, 1.3)
     if mood < _BLOWN_OUT:
-        gain = rng.uniform(1.4, 2.8)
+        gain = rng.uniform(1.4, 2.4)
     elif mood < _BLOWN_OUT + _DARK:
-        gain = rng.uniform(0.18, 0.5)
+        gain = rng.uniform(0.22, 0.5)
     warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.025)
     balance = gain * np.array([1 + warmth, 1 + tint, 1 - warmth])
     saturation, contrast = rng.uniform(0.7, 1.2), rng.uniform(0.8, 1.2)

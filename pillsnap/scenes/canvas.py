@@ -7,7 +7,7 @@ import numpy as np
 
 from pillsnap.scenes.cut_outs import CutOut
 from pillsnap.scenes.frame import Frame
-from pillsnap.scenes.light import Light, cast_shadows
+from pillsnap.scenes.light import Light, cast_shadows, seen_through
 
 _LEAST_IN_FRAME, _LEAST_LABELLED = 0.3, 0.1
 """Share of a pill that must lie in the frame, and that must be seen for a label."""
@@ -67,11 +67,13 @@ class Canvas:
         centre: np.ndarray,
         *,
         height: float = 0.0,
+        clear: float = 0.0,
         cut_out: CutOut | None = None,
     ) -> None:
         """Lay a patch down, uint8 or float32 (h, w, 3) with coverage uint8 (h, w); `height` pixels of it cast a shadow.
 
-        A thing hides the pills beneath it; where `cut_out` is given, the patch is a pill.
+        A share `clear` of what is beneath shines through. A thing hides the pills beneath it; where `cut_out` is given,
+        the patch is a pill.
         """
         place = _corner(centre, alpha)
         if height:
@@ -85,6 +87,8 @@ class Canvas:
         top, left = rows.start - place[1], columns.start - place[0]
         part = self.picture[rows, columns]
         shown = colour[top : top + cover.shape[0], left : left + cover.shape[1]]
+        if clear:
+            shown = seen_through(shown, cover, part, self.light, clear)
         part += (shown - part) * (cover * np.float32(1 / 255))[..., None]
         self.owner[rows, columns][cover > 127] = len(self.areas) if cut_out is not None else 0
 

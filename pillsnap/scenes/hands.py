@@ -75,11 +75,25 @@ def _hand_shape(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.
             gap = root - [0.085 * side, 0.12 * side]
             line = np.rint([gap, (gap + tip - root)]).astype(np.int32)
             cv2.polylines(between, [line], False, 1.0, max(2, int(side / 70)))
+        for part in (0.42, 0.72):  # creases at the joints
+            joint, across = root + part * (tip - root), np.array([0.065, rng.normal(0, 0.01)]) * side
+            cv2.line(between, *_corners(joint, *across), float(rng.uniform(0.3, 0.8)), max(1, int(side / 160)))
     thumb = side * np.array([[-0.2, 0.12], [-0.52, -0.18]])
     _limb(outline, centre + thumb[0], centre + thumb[1], 0.18 * side)
     if rng.random() < 0.5:
         outline, between = np.ascontiguousarray(outline[:, ::-1]), np.ascontiguousarray(between[:, ::-1])
+    outline = _bent(rng, outline)
     return outline, between * outline
+
+
+def _bent(rng: np.random.Generator, outline: np.ndarray) -> np.ndarray:
+    """Bend an outline a little, so that no finger is straight."""
+    side = max(outline.shape)
+    y, x = np.mgrid[0 : outline.shape[0], 0 : outline.shape[1]].astype(np.float32)
+    reach = np.float32(0.01 * side)
+    x += reach * smooth_noise(rng, outline.shape, side / 6)
+    y += reach * smooth_noise(rng, outline.shape, side / 6)
+    return cv2.remap(outline, x, y, cv2.INTER_NEAREST)
 
 
 def _corners(centre: np.ndarray, across: float, along: float) -> tuple[tuple[int, int], tuple[int, int]]:

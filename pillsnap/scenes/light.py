@@ -86,13 +86,37 @@ def lit(colour: np.ndarray, alpha: np.ndarray, light: Light, gloss: float) -> np
     shade = 1 + np.float32(2 * light.slopes) * np.clip(toward, -0.5, 0.5)
     picture = colour * cv2.resize(shade, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
     if gloss:
-        y, x = np.mgrid[0 : small.shape[0], 0 : small.shape[1]].astype(np.float32)
-        y, x = y / small.shape[0] - np.float32(0.5), x / small.shape[1] - np.float32(0.5)
-        spot = np.exp(
-            -60 * ((x + np.float32(0.2 * away[0] / length)) ** 2 + (y + np.float32(0.2 * away[1] / length)) ** 2)
-        )
-        picture += np.float32(gloss) * cv2.resize(spot, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+        picture += np.float32(gloss) * _spot(alpha, -0.2, away, length)
     return picture
+
+
+def seen_through(shown: np.ndarray, alpha: np.ndarray, ground: np.ndarray, light: Light, clear: float) -> np.ndarray:
+    """Let the ground shine through a soft capsule, tinted, with the bright spot that it casts on the far side.
+
+    Args:
+        shown: float32 (H, W, 3), the pill as `lit` gives it.
+        alpha: uint8 (H, W), its coverage.
+        ground: float32 (H, W, 3), what lies beneath.
+        light: of the scene.
+        clear: share of the ground in the result.
+
+    Returns:
+        float32 (H, W, 3).
+    """
+    away = light.lamps[0].away if light.lamps else (0.0, 0.0)
+    spot = _spot(alpha, 0.24, away, max(float(np.hypot(*away)), 1e-6))
+    tinted = ground * (np.float32(0.25) + shown * np.float32(0.75 / 255)) * (1 + np.float32(1.5) * spot)
+    return shown + np.float32(clear) * (tinted - shown) + np.float32(45 * clear) * spot
+
+
+def _spot(alpha: np.ndarray, place: float, away: tuple[float, float], length: float) -> np.ndarray:
+    """A round bright spot, `place` of a patch's side from its middle in the light's direction: float32 (H, W, 1)."""
+    y, x = (
+        np.linspace(-0.5, 0.5, _SHADOW_SIDE, dtype=np.float32) - np.float32(place * part / length)
+        for part in away[::-1]
+    )
+    spot = np.exp(-60 * (x[None, :] ** 2 + y[:, None] ** 2))
+    return cv2.resize(spot, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
 
 
 def light_field(rng: np.random.Generator, shape: Shape) -> np.ndarray:
@@ -106,8 +130,8 @@ def light_field(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     if rng.random() < 0.15:
         centre, reach = rng.uniform(-0.35, 0.35, 2), rng.uniform(0.1, 0.4)
         field += np.float32(rng.uniform(0.2, 1.2)) * np.exp(-(((x - centre[0]) ** 2) + (y - centre[1]) ** 2) / reach**2)
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         edge = smooth_noise(rng, shape, 0.7 * max(shape)) + np.float32(rng.uniform(-1, 1))
-        softness = np.float32(rng.choice([0.03, 0.2, 0.8]))
+        softness = np.float32(rng.choice([0.05, 0.3, 0.8]))
         field *= 1 - np.float32(rng.uniform(0.1, 0.5)) / (1 + np.exp(np.clip(-edge / softness, -30, 30)))
     return field.astype(np.float32)

@@ -25,6 +25,11 @@ _MOST_AREA = 0.45
 _BESIDE = 0.03
 """Share of a pill that a neighbour may cover where pills do not lie in a pile: they touch."""
 
+_TRANSLUCENT = 0.08
+"""Share of pills through which the ground shines, as through soft capsules."""
+_LEAST_CONTRAST = 8
+"""Least difference of grey levels in and around a pill that has a label."""
+
 Background = Callable[[np.random.Generator, Shape], np.ndarray]
 
 
@@ -88,8 +93,17 @@ def compose_scene(
     _add_pills(canvas, _choose(cut_outs, name, settings.max_pills, rng), size, name, settings.max_covered, rng)
     if rng.random() < 0.15:
         _add_thing(canvas, size / _PILL_MM, rng, most_covered=settings.max_covered)
-    jpeg = take_photo(np.clip(frame.view(canvas.picture), 0, 255), rng)
-    return Scene(jpeg, frame.width, frame.height, ground, canvas.labels())
+    jpeg, photo = take_photo(np.clip(frame.view(canvas.picture), 0, 255), rng)
+    pills = [pill for pill in canvas.labels() if _can_be_seen(photo, pill.box)]
+    return Scene(jpeg, frame.width, frame.height, ground, pills)
+
+
+def _can_be_seen(photo: np.ndarray, box: tuple[int, int, int, int]) -> bool:
+    """Whether anything differs in a box and close to it: in the dark, or blown out, a pill may be lost."""
+    x, y, w, h = box
+    more = max(2, max(w, h) // 8)
+    part = photo[max(0, y - more) : y + h + more, max(0, x - more) : x + w + more]
+    return bool(np.ptp(cv2.resize(part, (8, 8), interpolation=cv2.INTER_AREA), axis=(0, 1)).max() >= _LEAST_CONTRAST)
 
 
 def _ground(rng: np.random.Generator, shape: Shape, photographed: Background | None) -> tuple[str, np.ndarray]:
@@ -130,10 +144,11 @@ def _add_pills(
             else:
                 centre = _anywhere(canvas, rng)
             if canvas.fits(alpha, centre, most_covered=most_covered if kind == "pile" else _BESIDE, pill=True):
+                clear = float(rng.uniform(0.25, 0.6)) if rng.random() < _TRANSLUCENT else 0.0
                 shown = lit(colour, alpha, canvas.light, gloss)
                 if reflecting:
                     canvas.put(shown[::-1], alpha[::-1] // 6, centre + np.array([0, 0.8 * alpha.shape[0]]))
-                canvas.put(shown, alpha, centre, height=0.36 * min(alpha.shape), cut_out=pill)
+                canvas.put(shown, alpha, centre, height=0.36 * min(alpha.shape), clear=clear, cut_out=pill)
                 last = centre, max(alpha.shape)
                 break
 

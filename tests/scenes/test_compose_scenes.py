@@ -17,6 +17,7 @@ from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.cut_pills import cut_pills
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
+from pillsnap.scenes.frame import draw_frame
 from pillsnap.scenes.scene import KINDS, compose_scene
 from tests.support.archives import DRUGS, DataRun, hand_made, photo_png, prepare_source
 
@@ -119,23 +120,28 @@ def test_labels_lie_in_their_scene(drawn, tmp_path) -> None:
 
 
 def test_the_box_lies_on_the_pill(drawn, monkeypatch) -> None:
-    """Without things, light and camera, what differs from a white ground is the pill."""
+    """Without things, light and camera, what differs from a ground of magenta is the pill."""
+    magenta = np.array([255, 0, 255], np.float32)
     monkeypatch.setattr(
-        "pillsnap.scenes.scene.PLAIN", {"white": (1, lambda rng, shape: np.full((*shape, 3), 255.0, np.float32))}
+        "pillsnap.scenes.scene.PLAIN", {"magenta": (1, lambda rng, shape: np.broadcast_to(magenta, (*shape, 3)).copy())}
     )
     monkeypatch.setattr(
-        "pillsnap.scenes.scene.WILD", {"white": (1, lambda rng, shape: np.full((*shape, 3), 255.0, np.float32))}
+        "pillsnap.scenes.scene.WILD", {"magenta": (1, lambda rng, shape: np.broadcast_to(magenta, (*shape, 3)).copy())}
     )
     monkeypatch.setattr("pillsnap.scenes.scene._add_thing", lambda *_, **__: None)
     monkeypatch.setattr("pillsnap.scenes.canvas.cast_shadows", lambda *_: None)
+    monkeypatch.setattr("pillsnap.scenes.scene._TRANSLUCENT", 0.0)
+    monkeypatch.setattr("pillsnap.scenes.frame._BORDERED", 0.0)
     seen = []
-    monkeypatch.setattr("pillsnap.scenes.scene.take_photo", lambda scene, rng: seen.append(scene) or b"")
+    monkeypatch.setattr(
+        "pillsnap.scenes.scene.take_photo", lambda scene, rng: seen.append(scene) or (b"", scene.astype(np.uint8))
+    )
     pills, checked = CutOuts([drawn]), 0
     for number in range(40):
         scene = compose_scene(pills, side=SIDE, settings=Scenes(photos=1), rng=np.random.default_rng((4, number)))
         if len(scene.pills) == 1:
             x, y, w, h = scene.pills[0].box
-            coloured = (seen[-1] < 235).any(axis=2).astype(np.uint8)
+            coloured = (np.abs(seen[-1] - magenta) > 40).any(axis=2).astype(np.uint8)
             assert np.abs(np.array(cv2.boundingRect(coloured)) - [x, y, w, h]).max() <= 3
             checked += 1
     assert checked > 5
@@ -156,6 +162,32 @@ def test_no_pill_is_covered_more_than_allowed(drawn) -> None:
         ]
         visible += [pill.visible for pill in inside]
     assert min(visible) >= 0.8 and len(visible) > 25
+
+
+def test_a_pill_that_is_lost_in_the_dark_has_no_label(drawn, monkeypatch) -> None:
+    pills, counts = CutOuts([drawn]), {}
+    for gain in (0.0, 1.0):
+        taken = lambda scene, rng, gain=gain: (b"", (scene * gain).astype(np.uint8))  # noqa: E731
+        monkeypatch.setattr("pillsnap.scenes.scene.take_photo", taken)
+        scenes = (compose_scene(pills, side=SIDE, settings=Scenes(photos=1), rng=np.random.default_rng((5, number)))
+                  for number in range(6))  # fmt: skip
+        counts[gain] = sum(len(scene.pills) for scene in scenes)
+    assert counts[0.0] == 0 and counts[1.0] > 6
+
+
+def test_beyond_a_turned_copy_no_pill_is_labelled(monkeypatch) -> None:
+    monkeypatch.setattr("pillsnap.scenes.frame._BORDERED", 1.0)
+    shares = []
+    for number in range(8):
+        frame = draw_frame(np.random.default_rng((7, number)), SIDE)
+        seen = frame.view(np.ones(frame.canvas, np.uint8))
+        picture = frame.view(np.full((*frame.canvas, 3), 60, np.float32))
+        shares.append(float((seen == 0).mean()))
+        far = cv2.dilate(seen, np.ones((5, 5), np.uint8)) == 0
+        near = cv2.erode(seen, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        assert np.allclose(picture[far], frame.beyond)
+        assert np.allclose(picture[near], 60, atol=0.1)
+    assert 0.02 < np.mean(shares) < 0.4
 
 
 def test_shares_of_kinds_are_whole() -> None:
