@@ -5,6 +5,7 @@ import sys
 import typer
 
 from pillsnap.dataset import command as dataset
+from pillsnap.evaluate import command as evaluate
 from pillsnap.monitor import command as monitor
 from pillsnap.predict import command as predict
 from pillsnap.preflight import command as preflight
@@ -21,6 +22,7 @@ def main() -> None:
 
 app.add_typer(dataset.app, name="data")
 app.command()(predict.predict)
+app.command()(evaluate.evaluate)
 app.command()(serve.serve)
 app.command()(preflight.doctor)
 app.command()(monitor.monitor)

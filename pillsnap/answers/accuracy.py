@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -71,60 +73,89 @@ def detector_metrics(results: Sequence[DetectorResult]) -> dict[str, Any]:
         `pills`, and `pr_curve` at IoU 0.5: 101 recalls with their precisions, empty without detections.
     """
     results = [result for result in results if result.fully_labelled]
-    truth, found = _coco(results)
-    counts = {"photos": len(results), "pills": len(truth.anns)}
-    if not truth.anns or not len(found):
-        value = 0.0 if truth.anns else None
+    counts = {"photos": len(results), "pills": sum(len(result.boxes) for result in results)}
+    if not counts["pills"] or not sum(len(result.found_boxes) for result in results):
+        value = 0.0 if counts["pills"] else None
         return {"map50": value, "map50_95": value, **counts, "pr_curve": []}
-    with redirect_stdout(StringIO()):
-        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    precision = evaluation.eval["precision"][0, :, 0, 0, -1]
+    precision = _precision(results, [(0.0, inf)])[0]
+    recalls = np.linspace(0, 1, precision.shape[1])
     curve = [
         {"recall": round(float(recall), 2), "precision": round(float(value), 6)}
-        for recall, value in zip(evaluation.params.recThrs, precision, strict=True)
+        for recall, value in zip(recalls, precision[0], strict=True)
     ]
-    return {
-        "map50": float(evaluation.stats[1]),
-        "map50_95": float(evaluation.stats[0]),
-        **counts,
-        "pr_curve": curve,
-    }
+    return {"map50": _mean(precision[0]), "map50_95": _mean(precision), **counts, "pr_curve": curve}
 
 
-def background_metrics(backgrounds: Sequence[DetectorResult], min_score: float) -> dict[str, Any]:
-    """Count what is found on photographs without a pill: `backgrounds` with their number, and that of those with a box
-    and of the boxes, from `min_score` on. Empty where there are none."""
-    if not backgrounds:
+def background_metrics(boxes: Sequence[int]) -> dict[str, Any]:
+    """Count what is found on photographs without a pill, by the number of boxes on each: `backgrounds` with their
+    number, and that of those with a box and of the boxes. Empty where there are none."""
+    if not boxes:
         return {}
-    boxes = [int((result.found_scores >= min_score).sum()) for result in backgrounds]
-    counts = {"photos": len(boxes), "with_boxes": sum(map(bool, boxes)), "boxes": sum(boxes)}
-    return {"backgrounds": counts}
+    return {"backgrounds": {"photos": len(boxes), "with_boxes": sum(map(bool, boxes)), "boxes": sum(boxes)}}
 
 
-def _coco(results: Sequence[DetectorResult]) -> tuple[COCO, np.ndarray]:
-    truth = COCO()
-    annotations = [
-        {"image_id": number, "category_id": 1, "bbox": list(box), "area": float(box[2] * box[3]), "iscrowd": 0}
-        for number, result in enumerate(results)
-        for box in result.boxes.tolist()
+def map_by_size(results: Sequence[DetectorResult], edges: Sequence[float]) -> list[dict[str, float | None]]:
+    """mAP of fully labelled photographs by the pills' size: the longer side of a box as a share of the photograph's.
+
+    As COCO's by area: labels of other sizes are ignored, and so are detections of other sizes that match none.
+
+    Args:
+        results: labels and detections.
+        edges: limits of the sizes, ascending; a size begins at one and ends below the next.
+
+    Returns:
+        `map50` and `map50_95` of each size; `None` where it has no pill.
+    """
+    results = [result for result in results if result.fully_labelled]
+    ranges = [(low, float(np.nextafter(high, low))) for low, high in pairwise(edges)]
+    return [
+        {"map50": _mean(of_size[0]), "map50_95": _mean(of_size)}
+        if of_size.min() >= 0
+        else {"map50": None, "map50_95": None}
+        for of_size in _precision(results, ranges)
     ]
-    truth.dataset = {
+
+
+def _precision(results: Sequence[DetectorResult], ranges: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Precision by range of sizes, which takes in its limits, by IoU (0.5 to 0.95) and recall (101 values from 0 to 1):
+    float (ranges, 10, 101), -1 where there is no pill."""
+    labels = _coco(results, [(result.boxes, np.zeros(len(result.boxes))) for result in results])
+    found = _coco(results, [(result.found_boxes, result.found_scores) for result in results])
+    with redirect_stdout(StringIO()):
+        evaluation = COCOeval(labels, found, "bbox")
+        evaluation.params.areaRng = [list(one) for one in ranges]
+        evaluation.params.areaRngLbl = [str(one) for one in ranges]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return np.ascontiguousarray(np.moveaxis(evaluation.eval["precision"][:, :, 0, :, -1], 2, 0))
+
+
+def _mean(precision: np.ndarray) -> float:
+    return float(precision.ravel().mean())
+
+
+def _coco(results: Sequence[DetectorResult], boxes: Sequence[tuple[np.ndarray, np.ndarray]]) -> COCO:
+    """Boxes and their scores on each photograph in COCO's form; the place of an area is taken by `_size`."""
+    annotations = [
+        {"image_id": number, "category_id": 1, "bbox": box, "area": _size(box, result), "score": score, "iscrowd": 0}
+        for number, (result, (of_photo, scores)) in enumerate(zip(results, boxes, strict=True))
+        for box, score in zip(of_photo.tolist(), scores.tolist(), strict=True)
+    ]
+    coco = COCO()
+    coco.dataset = {
         "info": {},
         "images": [{"id": number, "width": r.width, "height": r.height} for number, r in enumerate(results)],
         "annotations": [{"id": number, **row} for number, row in enumerate(annotations, start=1)],
         "categories": [{"id": 1, "name": "pill"}],
     }
     with redirect_stdout(StringIO()):
-        truth.createIndex()
-    rows = [
-        [number, *box, score, 1]
-        for number, result in enumerate(results)
-        for box, score in zip(result.found_boxes.tolist(), result.found_scores.tolist(), strict=True)
-    ]
-    return truth, np.array(rows, float).reshape(-1, 7)
+        coco.createIndex()
+    return coco
+
+
+def _size(box: Sequence[float], result: DetectorResult) -> float:
+    """Longer side of a box as a share of the photograph's."""
+    return max(box[2:]) / max(result.width, result.height)
 
 
 def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:

@@ -52,23 +52,54 @@ def for_each_photo(
 
 def measure_photo(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame) -> PhotoResult:
     """Run detector and classifier on a photograph, uint8 (H, W, 3), and on the labelled boxes of its manifest rows."""
-    boxes = rows[["x", "y", "w", "h"]].to_numpy(float)
-    domain: Mode = rows["domain"].iloc[0]
-    detections = steps.detect(picture)
-    kept = steps.choose(detections, domain)
-    logits, distances = steps.classify(steps.cut(picture, kept.boxes))
-    return PhotoResult(
+    return measure_labelled(
+        steps,
+        picture,
         image_id=rows["image_id"].iloc[0],
-        domain=domain,
+        mode=rows["domain"].iloc[0],
         fully_labelled=bool(rows["fully_labelled"].iloc[0]),
+        boxes=rows[["x", "y", "w", "h"]].to_numpy(float),
+        targets=rows["class_index"].to_numpy(),
+    )
+
+
+def measure_labelled(
+    steps: SeparateSteps,
+    picture: np.ndarray,
+    *,
+    image_id: str,
+    mode: Mode,
+    fully_labelled: bool,
+    boxes: np.ndarray,
+    targets: np.ndarray,
+) -> PhotoResult:
+    """Run detector and classifier on a photograph, and the classifier on its labelled boxes.
+
+    Args:
+        steps: the models.
+        picture: uint8 (H, W, 3).
+        image_id, fully_labelled, boxes, targets: of `PhotoResult`. Where no target has a class, the logits of the
+            labelled boxes, which nothing reads then, are zeros.
+        mode: of the answer.
+    """
+    detections = steps.detect(picture)
+    kept = steps.choose(detections, mode)
+    logits, distances = steps.classify(steps.cut(picture, kept.boxes))
+    label_logits = np.zeros((len(boxes), len(steps.classes)), np.float32)
+    if (targets >= 0).any():
+        label_logits, _ = steps.classify(steps.cut(picture, boxes))
+    return PhotoResult(
+        image_id=image_id,
+        domain=mode,
+        fully_labelled=fully_labelled,
         width=picture.shape[1],
         height=picture.shape[0],
         boxes=boxes,
-        targets=rows["class_index"].to_numpy(),
+        targets=targets,
         found_boxes=detections.boxes,
         found_scores=detections.scores,
         answered=len(kept.boxes),
-        label_logits=steps.classify(steps.cut(picture, boxes))[0],
+        label_logits=label_logits,
         answer_logits=logits,
         answer_distances=distances,
     )

@@ -119,7 +119,8 @@ def run_benchmark(
         "trust": trust,
         "fused": agreement(answers),
     }
-    figures["detector"] |= background_metrics(background_results, settings.min_score)
+    boxes = [int((result.found_scores >= settings.min_score).sum()) for result in background_results]
+    figures["detector"] |= background_metrics(boxes)
     if len(set(source_of.values())) > 1:
         figures["sources"] = metrics_by_source(results, pills, source_of, min_iou)
     pairs = confused_pairs(results)

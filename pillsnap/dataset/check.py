@@ -16,8 +16,8 @@ from pillsnap.files import read_json
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.photo_index import PlanError
 from pillsnap.manifest.plan_stage import plan_stage
-from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError
-from pillsnap.sources.registry import KINDS, get_kind, list_archives
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.registry import recognise
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import read_table, read_tables
 from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, PILLS, PLAN, PLANNED_BACKGROUNDS, UNSEEN
@@ -68,7 +68,7 @@ def check_source(folder: Path) -> Checked:
     Raises:
         SourceError: the folder is of no kind that is known, with what each kind lacks; or something is missing.
     """
-    source, archives = _recognise(folder)
+    source, archives = recognise(folder)
     with tempfile.TemporaryDirectory() as place:
         tables = [_index(source, archive, Path(place)) for archive in archives.values()]
         pills = read_tables([table["pills"] for table in tables], PILLS)
@@ -93,32 +93,6 @@ def check_source(folder: Path) -> Checked:
             problem=problem,
             overlay=_overlay(source, folder, unseen),
         )
-
-
-def _recognise(folder: Path) -> tuple[Source, dict[str, Archive]]:
-    lacks: list[str] = []
-    incomplete: list[SourceError] = []
-    for kind in KINDS:
-        if get_kind(kind).drawn:
-            continue
-        source = Source(kind=kind, root=str(folder))
-        try:
-            archives = list_archives(source)
-        except NotRecognisedError as error:
-            lacks.append(f"{kind}: {error}")
-        except SourceError as error:
-            incomplete.append(error)
-        else:
-            if not incomplete or any(archive.boxes == "label" for archive in archives.values()):
-                return source, archives
-            # folders of photographs alone are also what is left of a data set that lacks its labels
-            raise SourceError(
-                f"{incomplete[0]} Where each folder is a class, and there are no labels, write an overlay with "
-                f"source.kind: {kind}."
-            )
-    if incomplete:  # it is of that kind, and of no other
-        raise incomplete[0]
-    raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
 
 
 def _index(source: Source, archive: Archive, place: Path) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """Measure the trained detector on validation and on the test part; no classifier takes part."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.answers.accuracy import DetectorResult, background_metrics, detector_metrics
+from pillsnap.answers.outcome_captions import outcome_captions
 from pillsnap.detector.inference import Detect, build_detect, photos_and_boxes
 from pillsnap.detector.operating_point import best_score, matched_at, operating_point
 from pillsnap.detector.weights import prepare_ultralytics
@@ -16,7 +17,7 @@ from pillsnap.files import read_json, replacing_folder, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
-from pillsnap.pictures.draw import PLAIN, RIGHT, WRONG, Caption, draw_boxes
+from pillsnap.pictures.draw import draw_boxes
 from pillsnap.pictures.scale import shrink
 from pillsnap.progress import progress
 from pillsnap.tables.files import read_table
@@ -113,7 +114,7 @@ def _figures(
     return (
         detector_metrics([*results, *without])
         | operating_point([*results, *without], score, min_iou=min_iou)
-        | background_metrics(without, score)
+        | background_metrics([int((result.found_scores >= score).sum()) for result in without])
     )
 
 
@@ -133,20 +134,9 @@ def _draw_samples(
         result = chosen[rows["image_id"].iloc[0]]
         found = int((result.found_scores >= score).sum())
         matches = dict(matched_at(result, score, min_iou=min_iou))
-        captions = _captions(result, found, matches)
+        captions = outcome_captions(result, found, matches)
         name = f"samples/{len(samples):02d}.jpg"
         (folder / name).write_bytes(encode_jpeg(shrink([draw_boxes(decode_jpeg(data), captions)], 640), 85))
         counts = {"pills": len(result.boxes), "found": len(matches), "boxes": found}
         samples.append({"file": name, "image_id": result.image_id, **counts})
     return samples
-
-
-def _captions(result: DetectorResult, found: int, matches: Mapping[int, int]) -> list[Caption]:
-    """Captions of the boxes that count, and of the pills that are missed."""
-    missed = set(range(len(result.boxes))) - set(matches.values())
-    boxes = [
-        Caption(result.found_boxes[number].tolist(), f"{result.found_scores[number]:.2f}", colour)
-        for number in range(found)
-        for colour in [RIGHT if number in matches else WRONG]
-    ]
-    return boxes + [Caption(result.boxes[number].tolist(), "missed", PLAIN) for number in sorted(missed)]

@@ -3,9 +3,6 @@
 import hashlib
 import itertools
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,33 +10,28 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from pillsnap.config.data import Prepare
 from pillsnap.crops.crop import context_window
-from pillsnap.files import ShardWriter, read_json, replacing_folder, write_json
-from pillsnap.pictures.box_finder import Box, BoxFinder
+from pillsnap.files import ShardWriter, replacing_folder, write_json
+from pillsnap.manifest.archive_photos import (
+    ArchivePhoto,
+    Pills,
+    each_photo,
+    labelled_box,
+    photos_with_pills,
+    photos_without_pill,
+)
+from pillsnap.pictures.box_finder import BoxFinder
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
-from pillsnap.sources.containers.container import Container, ContainerError, MemberError
-from pillsnap.sources.labels import LabelError, LabelReading, box_scale, fit_box
+from pillsnap.sources.labels import LabelError, LabelReading
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, PLANNED_BACKGROUNDS
 
 log = logging.getLogger(__name__)
-
-Pills = list[Any]
-"""The plan's rows of one photograph, as named tuples."""
-
-
-@dataclass(frozen=True)
-class _Photo:
-    """A planned photograph: one of its rows, for image_id, member and split, and its pills; a background has none."""
-
-    row: Any
-    pills: Pills
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,7 @@ def prepare_archive(
         else make_table([], PLANNED_BACKGROUNDS)
     )
     total = planned["image_id"].nunique() + len(empty)
-    photos = itertools.chain(_by_photo(planned), (_Photo(row, []) for row in empty.itertuples(index=False)))
+    photos = itertools.chain(photos_with_pills(planned), photos_without_pill(empty))
     notes = LabelReading(archive.name)
     rows: dict[str, list[dict[str, Any]]] = {"photos": [], "contexts": []}
     with (
@@ -104,7 +96,7 @@ def prepare_archive(
         ShardWriter(folder / "crops.bin") as crop_shard,
     ):
         prepare = partial(_prepare_or_error, settings=settings, box_finder=box_finder)
-        results = _prepare_photos(archive, photos, prepare, threads, counts) if total else iter(())
+        results = each_photo(archive, photos, prepare, threads=threads, counts=counts) if total else iter(())
         for photo, result in progress(results, total=total, title=archive.name):
             _store(photo, result, photo_shard, crop_shard, rows, notes)
         write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
@@ -115,57 +107,8 @@ def prepare_archive(
     log.info("%s: %d photos prepared; %s", archive.name, len(rows["photos"]), notes.reasons())
 
 
-def _prepare_photos(
-    archive: Archive,
-    photos: Iterator[_Photo],
-    prepare: Callable[[bytes | PictureError, _Photo], PreparedPhoto | PictureError],
-    threads: int,
-    counts: Path | None,
-) -> Iterator[tuple[_Photo, PreparedPhoto | PictureError]]:
-    """Yield photographs in their order; the next ones are read while the threads work."""
-    with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
-        _check_indexed(container, counts)
-        running: deque = deque()
-        for photo in photos:
-            raw = _read(container, photo.row.member)
-            running.append((photo, pool.submit(prepare, raw, photo)))
-            if len(running) > 2 * threads:
-                done, future = running.popleft()
-                yield done, future.result()
-        for done, future in running:
-            yield done, future.result()
-
-
-def _check_indexed(container: Container, counts: Path | None) -> None:
-    """Raise `ContainerError` where the zip is not the indexed one, whose boxes the plan holds."""
-    if counts and read_json(counts)["photos_directory"] != container.directory_hash():
-        raise ContainerError(
-            f"{container.path}: is not the zip that was indexed; its list of files is another one. None of it is used. "
-            f"Delete {counts} and give the same command again, which reads its labels anew."
-        )
-
-
-def _by_photo(planned: pd.DataFrame) -> Iterator[_Photo]:
-    """Yield the photographs of a plan, ordered by image_id."""
-    ordered = planned.sort_values("image_id", kind="stable")
-    for _, pills in itertools.groupby(ordered.itertuples(index=False), key=lambda pill: pill.image_id):
-        rows = list(pills)
-        yield _Photo(rows[0], rows)
-
-
-def _read(container: Container, member: str) -> bytes | PictureError:
-    try:
-        return container.read(member)
-    except KeyError:
-        return PictureError("photo_missing", member)
-    except MemberError as error:
-        return PictureError(error.reason, error.detail)
-    except OSError as error:
-        return PictureError("photo_truncated", str(error)[:200])
-
-
 def _prepare_or_error(
-    raw: bytes | PictureError, photo: _Photo, settings: Prepare, box_finder: BoxFinder | None
+    raw: bytes | PictureError, photo: ArchivePhoto, settings: Prepare, box_finder: BoxFinder | None
 ) -> PreparedPhoto | PictureError:
     if isinstance(raw, PictureError):
         return raw
@@ -199,31 +142,13 @@ def prepare_photo(
     done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
     for pill in pills:
         try:
-            box = box_finder.find(picture) if box_finder else _labelled_box(pill, done)
+            box, repairs = (box_finder.find(picture), []) if box_finder else labelled_box(pill, width, height)
         except LabelError as error:
             done.issues.append(("quarantined", error.reason, pill.label_member, error.detail))
             continue
+        done.issues.extend(("repaired", reason, pill.label_member, detail) for reason, detail in repairs)
         done.contexts.append(_context(picture, pill.label_member, box, settings, test=test))
     return done
-
-
-def _labelled_box(pill: Any, photo: PreparedPhoto) -> Box:
-    """Return the label's box in the photograph's own pixels, and note what was repaired; raises `LabelError`."""
-    width, height = photo.width, photo.height
-    across, down = box_scale((pill.width, pill.height), (width, height))
-    labelled = (pill.x * across, pill.y * down, pill.w * across, pill.h * down)
-    sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
-    try:
-        box = fit_box(labelled, width, height)
-    except LabelError as error:
-        other = "" if (pill.width, pill.height) == (width, height) else f"; {sizes}"
-        raise LabelError(error.reason, f"{error.detail}{other}") from error
-    if box != labelled:
-        photo.issues.append(("repaired", "bbox_clipped", pill.label_member, str(list(box))))
-    if (pill.width, pill.height) != (width, height):
-        reason = "size_corrected" if across == down == 1 else "box_scaled"
-        photo.issues.append(("repaired", reason, pill.label_member, sizes))
-    return box
 
 
 def _context(
@@ -236,7 +161,7 @@ def _context(
 
 
 def _store(
-    photo: _Photo,
+    photo: ArchivePhoto,
     result: PreparedPhoto | PictureError,
     photo_shard: ShardWriter,
     crop_shard: ShardWriter,

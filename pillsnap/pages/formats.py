@@ -81,8 +81,8 @@ def tiny(value: float | None) -> str:
 
 
 def plural(number: float, word: str) -> str:
-    """`1 photo`, `2 photos`."""
-    return f"{count(number)} {word}" if number == 1 else f"{count(number)} {word}s"
+    """`1 photo`, `2 photos`, `2 boxes`."""
+    return f"{count(number)} {word}" if number == 1 else f"{count(number)} {word}{'es' if word.endswith('x') else 's'}"
 
 
 def listing(words: list[str]) -> str:

@@ -13,7 +13,7 @@ from pillsnap.crops.crop import cut_crop
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import make_answer, read_picture
 from pillsnap.predict.nms import Detections, non_max_suppression
-from pillsnap.predict.sessions import open_session, read_metadata
+from pillsnap.predict.sessions import device_of, open_session, read_metadata
 from pillsnap.tables.classes import classes_from_json
 
 STEPS = ("decode", "detector", "crop", "classifier")
@@ -44,6 +44,11 @@ class SeparateSteps:
         )
         facts = read_metadata(detector, models / "detector.onnx", "pictures")
         return cls(detector, classifier, facts, read_metadata(classifier, models / "classifier.onnx", "crops"))
+
+    @property
+    def device(self) -> str:
+        """The device that ONNX Runtime uses: `cuda` or `cpu`."""
+        return device_of(self._detector)
 
     def identify(
         self,

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pillsnap.sources.archives import Archive
     from pillsnap.sources.kind import SourceKind
     from pillsnap.sources.settings import Source
@@ -60,6 +62,40 @@ def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":
             unique = archive.name if len(sources) == 1 else f"{name}-{archive.name}"
             found[unique] = replace(archive, name=unique, source=name)
     return found
+
+
+def recognise(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
+    """Find out of which kind a folder is; returns it as a source, and its archives by name.
+
+    Raises:
+        SourceError: the folder is of no kind that is known, with what each kind lacks; or something is missing.
+    """
+    from pillsnap.sources.archives import NotRecognisedError, SourceError
+    from pillsnap.sources.settings import Source
+
+    lacks: list[str] = []
+    incomplete: list[SourceError] = []
+    for kind in KINDS:
+        if get_kind(kind).drawn:
+            continue
+        source = Source(kind=kind, root=str(folder))
+        try:
+            archives = list_archives(source)
+        except NotRecognisedError as error:
+            lacks.append(f"{kind}: {error}")
+        except SourceError as error:
+            incomplete.append(error)
+        else:
+            if not incomplete or any(archive.boxes == "label" for archive in archives.values()):
+                return source, archives
+            # folders of photographs alone are also what is left of a data set that lacks its labels
+            raise SourceError(
+                f"{incomplete[0]} Where each folder is a class, and there are no labels, write an overlay with "
+                f"source.kind: {kind}; `pillsnap evaluate` takes --kind {kind}."
+            )
+    if incomplete:  # it is of that kind, and of no other
+        raise incomplete[0]
+    raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
 
 
 def source_modules(*kinds: str) -> list[str]:

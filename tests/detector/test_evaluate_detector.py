@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pillsnap.answers.accuracy import DetectorResult
-from pillsnap.detector.evaluate_detector import _captions, evaluate_detector
+from pillsnap.answers.outcome_captions import outcome_captions
+from pillsnap.detector.evaluate_detector import evaluate_detector
 from pillsnap.detector.operating_point import best_score, matched_at, operating_point
 from pillsnap.files import read_json, write_json
 from pillsnap.pictures.draw import PLAIN, RIGHT, WRONG
@@ -52,7 +53,7 @@ def test_the_score_is_that_of_the_best_f1_and_backgrounds_count() -> None:
 
 def test_captions() -> None:
     photo = result([ONE, TWO], {0.9: ONE, 0.8: BESIDE, 0.2: TWO})
-    captions = _captions(photo, 2, dict(matched_at(photo, 0.5, min_iou=0.5)))
+    captions = outcome_captions(photo, 2, dict(matched_at(photo, 0.5, min_iou=0.5)))
     told = [(one.text, one.colour, tuple(one.box)) for one in captions]
     assert told == [("0.90", RIGHT, ONE), ("0.80", WRONG, BESIDE), ("missed", PLAIN, TWO)]
 

@@ -1,0 +1,1 @@
+"""Measure exported models on labelled photographs of any kind, without training."""

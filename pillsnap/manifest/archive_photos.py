@@ -1,0 +1,121 @@
+"""Photographs of an archive, read in place one after the other, and the boxes of their labels in their own pixels."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from pillsnap.files import read_json
+from pillsnap.pictures.box_finder import Box
+from pillsnap.pictures.decode import PictureError
+from pillsnap.sources.archives import Archive
+from pillsnap.sources.containers.container import Container, ContainerError, MemberError
+from pillsnap.sources.labels import LabelError, box_scale, fit_box
+
+Pills = list[Any]
+"""Rows of one photograph, as named tuples."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ArchivePhoto:
+    """A photograph of an archive: one of its rows, for image_id and member, and its pills; a background has none."""
+
+    row: Any
+    pills: Pills
+
+
+def photos_with_pills(pills: pd.DataFrame) -> Iterator[ArchivePhoto]:
+    """Yield the photographs of a table of pills, schema `PILLS` or `PLAN`, ordered by image_id."""
+    ordered = pills.sort_values("image_id", kind="stable")
+    for _, rows in itertools.groupby(ordered.itertuples(index=False), key=lambda pill: pill.image_id):
+        photo = list(rows)
+        yield ArchivePhoto(photo[0], photo)
+
+
+def photos_without_pill(backgrounds: pd.DataFrame) -> Iterator[ArchivePhoto]:
+    """Yield the photographs of a table of backgrounds, schema `BACKGROUNDS` or `PLANNED_BACKGROUNDS`."""
+    return (ArchivePhoto(row, []) for row in backgrounds.itertuples(index=False))
+
+
+def each_photo(
+    archive: Archive,
+    photos: Iterable[ArchivePhoto],
+    work: Callable[[bytes | PictureError, ArchivePhoto], Result],
+    *,
+    threads: int,
+    counts: Path | None = None,
+) -> Iterator[tuple[ArchivePhoto, Result]]:
+    """Yield what `work` makes of each photograph, in their order; the next ones are read while the threads work.
+
+    Args:
+        archive: it is read in place.
+        photos: of this archive.
+        work: takes a file's bytes, or why it cannot be read.
+        threads: threads beside the one that reads.
+        counts: of `index_archive`: the zip must be the one that was indexed. `None` where it is not asked.
+
+    Raises:
+        ContainerError: the archive cannot be opened, or is not the one that was indexed.
+    """
+    with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
+        _check_indexed(container, counts)
+        running: deque = deque()
+        for photo in photos:
+            raw = read_member(container, photo.row.member)
+            running.append((photo, pool.submit(work, raw, photo)))
+            if len(running) > 2 * threads:
+                done, future = running.popleft()
+                yield done, future.result()
+        for done, future in running:
+            yield done, future.result()
+
+
+def _check_indexed(container: Container, counts: Path | None) -> None:
+    """Raise `ContainerError` where the zip is not the indexed one, whose boxes the tables hold."""
+    if counts and read_json(counts)["photos_directory"] != container.directory_hash():
+        raise ContainerError(
+            f"{container.path}: is not the zip that was indexed; its list of files is another one. None of it is used. "
+            f"Delete {counts} and give the same command again, which reads its labels anew."
+        )
+
+
+def read_member(container: Container, member: str) -> bytes | PictureError:
+    """Return a photograph's bytes, or why it cannot be read."""
+    try:
+        return container.read(member)
+    except KeyError:
+        return PictureError("photo_missing", member)
+    except MemberError as error:
+        return PictureError(error.reason, error.detail)
+    except OSError as error:
+        return PictureError("photo_truncated", str(error)[:200])
+
+
+def labelled_box(pill: Any, width: int, height: int) -> tuple[Box, list[tuple[str, str]]]:
+    """Return a label's box in its photograph's own pixels, and reason and detail of what was repaired.
+
+    Args:
+        pill: row of the schema `PILLS`.
+        width, height: of the photograph in pixels, upright.
+
+    Raises:
+        LabelError: the box does not fit into the photograph.
+    """
+    across, down = box_scale((pill.width, pill.height), (width, height))
+    labelled = (pill.x * across, pill.y * down, pill.w * across, pill.h * down)
+    sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
+    same = (pill.width, pill.height) == (width, height)
+    try:
+        box = fit_box(labelled, width, height)
+    except LabelError as error:
+        raise LabelError(error.reason, f"{error.detail}{'' if same else f'; {sizes}'}") from error
+    repairs = [] if box == labelled else [("bbox_clipped", str(list(box)))]
+    if not same:
+        repairs.append(("size_corrected" if across == down == 1 else "box_scaled", sizes))
+    return box, repairs

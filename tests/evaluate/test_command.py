@@ -1,0 +1,188 @@
+"""The command `pillsnap evaluate`: every kind of source, what it writes, and what it says where nothing can be done."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from pillsnap.cli import app
+from tests.report.test_browser import look_at
+from tests.sources.test_coco import annotation, write_coco, write_photos
+from tests.support.archives import hand_made, photo_png
+from tests.support.models import onnx_models
+from tests.support.yolo_files import write_yolo_set
+
+LINE = "0.24 0.19 0.32 0.19"
+TWO = f"0 {LINE}\n1 0.68 0.3 0.28 0.3\n"
+
+
+@pytest.fixture(scope="module")
+def models(base: Path) -> Path:
+    return onnx_models(base)
+
+
+def evaluate(*words: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *(str(word) for word in words)], env={"COLUMNS": "200"})
+
+
+def said(text: str) -> str:
+    return " ".join(text.split())
+
+
+def yolo(root: Path) -> None:
+    write_yolo_set(
+        root, names=["red", "blue"], parts={"train": {"a": TWO, "b": f"0 {LINE}\n", "c": "", "d": "0 9 9 1 1\n"}}
+    )
+    (root / "images/train/e.png").write_bytes(photo_png()[:300])
+    (root / "labels/train/e.txt").write_text(f"0 {LINE}\n")
+
+
+def coco(root: Path) -> None:
+    write_photos(root / "images/a.png", root / "images/b.png")
+    write_coco(root / "annotations/instances_train.json", ["a.png", "b.png"], [annotation(1, 0), annotation(2, 1, 2)])
+
+
+def aihub(root: Path) -> None:
+    raw = hand_made().only("VS_1_단일", "VS_1_조합")
+    labels = raw.labels["VS_1_조합"]
+    del labels[sorted(labels)[0]]
+    raw.write(root)
+
+
+def folders(root: Path) -> None:
+    for number, name in enumerate(("K-000001", "k_000002", "some other")):
+        (root / name).mkdir(parents=True)
+        (root / name / "1.png").write_bytes(photo_png(seed=number))
+
+
+REFUSED = {"photo_truncated": 1, "photo_without_usable_label": 1}
+
+
+@pytest.mark.parametrize(
+    ("write", "read", "quarantined", "counts", "drugs"),
+    [
+        pytest.param(yolo, 5, REFUSED, {"photos": 3, "pills": 3, "partly": 0, "empty": 1}, None, id="yolo"),
+        pytest.param(coco, 2, {}, {"photos": 2, "pills": 2, "partly": 0, "empty": 0}, None, id="coco"),
+        pytest.param(aihub, 4, {}, {"photos": 4, "pills": 5, "partly": 1, "empty": 0}, (5, 0), id="aihub"),
+        pytest.param(folders, 3, {}, None, (2, 1), id="folders"),
+    ],
+)
+def test_every_kind_of_source(
+    write: Callable[[Path], None],
+    read: int,
+    quarantined: dict[str, int],
+    counts: dict[str, int] | None,
+    drugs: tuple[int, int] | None,
+    models: Path,
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "pills")
+    kind = ("--kind", "folders") if write is folders else ()
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--threads", 1, *kind)
+    assert done.exit_code == 0, done.output
+    written = json.loads((tmp_path / "out/evaluation.json").read_text())
+    kept = read - sum(quarantined.values())
+    assert written["accounts"]["photos"] == {"read": read, "kept": kept, "quarantined": quarantined, "skipped": {}}
+    assert f"{kept} of {read} photographs" in said(done.stdout)
+    labels = written["accounts"]["labels"]
+    assert labels["read"] == labels["kept"] + sum(labels["quarantined"].values()) + sum(labels["skipped"].values())
+    if rates := written["found"]:
+        found = {name: rates[name] for name in ("photos", "pills")} | {"partly": rates["partly_labelled"]["photos"]}
+        assert found | {"empty": written.get("backgrounds", {"photos": 0})["photos"]} == counts
+        assert rates["boxes"] > 0, "the untrained detector finds something everywhere"
+    assert (rates is None) == (counts is None)
+    named = written["drugs"]
+    assert (named and (named["pills"], named["other_pills"])) == drugs
+    page = (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
+    assert "<h1>pills</h1>" in page and ("Pills found" in page) == bool(counts)
+
+
+def test_a_table_of_class_names_makes_drugs_comparable(models: Path, tmp_path: Path) -> None:
+    yolo(tmp_path / "pills")
+    (tmp_path / "table.csv").write_text("name,k_code\nred,K-000001\nblue,K-000077\n")
+    words = (tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    assert evaluate(*words, "--classes", tmp_path / "table.csv").exit_code == 0
+    drugs = json.loads((tmp_path / "out/evaluation.json").read_text())["drugs"]
+    assert (drugs["pills"], drugs["other_pills"]) == (2, 1)
+    (tmp_path / "table.csv").write_text("name,k_code\nred,K-000001\n")
+    refused = evaluate(*words, "--classes", tmp_path / "table.csv")
+    assert refused.exit_code == 2 and "has no row for 1 classes of train: blue" in refused.stderr
+
+
+def test_threads_and_a_second_run_change_no_byte(models: Path, tmp_path: Path) -> None:
+    yolo(tmp_path / "pills")
+    for out, threads in (("one", 1), ("two", 2), ("two", 2)):
+        words = ("--models", models, "--out", tmp_path / out, "--threads", threads, "--mode", "single")
+        assert evaluate(tmp_path / "pills", *words).exit_code == 0
+    for name in ("evaluation.json", "evaluation.html"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert json.loads((tmp_path / "one/evaluation.json").read_text())["found"]["boxes"] <= 3, "one box a photograph"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_fits_and_is_whole(models: Path, browser: str, tmp_path: Path, width: int) -> None:
+    yolo(tmp_path / "pills")
+    assert evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out").exit_code == 0
+    page = (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
+    measured, console = look_at(page, width, browser, tmp_path)
+    assert measured["scrollWidth"] <= width
+    assert (measured["beyond"], measured["requests"], console) == ([], [], [])
+    assert measured["pictures"] > 1 and measured["broken"] == 0 and measured["enlarged"]
+    assert "Real photographs: a YOLO data set" in measured["words"]
+
+
+def _nothing(root: Path) -> None:
+    root.mkdir()
+
+
+def _no_data_set(root: Path) -> None:
+    root.mkdir()
+    (root / "notes.txt").write_text("pills")
+
+
+def _no_label(root: Path) -> None:
+    write_yolo_set(root, names=["red"], parts={"train": {"a": "0 0.5\n"}})
+
+
+def _no_picture(root: Path) -> None:
+    write_yolo_set(root, names=["red"], parts={"train": {"a": f"0 {LINE}\n"}})
+    (root / "images/train/a.png").write_bytes(photo_png()[:200])
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        pytest.param(lambda root: None, "there is no folder", id="missing"),
+        pytest.param(_nothing, "is no data set that is known", id="empty"),
+        pytest.param(_no_data_set, "is no data set that is known", id="unknown"),
+        pytest.param(_no_label, "none of its 1 photographs has a usable label.*1 bbox_malformed, such as", id="labels"),
+        pytest.param(_no_picture, "none of its photographs can be measured.*1 photo_truncated, such as", id="pictures"),
+    ],
+)
+def test_data_that_cannot_be_used(write: Callable[[Path], None], says: str, models: Path, tmp_path: Path) -> None:
+    write(tmp_path / "pills")
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and re.search(says, said(done.stderr)), done.stderr
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+
+
+def test_models_and_places_that_cannot_be_used(models: Path, tmp_path: Path) -> None:
+    yolo(tmp_path / "pills")
+    for wrong, says in ((tmp_path, "there is no such model"), (models / "pipeline.onnx", "is a file. Name the folder")):
+        done = evaluate(tmp_path / "pills", "--models", wrong, "--out", tmp_path / "out")
+        assert done.exit_code == 2 and says in said(done.stderr)
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "pills")
+    assert done.exit_code == 2 and "holds no evaluation that could be replaced" in said(done.stderr)
+    assert (tmp_path / "pills/data.yaml").is_file()
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--kind", "synthetic")
+    assert done.exit_code == 2 and "--kind synthetic: must be one of aihub, yolo, coco, folders" in said(done.stderr)
+
+
+def test_folders_that_look_like_aihubs_are_told_how(models: Path, tmp_path: Path) -> None:
+    folders(tmp_path / "pills")
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "`pillsnap evaluate` takes --kind folders" in said(done.stderr)
