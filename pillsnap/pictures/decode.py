@@ -12,7 +12,10 @@ import simplejpeg
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, UnidentifiedImageError
 
-from pillsnap.pictures.metadata import metadata_of, png_metadata
+from pillsnap.pictures.cost.check import check_cost
+from pillsnap.pictures.cost.limits import CostlyError
+from pillsnap.pictures.cost.profile import check_profile
+from pillsnap.pictures.metadata import Metadata, metadata_of, png_metadata
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before decoding: 100 megapixels, 80 times an AIHub photograph."""
@@ -36,7 +39,7 @@ class PictureError(ValueError):
         self.detail = detail
 
 
-def decode_photo(data: bytes) -> np.ndarray:
+def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a photograph: turned as its EXIF orientation says, its colours as its ICC profile says, on white where it
     is transparent, the first picture where it holds several.
 
@@ -46,22 +49,21 @@ def decode_photo(data: bytes) -> np.ndarray:
     Args:
         data: the file's bytes, in one of `PHOTO_FORMATS`. Of 16 bits a channel the upper 8 are kept. Other whole
             numbers are scaled so that 255, or the largest if that is more, becomes white; so are floats, with 1.
+        max_pixels: of a picture, at most `MAX_PIXELS`; larger ones are refused by their header.
 
     Returns:
         uint8 array (H, W, 3), RGB.
 
     Raises:
-        PictureError: `photo_empty`, `photo_unreadable`, `photo_truncated` or `photo_too_large`.
+        PictureError: `photo_empty`, `photo_unreadable`, `photo_truncated`, `photo_too_large` or `photo_too_costly`.
     """
     if not data:
         raise PictureError("photo_empty", "0 bytes")
-    if data[:16] == _PNG_START and len(data) >= _PNG_HEADER.size:
-        _, width, height, *kind = _PNG_HEADER.unpack_from(data)
-        if tuple(kind) == _RGB_8_BIT:
-            picture = _decode_png(data, width, height)
-            return png_metadata(io.BytesIO(data)).apply(picture)
-    with _open_image(io.BytesIO(data)) as image:
-        return _decode(data, image)
+    try:
+        check_cost(data)
+        return _decode(data, max_pixels)
+    except CostlyError as error:
+        raise PictureError("photo_too_costly", str(error)) from error
 
 
 def photo_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
@@ -74,7 +76,7 @@ def photo_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
     if isinstance(photo, str | Path):
         with Path(photo).open("rb") as file:
             return photo_size(file)
-    with _open_image(photo) as image:
+    with _open_image(photo, MAX_PIXELS) as image:
         return image.size[::-1] if metadata_of(image, photo).sideways else image.size
 
 
@@ -87,13 +89,13 @@ def header_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
+def _open_image(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     """Open the picture in `file` by its header; whatever the block raises on damaged bytes is a `PictureError`."""
     try:
         with Image.open(file, formats=PHOTO_FORMATS) as image:
-            _check_size(image.width, image.height)
+            _check_size(image.width, image.height, max_pixels)
             yield image
-    except PictureError:
+    except (PictureError, CostlyError):
         raise
     except Image.DecompressionBombError as error:
         raise PictureError("photo_too_large", str(error)) from error
@@ -108,11 +110,23 @@ def _open_image(file: BinaryIO) -> Iterator[Image.Image]:
         raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
 
 
-def _decode(data: bytes, image: Image.Image) -> np.ndarray:
-    metadata = metadata_of(image, io.BytesIO(data))
-    if image.format in ("JPEG", "MPO") and image.mode == "RGB":
-        return metadata.apply(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True))
-    return metadata.apply(_pixels(image))
+def _decode(data: bytes, max_pixels: int) -> np.ndarray:
+    if data[:16] == _PNG_START and len(data) >= _PNG_HEADER.size:
+        _, width, height, *kind = _PNG_HEADER.unpack_from(data)
+        if tuple(kind) == _RGB_8_BIT:
+            _check_size(width, height, max_pixels)
+            metadata = _checked(png_metadata(io.BytesIO(data)))
+            return metadata.apply(_decode_png(data, width, height))
+    with _open_image(io.BytesIO(data), max_pixels) as image:
+        metadata = _checked(metadata_of(image, io.BytesIO(data)))
+        if image.format in ("JPEG", "MPO") and image.mode == "RGB":
+            return metadata.apply(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True))
+        return metadata.apply(_pixels(image))
+
+
+def _checked(metadata: Metadata) -> Metadata:
+    check_profile(metadata.profile)
+    return metadata
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -140,16 +154,15 @@ def _to_8_bit(values: np.ndarray, white: float) -> np.ndarray:
 
 
 def _decode_png(data: bytes, width: int, height: int) -> np.ndarray:
-    _check_size(width, height)
     try:
         return decode_image_png_u8(data, (height, width), "rgb")
     except Exception as error:  # the decoder raises nothing narrower
         raise PictureError("photo_truncated", str(error)[:200]) from error
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {MAX_PIXELS}")
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {max_pixels}")
 
 
 def decode_jpeg(data: bytes | np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ CURES = {
     "photo_truncated": "Copy it again, or take it again.",
     "photo_unreadable": "Save it as JPEG or PNG.",
     "photo_too_large": "Make it smaller.",
+    "photo_too_costly": "Save it again, as a plain JPEG or PNG.",
 }
 """Cures, by the reason why a photograph cannot be used."""
 

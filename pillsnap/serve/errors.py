@@ -17,7 +17,7 @@ MEANINGS = {
     401: "The API key is missing or wrong",
     404: "No photograph is kept under that ID",
     408: "The request did not arrive within the time limit",
-    413: "The photograph has too many bytes or pixels",
+    413: "The photograph has too many bytes or pixels, or would take too long to decode",
     415: "The request is no multipart form",
     422: "The form lacks the photograph, or a field cannot be used",
     429: "As many photographs are waiting as may wait",
@@ -32,6 +32,7 @@ _PICTURE_CURES = {
     "photo_empty": "Send the picture's file: it has no bytes.",
     "photo_truncated": "Send the whole file: its end is missing, or it is damaged.",
     "photo_too_large": "Send a smaller picture.",
+    "photo_too_costly": "Save the picture again, as a plain JPEG or PNG.",
 }
 _OTHER_CURE = "Send a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM picture."
 
@@ -53,7 +54,7 @@ class ServiceError(Exception):
 
 def picture_error(error: PictureError) -> ServiceError:
     """The error for a photograph that cannot be used."""
-    status = 413 if error.reason == "photo_too_large" else 400
+    status = 413 if error.reason in ("photo_too_large", "photo_too_costly") else 400
     cure = _PICTURE_CURES.get(error.reason, _OTHER_CURE)
     return ServiceError(status, error.reason, f"The photograph cannot be used: {error.detail}.", cure)
 

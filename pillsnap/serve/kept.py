@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pillsnap.answers.answer import Answer
 from pillsnap.files import read_json, replacing, write_json
-from pillsnap.pictures.decode import decode_photo, encode_jpeg
+from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.tables.classes import UNLABELLED
 
 QUALITY = 95
@@ -63,12 +65,16 @@ class Kept:
         """Let another service use the folder."""
         self._file.close()
 
-    def keep(self, photo: bytes, answer: Answer, model: str) -> str | None:
-        """Keep a photograph and its answer; returns its ID, `None` where the limit is reached or the disk is full."""
+    def keep(self, picture: np.ndarray, answer: Answer, model: str) -> str | None:
+        """Keep a photograph, uint8 (H, W, 3) RGB, and its answer.
+
+        Returns:
+            its ID; `None` where the limit is reached or the disk is full.
+        """
         if self.full:
             return None
         name = uuid.uuid4().hex
-        jpeg = encode_jpeg(decode_photo(photo), QUALITY)
+        jpeg = encode_jpeg(picture, QUALITY)
         facts = {"kept": name, "time": datetime.now(UTC).isoformat(timespec="seconds"), "model": model}
         try:
             with replacing(self._answers / f"{name}.jpg") as temporary:

@@ -1,15 +1,12 @@
 """Bounded queue of requests in front of a few worker threads, with a time limit for each request."""
 
 import asyncio
-import io
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from PIL import Image, UnidentifiedImageError
-
 from pillsnap.answers.answer import Answer
-from pillsnap.pictures.decode import PHOTO_FORMATS, PictureError
+from pillsnap.pictures.decode import PictureError, decode_photo
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error
 from pillsnap.serve.form import Form
@@ -18,8 +15,6 @@ from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 
 _RETRY = {"Retry-After": str(RETRY_SECONDS)}
-
-Image.init()  # Pillow finds a named format only where its plugin is loaded
 
 
 class RequestQueue:
@@ -87,9 +82,9 @@ class RequestQueue:
             self._running += 1
         try:
             with self._metrics.answer_seconds.time():
-                check_pixels(form.photo, self._limits.max_pixels)
-                answer = self._snap.identify(form.photo, form.mode)
-            return answer, self._kept.keep(form.photo, answer, self._snap.info.sha256[:12]) if self._kept else None
+                picture = decode_photo(form.photo, max_pixels=self._limits.max_pixels)
+                answer = self._snap.identify(picture, form.mode)
+            return answer, self._kept.keep(picture, answer, self._snap.info.sha256[:12]) if self._kept else None
         finally:
             with self._lock:
                 self._running -= 1
@@ -99,27 +94,3 @@ class RequestQueue:
         if not uploaded:
             return ServiceError(408, "upload_slow", f"The request did not arrive within {limit}.", "Send it again.")
         return ServiceError(504, "time_limit", f"No answer within {limit}.", "Try again, or send a smaller picture.")
-
-
-def check_pixels(data: bytes, max_pixels: int) -> None:
-    """Check a picture's header, before anything is decoded.
-
-    Raises:
-        PictureError: `photo_empty`, `photo_unreadable` (in none of `PHOTO_FORMATS`), `photo_truncated` (no whole
-            header) or `photo_too_large`.
-    """
-    if not data:
-        raise PictureError("photo_empty", "0 bytes")
-    try:
-        with Image.open(io.BytesIO(data), formats=PHOTO_FORMATS) as image:
-            width, height = image.size
-    except Image.DecompressionBombError as error:
-        raise PictureError("photo_too_large", str(error)) from error
-    except (UnidentifiedImageError, ModuleNotFoundError) as error:  # the second: see pillsnap.pictures.decode
-        raise PictureError("photo_unreadable", f"none of the formats {', '.join(PHOTO_FORMATS)}") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
-        raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
-    if width * height > max_pixels:
-        raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {max_pixels}")

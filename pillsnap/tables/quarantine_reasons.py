@@ -11,6 +11,7 @@ QUARANTINED = {
     "photo_truncated": "decoding the photograph ends with an error",
     "photo_unreadable": "the photograph's bytes are no known picture format",
     "photo_too_large": "the photograph has more pixels than is safe to decode",
+    "photo_too_costly": "the photograph's file would keep its decoder busy far longer than its pixels do",
     "photo_missing": "the photograph was indexed, but the archive no longer has it",
     "photo_without_label": "no label file names the photograph",
     "photo_without_usable_label": "every label of the photograph is in the quarantine",
@@ -75,5 +76,5 @@ REPAIRED = {
 }
 """Repairs that are certain; the row is kept and the repair is noted."""
 
-CORRUPT = ("photo_empty", "photo_truncated", "photo_unreadable", "photo_too_large")
+CORRUPT = ("photo_empty", "photo_truncated", "photo_unreadable", "photo_too_large", "photo_too_costly")
 """Reasons that mean a corrupt picture (`manifest.remove_corrupt`)."""

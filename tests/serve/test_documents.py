@@ -103,6 +103,7 @@ def test_every_error_has_a_row() -> None:
         ("400", "photo_unreadable"),
         ("400", "photo_truncated"),
         ("413", "photo_too_large"),
+        ("413", "photo_too_costly"),
     }
     others = {("404", "not_found"), ("405", "method_not_allowed")}
     told = {

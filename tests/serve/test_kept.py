@@ -168,7 +168,7 @@ def test_a_full_disk_ends_keeping_and_no_answer(tmp_path: Path, photo: bytes, mo
 
 def test_many_at_a_time(tmp_path: Path, photo: bytes) -> None:
     kept = Kept(tmp_path / "kept", 1e9)
-    names = [kept.keep(photo, combo(), "0") for _ in range(12)]
+    names = [kept.keep(decode_photo(photo), combo(), "0") for _ in range(12)]
     with ThreadPoolExecutor(6) as pool:
         done = list(
             pool.map(lambda name: kept.correct(name, [DRUGS[0].k_code, None, "none", "none"], complete=True), names)
@@ -189,11 +189,12 @@ KILLED = """
 import sys
 from pathlib import Path
 from pillsnap.answers.answer import Answer, Pill
+from pillsnap.pictures.decode import decode_photo
 from pillsnap.serve.kept import Kept
 
 pill = Pill((4.0, 4.0, 40.0, 30.0), 0.9, "unknown", (), ())
 answer = Answer("combo", 480, 640, (pill,) * 2)
-kept, photo = Kept(Path(sys.argv[1]), 1e9), Path(sys.argv[2]).read_bytes()
+kept, photo = Kept(Path(sys.argv[1]), 1e9), decode_photo(Path(sys.argv[2]).read_bytes())
 while True:
     name = kept.keep(photo, answer, "0")
     kept.correct(name, ["K-000008", "none"], complete=False)
@@ -223,10 +224,10 @@ def test_kills_leave_a_source_that_is_whole(tmp_path: Path, photo: bytes) -> Non
 def test_data_check_reads_the_folder(tmp_path: Path, photo: bytes) -> None:
     kept = Kept(tmp_path / "kept", 1e9)
     for number in range(8):
-        name = kept.keep(photo, single("known"), "0")
+        name = kept.keep(decode_photo(photo), single("known"), "0")
         assert name and re.fullmatch("[0-9a-f]{32}", name)
         kept.correct(name, [DRUGS[number % 2].k_code], complete=True)
-    kept.keep(photo, single("known"), "0")
+    kept.keep(decode_photo(photo), single("known"), "0")
     checked = check_source(tmp_path / "kept")
     assert (checked.kind, checked.photos, checked.problem) == ("coco", 8, "")
     assert checked.drugs == {DRUGS[0].k_code: 4, DRUGS[1].k_code: 4}

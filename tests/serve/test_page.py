@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pillsnap.answers.answer import Answer, Candidate, Pill
-from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.pictures.decode import decode_photo, encode_jpeg
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.limits import Limits
 from tests.support.chromium import Chromium
@@ -63,7 +63,7 @@ def test_known_pill(chromium: Chromium, photo: Path) -> None:
             assert words in card
         assert [text.splitlines()[0] for text in texts(tab, ".bars li")] == [drug.name for drug in DRUGS]
         assert texts(tab, ".advice")[0].startswith("No medical advice.")
-    assert snap.asked == [(photo.read_bytes(), "single")]
+    assert snap.asked == [(decode_photo(photo.read_bytes()).tobytes(), "single")]
 
 
 def test_uncertain_pill_is_one_of_its_set(chromium: Chromium, photo: Path) -> None:

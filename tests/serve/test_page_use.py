@@ -6,6 +6,7 @@ import pytest
 
 from pillsnap.answers.answer import Answer, Candidate, Pill
 from pillsnap.files import read_json
+from pillsnap.pictures.decode import decode_photo
 from pillsnap.serve.kept import Kept
 from tests.support.chromium import Chromium
 from tests.support.pages import (
@@ -90,7 +91,7 @@ def test_dropped_photo(chromium: Chromium, photo: Path) -> None:
         tab.wait(f"{VIEW} === 'result'")
         tab.drop(photo, 300, 400)
         tab.wait(f"{VIEW} === 'result'")
-    assert snap.asked[0] == (photo.read_bytes(), "single")
+    assert snap.asked[0] == (decode_photo(photo.read_bytes()).tobytes(), "single")
 
 
 FOCUSED = "document.activeElement"

@@ -16,6 +16,7 @@ from pillsnap.tables.files import read_table, read_tables, write_table
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
 from pillsnap.tables.schemas import ISSUES, OVERLAPS, PILLS, PLAN
 from tests.support.archives import BOXES, HEIGHT, LENIENT, WIDTH, DataRun, index_source, photo_png, prepare_planned
+from tests.support.costly_bytes import progressive_jpeg
 from tests.support.defects import BLUE, LOST, RARE, RED, TESTED, WORLDS, Label, World
 from tests.support.picture_bytes import promising_png
 
@@ -77,6 +78,7 @@ EVERY: dict[str, Plant] = {
     "photo_truncated": plant("photo_truncated", Label(), picture=HALF),
     "photo_unreadable": plant("photo_unreadable", Label(), picture=b"no picture at all"),
     "photo_too_large": plant("photo_too_large", Label(), picture=promising_png(60_000, 60_000)),
+    "photo_too_costly": plant("photo_too_costly", Label(), picture=progressive_jpeg(300, WIDTH, HEIGHT)),
     "photo_missing": plant("photo_missing", Label()),
     "photo_without_label": plant("photo_without_label"),
     "photo_without_usable_label": boxed("photo_without_usable_label", 500, 10, 20, 20),

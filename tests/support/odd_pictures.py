@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.costly_bytes import progressive_jpeg
 from tests.support.picture_bytes import (
     CORNERS,
     DISPLAY_P3,
@@ -120,6 +121,7 @@ def _bombs() -> Iterator[OddPicture]:
     yield OddPicture("RGB PNG bomb", lambda: promising_png(side, side), "photo_too_large")
     yield OddPicture("1-bit PNG bomb", lambda: promising_png(side, side, depth=1, colour=0), "photo_too_large")
     yield OddPicture("JPEG bomb", lambda: promising_jpeg(side, side), "photo_too_large")
+    yield OddPicture("JPEG of 300 scans", lambda: progressive_jpeg(300), "photo_too_costly")
     yield OddPicture("PGM bomb", lambda: pgm, "photo_too_large")
     gif = saved(scene_image(), "GIF")
     yield OddPicture("GIF bomb", lambda: gif[:6] + struct.pack("<HH", side, side) + gif[10:], "photo_too_large")

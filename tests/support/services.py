@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI
 
 from pillsnap.answers.answer import Answer, ModelInfo
@@ -39,7 +40,7 @@ class HeldUp:
     def info(self) -> ModelInfo:
         return self._snap.info
 
-    def identify(self, photo: bytes, mode: Any) -> Answer:
+    def identify(self, photo: np.ndarray, mode: Any) -> Answer:
         self.asked += 1
         assert self.go.wait(30)
         return self._snap.identify(photo, mode)
