@@ -11,6 +11,7 @@ from train_input_classifier import PRECISIONS
 from pillsnap.config.config import Detector
 from pillsnap.detector.train_detector import prepare_ultralytics
 from pillsnap.hardware import use_threads
+from pillsnap.preflight.models import architecture
 
 
 class DetectorRace:
@@ -45,7 +46,7 @@ class DetectorRace:
         augmentation = {"flipud": 0.5, "fliplr": 0.5, "scale": 0.3, "mosaic": 0.0}
         self._settings = get_cfg(overrides=words | augmentation)
         # from scratch: the figures of a `.pt` file are those of its architecture
-        self._model = DetectionModel(Path(settings.model).with_suffix(".yaml").name, nc=1, verbose=False).to(device)
+        self._model = DetectionModel(f"{architecture(settings)}.yaml", nc=1, verbose=False).to(device)
         self._model.args = self._settings
         self._model.train()
         rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}

@@ -1,9 +1,14 @@
 """Memory and disk of models: measured by model name, and rules of thumb on top."""
 
+import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from pillsnap.config.config import Config
+from pillsnap.config.training import Detector
 from pillsnap.preflight.findings import GIB
 
 
@@ -50,9 +55,17 @@ CHECKPOINT_BYTES = 21
 
 
 def model_size(config: Config, part: str) -> ModelSize:
-    """Return the size of the `detector` or `classifier`, by the model's name or its weights file's."""
-    name = Path(getattr(config, part).model).stem
+    """Return the size of the `detector` or `classifier`, by its model's name."""
+    name = architecture(config.detector) if part == "detector" else config.classifier.model
     return SIZES.get(name, LARGEST[part])
+
+
+def architecture(settings: Detector) -> str:
+    """Return the name of a detector's model, `yolo11n` for instance; of weights that do not say it, their file's."""
+    for file in settings.starting_files:
+        with contextlib.suppress(OSError, SafetensorError, KeyError), safe_open(file, framework="np") as stored:
+            return Path(json.loads((stored.metadata() or {})["pillsnap"])["model"]["yaml_file"]).stem
+    return Path(settings.model).stem
 
 
 def training_bytes(config: Config, part: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
+from pillsnap.config.training import Detector
 from pillsnap.files import read_json, write_json
 from pillsnap.preflight import disk, memory, stage
 from pillsnap.preflight.amounts import Amounts, count_amounts
@@ -19,12 +20,13 @@ from pillsnap.preflight.findings import GIB, gib
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
-from pillsnap.preflight.models import LARGEST, SIZES, model_size, training_bytes
+from pillsnap.preflight.models import LARGEST, SIZES, architecture, model_size, training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN
 from tests.support.archives import DataRun, hand_made, prepare_source
+from tests.support.detectors import write_untrained_detector
 from tests.support.plans import archive, planned
 from tests.support.preflight import AMOUNTS, PRODUCTION, config, ends
 from tests.support.workflow import PROJECT
@@ -148,6 +150,14 @@ def test_detector_sizes_are_those_of_ultralytics(tmp_path: Path, name: str) -> N
 
     model = DetectionModel(f"{name}.yaml", nc=1, verbose=False)
     assert sum(one.numel() for one in model.parameters()) == SIZES[name].parameters
+
+
+def test_weights_say_whose_they_are(tmp_path: Path) -> None:
+    write_untrained_detector(tmp_path / "ours.safetensors", tmp_path / "work")
+    (tmp_path / "yolo11s.pt").write_bytes(b"theirs")
+    for model, name in (("ours.safetensors", "yolo11n"), ("yolo11s.pt", "yolo11s"), ("yolo11m.yaml", "yolo11m")):
+        path = model if model.endswith("yaml") else str(tmp_path / model)
+        assert architecture(Detector(model=path)) == name
 
 
 @pytest.mark.parametrize(
