@@ -37,6 +37,7 @@ DECIDING = (
     "config.yaml",
     "requirements.lock",
     "profiles",
+    "weights",
 )
 """What decides results, as paths from the project's root: a commit of documents, tests or `dvc.lock` is not theirs."""
 
