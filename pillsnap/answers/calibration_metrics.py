@@ -50,14 +50,12 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> flo
     return float(sum(row["share"] * abs(row["right"] - row["confidence"]) for row in reliability(confidence, right)))
 
 
-def ece_if_calibrated(confidence: np.ndarray, draws: int = 200) -> float:
-    """Mean ECE of perfectly calibrated predictions with these confidences: the sampling noise of the bins."""
+def ece_if_calibrated(confidence: np.ndarray, draws: int = 400) -> dict[str, float]:
+    """ECE of perfectly calibrated predictions with these confidences, the sampling noise of the bins: its mean
+    (`by_chance`), and what 95 % of such predictions stay below (`chance_95`)."""
     random = np.random.default_rng(0)
-    return float(
-        np.mean(
-            [expected_calibration_error(confidence, random.random(len(confidence)) < confidence) for _ in range(draws)]
-        )
-    )
+    errors = [expected_calibration_error(confidence, random.random(len(confidence)) < confidence) for _ in range(draws)]
+    return {"by_chance": float(np.mean(errors)), "chance_95": float(np.quantile(errors, 0.95))}
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
@@ -101,8 +99,8 @@ def calibration_metrics(seen: Predictions, unseen: Predictions, calibration: Cal
         calibration: temperature and thresholds.
 
     Returns:
-        `ece` before and after the temperature, and of perfectly calibrated predictions (`by_chance`); `reliability`
-        before and after; `selective`; `sets` by coverage; `verdicts`; and `unseen`, `None` where `unseen` is empty.
+        `ece` before and after the temperature, and of perfectly calibrated predictions (`by_chance`, `chance_95`);
+        `reliability` before and after; `selective`; `sets` by coverage; `verdicts`; and `unseen`, `None` where `unseen` is empty.
         `None` where `seen` is empty.
     """
     if not len(seen):
@@ -117,7 +115,7 @@ def calibration_metrics(seen: Predictions, unseen: Predictions, calibration: Cal
         "ece": {
             "before": expected_calibration_error(before, right),
             "after": expected_calibration_error(confidence, right),
-            "by_chance": ece_if_calibrated(confidence),
+            **ece_if_calibrated(confidence),
         },
         "reliability": {"before": reliability(before, right), "after": reliability(confidence, right)},
         "selective": selective_accuracy(confidence, right),

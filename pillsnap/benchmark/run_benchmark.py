@@ -221,6 +221,7 @@ def _trust_metrics(trust: dict[str, Any] | None) -> dict[str, Any]:
     known, unseen = (trust["verdicts"]["known"], trust["unseen"] or {}) if trust else ({}, {})
     return {
         "ece": trust["ece"]["after"] if trust else None,
+        "ece_chance_95": trust["ece"]["chance_95"] if trust else None,
         "known": known.get("share"),
         "known_right": known.get("right"),
         "unseen_not_known": unseen.get("not_known"),

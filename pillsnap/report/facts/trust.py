@@ -13,7 +13,7 @@ TARGETS = ("ece", "known_right", "unseen_not_known")
 VERDICTS = ("known", "uncertain", "unknown")
 NOTHING: dict[str, Any] = {
     "pills": 0,
-    "ece": {"before": None, "after": None, "by_chance": None},
+    "ece": {"before": None, "after": None, "by_chance": None, "chance_95": None},
     "sets": {},
     "verdicts": {word: {"pills": 0, "share": None, "right": None} for word in VERDICTS},
     "unseen": None,
@@ -33,7 +33,14 @@ def trust_tables(inputs: Measured) -> dict[str, Table]:
         "trust_targets": verdict_table("Promises against the test part", [found[key] for key in TARGETS]),
         "ece": Table(
             "Calibration error (ECE)",
-            ("Part", number("Pills"), number("Before"), number("After"), number("If perfectly calibrated")),
+            (
+                "Part",
+                number("Pills"),
+                number("Before"),
+                number("After"),
+                number("If perfectly calibrated"),
+                number("95 % of these below"),
+            ),
             ece_rows(inputs),
         ),
         "sets": Table(
@@ -70,7 +77,11 @@ def ece_rows(inputs: Measured) -> Rows:
     """Calibration error before and after the temperature, on validation and test."""
     parts = (("Validation", inputs.calibration["validation"] or NOTHING), ("Test", tested(inputs)))
     return [
-        [word, count(part["pills"]), *(decimal(part["ece"][name], 4) for name in ("before", "after", "by_chance"))]
+        [
+            word,
+            count(part["pills"]),
+            *(decimal(part["ece"][name], 4) for name in ("before", "after", "by_chance", "chance_95")),
+        ]
         for word, part in parts
     ]
 

@@ -38,6 +38,7 @@ class _Figure:
         path: where it stands in the metrics; empty: the slower p95 of single and combo.
         unit: `%`, `ms` or none.
         sign: how the measured value must stand to the target.
+        chance: where in the metrics stands what chance alone explains; a measured value up to it meets the target.
     """
 
     key: str
@@ -46,6 +47,7 @@ class _Figure:
     path: str
     unit: str = "%"
     sign: str = "≥"
+    chance: str = ""
 
     def measured(self, metrics: Mapping[str, Any]) -> float | None:
         return figure(metrics, self.path) if self.path else slowest_p95(metrics)
@@ -71,7 +73,9 @@ _FIGURES = (
     _Figure("map50", "Detector mAP@0.5", "detector mAP@0.5", "detector.map50"),
     _Figure("map50_95", "Detector mAP@0.5:0.95", "detector mAP@0.5:0.95", "detector.map50_95"),
     _Figure("p95_ms", "Whole answer, p95 (slower of single and combo)", "whole answer p95", "", "ms", "<"),
-    _Figure("ece", "Calibration error of answers (ECE)", "calibration error", "trust.ece", "", "≤"),
+    _Figure(
+        "ece", "Calibration error of answers (ECE)", "calibration error", "trust.ece", "", "≤", "trust.ece_chance_95"
+    ),
     _Figure("known_right", "Right among answers that are known", "right among known", "trust.known_right"),
     _Figure(
         "unseen_not_known", "Never-seen drugs that are not known", "never-seen not known", "trust.unseen_not_known"
@@ -81,12 +85,16 @@ _FIGURES = (
 
 def verdicts(targets: Mapping[str, float | None], metrics: Mapping[str, Any]) -> list[Verdict]:
     """Every figure that can have a target, with the target or without."""
-    return [_verdict(one, targets.get(one.key), one.measured(metrics)) for one in _FIGURES]
+    return [_verdict(one, targets.get(one.key), metrics) for one in _FIGURES]
 
 
-def _verdict(one: _Figure, asked: float | None, measured: float | None) -> Verdict:
+def _verdict(one: _Figure, asked: float | None, metrics: Mapping[str, Any]) -> Verdict:
+    measured, by_chance = one.measured(metrics), figure(metrics, one.chance) if one.chance else None
     if asked is None:
         wanted, state = "", NO_TARGET
+    elif by_chance is not None and by_chance > asked:
+        wanted = f"{one.sign}\u00a0{formats.asked(asked, one.unit)}, or {one.text(by_chance)} by chance"
+        state = one.state(by_chance, measured)
     else:
         wanted, state = f"{one.sign}\u00a0{formats.asked(asked, one.unit)}", one.state(asked, measured)
     return Verdict(one.key, one.label, one.short, wanted, one.text(measured), state)
