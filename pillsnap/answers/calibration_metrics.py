@@ -100,8 +100,8 @@ def calibration_metrics(seen: Predictions, unseen: Predictions, calibration: Cal
 
     Returns:
         `ece` before and after the temperature, and of perfectly calibrated predictions (`by_chance`, `chance_95`);
-        `reliability` before and after; `selective`; `sets` by coverage; `verdicts`; and `unseen`, `None` where `unseen` is empty.
-        `None` where `seen` is empty.
+        `reliability` before and after; `selective`; `sets` by coverage; `verdicts`; and `unseen`, `None` where `unseen`
+        is empty. `None` where `seen` is empty.
     """
     if not len(seen):
         return None
