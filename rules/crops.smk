@@ -1,5 +1,5 @@
 # Crops for the classifier.
-# Needs: the manifest, the prepared archives, the detections.
+# Needs: the manifest, the prepared archives, the detections, composed scenes.
 # Makes: results/{stage}/crops/{train.bin, val.bin, unseen_val.bin, index.parquet, summary.json}.
 
 
@@ -11,6 +11,7 @@ rule cut_crops:
         unseen_val="<results>/{stage}/manifest/unseen.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detections="<results>/{stage}/detections.parquet",
+        scenes=SCENES if CONFIG.scenes.crops else [],
         code=code_of("cut_crops"),
     output:
         crops=directory("<results>/{stage}/crops"),

@@ -32,7 +32,7 @@ rule write_model_card:
             "detector": CONFIG.detector.model_dump(mode="json"),
             "classifier": CONFIG.classifier.model_dump(mode="json"),
             "answers": CONFIG.answers.model_dump(mode="json"),
-            "scenes": {"photos": CONFIG.scenes.photos},
+            "scenes": CONFIG.scenes.model_dump(include={"photos", "crops"}),
         },
         targets=lambda wildcards: getattr(CONFIG.stages, wildcards.stage).targets.model_dump(),
         sources=KINDS,

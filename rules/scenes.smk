@@ -8,6 +8,11 @@ CUT_OUTS = expand(
     "<results>/{{stage}}/prepared/composed/cut_outs/{archive}",
     archive=SINGLES if CONFIG.scenes.photos else [],
 )
+BACKGROUNDS = [CONFIG.scenes.backgrounds] if CONFIG.scenes.photos and CONFIG.scenes.backgrounds else []
+if BACKGROUNDS:
+    from pillsnap.scenes.backgrounds import find_backgrounds  # here, since it imports OpenCV
+
+    find_backgrounds(*BACKGROUNDS)  # a folder that is missing or empty is told before the first job
 SCENES = expand("<results>/{{stage}}/prepared/composed/{shard}", shard=CONFIG.scenes.shards)
 
 
@@ -38,7 +43,7 @@ rule compose_scenes:
     input:
         cut_outs=CUT_OUTS,
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        backgrounds=CONFIG.scenes.background_files,
+        backgrounds=BACKGROUNDS,
         code=code_of("compose_scenes"),
     output:
         scenes=directory("<results>/{stage}/prepared/composed/{shard}"),
@@ -50,7 +55,7 @@ rule compose_scenes:
     conda:
         "../envs/pillsnap.yaml"
     params:
-        settings=CONFIG.scenes.model_dump(exclude={"cut_outs_per_drug"}),
+        settings=CONFIG.scenes.model_dump(exclude={"cut_outs_per_drug", "crops"}),
         side=CONFIG.prepare.photo_size,
         seed=CONFIG.seed,
     script:

@@ -15,4 +15,5 @@ with job(snakemake):
         crops=Path(snakemake.output.crops),
         settings=Crops(**snakemake.params.settings),
         min_score=snakemake.params.min_score,
+        scenes=[Path(path) for path in snakemake.input.scenes],
     )

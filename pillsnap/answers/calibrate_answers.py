@@ -22,6 +22,7 @@ from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.tables.classes import read_classes
+from pillsnap.tables.schemas import COMPOSED
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +79,12 @@ class _FeatureExtractor:
         self._drugs = drugs
 
     def features(self, data: CropDataset, *, per_drug: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features, float32 (N, D), and class indices, (N,), of the first crops of each drug of a split.
+        """Features, float32 (N, D), and class indices, (N,), of the first crops of each drug of a split, composed ones
+        left out.
 
         Logits of as many crops, N times the number of drugs, would not fit into memory with thousands of drugs.
         """
-        pills = _first_of_each(data.targets.numpy(), per_drug)
+        pills = _first_of_each(data.targets.numpy(), data.pills["domain"].to_numpy() != COMPOSED, per_drug)
         features = np.empty((len(pills), self._model.num_features), np.float32)
         with torch.inference_mode():
             for rows, found in self._batches(data, pills):
@@ -109,8 +111,9 @@ class _FeatureExtractor:
             yield slice(start, start + len(batch)), found
 
 
-def _first_of_each(targets: np.ndarray, per_drug: int) -> np.ndarray:
-    return np.sort(np.concatenate([np.flatnonzero(targets == drug)[:per_drug] for drug in np.unique(targets)]))
+def _first_of_each(targets: np.ndarray, photographed: np.ndarray, per_drug: int) -> np.ndarray:
+    drugs = np.unique(targets)
+    return np.sort(np.concatenate([np.flatnonzero((targets == drug) & photographed)[:per_drug] for drug in drugs]))
 
 
 def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> DrugSpace:

@@ -1,7 +1,6 @@
 """Sections of the configuration about data: stages, plan, decoding, manifest, YOLO data set and label audit."""
 
 import math
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -176,7 +175,7 @@ SCENES_PER_SHARD = 250
 
 
 class Scenes(Section):
-    """Scenes composed from cut-out training pills; the detector trains on them beside the photographs."""
+    """Scenes composed from cut-out training pills; both models train on them beside the photographs."""
 
     photos: int = Field(
         0,
@@ -194,6 +193,13 @@ class Scenes(Section):
     max_covered: float = Field(
         0.35, ge=0, le=0.8, description="Share of a pill at most that other pills, or things, may cover"
     )
+    crops: bool = Field(
+        True,
+        description=(
+            "Whether the classifier trains on crops of their pills, too: of each drug at most as many as on those of "
+            "photographs"
+        ),
+    )
     backgrounds: str | None = Field(
         None,
         description=(
@@ -206,11 +212,6 @@ class Scenes(Section):
     def shards(self) -> list[str]:
         """Names of the jobs that share the scenes."""
         return [f"{number:04d}" for number in range(math.ceil(self.photos / SCENES_PER_SHARD))]
-
-    @property
-    def background_files(self) -> list[str]:
-        """The folder of grounds, if it is there; a rule says what is wrong with one that is not."""
-        return [self.backgrounds] if self.backgrounds and Path(self.backgrounds).is_dir() else []
 
 
 class Audit(Section):

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.config.config import Crops
+from pillsnap.crops.composed import cut_composed
 from pillsnap.crops.crop import cut_crop
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
 from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.progress import progress
 from pillsnap.tables.files import make_table, read_split, read_table, write_table
-from pillsnap.tables.schemas import CONTEXTS, CROPS, DETECTIONS, UNSEEN
+from pillsnap.tables.schemas import COMPOSED, CONTEXTS, CROPS, DETECTIONS, UNSEEN
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def cut_crops(
     crops: Path,
     settings: Crops,
     min_score: float,
+    scenes: Sequence[Path] = (),
 ) -> None:
     """Cut the crops of training and validation, and of the unseen drugs' first half, whose class is -1.
 
@@ -64,6 +66,7 @@ def cut_crops(
         crops: folder, written: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
         settings: size, margin, quality, IoU of a match.
         min_score: detections below it are left out, as in an answer.
+        scenes: folders of `compose_scenes`, whose pills are trained on beside the photographs'.
 
     Raises:
         OneClassError: the training part has one class, so that there is nothing to tell apart.
@@ -79,9 +82,11 @@ def cut_crops(
                 photos = _photos(pills, prepared, detected[detected["split"] == split])
                 for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
                     rows += _cut(photo, split, shard, settings)
+                if scenes and split == "train":
+                    rows += cut_composed(scenes, pills, shard, settings)
         table = make_table(rows, CROPS)
         write_table(table, folder / "index.parquet", CROPS)
-        write_json(folder / "summary.json", _summary(table, list(manifest)))
+        write_json(folder / "summary.json", _summary(table, list(manifest), scenes))
     log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
 
 
@@ -142,10 +147,12 @@ def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list
     return rows
 
 
-def _summary(table: pd.DataFrame, splits: Sequence[str]) -> dict[str, Any]:
-    summary = {}
+def _summary(table: pd.DataFrame, splits: Sequence[str], scenes: Sequence[Path]) -> dict[str, Any]:
+    """Counts of photographs' pills by split; those of composed scenes are told apart."""
+    composed = table["domain"] == COMPOSED
+    summary: dict[str, Any] = {COMPOSED: {"pills": int(composed.sum())}} if scenes else {}
     for split in splits:
-        rows = table[table["split"] == split]
+        rows = table[(table["split"] == split) & ~composed]
         ious = rows.loc[rows["box_from"] == "detector", "iou"]
         summary[split] = {
             "pills": int((rows["box_from"] == "label").sum()),

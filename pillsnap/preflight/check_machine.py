@@ -11,6 +11,7 @@ from pillsnap.config.config import Config
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import cores, memory
 from pillsnap.preflight.amounts import count_amounts
+from pillsnap.preflight.backgrounds import check_backgrounds
 from pillsnap.preflight.findings import Finding, Verdict, of_verdict
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.stage import MachineCheck, check_data, check_hardware
@@ -39,7 +40,8 @@ def check_machine(*, plan: Path, plan_summary: Path, preflight: Path, config: Co
     """
     stage, table = preflight.parent.name, read_table(plan, PLAN)
     machine = check_hardware(count_amounts(table, config), config, stage, jobs=jobs)
-    findings = [*machine.findings, *check_data(table, read_json(plan_summary), config, stage)]
+    data = check_data(table, read_json(plan_summary), config, stage)
+    findings = [*machine.findings, *check_backgrounds(config.scenes), *data]
     for one in findings:
         log.info("%s  %s: %s", one.verdict.value, one.what, one.found)
     refuse(findings, stage)

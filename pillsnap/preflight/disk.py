@@ -10,7 +10,7 @@ import numpy as np
 
 from pillsnap.config.config import Config
 from pillsnap.hardware import disk_free, file_system
-from pillsnap.preflight.amounts import Amounts, undrawn_photos
+from pillsnap.preflight.amounts import Amounts, composed_crops, undrawn_photos
 from pillsnap.preflight.findings import GIB, Finding, finding, gib
 from pillsnap.preflight.models import model_bytes, state_bytes
 from pillsnap.sources.archives import source_root
@@ -81,13 +81,13 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
     detector_pictures = amounts.detector_photos + config.scenes.photos
     dataset = amounts.detector_pixels * SMALL_BYTES + composed + detector_pictures * 1.5 * BLOCK
     # each pill twice: from its labelled box and from the detected one
-    size = config.crops.size
-    crops = amounts.trained_pills * 2 * size**2 * float(np.interp(size, CROP_SIZES, CROP_BYTES))
+    size, composed_pills = config.crops.size, composed_crops(amounts, config)
+    crops = (amounts.trained_pills * 2 + composed_pills) * size**2 * float(np.interp(size, CROP_SIZES, CROP_BYTES))
     needs: list[tuple[str, tuple[Path, ...], float]] = [
         ("prepared photographs", (results / "prepared",), prepared + amounts.pills * ROW_BYTES / 2),
         ("manifest", (results / "manifest",), amounts.pills * ROW_BYTES),
         ("detector's data set", (results / "yolo",), dataset),
-        ("crops", (results / "crops",), crops + amounts.trained_pills * ROW_BYTES / 2),
+        ("crops", (results / "crops",), crops + (amounts.trained_pills + composed_pills) * ROW_BYTES / 2),
         ("models", tuple(results / name for name in ("detector", "classifier", "onnx")), model_bytes(config)),
         ("report", tuple(results / name for name in ("benchmark", "figures", "report.html")), REPORT_BYTES),
         ("training state, detector", (work / "train_detector",), state_bytes(config, "detector")),

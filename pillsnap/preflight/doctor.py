@@ -9,6 +9,7 @@ from pillsnap.config.load import ConfigError
 from pillsnap.files import read_json
 from pillsnap.hardware import cores, cpu_name
 from pillsnap.preflight.amounts import count_amounts, estimate_amounts
+from pillsnap.preflight.backgrounds import check_backgrounds
 from pillsnap.preflight.findings import Finding, Verdict
 from pillsnap.preflight.stage import check_data, check_hardware
 from pillsnap.sources.archives import SourceError, source_root
@@ -29,7 +30,14 @@ def examine(config: Config, stage: str) -> list[Finding]:
     """
     if stage not in type(config.stages).model_fields:
         raise ConfigError(f"--stage {stage}: must be one of {', '.join(type(config.stages).model_fields)}.")
-    return [_versions(), _commit(), _processor(), *_sources(config), *_stage(config, stage)]
+    return [
+        _versions(),
+        _commit(),
+        _processor(),
+        *_sources(config),
+        *check_backgrounds(config.scenes),
+        *_stage(config, stage),
+    ]
 
 
 def _stage(config: Config, stage: str) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from pillsnap.config.config import Config
 from pillsnap.hardware import SHARED_MEMORY, memory, shared_memory_free
-from pillsnap.preflight.amounts import Amounts
+from pillsnap.preflight.amounts import Amounts, composed_crops
 from pillsnap.preflight.findings import Finding, finding, gib
 from pillsnap.preflight.models import training_bytes
 
@@ -39,7 +39,7 @@ def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> d
         "prepare_archive": int(jobs * one),
         "build_manifest": int(PROCESS + amounts.pills * MANIFEST_ROW),
         "calibrate_answers": int(TORCH_PROCESS + _calibration_bytes(amounts)),
-        "cut_crops": int(TORCH_PROCESS + amounts.pills * CUT_ROW),
+        "cut_crops": int(TORCH_PROCESS + (amounts.pills + composed_crops(amounts, config)) * CUT_ROW),
         "train_detector": TRAINING_PROCESSES + trained["detector"],
         "train_classifier": TRAINING_PROCESSES + trained["classifier"],
     }

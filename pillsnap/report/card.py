@@ -1,5 +1,6 @@
 """The model card's contents, out of measured figures only; `pillsnap.pages.markdown` and the report write them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pillsnap.pages.blocks import Code, Section
@@ -90,17 +91,18 @@ def _training_data(measured: Measured) -> Section:
             "of a threshold; views of one capture stand on one side of the split only.",
             *box_sources(measured.manifest),
             splits_table(measured.manifest, "Photographs and pills"),
-            *_composed(measured.config["scenes"]["photos"]),
+            *_composed(measured.config["scenes"]),
         ),
     )
 
 
-def _composed(scenes: int) -> tuple[str, ...]:
-    if not scenes:
+def _composed(scenes: Mapping[str, Any]) -> tuple[str, ...]:
+    if not scenes["photos"]:
         return ()
+    classifier = ", the classifier on crops of their pills" if scenes["crops"] else ""
     return (
-        f"The detector was trained on {plural(scenes, 'composed scene')} besides: pills cut out of training "
-        "photographs, on other grounds. They are no photographs, and no figure here was measured on them.",
+        f"The detector was trained on {plural(scenes['photos'], 'composed scene')} besides{classifier}: pills cut out "
+        "of training photographs, on other grounds. They are no photographs, and no figure here was measured on them.",
     )
 
 

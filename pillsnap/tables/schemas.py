@@ -249,7 +249,10 @@ CROPS = _schema(
     length=_integer(),
 )
 """Crops for the classifier in the order of `<split>.bin`; a pill has one from its labelled box and, where the detector
-found it, one from the detected box."""
+found it, one from the detected box. Pills of composed scenes are of the domain `COMPOSED`; their `image_id` is the
+scene's name."""
+
+COMPOSED = "composed"
 
 CUT_OUTS = _schema(
     image_id=_text(),

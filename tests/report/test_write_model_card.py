@@ -56,9 +56,10 @@ def test_card_says_what_was_measured(arguments: dict[str, Any], card: str) -> No
 def test_composed_scenes_are_told_and_called_no_photographs(
     arguments: dict[str, Any], card: str, tmp_path: Path
 ) -> None:
-    config = arguments["config"] | {"scenes": {"photos": 2000}}
+    config = arguments["config"] | {"scenes": {"photos": 2000, "crops": True}}
     told = card_of(arguments, tmp_path, config=config)
-    assert "The detector was trained on 2,000 composed scenes besides" in told and "They are no photographs" in told
+    said = "The detector was trained on 2,000 composed scenes besides, the classifier on crops of their pills: "
+    assert said in told and "They are no photographs" in told
     assert "composed" not in card
 
 

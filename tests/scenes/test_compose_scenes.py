@@ -214,7 +214,7 @@ def test_grounds_out_of_the_users_folder(drawn, run, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (None, "there is no such folder"),
+        (None, "there is no folder"),
         ({}, "holds no photograph"),
         ({"notes.txt": b"pills"}, "holds no photograph"),
         ({"own.png": photo_png(1, seed=0)}, "own.png is a photograph of this stage"),

@@ -55,7 +55,7 @@ CONFIG = {
     "device": "auto",
     "source": {"kind": "synthetic", "root": "data/raw/synthetic"},
     "manifest": {"remove_corrupt": True, "max_quarantined_fraction": 0.05},
-    "scenes": {"photos": 0},
+    "scenes": {"photos": 0, "crops": True},
     "yolo": {"max_single_photos": 240, "partly_labelled": "leave_out"},
     "detector": {"model": "yolo11n.yaml", "image_size": 256, "epochs": 12, "patience": 8, "validate_every": 1},
     "classifier": {"model": "resnet10t", "image_size": 112, "epochs": 20, "patience": 10, "validate_every": 1},

@@ -119,6 +119,7 @@ def test_nothing_is_done_twice(finished) -> None:
         ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
         ("scenes.max_pills=9", AFTER_YOLO | {"compose_scenes", "write_dataset_page"}),
         ("scenes.cut_outs_per_drug=2", AFTER_MANIFEST),
+        ("scenes.crops=false", {"cut_crops"} | AFTER_CROPS),
         ("audit.pictures=1", {"audit_labels", "write_report"}),
         ("audit.min_score=0.7", {"audit_labels", "write_report"}),
         ("audit.lowest_score=0.06", AFTER_DETECTOR - {"train_detector"}),

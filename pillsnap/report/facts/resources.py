@@ -74,7 +74,8 @@ def estimate(inputs: DetectorFacts, model: Model) -> Estimate:
     """The estimate for `detector` or `classifier`.
 
     An epoch's pictures grow as the stage's photographs do from what was used to what was asked; the detector's single
-    photographs only up to `yolo.max_single_photos`, and composed scenes are as many.
+    photographs only up to `yolo.max_single_photos`, and composed scenes are as many. Crops of composed pills are taken
+    to grow as those of photographs, which bound them.
     """
     asked, used = (inputs.plan[which]["images"] for which in ("asked", "used"))
     resources = resources_of(inputs, model)
