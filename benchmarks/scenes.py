@@ -3,6 +3,8 @@
     python benchmarks/scenes.py             # the figures of benchmarks/scenes.md; half an hour on one core
     python benchmarks/scenes.py --scenes 40 --epochs 1 --drugs 4 --speed 5 --image-size 64 --out /tmp/scenes
         # a minute, to try it
+    python benchmarks/scenes.py --without grounds clutter number camera light
+        # besides, one training more without each of them
 
 Speed: scenes of 640 pixels, one process, one thread; cut-outs are drawn before and not timed.
 
@@ -15,6 +17,9 @@ below PILLSNAP_REAL_DATA where they are: one photograph of each group of augment
 threshold is the best for F1, chosen on the set itself: so it flatters a little. The default training is short: it shows
 what few scenes give, not what is possible. Nothing is trained or tuned on these sets. A training that was stopped
 resumes with the same command and `--folder`.
+
+Without: the same training on as many scenes that lack one of their pieces, chosen by the same validation scenes, which
+lack none.
 """
 
 import argparse
@@ -32,6 +37,7 @@ import cv2
 import numpy as np
 import scenes_page
 from scenes_masks import measure_masks
+from scenes_without import WITHOUT
 
 from pillsnap.config.data import Scenes
 from pillsnap.config.training import Detector, Steering, Trainings
@@ -47,7 +53,7 @@ from pillsnap.pictures.decode import decode_photo
 from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
-from pillsnap.scenes.scene import compose_scene
+from pillsnap.scenes.scene import PIECES, Pieces, compose_scene
 from pillsnap.sources.containers.container import Container
 from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import Source
@@ -70,6 +76,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=500, help="scenes that the detector is trained on")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--image-size", type=int, default=320)
+    parser.add_argument(
+        "--without", nargs="*", choices=list(WITHOUT), default=[], help="pieces that are left out, each by itself"
+    )
     parser.add_argument("--folder", type=Path, help="keeps scenes and training for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/scenes"), help=".json and .md are added")
     words = parser.parse_args()
@@ -87,9 +96,9 @@ def measure(folder: Path, words: argparse.Namespace) -> dict[str, Any]:
         draw_cut_outs(folder=folder / "drawn", drugs=words.drugs, views=4, scale=18, seed=SEED)
     numbers = [f"--{name}={getattr(words, name.replace('-', '_'))}"
                for name in ("drugs", "speed", "photos", "scenes", "epochs", "image-size")]  # fmt: skip
-    weights = train(folder, words.scenes, epochs=words.epochs, image_size=words.image_size)
+    without = ["--without", *words.without] if words.without else []
     return {
-        "command": shlex.join(["python", "benchmarks/scenes.py", *numbers]),
+        "command": shlex.join(["python", "benchmarks/scenes.py", *numbers, *without]),
         "date": datetime.date.today().isoformat(),
         "device": describe_device("cpu"),
         "commit": git_commit(),
@@ -102,12 +111,21 @@ def measure(folder: Path, words: argparse.Namespace) -> dict[str, Any]:
             "epochs": words.epochs,
             "image_size": words.image_size,
         },
-        "real": {
-            root.name: kept(
-                folder / f"{root.name}.json", partial(measure_real, root, weights, folder, words.image_size)
-            )
-            for root in real_sets()
+        "real": learn(folder, folder, words, PIECES),
+        "without": {
+            name: {"words": text} | {"real": learn(folder / f"without-{name}", folder, words, pieces)}
+            for name, (text, pieces) in WITHOUT.items()
+            if name in words.without
         },
+    }
+
+
+def learn(folder: Path, shared: Path, words: argparse.Namespace, pieces: Pieces) -> dict[str, Any]:
+    """Train on scenes of these pieces and measure on real photographs; `shared` has cut-outs and validation scenes."""
+    weights = train(folder, shared, words.scenes, epochs=words.epochs, image_size=words.image_size, pieces=pieces)
+    return {
+        root.name: kept(folder / f"{root.name}.json", partial(measure_real, root, weights, folder, words.image_size))
+        for root in real_sets()
     }
 
 
@@ -134,13 +152,16 @@ def measure_speed(drawn: Path, scenes: int) -> dict[str, Any]:
     return {"scenes": scenes, "processor": cpu_name(), "per_second": round(scenes / sum(seconds), 2), "ms": spread}
 
 
-def train(folder: Path, scenes: int, *, epochs: int, image_size: int) -> Path:
+def train(folder: Path, shared: Path, scenes: int, *, epochs: int, image_size: int, pieces: Pieces) -> Path:
     """Train on scenes of drawn pills alone, one thread, from scratch; returns the weights."""
     dataset = folder / "yolo"
     if not dataset.exists():
         with replacing_folder(dataset) as made:
-            for split, number, seed in (("train", scenes, SEED), ("val", min(scenes, VAL_SCENES), VAL_SEED)):
-                shards = compose_all(folder, folder / f"scenes-{split}", number, seed)
+            parts = {
+                "train": compose_all(shared / "drawn", folder / "scenes-train", scenes, SEED, pieces),
+                "val": compose_all(shared / "drawn", shared / "scenes-val", min(scenes, VAL_SCENES), VAL_SEED, PIECES),
+            }
+            for split, shards in parts.items():
                 for kind in ("images", "labels"):
                     (made / kind / split).mkdir(parents=True)
                 lay_out_scenes(shards, images=made / "images" / split, labels=made / "labels" / split)
@@ -160,15 +181,15 @@ def train(folder: Path, scenes: int, *, epochs: int, image_size: int) -> Path:
     return outputs["weights"]
 
 
-def compose_all(folder: Path, scenes: Path, number: int, seed: int) -> list[Path]:
+def compose_all(drawn: Path, scenes: Path, number: int, seed: int, pieces: Pieces) -> list[Path]:
     """Compose all shards."""
     settings = Scenes(photos=number)
     shards = [scenes / shard for shard in settings.shards]
     for shard, path in enumerate(shards):
         if not path.exists():
             compose_scenes(
-                cut_outs=[folder / "drawn"], prepared=[], scenes=path, shard=shard, side=TRAIN_SIDE,
-                settings=settings, seed=seed,
+                cut_outs=[drawn], prepared=[], scenes=path, shard=shard, side=TRAIN_SIDE, settings=settings,
+                seed=seed, pieces=pieces,
             )  # fmt: skip
     return shards
 

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from pillsnap.pictures.decode import encode_jpeg
-from pillsnap.scenes.light import light_field
 
 _GRAIN_SIDE = 512
 _BLOWN_OUT, _DARK = 0.06, 0.05
@@ -18,13 +17,12 @@ def take_photo(scene: np.ndarray, rng: np.random.Generator) -> tuple[bytes, np.n
 
     Args:
         scene: float32 (H, W, 3), 0 to 255.
-        rng: generator of the camera's and the light's moods.
+        rng: generator of the camera's moods.
 
     Returns:
         A JPEG as a phone writes it, quality 50 to 95; and the picture before that, uint8 (H, W, 3).
     """
-    picture = _exposed(scene * light_field(rng, scene.shape[:2])[..., None], rng)
-    picture = _sharpened(_noisy(_blurred(picture, rng), rng), rng)
+    picture = _sharpened(_noisy(_blurred(_exposed(scene, rng), rng), rng), rng)
     quality = int(rng.integers(50, 96))
     shown = np.clip(picture, 0, 255).astype(np.uint8)
     return encode_jpeg(shown, quality, full_colour=False), shown

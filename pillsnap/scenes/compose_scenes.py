@@ -12,7 +12,7 @@ from pillsnap.files import ShardWriter, replacing_folder
 from pillsnap.progress import progress
 from pillsnap.scenes.backgrounds import Backgrounds
 from pillsnap.scenes.cut_outs import CutOuts
-from pillsnap.scenes.scene import compose_scene
+from pillsnap.scenes.scene import PIECES, Pieces, compose_scene
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import PHOTOS, SCENE_PILLS, SCENES
 
@@ -28,6 +28,7 @@ def compose_scenes(
     side: int,
     settings: Scenes,
     seed: int,
+    pieces: Pieces = PIECES,
 ) -> None:
     """Compose the scenes of one shard. A scene depends on seed and number alone: as many cores as there are shards can
     share the work, and a larger `scenes.photos` begins with the same ones.
@@ -41,6 +42,7 @@ def compose_scenes(
         side: longer side of a scene in pixels.
         settings: what scenes are like.
         seed: of all of them.
+        pieces: what they are made of.
 
     Raises:
         ValueError: there is no cut-out to compose from.
@@ -60,7 +62,9 @@ def compose_scenes(
         with ShardWriter(folder / "scenes.bin") as writer:
             for number in progress(numbers, total=len(numbers), title=f"shard {shard}", unit="scenes"):
                 rng = np.random.default_rng((seed, number))
-                scene = compose_scene(pills, side=side, settings=settings, rng=rng, photographed=photographed)
+                scene = compose_scene(
+                    pills, side=side, settings=settings, rng=rng, photographed=photographed, pieces=pieces
+                )
                 name, (offset, length) = f"composed.{number:06d}", writer.add(scene.jpeg)
                 size = {"width": scene.width, "height": scene.height}
                 rows.append({"scene": name, "ground": scene.ground, **size, "offset": offset, "length": length})

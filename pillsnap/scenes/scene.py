@@ -1,6 +1,6 @@
 """Compose one scene: a ground, things, pills of one camera's scale, their shadows, the camera; and its labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -11,10 +11,10 @@ from pillsnap.scenes.camera import take_photo
 from pillsnap.scenes.canvas import Canvas, ScenePill
 from pillsnap.scenes.cut_outs import CutOut, CutOuts
 from pillsnap.scenes.frame import draw_frame
-from pillsnap.scenes.grounds import PLAIN, WILD
-from pillsnap.scenes.light import draw_light, lit
+from pillsnap.scenes.grounds import PLAIN, WILD, Ground
+from pillsnap.scenes.light import Light, draw_light, light_field, lit
 from pillsnap.scenes.texture import Shape
-from pillsnap.scenes.things import FLAT, THINGS
+from pillsnap.scenes.things import FLAT, THINGS, Thing
 
 _PILL_MM = 11.0
 """Length that the middle pill of a scene is taken to have, which gives things their size."""
@@ -24,13 +24,13 @@ _MOST_AREA = 0.45
 """Share of the photograph that pills cover together at most, where there are several."""
 _BESIDE = 0.03
 """Share of a pill that a neighbour may cover where pills do not lie in a pile: they touch."""
-
 _TRANSLUCENT = 0.08
 """Share of pills through which the ground shines, as through soft capsules."""
 _LEAST_CONTRAST = 8
 """Least difference of grey levels in and around a pill that has a label."""
 
-Background = Callable[[np.random.Generator, Shape], np.ndarray]
+
+Things = Mapping[str, Callable[[np.random.Generator, float], Thing]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,31 @@ KINDS = {
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """What scenes are made of: `PIECES`, but where it is measured what each of them gives.
+
+    Attributes:
+        kinds: of scenes by name.
+        plain, wild: grounds by name with their shares; each for half of the scenes.
+        things: that lie beside pills, by name; none of them: pills lie alone.
+        lamps: draws a scene's lamps.
+        light: draws how light falls on the whole, float32 (H, W) around 1.
+        camera: as `take_photo`.
+    """
+
+    kinds: Mapping[str, Kind]
+    plain: Mapping[str, tuple[float, Ground]]
+    wild: Mapping[str, tuple[float, Ground]]
+    things: Things
+    lamps: Callable[[np.random.Generator], Light]
+    light: Ground
+    camera: Callable[[np.ndarray, np.random.Generator], tuple[bytes, np.ndarray]]
+
+
+PIECES = Pieces(KINDS, PLAIN, WILD, THINGS, draw_light, light_field, take_photo)
+
+
+@dataclass(frozen=True)
 class Scene:
     """A composed scene: JPEG, size in pixels, name of its ground, pills."""
 
@@ -71,7 +96,8 @@ def compose_scene(
     side: int,
     settings: Scenes,
     rng: np.random.Generator,
-    photographed: Background | None = None,
+    photographed: Ground | None = None,
+    pieces: Pieces = PIECES,
 ) -> Scene:
     """Compose one scene.
 
@@ -81,19 +107,23 @@ def compose_scene(
         settings: most pills, and most of a pill that another may cover.
         rng: generator of everything in it.
         photographed: grounds out of the user's photographs, for half of the scenes.
+        pieces: what it is made of.
     """
-    name = str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))
+    name = str(rng.choice(list(pieces.kinds), p=[kind.share for kind in pieces.kinds.values()]))
+    kind = pieces.kinds[name]
     frame = draw_frame(rng, side)
-    ground, picture = _ground(rng, frame.canvas, photographed)
-    canvas = Canvas(picture, frame, draw_light(rng))
-    size = float(np.exp(rng.uniform(*np.log(KINDS[name].size)))) * side
-    if rng.random() < 0.6:
+    ground, picture = _ground(rng, frame.canvas, photographed, pieces)
+    canvas = Canvas(picture, frame, pieces.lamps(rng))
+    size = float(np.exp(rng.uniform(*np.log(kind.size)))) * side
+    if pieces.things and rng.random() < 0.6:
         for _ in range(int(rng.integers(1, 9))):
-            _add_thing(canvas, size / _PILL_MM, rng, most_covered=0.0)
-    _add_pills(canvas, _choose(cut_outs, name, settings.max_pills, rng), size, name, settings.max_covered, rng)
-    if rng.random() < 0.15:
-        _add_thing(canvas, size / _PILL_MM, rng, most_covered=settings.max_covered)
-    jpeg, photo = take_photo(np.clip(frame.view(canvas.picture), 0, 255), rng)
+            _add_thing(canvas, pieces.things, size / _PILL_MM, rng, most_covered=0.0)
+    number = min(settings.max_pills, int(rng.integers(kind.pills[0], kind.pills[1] + 1)))
+    _add_pills(canvas, _choose(cut_outs, name, number, rng), size, name, settings.max_covered, rng)
+    if pieces.things and rng.random() < 0.15:
+        _add_thing(canvas, pieces.things, size / _PILL_MM, rng, most_covered=settings.max_covered)
+    shown = np.clip(frame.view(canvas.picture), 0, 255)
+    jpeg, photo = pieces.camera(shown * pieces.light(rng, shown.shape[:2])[..., None], rng)
     pills = [pill for pill in canvas.labels() if _can_be_seen(photo, pill.box)]
     return Scene(jpeg, frame.width, frame.height, ground, pills)
 
@@ -106,17 +136,18 @@ def _can_be_seen(photo: np.ndarray, box: tuple[int, int, int, int]) -> bool:
     return bool(np.ptp(cv2.resize(part, (8, 8), interpolation=cv2.INTER_AREA), axis=(0, 1)).max() >= _LEAST_CONTRAST)
 
 
-def _ground(rng: np.random.Generator, shape: Shape, photographed: Background | None) -> tuple[str, np.ndarray]:
+def _ground(
+    rng: np.random.Generator, shape: Shape, photographed: Ground | None, pieces: Pieces
+) -> tuple[str, np.ndarray]:
     if photographed and rng.random() < 0.5:
         return "photograph", photographed(rng, shape)
-    grounds = PLAIN if rng.random() < 0.5 else WILD
+    grounds = pieces.plain if rng.random() < 0.5 else pieces.wild
     shares = np.array([share for share, _ in grounds.values()])
     name = str(rng.choice(list(grounds), p=shares / shares.sum()))
     return name, np.clip(grounds[name][1](rng, shape), 0, 255)
 
 
-def _choose(cut_outs: CutOuts, kind: str, most: int, rng: np.random.Generator) -> list[CutOut]:
-    number = min(most, int(rng.integers(KINDS[kind].pills[0], KINDS[kind].pills[1] + 1)))
+def _choose(cut_outs: CutOuts, kind: str, number: int, rng: np.random.Generator) -> list[CutOut]:
     if kind == "both sides" or rng.random() < 0.12:  # of one drug
         return cut_outs.take(rng, number)
     return [pill for _ in range(number) for pill in cut_outs.take(rng)]
@@ -165,11 +196,11 @@ def _beside(other: np.ndarray, other_side: int, side: int, rng: np.random.Genera
     return other + (other_side + side) / 2 * rng.uniform(0.6, 1.1) * np.array([np.cos(turn), np.sin(turn)])
 
 
-def _add_thing(canvas: Canvas, unit: float, rng: np.random.Generator, *, most_covered: float) -> None:
+def _add_thing(canvas: Canvas, things: Things, unit: float, rng: np.random.Generator, *, most_covered: float) -> None:
     """Draw a thing somewhere; where it would cover more of a pill than allowed, it is left out."""
-    name = str(rng.choice(list(THINGS)))
+    name = str(rng.choice(list(things)))
     # no thing is far larger than the photograph, however near the pills are
-    colour, alpha = THINGS[name](rng, min(unit * rng.uniform(0.6, 1.7), max(canvas.owner.shape) / 110))
+    colour, alpha = things[name](rng, min(unit * rng.uniform(0.6, 1.7), max(canvas.owner.shape) / 110))
     colour, alpha = _rotated(colour, alpha, 1.0, rng.uniform(0, 360))
     centre = rng.uniform(-0.05, 1.05, 2) * canvas.owner.shape[::-1]
     if canvas.fits(alpha, centre, most_covered=most_covered, pill=False):

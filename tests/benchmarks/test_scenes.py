@@ -3,12 +3,22 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pillsnap.config.data import Scenes
 from pillsnap.files import read_json
+from pillsnap.pictures.decode import decode_jpeg
+from pillsnap.scenes import canvas as canvas_module
+from pillsnap.scenes import scene as scene_module
+from pillsnap.scenes.cut_outs import CutOuts
+from pillsnap.scenes.draw_cut_outs import draw_cut_outs
+from pillsnap.scenes.grounds import PLAIN
+from pillsnap.scenes.scene import PIECES, Pieces, Scene, compose_scene
 from tests.support.workflow import PROJECT
 
 FIGURES: dict[str, Any] = {
@@ -21,6 +31,7 @@ FIGURES: dict[str, Any] = {
     "cut_outs": {"photos": 200, "mean_iou": 0.9761, "lowest_iou": 0.9, "refused": {"faint": 3, "hole": 1}},
     "training": {"model": "yolo11n.yaml", "scenes": 1000, "epochs": 4, "image_size": 320},
     "real": {"pushin-pill": {"photos": 103, "pills": 557, "recall": 0.5, "precision": 0.25, "score": 0.123}},
+    "without": {},
 }
 
 
@@ -50,10 +61,65 @@ def test_page_without_real_photographs_and_refusals(scenes_page: Any) -> None:
     assert "none was refused." in told and "| none was there |" in told
 
 
+def test_page_tells_what_each_piece_gives(scenes_page: Any) -> None:
+    less = {"pushin-pill": FIGURES["real"]["pushin-pill"] | {"recall": 0.4, "precision": 0.4}}
+    without = {"clutter": {"words": "no things", "real": less}}
+    told = scenes_page.page(FIGURES | {"without": without})
+    assert "| left out | meaning | pushin-pill: recall | precision | F1 |\n|---|---|---|---|---|" in told
+    assert "| nothing | all pieces | 0.500 | 0.250 | 0.333 |\n| clutter | no things | 0.400 | 0.400 | 0.400 |" in told
+    assert "left out" not in scenes_page.page(FIGURES)
+    assert "left out" not in scenes_page.page(FIGURES | {"without": without, "real": {}})
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, Pieces]]:
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    from scenes_without import WITHOUT
+
+    return WITHOUT
+
+
+@pytest.fixture
+def composed(without: dict[str, tuple[str, Pieces]], tmp_path: Path) -> Callable[[str], list[Scene]]:
+    """Some scenes without a piece."""
+    draw_cut_outs(folder=tmp_path / "drawn", drugs=3, views=1, scale=6, seed=1)
+    pills = CutOuts([tmp_path / "drawn"])
+
+    def compose(name: str) -> list[Scene]:
+        pieces = without[name][1] if name else PIECES
+        generators = (np.random.default_rng((1, number)) for number in range(12))
+        settings = Scenes(photos=1)
+        return [compose_scene(pills, side=96, settings=settings, rng=rng, pieces=pieces) for rng in generators]
+
+    return compose
+
+
+def test_scenes_lack_what_is_left_out(
+    composed: Callable[[str], list[Scene]], without: dict[str, tuple[str, Pieces]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things: list[str] = []
+    add = scene_module._add_thing
+    monkeypatch.setattr(scene_module, "_add_thing", lambda *a, **k: things.append("thing") or add(*a, **k))
+    whole = composed("")
+    assert things and {scene.ground for scene in whole} - set(PLAIN) and max(len(scene.pills) for scene in whole) > 1
+    things.clear()
+    assert composed("clutter") and not things
+    assert {scene.ground for scene in composed("grounds")} <= set(PLAIN)
+    assert max(len(scene.pills) for scene in composed("number")) == 1
+    grey = np.full((40, 60, 3), 120, np.float32)
+    jpeg, photo = without["camera"][1].camera(grey, np.random.default_rng(0))
+    assert composed("camera") and (photo == 120).all() and np.abs(decode_jpeg(jpeg).astype(int) - 120).max() <= 1
+    assert (PIECES.camera(grey, np.random.default_rng(0))[1] != 120).any()
+    shadows: list[int] = []
+    monkeypatch.setattr(canvas_module, "cast_shadows", lambda *words: shadows.append(len(words[-1].lamps)))
+    assert composed("light") and shadows and not any(shadows)
+
+
 @pytest.mark.campaign
 def test_the_script_measures(tmp_path: Path) -> None:
     sizes = {"drugs": 3, "speed": 3, "photos": 4, "scenes": 8, "epochs": 1, "image-size": 64}
-    words = [f"--{name}={value}" for name, value in sizes.items()] + ["--out", str(tmp_path / "out")]
+    words = [f"--{name}={value}" for name, value in sizes.items()]
+    words += ["--without", "clutter", "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "benchmarks/scenes.py", *words],
         cwd=PROJECT,
@@ -66,5 +132,5 @@ def test_the_script_measures(tmp_path: Path) -> None:
     figures = read_json(tmp_path / "out.json")
     assert figures["speed"]["scenes"] == 3 and figures["speed"]["per_second"] > 0
     assert figures["cut_outs"]["photos"] == 4 and figures["cut_outs"]["mean_iou"] > 0.9
-    assert figures["real"] == {}
+    assert figures["real"] == {} and list(figures["without"]) == ["clutter"]
     assert (tmp_path / "out.md").read_text(encoding="utf-8").startswith("# Composed scenes: measured")

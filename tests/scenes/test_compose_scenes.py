@@ -1,5 +1,6 @@
 """Scenes: right labels, the same bytes whatever the shards, no photograph of another part, clear refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.cut_pills import cut_pills
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
 from pillsnap.scenes.frame import draw_frame
-from pillsnap.scenes.scene import KINDS, compose_scene
+from pillsnap.scenes.scene import KINDS, PIECES, compose_scene
 from tests.support.archives import DRUGS, DataRun, hand_made, photo_png, prepare_source
 
 SIDE = 160
@@ -120,29 +121,28 @@ def test_labels_lie_in_their_scene(drawn, tmp_path) -> None:
 
 
 def test_the_box_lies_on_the_pill(drawn, monkeypatch) -> None:
-    """Without things, light and camera, what differs from a ground of magenta is the pill."""
-    magenta = np.array([255, 0, 255], np.float32)
-    monkeypatch.setattr(
-        "pillsnap.scenes.scene.PLAIN", {"magenta": (1, lambda rng, shape: np.broadcast_to(magenta, (*shape, 3)).copy())}
-    )
-    monkeypatch.setattr(
-        "pillsnap.scenes.scene.WILD", {"magenta": (1, lambda rng, shape: np.broadcast_to(magenta, (*shape, 3)).copy())}
-    )
-    monkeypatch.setattr("pillsnap.scenes.scene._add_thing", lambda *_, **__: None)
+    """Without things, light and camera, what differs from a ground of magenta is the pill, or its faint reflection."""
     monkeypatch.setattr("pillsnap.scenes.canvas.cast_shadows", lambda *_: None)
     monkeypatch.setattr("pillsnap.scenes.scene._TRANSLUCENT", 0.0)
     monkeypatch.setattr("pillsnap.scenes.frame._BORDERED", 0.0)
-    seen = []
-    monkeypatch.setattr(
-        "pillsnap.scenes.scene.take_photo", lambda scene, rng: seen.append(scene) or (b"", scene.astype(np.uint8))
+    magenta = np.array([255, 0, 255], np.float32)
+    ground = {"magenta": (1, lambda rng, shape: np.broadcast_to(magenta, (*shape, 3)).copy())}
+    seen: list[np.ndarray] = []
+    pieces = replace(
+        PIECES,
+        plain=ground,
+        wild=ground,
+        things={},
+        light=lambda rng, shape: np.ones(shape, np.float32),
+        camera=lambda scene, rng: seen.append(scene) or (b"", scene.astype(np.uint8)),
     )
     pills, checked = CutOuts([drawn]), 0
     for number in range(40):
-        scene = compose_scene(pills, side=SIDE, settings=Scenes(photos=1), rng=np.random.default_rng((4, number)))
+        rng = np.random.default_rng((4, number))
+        scene = compose_scene(pills, side=SIDE, settings=Scenes(photos=1), rng=rng, pieces=pieces)
+        coloured = (np.abs(seen[-1] - magenta) > 60).any(axis=2).astype(np.uint8)
         if len(scene.pills) == 1:
-            x, y, w, h = scene.pills[0].box
-            coloured = (np.abs(seen[-1] - magenta) > 40).any(axis=2).astype(np.uint8)
-            assert np.abs(np.array(cv2.boundingRect(coloured)) - [x, y, w, h]).max() <= 3
+            assert np.abs(np.array(cv2.boundingRect(coloured)) - scene.pills[0].box).max() <= 3
             checked += 1
     assert checked > 5
 
@@ -164,15 +164,14 @@ def test_no_pill_is_covered_more_than_allowed(drawn) -> None:
     assert min(visible) >= 0.8 and len(visible) > 25
 
 
-def test_a_pill_that_is_lost_in_the_dark_has_no_label(drawn, monkeypatch) -> None:
-    pills, counts = CutOuts([drawn]), {}
-    for gain in (0.0, 1.0):
-        taken = lambda scene, rng, gain=gain: (b"", (scene * gain).astype(np.uint8))  # noqa: E731
-        monkeypatch.setattr("pillsnap.scenes.scene.take_photo", taken)
-        scenes = (compose_scene(pills, side=SIDE, settings=Scenes(photos=1), rng=np.random.default_rng((5, number)))
-                  for number in range(6))  # fmt: skip
-        counts[gain] = sum(len(scene.pills) for scene in scenes)
-    assert counts[0.0] == 0 and counts[1.0] > 6
+@pytest.mark.parametrize(("gain", "labelled"), [(0.0, False), (1.0, True)])
+def test_a_pill_that_is_lost_in_the_dark_has_no_label(drawn, gain: float, labelled: bool) -> None:
+    pieces = replace(PIECES, camera=lambda scene, rng: (b"", np.clip(scene * gain, 0, 255).astype(np.uint8)))
+    found = [
+        compose_scene(CutOuts([drawn]), side=SIDE, settings=Scenes(photos=1), rng=rng, pieces=pieces).pills
+        for rng in (np.random.default_rng((5, number)) for number in range(6))
+    ]
+    assert (sum(map(len, found)) > 6) == labelled and (labelled or not any(found))
 
 
 def test_beyond_a_turned_copy_no_pill_is_labelled(monkeypatch) -> None:
