@@ -234,7 +234,9 @@ def real_photos(root: Path, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def best_threshold(scored: list[tuple[float, bool]], labelled: int) -> dict[str, float]:
-    """Recall and precision at the score that is best for F1."""
+    """Recall and precision at the score that is best for F1; zeros where nothing was found."""
+    if not scored:
+        return {"recall": 0.0, "precision": 0.0, "score": 0.0}
     scores, hits = (np.array(column) for column in zip(*sorted(scored, reverse=True), strict=True))
     right = np.cumsum(hits)
     recall, precision = right / labelled, right / np.arange(1, len(hits) + 1)

@@ -61,6 +61,15 @@ def test_page_without_real_photographs_and_refusals(scenes_page: Any) -> None:
     assert "none was refused." in told and "| none was there |" in told
 
 
+def test_best_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    from scenes import best_threshold
+
+    found = [(0.2, False), (0.9, True), (0.5, True), (0.6, False)]
+    assert best_threshold(found, 4) == {"recall": 0.5, "precision": 0.667, "score": 0.5}
+    assert best_threshold([], 4) == {"recall": 0.0, "precision": 0.0, "score": 0.0}
+
+
 def test_page_tells_what_each_piece_gives(scenes_page: Any) -> None:
     less = {"pushin-pill": FIGURES["real"]["pushin-pill"] | {"recall": 0.4, "precision": 0.4}}
     without = {"clutter": {"words": "no things", "real": less}}
