@@ -1,9 +1,11 @@
 """Check a folder of photographs before any configuration is written: its kind, what would be kept, and the overlay."""
 
 import contextlib
+import logging
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,15 +127,27 @@ def _plan(tables: list[dict[str, Path]], place: Path) -> tuple[str, dict[str, An
         )
         return sum(number for side, number in _sides(plan).items() if side not in UNSEEN)
 
+    with _without_warnings(plan_stage.__module__):  # of a trial; what holds for the overlay is printed
+        try:
+            without = used(0)
+        except PlanError as error:
+            return str(error).partition("\n")[0], {}, 0
+        with contextlib.suppress(PlanError):
+            if used(UNSEEN_DRUGS) >= 0.8 * without:
+                return "", read_json(summary), read_json(summary)["unseen_drugs"]["used"]
+        used(0)
+        return "", read_json(summary), 0
+
+
+@contextlib.contextmanager
+def _without_warnings(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        without = used(0)
-    except PlanError as error:
-        return str(error).partition("\n")[0], {}, 0
-    with contextlib.suppress(PlanError):
-        if used(UNSEEN_DRUGS) >= 0.8 * without:
-            return "", read_json(summary), read_json(summary)["unseen_drugs"]["used"]
-    used(0)
-    return "", read_json(summary), 0
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _sides(plan: Path) -> Counter[str]:

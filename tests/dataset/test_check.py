@@ -113,6 +113,42 @@ def test_what_is_wrong_is_told(tmp_path, files, says) -> None:
     assert re.search(says, said(done.stderr)), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("folders", "kind"),
+    [
+        (("K-000250", "K-000573"), "folders of one class each"),
+        (("set/K-000250", "set/K-000573"), "folders of one class each"),
+        (("train_images/A", "test_images/A", "train_images/B", "test_images/B"), "folders of one class each"),
+        (("images/A", "images/B"), "folders of one class each"),
+        (("K-000250", "K-000250-000573"), "has photographs, but there is no archive of its labels"),
+        (("K-000250", "K-000250_json"), "AIHub data set 576"),
+        (("train_images",), "has photographs, but there is no archive of its labels"),
+    ],
+)
+def test_folders_that_may_be_of_two_kinds(tmp_path, folders, kind) -> None:
+    """Folders named as AIHub's, and those named as of data sets with label files, may each be a class."""
+    for place, folder in enumerate(folders):
+        (tmp_path / "pills" / folder).mkdir(parents=True)
+        for number in range(10):
+            name = f"{place}{number}.{'json' if folder.endswith('_json') else 'png'}"
+            (tmp_path / "pills" / folder / name).write_bytes(photo_png(1, seed=10 * place + number))
+    done = check(tmp_path / "pills")
+    assert kind in said(done.stdout + done.stderr)
+    assert ("folders" in kind) == (done.exit_code == 0)
+
+
+def test_a_trial_of_held_out_drugs_is_not_warned_of(tmp_path, caplog) -> None:
+    """Nor is what the check prints itself, such as that there is one class."""
+    for name, classes in (("two", 2), ("one", 1)):
+        for number in range(30):
+            path = tmp_path / name / f"class {number % classes}/{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(photo_png(1, seed=number))
+        done = check(tmp_path / name)
+        assert (done.exit_code, done.stderr, [record.message for record in caplog.records]) == (0, "", [])
+    assert "There is one class" in said(done.stdout)
+
+
 def test_real_photographs(real_photos, tmp_path) -> None:
     """Combinations that show a drug that is held out are lost: too many here, so that none is held out."""
     done = check(real_photos)
