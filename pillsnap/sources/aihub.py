@@ -45,7 +45,8 @@ def list_aihub_archives(source: Source) -> list[Archive]:
     one zip, which may be the root itself.
 
     Raises:
-        SourceError: there is no archive, or photographs without labels (or labels without photographs).
+        NotRecognisedError: there is no archive, or nothing but photographs that may be sorted into folders by class.
+        SourceError: photographs without labels, or labels without photographs.
     """
     root = source_root(source)
     found = list(_course(root)) if root.is_file() else list(_halves(existing_root(source)))
@@ -59,6 +60,8 @@ def list_aihub_archives(source: Source) -> list[Archive]:
             f"other or in one zip). Found: {_seen(root)}. Set source.root to the folder that holds 1.Training and "
             "2.Validation, or to that of the course's edition."
         )
+    if not any(half.side == "L" for half in found) and all(map(_may_be_classes, found)):
+        raise NotRecognisedError(str(_unpaired(found[0].name, found[0], [])))
     return [archive for name in sorted(halves) for archive in _pair(name, halves[name])]
 
 
@@ -136,6 +139,15 @@ def _unpacked_in_place(folder: Path, drugs: list[re.Match[str]]) -> Iterator[_Ha
     for side, there in (("S", [m for m in drugs if not m["labels"]]), ("L", [m for m in drugs if m["labels"]])):
         if there:
             yield _Half(f"{part}S_{domain or 'all'}", side, folder, domain)
+
+
+def _may_be_classes(half: _Half) -> bool:
+    """Whether photographs may be sorted by class: they lie in folders, none of a combination, and there is no label."""
+    if _NAME.fullmatch(unicodedata.normalize("NFC", half.path.name)) or not half.path.is_dir():
+        return False
+    folders = [path.name for path in half.path.iterdir() if path.is_dir()]
+    combos = any((match := _DRUG_FOLDER.fullmatch(name)) and match["more"] for name in folders)
+    return bool(folders) and not combos and not any(path.suffix.lower() == ".json" for path in half.path.rglob("*"))
 
 
 def _pair(name: str, halves: list[_Half]) -> Iterator[Archive]:

@@ -62,6 +62,14 @@ def readings(source: Source) -> dict[str, dict[str, tuple[str, str]]]:
         pytest.param(["k-000114/1.png", "K_000115/2.png", "10 mg/3.png"],
             {"photos": {"10 mg/3.png": ("10 mg", ""), "K_000115/2.png": ("K-000115", ""),
                 "k-000114/1.png": ("K-000114", "")}}, id="K-codes"),
+        pytest.param(["train_images/A/1.png", "test_images/A/2.png"],
+            {"photos": {"test_images/A/2.png": ("A", "test"), "train_images/A/1.png": ("A", "")}},
+            id="parts of photographs"),
+        pytest.param(["set/images/A/1.png", "set/images/B/2.png"],
+            {"photos": {"set/images/A/1.png": ("A", ""), "set/images/B/2.png": ("B", "")}}, id="in a folder images"),
+        pytest.param(["train/images/A/1.png", "val/images/B/2.png", "test/images/B/3.png"],
+            {"photos": {"test/images/B/3.png": ("B", "test"), "train/images/A/1.png": ("A", "train"),
+                "val/images/B/2.png": ("B", "val")}}, id="in a folder images of each part"),
     ],
 )  # fmt: skip
 def test_layouts(tmp_path, names, expected) -> None:
@@ -124,6 +132,8 @@ def test_what_is_left_out_is_noted(tmp_path) -> None:
         ((), "it has no folder with photographs"),
         (("1.png",), "it has no folder with photographs"),
         (("images/train/1.png",), "lies in a data set with label files"),
+        (("set/train/images/1.png",), "lies in a data set with label files"),
+        (("images/A/1.png", "labels/A/1.png", "labels/A/1.txt"), "lies in a data set with label files"),
     ],
 )
 def test_other_data_is_not_recognised(tmp_path, names, says) -> None:

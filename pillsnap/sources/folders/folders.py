@@ -3,7 +3,7 @@
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pillsnap.pictures.decode import header_size
@@ -18,6 +18,8 @@ from pillsnap.sources.settings import Source
 
 _LABELLED = {"images", "labels", "annotations"}
 """Folders of data sets whose labels lie in files."""
+_LABEL_FILES = {".txt", ".json", ".xml"}
+_PART = re.compile(rf"({'|'.join(PART_OF)})(?:[-_ ]?(?:images|photos|data|set))?", re.IGNORECASE)
 _K_CODE = re.compile(r"(?i)k[-_ ]?(\d{6})")
 
 
@@ -33,7 +35,7 @@ def list_folder_archives(source: Source) -> list[Archive]:
         _check_folders(root, source.root)
     stems = [re.sub(r"[^A-Za-z0-9_-]+", "_", place.stem).strip("_") if place != root else "" for place in places]
     names = [stem if stem and stems.count(stem) == 1 else f"photos_{n}" for n, stem in enumerate(stems, start=1)]
-    parts = [PART_OF.get(place.stem.lower(), "") if place != root else "" for place in places]
+    parts = [_part(place.stem) if place != root else "" for place in places]
     return [
         Archive(
             name=name if len(places) > 1 else stem or "photos",
@@ -48,23 +50,37 @@ def list_folder_archives(source: Source) -> list[Archive]:
 
 
 def _check_folders(root: Path, named: str) -> None:
-    found = (path for path in root.rglob("*") if path.parent != root and path.suffix.lower() in PHOTO_ENDINGS)
-    first = next(found, None)
-    folders = set(first.relative_to(root).parts[:-1]) if first else set()
-    if not folders or {name.lower() for name in folders} & _LABELLED:
+    inside = [path for path in root.rglob("*") if path.parent != root]
+    first = next((path for path in inside if path.suffix.lower() in PHOTO_ENDINGS), None)
+    if first is None or _has_label_files(first.relative_to(root).parts[:-1], inside):
         why = f"{first} lies in a data set with label files" if first else "it has no folder with photographs"
         raise NotRecognisedError(
             f"source.root = {named}: {why}. Set it to a folder that has one folder of photographs for each class."
         )
 
 
+def _has_label_files(folders: Sequence[str], inside: Iterable[Path]) -> bool:
+    """Whether photographs in `images` or the like lie in no folder of a class there, or have files of labels."""
+    after = [place for place, name in enumerate(folders, start=1) if name.lower() in _LABELLED]
+    if not after:
+        return False
+    classes = [name for name in folders[after[-1] :] if not _part(name)]
+    return not classes or any(path.suffix.lower() in _LABEL_FILES for path in inside)
+
+
+def _part(name: str) -> str:
+    """The part that a folder or zip is named after, as `train`, `Train-Set` and `train_images` are; or empty."""
+    match = _PART.fullmatch(name)
+    return PART_OF[match[1].lower()] if match else ""
+
+
 def read_folder_labels(archive: Archive) -> LabelReading:
     """Read an archive's photographs, each labelled by its folder; headers are read for sizes, no pixel is decoded.
 
-    Folders that all photographs share are passed, and so are those of the parts (`train`, `val`, `valid`, `test`); the
-    next one is the class, whatever lies below it. A folder named by a K-code is that drug; any other name, in Unicode
-    NFC, stands for the K-code. The box is the whole photograph, which `prepare_archive` replaces where a detector is to
-    find the pill.
+    Folders that all photographs share are passed, and so are `images` and those of the parts (`train`, `val`, `valid`,
+    `test`, also as `train_images`); the next one is the class, whatever lies below it. A folder named by a K-code is
+    that drug; any other name, in Unicode NFC, stands for the K-code. The box is the whole photograph, which
+    `prepare_archive` replaces where a detector is to find the pill.
 
     Raises:
         SourceError: two folders have one name but for its spelling.
@@ -108,16 +124,17 @@ def _is_hidden(entry: Entry) -> bool:
 def _classes(members: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return part and class folder of each photograph that lies in a folder."""
     folders = {member: list(PurePosixPath(member).parts[:-1]) for member in members}
-    folders = {member: parts for member, parts in folders.items() if parts}
+    folders = {
+        member: [name for name in parts if name.lower() not in _LABELLED] or parts
+        for member, parts in folders.items()
+        if parts
+    }
     while folders and min(map(len, folders.values())) > 1 and len({parts[0] for parts in folders.values()}) == 1:
-        if next(iter(folders.values()))[0].lower() in PART_OF:
+        if _part(next(iter(folders.values()))[0]):
             break
         folders = {member: parts[1:] for member, parts in folders.items()}
-    divided = all(parts[0].lower() in PART_OF and len(parts) > 1 for parts in folders.values())
-    return {
-        member: (PART_OF[parts[0].lower()], parts[1]) if divided else ("", parts[0])
-        for member, parts in folders.items()
-    }
+    divided = all(_part(parts[0]) and len(parts) > 1 for parts in folders.values())
+    return {member: (_part(parts[0]), parts[1]) if divided else ("", parts[0]) for member, parts in folders.items()}
 
 
 def _check_spelling(places: Mapping[str, tuple[str, str]], where: str) -> None:
