@@ -100,7 +100,7 @@ def show(
             drawn = photo_with_boxes(photo, results) if picture else None
             print_photo(photo, stage=stage, kinds=kinds)
         else:
-            drug = find_drug(data.classes, what)
+            drug = find_drug(data.classes, what, data.plan)
             facts = drug_facts(data, drug, read_table(results / stage / "plan.parquet", PLAN))
             drawn = crop_sheet(data, drug, results / stage / "prepared") if picture else None
             print_drug(facts, stage=stage, kinds=kinds)

@@ -13,6 +13,18 @@ DRUGS = [DrugClass(index, f"K-{number:06d}", (), name) for index, (number, name)
     [(114, "가스모틴정 5mg"), (115, "가스모틴정"), (1140, "타이레놀정 500mg"), (30000, "Advil")]
 )]  # fmt: skip
 
+PLAN = {
+    "asked": {"images": 100, "classes": 4},
+    "classes": [*(drug.k_code for drug in DRUGS), "K-000204"],
+    "classes_left_out": ["K-000201", "K-000202", "K-000203", "red pill"],
+    "classes_dropped": {
+        "test_only": {"K-000201": {"train": 0, "val": 0, "test": 9}},
+        "too_small": {"K-000202": {"train": 1, "val": 0, "test": 0}},
+    },
+    "unseen": {"unseen_val": {"drugs": ["K-000205"], "photos": 3}, "unseen_test": {"drugs": [], "photos": 0}},
+}
+"""What `plan_stage` wrote of a source with four trained drugs and five others."""
+
 
 @pytest.mark.parametrize(
     ("words", "k_code"),
@@ -27,7 +39,7 @@ DRUGS = [DrugClass(index, f"K-{number:06d}", (), name) for index, (number, name)
     ],
 )
 def test_drug_is_found(words: str, k_code: str) -> None:
-    assert find_drug(DRUGS, words).k_code == k_code
+    assert find_drug(DRUGS, words, PLAN).k_code == k_code
 
 
 @pytest.mark.parametrize(
@@ -44,7 +56,25 @@ def test_drug_is_found(words: str, k_code: str) -> None:
 )
 def test_what_is_not_found_is_told_with_the_nearest(words: str, says: str) -> None:
     with pytest.raises(DataError) as raised:
-        find_drug(DRUGS, words)
+        find_drug(DRUGS, words, PLAN)
+    assert says in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("k-000201", "K-000201: the source has this drug, and this stage does not train it: the source shows it in its "
+            "test part alone; it has 0 training, 0 validation and 9 test pills, and needs 2 of training and 1 of"),
+        ("K-000202", "does not train it: it has 1 training, 0 validation and 0 test pills, and needs 2 of training"),
+        ("K-000203", "does not train it: it takes 4 drugs at most, and others come first"),
+        ("K-000204", "none of its training photographs came through the decode"),
+        ("K-000205", "K-000205: no training sees this drug. It is held out (plan.unseen_drugs)"),
+        ("Red Pill", "red pill: the source has this drug, and this stage does not train it"),
+    ],
+)  # fmt: skip
+def test_a_drug_that_is_not_trained_is_told_with_the_reason(words: str, says: str) -> None:
+    with pytest.raises(DataError) as raised:
+        find_drug(DRUGS, words, PLAN)
     assert says in str(raised.value)
 
 
