@@ -29,7 +29,8 @@ def pull(stage: str) -> None:
         DvcException: there is no remote, it lacks a file, or a changed file would be overwritten.
     """
     with Repo(config=_LINKS) as repo:
-        repo.pull(targets=["raw"])
+        if raw := _raw(repo):
+            repo.pull(targets=raw)
     with Repo() as repo:
         repo.pull(targets=["index", f"stage@{stage}"])
 
@@ -37,8 +38,13 @@ def pull(stage: str) -> None:
 def differences(stage: str) -> list[str]:
     """List differences from the commit's record: `stage: kind: file or setting: how`; empty where there are none."""
     with Repo() as repo:
-        status = repo.status(targets=["raw", "index", f"stage@{stage}"])
+        status = repo.status(targets=[*_raw(repo), "index", f"stage@{stage}"])
     return list(_lines(status))
+
+
+def _raw(repo: Repo) -> list[str]:
+    """What DVC has of the raw data: the stage that draws them, or files and folders that were given to `dvc add`."""
+    return [stage.addressing for stage in repo.stage.collect("index", with_deps=True) if stage.addressing != "index"]
 
 
 def _lines(status: Any, *above: str) -> Iterator[str]:

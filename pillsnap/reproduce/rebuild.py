@@ -9,7 +9,7 @@ from typing import Any
 from pillsnap.config.load import read_config
 from pillsnap.files import replacing
 from pillsnap.reproduce.records import RecordError
-from pillsnap.sources.archives import source_root
+from pillsnap.sources.archives import expanded, source_root
 from pillsnap.sources.registry import get_kind
 
 MARK = Path(".git/pillsnap-verify")
@@ -50,13 +50,16 @@ def _clone(commit: str, folder: Path) -> None:
 
 
 def _link_raw_data(folder: Path) -> None:
-    """Link raw data below this folder, unless a rule draws them, into the clone."""
-    for source in read_config(folder / "config.yaml").named_sources.values():
-        root = Path(source_root(source))
-        if get_kind(source.kind).drawn or root.is_absolute() or not root.exists() or (folder / root).exists():
+    """Link raw data below this folder, unless a rule draws them, and their tables of names into the clone."""
+    sources = [
+        one for one in read_config(folder / "config.yaml").named_sources.values() if not get_kind(one.kind).drawn
+    ]
+    tables = [expanded(source.classes) for source in sources if source.classes]
+    for path in sorted({*map(source_root, sources), *tables}):  # a folder before what lies in it
+        if path.is_absolute() or not path.exists() or (folder / path).exists():
             continue
-        (folder / root).parent.mkdir(parents=True, exist_ok=True)
-        (folder / root).symlink_to(root.resolve())
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).symlink_to(path.resolve())
 
 
 def hash_of(commit: str) -> str:

@@ -1,0 +1,40 @@
+"""The clone in which a stage is rebuilt: raw data that no rule draws are linked into it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pillsnap.reproduce.rebuild import _link_raw_data
+from tests.support.workflow import PROJECT
+
+SOURCES = """
+  - {kind: yolo, name: own, root: data/pills/own, classes: data/names.csv}
+  - {kind: folders, name: all, root: data/pills, box: whole}
+  - {kind: coco, name: away, root: /mnt/pills}
+  - {kind: yolo, name: kept, root: kept, classes: kept/names.csv}
+  - {kind: synthetic}
+"""
+
+
+def test_the_raw_data_of_every_source_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, clone = tmp_path / "here", tmp_path / "clone"
+    for file in (
+        "data/pills/own/a.png",
+        "data/pills/b.png",
+        "data/names.csv",
+        "kept/names.csv",
+        "data/raw/synthetic/x",
+    ):
+        (here / file).parent.mkdir(parents=True, exist_ok=True)
+        (here / file).write_text(file)
+    (clone / "kept").mkdir(parents=True)
+    config = yaml.safe_load((PROJECT / "config.yaml").read_text()) | {"sources": yaml.safe_load(SOURCES)}
+    config.pop("source")
+    (clone / "config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(here)
+    _link_raw_data(clone)
+    for file in ("data/pills/own/a.png", "data/pills/b.png", "data/names.csv", "kept/names.csv"):
+        assert (clone / file).read_text() == file
+    assert {path.name for path in (clone / "data").iterdir() if path.is_symlink()} == {"names.csv", "pills"}
+    assert not (clone / "data/raw").exists()
