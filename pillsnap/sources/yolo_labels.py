@@ -147,7 +147,8 @@ def listed_photos(listing: Path, folder: Path) -> Iterator[str]:
         starts = [listing.parent] if words.startswith("./") else [folder, listing.parent]
         candidates = [start / words for start in starts]
         candidates += [folder.joinpath(*parts[first:]) for first in range(1, len(parts))]
-        there = next((path.resolve() for path in candidates if path.is_file()), candidates[0].resolve())
+        found = next((path for path in candidates if path.is_file()), candidates[0])
+        there = found.parent.resolve() / found.name  # a link itself, not what it leads to
         yield there.relative_to(root).as_posix() if there.is_relative_to(root) else words
 
 

@@ -42,6 +42,21 @@ def test_a_folder_gives_nothing_from_outside_it(tmp_path) -> None:
                 container.read(name)
 
 
+def test_links_of_dvc_are_followed_into_its_cache(tmp_path) -> None:
+    """With `cache.type symlink`, `dvc add` leaves links; only a file that its content names is one of its cache."""
+    cache = tmp_path / ".dvc/cache/files/md5"
+    kept, other = cache / "ab" / ("0" * 30), cache / "ab/notes.png"
+    kept.parent.mkdir(parents=True)
+    for path in (kept, other):
+        path.write_bytes(b"photograph")
+    (tmp_path / "pills").mkdir()
+    (tmp_path / "pills/a.png").symlink_to(kept)
+    (tmp_path / "pills/b.png").symlink_to(other)
+    with Container(tmp_path / "pills") as container:
+        assert {entry.name: entry.reason for entry in container.entries()} == {"a.png": "", "b.png": "link_outside"}
+        assert container.read("a.png") == b"photograph"
+
+
 UNSAFE = ("../a.png", "/a.png", "K/../../a.png", "C:/a.png", "K\\a.png", "a\nb.png", "a\x7f.png", "약" * 61 + ".png")
 
 

@@ -34,6 +34,8 @@ MAX_LABEL_BYTES = 2**20
 """Larger label files are refused: 500 times an AIHub label."""
 
 _UNSAFE = re.compile(r"^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_DVC_CACHED = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
+"""Where DVC keeps a file by its content, and links to with `cache.type symlink`."""
 _LONGEST_NAME = 180
 """Bytes of a base name: results are named after it, and file systems allow 255."""
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -69,7 +71,8 @@ class Entry(NamedTuple):
 
 
 class Container:
-    """Names and bytes of the files in a zip or tar, or below a folder. No link is followed out of a folder.
+    """Names and bytes of the files in a zip or tar, or below a folder. No link is followed out of a folder, except
+    those that DVC makes into its cache.
 
     A zip or tar may lie there in the parts in which it was downloaded; its path is that of the first part.
     """
@@ -262,7 +265,8 @@ def _file_entry(file: Path, name: str, root: Path) -> Entry:
         mode = file.lstat().st_mode
         if stat.S_ISLNK(mode):
             target = file.resolve(strict=True)
-            mode = target.stat().st_mode if target.is_relative_to(root) else 0
+            known = target.is_relative_to(root) or _DVC_CACHED.search(target.as_posix())
+            mode = target.stat().st_mode if known else 0
     except (OSError, RuntimeError):  # a dangling link, or a loop
         mode = 0
     return Entry(name) if stat.S_ISREG(mode) else Entry(name, "link_outside", "leads out of the folder, or is no file")
