@@ -11,6 +11,7 @@ import pytest
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
 from pillsnap.manifest.plan_stage import plan_stage
+from pillsnap.pictures.box_finder import BoxFinder
 from pillsnap.sources.registry import KINDS, get_kind
 from pillsnap.tables.files import read_table, read_tables, write_table
 from pillsnap.tables.quarantine_reasons import QUARANTINED, REPAIRED, SKIPPED
@@ -110,7 +111,7 @@ EVERY: dict[str, Plant] = {
     "class_not_in_stage": lambda world: None,
     "over_budget": lambda world: None,
 }
-"""Defects that every kind of source can have."""
+"""Defects that every kind of source with labels can have."""
 
 SOME: dict[str, dict[str, Cell]] = {
     "pill_not_found": {"aihub": BOXED, "yolo": BOXED, "coco": BOXED},
@@ -287,16 +288,39 @@ SOME: dict[str, dict[str, Cell]] = {
 }
 """Defects by kind of source, or why a kind cannot have them."""
 
+IN_FOLDERS = {
+    "name_unsafe", "link_outside", "photo_empty", "photo_truncated", "photo_unreadable", "photo_too_large",
+    "photo_too_costly", "photo_missing", "photo_without_label", "photo_identical_other_drug", "photo_identical",
+    "photo_duplicated", "apple_double", "k_code_not_in_name", "class_only_in_test_part", "class_too_small",
+    "photo_in_later_source", "class_not_in_stage", "over_budget", "label_of_quarantined_photo",
+}  # fmt: skip
+"""Those of them that photographs in folders of classes can have, whose labels are the folders' names."""
+NO_LABEL = "a photograph's folder is its label, which has no file and no box"
+ZIPS = "zips of such folders are read as well: tests/sources/test_folders.py"
+DETECTED = "with whole photographs as boxes: tests/manifest/test_boxes_of_folders.py has those of a detector"
+FOLDERS: dict[str, Cell] = {
+    **{reason: EVERY[reason] if reason in IN_FOLDERS else NO_LABEL for reason in EVERY},
+    **dict.fromkeys(SOME, NO_LABEL),
+    **dict.fromkeys(("archive_unreadable", "encrypted", "name_repeated"), ZIPS),
+    **dict.fromkeys(("pill_not_found", "several_pills_found"), DETECTED),
+    **{reason: SOME[reason]["yolo"] for reason in ("class_without_training_pill", "group_held_out")},
+    "photo_without_usable_label": lambda world: None,  # of a class without training pills
+}
+
 SHARED_READER = {"synthetic": "aihub"}
 """Kinds that are read by the code of another one."""
-WITHOUT_LABELS = {"folders"}
-"""Kinds that have no labels to be wrong: the class is the folder's name (tests/sources/test_folders.py)."""
 REASONS = (*QUARANTINED, *SKIPPED, *REPAIRED)
-TOLD = {"label_unparsable": "at place", "label_field_missing": "image_id"}
-"""What tells a COCO annotation that names no photograph."""
+TOLD = {
+    ("coco", "label_unparsable"): "at place",
+    ("coco", "label_field_missing"): "image_id",
+    ("folders", "photo_without_usable_label"): "class_without_training_pill",
+}
+"""What tells of a defect where the photograph has not the reason's name."""
 
 
 def cell(reason: str, kind: str) -> Cell:
+    if kind == "folders":
+        return FOLDERS[reason]
     return EVERY[reason] if reason in EVERY else SOME[reason][kind]
 
 
@@ -319,7 +343,8 @@ def found(
     (folder / "outside.png").write_bytes(SAME[0])
     run = index_source(source, folder / "results")
     noted = [*_planned(run, folder / "small")]
-    prepare_planned(run, spoil=lambda: _spoil(run, folder / "raw"))
+    finder = BoxFinder() if request.param == "folders" else None  # whole photographs
+    prepare_planned(run, spoil=lambda: _spoil(run, folder / "raw"), box_finder=finder)
     run.build_manifest(LENIENT)
     prepared = [path / "issues.parquet" for path in run.prepared]
     issues = read_tables([*run.issues, *prepared, run.folder / "plan.issues.parquet"], ISSUES)
@@ -371,7 +396,7 @@ def test_each_reason_is_found(found, reason) -> None:
         assert reason not in set(rows["reason"]), f"{kind} sources have it: plant it in the table"
         return
     about = rows.loc[rows["reason"] == reason, ["archive", "member", "label_member", "detail"]].agg(" ".join, axis=1)
-    told = (reason, TOLD.get(reason, reason)) if kind == "coco" else (reason,)
+    told = (reason, TOLD.get((kind, reason), reason))
     named = {"k_code_not_in_name": "_75_1_200", "bbox_ambiguous": "_75_2_200"}.get(reason)
     unnamed = {"archive_unreadable", "archive_pair_unreadable", "encrypted", "group_held_out"}
     assert len(about)
@@ -393,8 +418,11 @@ def test_names_meet_in_any_unicode_form(found) -> None:
 
 
 def test_labels_of_two_drugs_that_overlap_are_kept_and_listed(found) -> None:
-    _, run, _ = found
+    kind, run, _ = found
     listed = read_table(run.folder / "manifest/overlapping_labels.csv", OVERLAPS)
+    if kind == "folders":
+        assert listed.empty, "a folder labels one pill"
+        return
     assert list(listed["member"].map(lambda member: Path(member).stem)) == [PAIR]
     assert {listed["first_k_code"][0], listed["second_k_code"][0]} == {RED, BLUE}
     assert listed["iou"][0] == pytest.approx(19 / 43, abs=1e-4)
@@ -406,10 +434,10 @@ def test_labels_of_two_drugs_that_overlap_are_kept_and_listed(found) -> None:
 def test_the_table_names_every_reason_for_every_kind(reason) -> None:
     assert (reason in EVERY) != (reason in SOME), "in one of the two tables"
     if reason in SOME:
-        assert set(SOME[reason]) == set(WORLDS)
+        assert set(SOME[reason]) | {"folders"} == set(WORLDS)
 
 
 def test_the_table_has_every_kind() -> None:
-    assert {*WORLDS, *SHARED_READER, *WITHOUT_LABELS} == set(KINDS)
+    assert {*WORLDS, *SHARED_READER} == set(KINDS)
     for kind, other in SHARED_READER.items():
         assert get_kind(kind).read_labels is get_kind(other).read_labels

@@ -141,6 +141,23 @@ def test_other_data_is_not_recognised(tmp_path, names, says) -> None:
         list_archives(write(tmp_path, *names))
 
 
+@pytest.mark.parametrize(
+    ("names", "loose"),
+    [
+        (("set/A/1.png", "set/B/2.png", "set/3.png"), "set/3.png"),
+        (("train/A/1.png", "train/B/2.png", "test/A/3.png", "train/4.png"), "train/4.png"),
+        (("images/A/1.png", "images/B/2.png", "3.png"), "3.png"),
+    ],
+)
+def test_a_photograph_beside_the_folders_of_classes_has_no_class(tmp_path, names, loose) -> None:
+    """It does not make one class of what lies around it. A folder without photographs is none, either."""
+    source = write(tmp_path, *names)
+    (tmp_path / "C").mkdir()
+    reading = read_folder_labels(list_archives(source)["photos"])
+    assert [(issue["reason"], issue["member"]) for issue in reading.issues] == [("photo_without_label", loose)]
+    assert {pill["k_code"] for pill in reading.pills} == {"A", "B"} and reading.photos_read == len(names)
+
+
 def test_a_zip_that_cannot_be_opened_stops_nothing(tmp_path) -> None:
     source = write(tmp_path, "good.zip/A/1.png")
     (tmp_path / "bad.zip").write_bytes(b"no zip")

@@ -160,8 +160,21 @@ class CocoFiles(World):
         return Source(kind="coco", root=str(root))
 
 
-WORLDS: dict[str, Callable[[], AihubFolders | YoloFolders | CocoFiles]] = {
-    world.kind: world for world in (AihubFolders, YoloFolders, CocoFiles)
+class ClassFolders(World):
+    """`<part>/<drug>`, and photographs without a label beside these folders; of several drugs there can be no label."""
+
+    kind = "folders"
+
+    def write(self, root: Path) -> Source:
+        for photo in self.photos:
+            if photo.data is not None and len(photo.labels or ()) < 2:
+                place = root / photo.part / photo.labels[0].drug if photo.labels else root
+                _write(place / photo.file, photo.data)
+        return Source(kind="folders", root=str(root), box="whole")
+
+
+WORLDS: dict[str, Callable[[], AihubFolders | YoloFolders | CocoFiles | ClassFolders]] = {
+    world.kind: world for world in (AihubFolders, YoloFolders, CocoFiles, ClassFolders)
 }
 
 

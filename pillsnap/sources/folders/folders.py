@@ -122,19 +122,25 @@ def _is_hidden(entry: Entry) -> bool:
 
 
 def _classes(members: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return part and class folder of each photograph that lies in a folder."""
+    """Return part and class folder of each photograph that lies in the folder of a class, at the depth of most."""
     folders = {member: list(PurePosixPath(member).parts[:-1]) for member in members}
     folders = {
         member: [name for name in parts if name.lower() not in _LABELLED] or parts
         for member, parts in folders.items()
         if parts
     }
-    while folders and min(map(len, folders.values())) > 1 and len({parts[0] for parts in folders.values()}) == 1:
+    while _most_lie_deeper(folders) and len({parts[0] for parts in folders.values()}) == 1:
         if _part(next(iter(folders.values()))[0]):
             break
-        folders = {member: parts[1:] for member, parts in folders.items()}
-    divided = all(_part(parts[0]) and len(parts) > 1 for parts in folders.values())
-    return {member: (_part(parts[0]), parts[1]) if divided else ("", parts[0]) for member, parts in folders.items()}
+        folders = {member: parts[1:] for member, parts in folders.items() if len(parts) > 1}
+    if _most_lie_deeper(folders) and all(_part(parts[0]) for parts in folders.values()):
+        return {member: (_part(parts[0]), parts[1]) for member, parts in folders.items() if len(parts) > 1}
+    return {member: ("", parts[0]) for member, parts in folders.items()}
+
+
+def _most_lie_deeper(folders: Mapping[str, Sequence[str]]) -> bool:
+    """Whether most photographs lie below a further folder: one beside the classes' folders has no class."""
+    return 2 * sum(len(parts) > 1 for parts in folders.values()) > len(folders)
 
 
 def _check_spelling(places: Mapping[str, tuple[str, str]], where: str) -> None:
