@@ -57,7 +57,7 @@ def create_app(
     handle_errors(app)
     _add_protected_routes(app, snap, metrics, limits=limits, key=key, measured=measured)
     if kept:
-        _add_corrections(app, snap, kept, key=key)
+        _add_corrections(app, snap, kept, limits=limits, key=key)
     _add_open_routes(app, metrics, limits=limits, key=key, kept=kept)
     return app
 
@@ -97,19 +97,19 @@ def _add_protected_routes(
         return card
 
 
-def _add_corrections(app: FastAPI, snap: PillSnap, kept: Kept, *, key: str | None) -> None:
+def _add_corrections(app: FastAPI, snap: PillSnap, kept: Kept, *, limits: Limits, key: str | None) -> None:
     """Add the route that takes people's corrections of kept answers; the API key protects it."""
     known = {drug.k_code for drug in snap.classes}
 
     @app.post(
         "/v1/corrections",
         dependencies=[Depends(key_check(key))] if key else [],
-        responses=error_responses(401, 404, 413, 422, 500, 507),
+        responses=error_responses(401, 404, 408, 413, 422, 500, 507),
         openapi_extra=CORRECTION_IN_OPENAPI,
     )
     async def correct(request: Request) -> Corrected:
         """Take what a person says of a kept answer: labels are made of nothing else."""
-        correction = await read_correction(request, known)
+        correction = await read_correction(request, known, seconds=limits.seconds)
         return Corrected(correction.kept, await run_in_threadpool(take_correction, kept, correction))
 
 

@@ -33,6 +33,14 @@ def serve(
         int, typer.Option(min=0, help="Requests that may wait; further ones get status 429")
     ] = Limits.waiting,
     workers: Annotated[int, typer.Option(min=1, help="Photographs processed at a time")] = Limits.workers,
+    stop_limit: Annotated[
+        float, typer.Option(min=0, help="Seconds for photographs under way once it is told to stop")
+    ] = Limits.stop_seconds,
+    root_path: Annotated[str, typer.Option(help="Path below which a proxy offers the service")] = "",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network of a proxy whose X-Forwarded headers count; may be repeated"),
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(help="Keep photographs and answers in this folder, and people's corrections as a COCO source"),
@@ -49,10 +57,12 @@ def serve(
     from pillsnap.predict.model import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, read_key
     from pillsnap.serve.kept import Kept
+    from pillsnap.serve.proxy import Proxy
     from pillsnap.serve.server import load_models, open_socket, read_measured, run
 
-    limits = Limits(max_bytes, max_pixels, time_limit, queue, workers)
+    limits = Limits(max_bytes, max_pixels, time_limit, queue, workers, stop_limit)
     try:
+        before = Proxy.of(root_path, proxy or ())
         key = read_key(api_key_file)
         check_exposure(host, key, open_to_all=no_api_key)
         measured = read_measured(models, metrics)
@@ -61,4 +71,4 @@ def serve(
         kept = Kept(keep, keep_limit * 1e9) if keep else None
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:
         stop(str(error))
-    run(snap, listener, limits=limits, key=key, measured=measured, kept=kept)
+    run(snap, listener, limits=limits, key=key, measured=measured, kept=kept, proxy=before)

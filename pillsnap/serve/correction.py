@@ -1,11 +1,12 @@
 """Body of `POST /v1/corrections`: what a person says of a kept answer."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 
 from fastapi import Request
 
-from pillsnap.serve.errors import ServiceError
+from pillsnap.serve.errors import ServiceError, upload_slow
 from pillsnap.serve.kept import NO_PILL, Kept
 from pillsnap.tables.classes import is_k_code
 
@@ -59,21 +60,26 @@ CORRECTION_IN_OPENAPI = {
 }
 
 
-async def read_correction(request: Request, known: set[str]) -> Correction:
+async def read_correction(request: Request, known: set[str], *, seconds: float) -> Correction:
     """Read the body, of at most `MAX_BYTES`.
 
     Args:
         request: with the body.
         known: K-codes, or names, of the model's drugs; other drugs are K- and six digits.
+        seconds: within which the body must arrive.
 
     Raises:
-        ServiceError: 413 or 422.
+        ServiceError: 408, 413 or 422.
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise ServiceError(413, "too_many_bytes", f"The body has more than {MAX_BYTES} bytes.", _CURE)
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise ServiceError(413, "too_many_bytes", f"The body has more than {MAX_BYTES} bytes.", _CURE)
+    except TimeoutError as error:
+        raise upload_slow(seconds) from error
     try:
         given = json.loads(body)
         found = Correction(given["kept"], tuple(given["drugs"]), given["complete"])

@@ -59,6 +59,12 @@ def picture_error(error: PictureError) -> ServiceError:
     return ServiceError(status, error.reason, f"The photograph cannot be used: {error.detail}.", cure)
 
 
+def upload_slow(seconds: float) -> ServiceError:
+    """The error of a request whose body arrives too slowly."""
+    message = f"The request did not arrive within {seconds:g} s."
+    return ServiceError(408, "upload_slow", message, "Send it again.")
+
+
 def internal_error(request_id: str) -> ServiceError:
     """The error for an unexpected exception, whose traceback is in the log."""
     cure = f"Try again; if it stays, look up request {request_id} in the service's log."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from fastapi import Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -55,7 +56,23 @@ class Form:
 
 
 class _MemoryParser(MultiPartParser):
+    """Reads the forms that programs send, also where they leave out what browsers write.
+
+    A part `photo` is a file whatever its headers say: `filename*` alone, or no file name. So is a part with a file name
+    and no name, which is taken for the photograph.
+    """
+
     spool_max_size = 0  # 0: a spooled file never moves to disk
+
+    def on_headers_finished(self) -> None:
+        disposition = self._current_part.content_disposition or b""
+        _, options = parse_options_header(disposition)
+        if b"name" not in options and (b"filename" in options or b"filename*" in disposition):
+            disposition, options = disposition + b'; name="photo"', options | {b"name": b"photo"}
+        if options.get(b"name") == b"photo" and b"filename" not in options:
+            disposition += b'; filename="photo"'
+        self._current_part.content_disposition = disposition
+        super().on_headers_finished()
 
 
 async def read_form(request: Request, max_bytes: int) -> Form:

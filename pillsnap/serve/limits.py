@@ -13,6 +13,7 @@ class Limits:
         seconds: from a request's headers to its answer, upload and waiting included.
         waiting: requests that may wait besides those in progress.
         workers: photographs processed at a time, each by one thread.
+        stop_seconds: that photographs under way may take once the service is told to stop.
     """
 
     max_bytes: int = 20_000_000
@@ -20,3 +21,4 @@ class Limits:
     seconds: float = 30.0
     waiting: int = 16
     workers: int = 2
+    stop_seconds: float = 8.0

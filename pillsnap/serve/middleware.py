@@ -33,8 +33,10 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._drain_bytes)
+        # every path with GET has HEAD, whose response has no body
+        inner = scope if scope["method"] != "HEAD" else {**scope, "method": "GET"}
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._app(inner, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.status = CLIENT_GONE
         except Exception:
@@ -43,10 +45,10 @@ class RequestMiddleware:
                 exchange.log_fields["error"] = "internal"
                 await internal_error(exchange.request_id).response()(scope, exchange.receive, exchange.send)
         finally:
-            self._record(scope, exchange)
+            self._record(scope, inner.get("route"), exchange)
 
-    def _record(self, scope: Scope, exchange: "_Exchange") -> None:
-        seconds, route = time.perf_counter() - exchange.begun, scope.get("route")
+    def _record(self, scope: Scope, route: object, exchange: "_Exchange") -> None:
+        seconds = time.perf_counter() - exchange.begun
         status = CLIENT_GONE if exchange.status is None else exchange.status
         self._metrics.count_request(getattr(route, "path", "other"), status, seconds)
         fields = {
@@ -73,6 +75,7 @@ class _Exchange:
         self.status: int | None = None
         self.log_fields: dict[str, object] = {}
         scope.setdefault("state", {})["log_fields"] = self.log_fields
+        self._head = scope["method"] == "HEAD"
         self._unread = scope["method"] in ("POST", "PUT", "PATCH")
         self._waits_for_continue = "expect" in headers
 
@@ -92,6 +95,8 @@ class _Exchange:
             headers["X-Request-ID"] = self.request_id
             headers["X-Content-Type-Options"] = "nosniff"
             headers.setdefault("Cache-Control", "no-store")
+        elif self._head:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def _drain(self) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pillsnap.answers.answer import Answer
 from pillsnap.pictures.decode import PictureError, decode_photo
 from pillsnap.predict.model import PillSnap
-from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error
+from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error, upload_slow
 from pillsnap.serve.form import Form
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
@@ -26,6 +27,7 @@ class RequestQueue:
         self._lock = threading.Lock()
         self._admitted, self._running = 0, 0
         self.stopping = False
+        self._stopped = 0.0
         metrics.waiting.set_function(lambda: self._admitted - self._running)
         metrics.running.set_function(lambda: self._running)
 
@@ -36,8 +38,8 @@ class RequestQueue:
         until the thread is done, so that the bound holds even after its client was sent a timeout.
 
         Raises:
-            ServiceError: 400 or 413 (the photograph), 408 or 504 (time limit), 429 (queue full), 503 (stopping), and
-                what `read` raises.
+            ServiceError: 400 or 413 (the photograph), 408 or 504 (time limit), 429 (queue full), 503 (stopping, also
+                in the midst of it), and what `read` raises.
         """
         self._admit()
         work: Future[tuple[Answer, str | None]] | None = None
@@ -48,6 +50,10 @@ class RequestQueue:
                 return await asyncio.wrap_future(work)
         except TimeoutError:
             raise self._timeout_error(uploaded=work is not None) from None
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            raise self._stopping_error() from None
         except PictureError as error:
             raise picture_error(error) from error
         finally:
@@ -57,16 +63,25 @@ class RequestQueue:
                 work.add_done_callback(lambda _: self._release())
 
     def stop(self) -> None:
-        """Refuse new photographs."""
+        """Refuse new photographs; those under way have `stop_seconds` from now on."""
+        if not self.stopping:
+            self._stopped = time.monotonic()
         self.stopping = True
 
-    def close(self) -> None:
-        """End the threads, once their current photographs are answered."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def close(self) -> int:
+        """End the threads, once their current photographs are answered or their time is over.
+
+        Returns:
+            the number of photographs that are still worked on, which no thread can be told to leave.
+        """
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while self._running and time.monotonic() < self._stopped + self._limits.stop_seconds:
+            time.sleep(0.02)
+        return self._running
 
     def _admit(self) -> None:
         if self.stopping:
-            raise ServiceError(503, "stopping", "The service is stopping.", "Try again in a while.", _RETRY)
+            raise self._stopping_error()
         with self._lock:
             if self._admitted >= self._limits.workers + self._limits.waiting:
                 cure = f"Try again in {RETRY_SECONDS} s."
@@ -89,8 +104,13 @@ class RequestQueue:
             with self._lock:
                 self._running -= 1
 
+    def _stopping_error(self) -> ServiceError:
+        return ServiceError(503, "stopping", "The service is stopping.", "Try again in a while.", _RETRY)
+
     def _timeout_error(self, *, uploaded: bool) -> ServiceError:
-        limit = f"{self._limits.seconds:g} s"
+        seconds = self._limits.seconds
         if not uploaded:
-            return ServiceError(408, "upload_slow", f"The request did not arrive within {limit}.", "Send it again.")
-        return ServiceError(504, "time_limit", f"No answer within {limit}.", "Try again, or send a smaller picture.")
+            return upload_slow(seconds)
+        return ServiceError(
+            504, "time_limit", f"No answer within {seconds:g} s.", "Try again, or send a smaller picture."
+        )

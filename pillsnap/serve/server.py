@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -15,9 +16,13 @@ from pillsnap.files import read_json
 from pillsnap.hardware import cores
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.connections import BACKLOG, bounded_connections, most_connections
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.logs import start_logs
+from pillsnap.serve.proxy import Proxy
+
+_LOG = logging.getLogger("pillsnap.serve")
 
 
 def load_models(models: Path, limits: Limits, device: str) -> PillSnap:
@@ -81,8 +86,12 @@ def run(
     key: str | None,
     measured: Measured,
     kept: Kept | None = None,
+    proxy: Proxy | None = None,
 ) -> None:
-    """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in progress and return."""
+    """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in progress and return.
+
+    Where a photograph is still worked on when its time is over, the process ends at once, with status 0.
+    """
     start_logs()
     app = create_app(snap, limits=limits, key=key, measured=measured, kept=kept)
     config = uvicorn.Config(
@@ -91,22 +100,30 @@ def run(
         access_log=False,  # the middleware's lines say more
         server_header=False,
         lifespan="off",
-        timeout_graceful_shutdown=math.ceil(limits.seconds) + 5,
+        http=bounded_connections(most_connections()),
+        ws="none",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=math.ceil(limits.stop_seconds),
+        **(proxy or Proxy()).for_uvicorn(),
     )
     server = _Server(config, on_start=lambda: _announce(listener), on_stop=app.state.queue.stop)
     try:
         server.run(sockets=[listener])
     finally:
-        app.state.queue.close()
+        lost = app.state.queue.close()
         if kept:
             kept.close()
+        if lost:
+            _LOG.error("ended before its photographs", extra={"fields": {"photographs": lost}})
+            logging.shutdown()
+            os._exit(0)  # else Python would wait for their threads
 
 
 def _announce(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     print(f"PillSnap answers at {address} (Ctrl-C ends it)", flush=True)
-    logging.getLogger("pillsnap.serve").info("listening", extra={"fields": {"address": address}})
+    _LOG.info("listening", extra={"fields": {"address": address}})
 
 
 class _Server(uvicorn.Server):

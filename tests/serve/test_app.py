@@ -24,7 +24,7 @@ from pillsnap.answers.answer import Answer
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured
 from pillsnap.serve.form import FORM_OVERHEAD, _MemoryParser
-from pillsnap.serve.logs import JsonFormatter
+from pillsnap.serve.logs import JsonFormatter, Throttle
 from pillsnap.serve.page import policy_of
 from tests.support.models import DRUGS, onnx_models
 from tests.support.services import KEY, PHOTO, HeldUp, service
@@ -114,7 +114,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r
         ({"json": {"photo": "a"}}, 415, "not_multipart"),
         ({}, 415, "not_multipart"),
         ({"data": {"mode": "single"}, "files": {"other": PHOTO}}, 422, "photo_missing"),
-        ({"files": {"photo": (None, "text")}}, 422, "photo_missing"),
+        ({"files": {"photo": (None, "text")}}, 400, "photo_unreadable"),
         ({"files": {"photo": PHOTO}, "data": {"mode": "triple"}}, 422, "mode_invalid"),
         ({"files": [("photo", PHOTO), ("photo", PHOTO)]}, 422, "form_invalid"),
         ({"files": {"photo": PHOTO}, "data": {"mode": "s" * 2000}}, 422, "form_invalid"),
@@ -323,6 +323,22 @@ def test_log_line(snap: HeldUp, caplog: pytest.LogCaptureFixture) -> None:
     assert line["request_id"] == response.headers["x-request-id"]
     own = [record.getMessage() for record in caplog.records if record.name.startswith(("pillsnap", "uvicorn"))]
     assert KEY not in json.dumps([own, line])
+
+
+def test_repeated_errors_are_throttled() -> None:
+    """Ten a minute of each; the first one of a later minute says how many were left out."""
+    throttle = Throttle()
+
+    def written(message: str, minute: float, level: int = logging.ERROR) -> logging.LogRecord | None:
+        record = logging.LogRecord("asyncio", level, "", 0, message, (), None)
+        record.created = 60 * minute
+        return record if throttle.filter(record) else None
+
+    assert sum(written("no more files", 0.5) is not None for _ in range(1000)) == 10
+    assert written("another", 0.5) and all(written("request", 0.5, logging.INFO) for _ in range(1000))
+    later = written("no more files", 1.6)
+    assert later and json.loads(JsonFormatter().format(later))["left_out"] == 990
+    assert sum(written("no more files", 1.7) is not None for _ in range(1000)) == 9
 
 
 @pytest.mark.parametrize(("given", "kept"), [("abc-1.2_Z", True), ("", False), ("a b", False), ("x" * 65, False)])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -56,18 +57,23 @@ def service(
 
 
 @contextlib.contextmanager
-def running(models: Path, *words: str, key: str | None = None) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+def running(
+    models: Path, *words: str, key: str | None = None, before: str = "", files: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
     """`pillsnap serve` at a free port of loopback: the process, its host and port; stopped at the end.
 
+    `before` is Python code that runs first, `files` the limit of open files.
     Standard error goes to `process.stderr`, a pipe that is read when the process has ended.
     """
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     environment.pop("PILLSNAP_API_KEY", None)
-    command = [sys.executable, "-m", "pillsnap.cli", "serve", "--models", str(models), "--port", "0"]
+    start = [sys.executable, "-c", f"{before}\nfrom pillsnap.cli import run\nrun()"]
+    command = [*start, "serve", "--models", str(models), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--device", "cpu", *words],
         env=environment | ({"PILLSNAP_API_KEY": key} if key else {}),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))),
     )  # fmt: skip
     try:
         said = process.stdout.readline()

@@ -4,7 +4,7 @@ import re
 
 from pillsnap.pictures.cost.limits import CostlyError, check_at_most
 
-HEADER, TEXT, COMMENTS = 4_096, 131_072, 100
+HEADER, TEXT, COMMENTS = 4_096, 65_536, 100
 """Bytes of the header and of a picture in text, and comments in that."""
 _PLAIN = (b"P1", b"P2", b"P3")
 _HEADER = re.compile(rb"P[0-9a-zA-Z]+(?:(?:\s|#[^\r\n]*[\r\n])+[^\s#]+){2}(?:\s|#[^\r\n]*[\r\n])")

@@ -1,0 +1,121 @@
+"""HTTP connections with a time limit for a request's headers, and a bound on how many are open."""
+
+import asyncio
+import logging
+import resource
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pillsnap.serve.errors import RETRY_SECONDS, ServiceError
+
+HEADER_SECONDS = 10.0
+"""For a request's headers, from the connection's or their own first byte on."""
+BACKLOG = 100
+"""Connections that wait to be accepted, and those accepted before the first of them is looked at."""
+_MOST = 1_000
+_OTHER_FILES = 64
+_LOG = logging.getLogger("pillsnap.serve")
+
+
+def most_connections() -> int:
+    """How many connections may be open: 1,000, or fewer where the limit of open files (`ulimit -n`) is low."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if files == resource.RLIM_INFINITY else max(16, min(_MOST, files - _OTHER_FILES - 2 * BACKLOG))
+
+
+def bounded_connections(most: int, *, header_seconds: float = HEADER_SECONDS) -> Any:
+    """The factory of connections for uvicorn: at most `most` of them, which know of each other."""
+    return partial(BoundedConnection, most=most, header_seconds=header_seconds, waiting={})
+
+
+class BoundedConnection(H11Protocol):
+    """A connection that is closed where a request's headers take too long.
+
+    Where too many connections are open, one without a request in progress makes room: that which waits longest. Where
+    all are busy, the new one is refused with status 503.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *args: Any,
+        most: int,
+        header_seconds: float,
+        waiting: dict["BoundedConnection", None],
+        **options: Any,
+    ) -> None:
+        super().__init__(config, *args, **options)
+        self._most, self._header_seconds, self._waiting = most, header_seconds, waiting
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take in a connection, make room for it, or refuse it."""
+        super().connection_made(transport)
+        if len(self.connections) > self._most:
+            if not self._waiting:
+                cure = f"Try again in {RETRY_SECONDS} s."
+                _LOG.warning("connection refused", extra={"fields": {"open": len(self.connections)}})
+                headers = {"Retry-After": str(RETRY_SECONDS)}
+                self._refuse(ServiceError(503, "too_many_connections", "Too many connections are open.", cure, headers))
+                return
+            next(iter(self._waiting))._close()
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes; the time limit of headers runs from the first one of them."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        # a further request may have waited in the buffer
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._waiting[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, in the shape of all errors."""
+        self._refuse(ServiceError(400, "request_invalid", msg, "Send HTTP/1.1."))
+
+    def _watch(self) -> None:
+        """Start the timer where headers are awaited, and stop it where a request is in progress."""
+        if self.transport.is_closing() or (self.cycle and not self.cycle.response_complete):
+            self._forget()
+        elif self._timer is None:
+            self._waiting[self] = None
+            self._timer = self.loop.call_later(self._header_seconds, self._too_slow)
+
+    def _forget(self) -> None:
+        self._waiting.pop(self, None)
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        begun, _ = self.conn.trailing_data
+        if begun:
+            message = f"The request's headers did not arrive within {self._header_seconds:g} s."
+            self._refuse(ServiceError(408, "headers_slow", message, "Send it again."))
+        else:
+            self._close()
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Write an error response past the protocol, and close the connection."""
+        response = error.response()
+        lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}".encode(), b"connection: close"]
+        lines += [name + b": " + value for name, value in response.raw_headers]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body))
+        self._close()
+
+    def _close(self) -> None:
+        self._forget()
+        self.transport.close()
