@@ -1,6 +1,7 @@
 # make report:   environment, then everything from raw archives to results/stage4/report.html
 # make test:     environment, then the tests of every part and one tiny run with all that reads it
 # make campaign: what is long by nature: kills, full disks, Slurm, an empty environment, the benchmarks' scripts
+# make soak:     the service under good, odd and hostile requests for an hour, or for SECONDS=60
 # make gpu-check: this machine's GPU measured with the production models, in 8 minutes
 PYTHON ?= python3
 STAGE ?= stage4
@@ -9,7 +10,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 # compiled modules are kept: without them each of a run's forty processes compiles torch and Snakemake again (seconds)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: report test campaign gpu-check weights env pull rebuild-check docs lock
+.PHONY: report test campaign soak gpu-check weights env pull rebuild-check docs lock
 
 report: env
 	@echo "Making results/$(STAGE)/report.html of what config.yaml names. The demo's stage4 has taken, from nothing:"
@@ -25,6 +26,10 @@ test: env
 
 campaign: env
 	$(PYTEST) -m campaign
+
+SECONDS ?= 3600
+soak: env
+	python benchmarks/soak.py --seconds $(SECONDS) --stage results/$(STAGE) --out soak
 
 # writes gpu-check.json
 gpu-check: env

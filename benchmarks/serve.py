@@ -67,11 +67,11 @@ def main() -> None:
     models, before = words.models or words.stage / "onnx", round(os.getloadavg()[0], 1)
     photos, pills = read_photos(words.stage)
     runs = []
-    with service(models, workers=words.workers, queue=max(words.clients)) as address:
+    with service(models, workers=words.workers, queue=max(words.clients)) as (_, address):
         for clients in words.clients:
             runs.append(load(address, photos, clients=clients, count=words.requests))
             print(runs[-1], flush=True)
-    with service(models, workers=words.workers, queue=words.queue) as address:
+    with service(models, workers=words.workers, queue=words.queue) as (_, address):
         overload = load(address, photos, clients=words.overload, count=words.requests)
     result = _facts(words, photos, pills) | {"load_before": before, "runs": runs, "overload": overload}
     write_json(words.out.with_suffix(".json"), result)
@@ -87,8 +87,8 @@ def read_photos(stage: Path) -> tuple[list[bytes], int]:
 
 
 @contextlib.contextmanager
-def service(models: Path, *, workers: int, queue: int) -> Iterator[tuple[str, int]]:
-    """The command at a free port; host and port. It must end with status 0."""
+def service(models: Path, *, workers: int, queue: int) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
+    """The command at a free port: its process, host and port. It must end with status 0."""
     command = [sys.executable, "-m", "pillsnap.cli", "serve", "--models", str(models), "--port", "0", "--device", "cpu"]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
@@ -99,7 +99,7 @@ def service(models: Path, *, workers: int, queue: int) -> Iterator[tuple[str, in
             said = process.stdout.readline().split()
             if said:
                 host, port = said[3].removeprefix("http://").split(":")
-                yield host, int(port)
+                yield process, (host, int(port))
                 process.terminate()
             if process.wait(60):
                 log.seek(0)
@@ -140,8 +140,8 @@ def load(address: tuple[str, int], photos: Sequence[bytes], *, clients: int, cou
         "lost": sum(one.lost for one in seen),
         "seconds": round(elapsed, 2),
         "answers_per_second": round(len(answered) / elapsed, 2),
-        "answered_ms": _percentiles(answered),
-        "refused_ms": _percentiles(refused),
+        "answered_ms": percentiles(answered),
+        "refused_ms": percentiles(refused),
     }
 
 
@@ -171,7 +171,8 @@ def _form(photo: bytes) -> bytes:
     return mode + part.format("photo", '; filename="photo.jpg"').encode() + photo + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
+def percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
+    """p50, p95 and p99 in milliseconds; `None` of nothing."""
     if not seconds:
         return None
     return {f"p{percent}": round(float(np.percentile(seconds, percent)) * 1000, 1) for percent in (50, 95, 99)}
@@ -180,17 +181,23 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
 def _facts(words: argparse.Namespace, photos: Sequence[bytes], pills: int) -> dict[str, Any]:
     options = [f"--requests={words.requests}", "--clients", *map(str, words.clients)]
     options += [f"--overload={words.overload}", f"--queue={words.queue}", f"--workers={words.workers}"]
-    return {
+    return surroundings("cpu") | {
         "command": shlex.join(["python", "benchmarks/serve.py", *options]),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "device": describe_device("cpu"),
-        "commit": git_commit(),
-        "versions": package_versions(),
         "workers": words.workers,
         "queue": words.queue,
         "photos": len(photos),
         "pills_per_photo": round(pills / len(photos), 2),
         "mean_bytes": round(sum(map(len, photos)) / len(photos)),
+    }
+
+
+def surroundings(device: str) -> dict[str, Any]:
+    """Date, device, commit and versions of a measurement."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "device": describe_device(device),
+        "commit": git_commit(),
+        "versions": package_versions(),
     }
 
 
