@@ -83,7 +83,10 @@ class BoundedConnection(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, in the shape of all errors."""
+        """Answer what is no HTTP, in the shape of all errors; a response that has begun is broken off."""
+        if self.cycle and self.cycle.response_started and not self.cycle.response_complete:
+            self._close()
+            return
         self._refuse(ServiceError(400, "request_invalid", msg, "Send HTTP/1.1."))
 
     def _watch(self) -> None:
