@@ -18,11 +18,11 @@ import argparse
 import contextlib
 import http.client
 import io
+import itertools
 import os
 import random
 import shlex
 import socket
-import sys
 import threading
 import time
 from collections import Counter
@@ -43,6 +43,8 @@ BUSY = (429, 503, 504)
 """Statuses that any photograph may get where the service has too much to do."""
 HALF_OPEN = 100
 """Connections with half a request that are held open at a time."""
+PAUSE = 0.5
+"""Seconds for which a broken request is left as it is."""
 MEMORY_GROWTH = 0.05
 
 
@@ -204,28 +206,32 @@ def ask(address: tuple[str, int], kinds: dict[str, Kind], end: float, number: in
 
 def trouble(address: tuple[str, int], body: bytes, end: float) -> None:
     """Connections that no good client makes: half a request, a broken one, many at once, and what is no HTTP."""
-    held: list[socket.socket] = []
     head = b"POST /v1/identify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=" + BOUNDARY.encode()
     whole = head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    pieces = (
-        head,
-        whole[: len(whole) // 2],
-        whole,
-        b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
-        b"\x16\x03\x01",
-    )
-    for turn in range(sys.maxsize):
+    others = whole[: len(whole) // 2], whole, b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n" * 20, b"\x16\x03\x01"
+    half_open: list[socket.socket] = []
+    for turn in itertools.count():
+        for piece in (head,) * 10:
+            _leave(address, piece, half_open, HALF_OPEN)
+        broken: list[socket.socket] = []
+        _leave(address, others[turn % len(others)], broken, 1)
+        time.sleep(PAUSE)
+        for connection in broken:
+            connection.close()
         if time.monotonic() > end:
             break
-        with contextlib.suppress(OSError):
-            connection = socket.create_connection(address, timeout=5)
-            connection.sendall(pieces[turn % len(pieces)])
-            held.append(connection)
-        while len(held) > HALF_OPEN:
-            held.pop(0).close()
-        time.sleep(0.05)
-    for connection in held:
+    for connection in half_open:
         connection.close()
+
+
+def _leave(address: tuple[str, int], piece: bytes, held: list[socket.socket], most: int) -> None:
+    """Send a piece on a new connection and leave that open; the oldest ones beyond `most` are closed."""
+    with contextlib.suppress(OSError):
+        connection = socket.create_connection(address, timeout=5)
+        held.append(connection)
+        connection.sendall(piece)
+    while len(held) > most:
+        held.pop(0).close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""benchmarks/soak.py for half a minute: nothing is lost, nothing wrong, memory stays, and how its page is computed."""
+"""benchmarks/soak.py for a minute: nothing is lost, nothing wrong, memory stays, and how its page is computed."""
 
 import subprocess
 import sys
