@@ -56,7 +56,7 @@ CHECKPOINT_BYTES = 21
 
 def model_size(config: Config, part: str) -> ModelSize:
     """Return the size of the `detector` or `classifier`, by its model's name."""
-    name = architecture(config.detector) if part == "detector" else config.classifier.model
+    name = architecture(config.detector) if part == "detector" else Path(config.classifier.model).stem
     return SIZES.get(name, LARGEST[part])
 
 
