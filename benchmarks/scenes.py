@@ -206,15 +206,23 @@ def measure_real(root: Path, weights: Path, folder: Path, image_size: int) -> di
     detect = build_detect(
         weights, work=folder / "predict", image_size=image_size, lowest_score=0.02, device="cpu", threads=1
     )
+    photos, labelled, scored = boxes_and_hits(root, folder / root.name, detect)
+    return {"photos": photos, "pills": labelled} | best_threshold(scored, labelled)
+
+
+def boxes_and_hits(
+    root: Path, folder: Path, detect: Callable[[list[np.ndarray]], list[np.ndarray]]
+) -> tuple[int, int, list[tuple[float, bool]]]:
+    """Number of photographs and of labels, and of each box that was found its score and whether it finds a label."""
     scored, labelled, photos = [], 0, 0
-    for picture, boxes in real_photos(root, folder / root.name):
+    for picture, boxes in real_photos(root, folder):
         found = detect([picture])[0]
         order = np.argsort(-found[:, 4], kind="stable")
         found = found[order]
         hits = {index for index, _ in match_boxes(found[:, :4], boxes, min_iou=0.5)}
         scored += [(float(row[4]), index in hits) for index, row in enumerate(found)]
         labelled, photos = labelled + len(boxes), photos + 1
-    return {"photos": photos, "pills": labelled} | best_threshold(scored, labelled)
+    return photos, labelled, scored
 
 
 def real_photos(root: Path, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -231,6 +239,16 @@ def real_photos(root: Path, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarr
         with Container(archive.photos) as container:
             for _, rows in pills[pills["image_id"].isin(first)].groupby("image_id"):
                 yield decode_photo(container.read(rows["member"].iloc[0])), rows[list("xywh")].to_numpy(float)
+
+
+def recall_and_precision(scored: list[tuple[float, bool]], labelled: int, score: float) -> dict[str, float]:
+    """Recall and precision of the boxes from a score on."""
+    hits = [hit for found, hit in scored if found >= score]
+    return {
+        "recall": round(sum(hits) / labelled, 3),
+        "precision": round(sum(hits) / max(1, len(hits)), 3),
+        "score": score,
+    }
 
 
 def best_threshold(scored: list[tuple[float, bool]], labelled: int) -> dict[str, float]:

@@ -161,6 +161,7 @@ def _overlay(source: Source, folder: Path, unseen: int) -> dict[str, Any]:
     name = re.sub(r"[^\w.-]+", "-", "-".join(names)).strip("-.")
     return {
         "pathvars": {kind: f"{kind}/{name}" for kind in ("results", "work", "logs")},
-        "source": {"kind": source.kind, "root": str(whole)} | ({"box": "whole"} if source.kind == "folders" else {}),
+        "source": {"kind": source.kind, "root": str(whole)},
         "plan": {"unseen_drugs": unseen},
+        **({"detector": {"epochs": 0}} if source.kind == "folders" else {}),
     }

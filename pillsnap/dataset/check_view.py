@@ -46,8 +46,8 @@ def print_check(folder: Path, checked: Checked, overlay: Path | None) -> None:
     results, report = checked.overlay["pathvars"]["results"], "report.html"
     if checked.kind == "folders":
         console.print(
-            "There are no boxes: the overlay takes whole photographs. A detector finds the pills with source.box: "
-            "detector, its weights as detector.model, and detector.epochs: 0."
+            "There are no boxes: the detector that comes with the project finds the pills, and photographs in which it "
+            "finds none, or several, are left out. Where they are cropped to the pill already, add source.box: whole."
         )
     if len(checked.drugs) == 1:
         report = "detector_report.html"

@@ -144,17 +144,25 @@ def test_shipped_overlays_are_valid(overlay: str) -> None:
 
 
 FOLDERS = {"kind": "folders", "root": "a"}
+SCRATCH = {"model": "yolo11n.yaml"}
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"detector": {"epochs": 0}}, "detector.epochs = 0: nothing is trained, and detector.model = yolo11n.yaml has"),
-        ({"source": FOLDERS}, "detector.model = yolo11n.yaml: has no weights, and source.box = detector (folders)"),
+        (
+            {"detector": SCRATCH | {"epochs": 0}},
+            "detector.epochs = 0: nothing is trained, and detector.model = yolo11n.yaml has",
+        ),
+        (
+            {"source": FOLDERS, "detector": SCRATCH},
+            "detector.model = yolo11n.yaml: has no weights, and source.box = detector (folders)",
+        ),
         ({"source": FOLDERS, "detector": {"model": "no.pt", "epochs": 0}}, "detector.model = no.pt: does not exist"),
-        ({"source": FOLDERS}, "detector.epochs: 0, or set source.box: whole"),
+        ({"source": FOLDERS, "detector": SCRATCH}, "detector.epochs: 0, or set source.box: whole"),
         ({"source": FOLDERS | {"box": "whole"}}, ""),
         ({"source": FOLDERS, "detector": {"model": "MODEL", "epochs": 0}}, ""),
+        ({"source": FOLDERS, "detector": {"epochs": 0}}, ""),
     ],
 )
 def test_boxes_that_nobody_labelled_need_weights(tmp_path, given: dict, says: str) -> None:

@@ -1,0 +1,99 @@
+"""Measure weights/pill-detector.safetensors, which saw drawn pills alone, on photographs and on grounds without a pill.
+
+    PILLSNAP_REAL_DATA=../shared/data python benchmarks/pill_detector.py    # the figures of benchmarks/pill_detector.md
+    python benchmarks/pill_detector.py --grounds 20 --out /tmp/detector     # seconds, to try it
+
+Real photographs: one of each group of augmented copies, IoU 0.5, any class; at the score that answers use
+(`benchmark.min_score` of config.yaml), and at the one that is best for F1 on the set itself, which flatters a little.
+
+Grounds: composed scenes without a pill, with things that are no pills on most of them, of a seed that no training used.
+"""
+
+import argparse
+import datetime
+import shlex
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pill_detector_page
+from scenes import best_threshold, boxes_and_hits, real_sets, recall_and_precision
+
+from pillsnap.config.data import Scenes
+from pillsnap.config.load import read_config
+from pillsnap.detector.inference import build_detect
+from pillsnap.detector.weights import prepare_ultralytics
+from pillsnap.files import read_json, sha256_of, write_json, write_text
+from pillsnap.pictures.decode import decode_photo
+from pillsnap.scenes.cut_outs import CutOuts
+from pillsnap.scenes.draw_cut_outs import draw_cut_outs
+from pillsnap.scenes.scene import compose_scene
+from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
+
+SEED = 3
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = ROOT / "weights/pill-detector.safetensors"
+LOWEST = 0.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--grounds", type=int, default=1000, help="composed scenes without a pill")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/pill_detector"), help=".json and .md are added")
+    words = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        result = measure(Path(temporary), words.grounds)
+    write_json(words.out.with_suffix(".json"), result)
+    write_text(words.out.with_suffix(".md"), pill_detector_page.page(result))
+    print(pill_detector_page.page(result))
+
+
+def measure(folder: Path, grounds: int) -> dict[str, Any]:
+    """All figures."""
+    config, made = read_config(ROOT / "config.yaml"), read_json(WEIGHTS.with_suffix(".json"))
+    size, score = made["settings"]["detector"]["image_size"], config.benchmark.min_score
+    prepare_ultralytics(folder)
+    detect = build_detect(WEIGHTS, work=folder, image_size=size, lowest_score=LOWEST, device="cpu", threads=1)
+    return {
+        "command": shlex.join(["python", "benchmarks/pill_detector.py", f"--grounds={grounds}"]),
+        "date": datetime.date.today().isoformat(),
+        "device": describe_device("cpu"),
+        "commit": git_commit(),
+        "versions": package_versions(),
+        "weights": {"sha256": sha256_of(WEIGHTS), "bytes": WEIGHTS.stat().st_size, "image_size": size},
+        "score": score,
+        "real": {root.name: measure_set(root, folder / root.name, detect, score) for root in real_sets()},
+        "grounds": measure_grounds(folder, detect, grounds, score),
+    }
+
+
+def measure_set(root: Path, folder: Path, detect: Callable, score: float) -> dict[str, Any]:
+    """Recall and precision on a set of real photographs, at `score` and at the best one."""
+    photos, labelled, scored = boxes_and_hits(root, folder, detect)
+    return {
+        "photos": photos,
+        "pills": labelled,
+        "at_score": recall_and_precision(scored, labelled, score),
+        "best": best_threshold(scored, labelled),
+    }
+
+
+def measure_grounds(folder: Path, detect: Callable, number: int, score: float) -> dict[str, Any]:
+    """Boxes found on scenes without a pill."""
+    draw_cut_outs(folder=folder / "drawn", drugs=1, views=1, scale=18, seed=SEED)
+    pills, settings = CutOuts([folder / "drawn"]), Scenes(photos=number).model_copy(update={"max_pills": 0})
+    found = []
+    for index in range(number):
+        scene = compose_scene(pills, side=416, settings=settings, rng=np.random.default_rng((SEED, index)))
+        found.append(int((detect([decode_photo(scene.jpeg)])[0][:, 4] >= score).sum()))
+    return {"scenes": number, "boxes": sum(found), "with_boxes": sum(boxes > 0 for boxes in found)}
+
+
+if __name__ == "__main__":
+    main()
