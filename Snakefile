@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 
 from pillsnap.config.load import load_config
 from pillsnap.sources.archives import source_root
-from pillsnap.sources.registry import get_kind, list_all_archives, source_modules
+from pillsnap.sources.registry import found_kinds, get_kind, list_all_archives, source_modules
 from pillsnap.workflow.code_inputs import code_of, templates_in, workflow_file
 from pillsnap.workflow.untracked import UntrackedParam, is_checked
 

@@ -1,6 +1,7 @@
-# Measure on the test part; no other rule uses it, the dataset page only shows it.
-# Needs: the ONNX models, the test manifest, the never-seen drugs, the prepared archives; both trainings to compare with.
-# Makes: results/{stage}/{benchmark/accuracy.json, latency.json, resources.json, examples/, metrics.json}.
+# Measure on the test part, which no training sees, and away from the studio.
+# Needs: the ONNX models, the test manifest, the never-seen drugs, the prepared archives; both trainings to compare with;
+# sets of real photographs, where away.real_data names their folder.
+# Makes: results/{stage}/{benchmark/accuracy.json, latency.json, resources.json, examples/, metrics.json, away/}.
 
 
 rule run_benchmark:
@@ -39,3 +40,35 @@ rule run_benchmark:
         source_of=SOURCE_OF,
     script:
         "../scripts/run_benchmark.py"
+
+
+rule evaluate_away:
+    """Answer scenes composed from pills of the test part, and sets of real photographs."""
+    input:
+        models="<results>/{stage}/onnx",
+        test="<results>/{stage}/manifest/test.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        photos=CONFIG.away.sets,
+        code=code_of("evaluate_away", *(source_modules(*found_kinds()) if CONFIG.away.sets else [])),
+    output:
+        away=directory("<results>/{stage}/away"),
+        record="<results>/{stage}/provenance/evaluate_away.json",
+    log:
+        "<logs>/{stage}/evaluate_away.log",
+    benchmark:
+        "<logs>/{stage}/evaluate_away.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+    params:
+        scenes=CONFIG.away.scenes,
+        side=CONFIG.prepare.photo_size,
+        context=CONFIG.prepare.crop_context,
+        settings=CONFIG.scenes.model_dump(include={"max_pills", "max_covered"}),
+        seed=CONFIG.seed,
+        device=CONFIG.device,
+        threads=CONFIG.threads,
+    script:
+        "../scripts/evaluate_away.py"

@@ -18,6 +18,7 @@ from pillsnap.config.data import (
 )
 from pillsnap.config.training import Classifier, Detector, Recipe, Steering, Trainings
 from pillsnap.settings import Fraction, Quality, Section
+from pillsnap.sources.archives import expanded
 from pillsnap.sources.registry import get_kind
 from pillsnap.sources.settings import Source, named
 
@@ -102,6 +103,38 @@ class Benchmark(Section):
     threads: int = Field(2, ge=1, description="Intra-op threads of ONNX Runtime, at most the available cores")
 
 
+class Away(Section):
+    """Answers away from the studio: to composed scenes, and to real photographs that are no source."""
+
+    scenes: int = Field(
+        120, ge=0, le=100_000, description="Scenes composed from pills of the test part, which are answered; 0: none"
+    )
+    real_data: str = Field(
+        "${PILLSNAP_REAL_DATA:-}",
+        description=(
+            "Folder whose folders are sets of labelled real photographs, which are answered; `${NAME}` and "
+            "`${NAME:-default}` take a variable of the environment. Empty: none"
+        ),
+    )
+
+    @property
+    def sets(self) -> list[str]:
+        """Folders of the sets of real photographs, sorted."""
+        root = expanded(self.real_data)
+        # the path of an empty text is the working folder
+        return [] if root == Path() else sorted(str(path) for path in root.iterdir() if path.is_dir())
+
+    @model_validator(mode="after")
+    def _is_there(self) -> "Away":
+        root = expanded(self.real_data)
+        if not root.is_dir():
+            raise ValueError(
+                f"away.real_data = {self.real_data}: there is no folder {root}. Mount the data, unset the variable, or "
+                "leave the key empty"
+            )
+        return self
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -140,6 +173,7 @@ class Config(Section):
     answers: Answers = Field(default_factory=Answers, description="Promises of an answer")
     onnx: Onnx = Field(default_factory=Onnx, description="Export")
     benchmark: Benchmark = Field(default_factory=Benchmark, description="Answers and timing")
+    away: Away = Field(default_factory=Away, description="Answers away from the studio")
 
     @property
     def named_sources(self) -> dict[str, Source]:

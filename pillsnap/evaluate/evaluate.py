@@ -4,14 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.answers.answer import Mode
-from pillsnap.evaluate.figures import figures
-from pillsnap.evaluate.labelled_folder import index_folder, measure_folder
-from pillsnap.evaluate.measured import MIN_IOU
+from pillsnap.evaluate.evaluate_folder import evaluate_folder
+from pillsnap.evaluate.models import load_steps, model_facts
 from pillsnap.evaluate.page import render_evaluation
-from pillsnap.evaluate.pictures import Drawn, draw_worst
-from pillsnap.files import replacing_folder, sha256_of, write_json, write_text
-from pillsnap.predict.sessions import ModelError
-from pillsnap.predict.unfused import SeparateSteps
+from pillsnap.files import replacing_folder, write_json, write_text
 
 
 class OutError(ValueError):
@@ -64,56 +60,3 @@ def _check_out(out: Path) -> None:
     """Raise `OutError` where the folder holds something else than an evaluation, which would be lost."""
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / "evaluation.json").is_file())):
         raise OutError(f"--out {out}: is there, and holds no evaluation that could be replaced. Name another folder.")
-
-
-def load_steps(models: Path, device: str) -> SeparateSteps:
-    """Load detector and classifier with one thread each; raises as `SeparateSteps.load`."""
-    if models.is_file():
-        raise ModelError(f"{models}: is a file. Name the folder that export_onnx wrote (results/stage4/onnx).")
-    return SeparateSteps.load(models, threads=1, device=device)
-
-
-def model_facts(models: Path, steps: SeparateSteps) -> dict[str, Any]:
-    """Describe the models, JSON values."""
-    facts = steps.detector_facts
-    return {
-        "stage": facts["stage"],
-        "commit": facts["commit"]["hash"],
-        "drugs": len(steps.classes),
-        "image_size": facts["image_size"],
-        "sha256": {name: sha256_of(models / name) for name in ("detector.onnx", "classifier.onnx")},
-        "device": steps.device,
-    }
-
-
-def evaluate_folder(
-    data: Path,
-    steps: SeparateSteps,
-    *,
-    kind: str | None = None,
-    classes: Path | None = None,
-    mode: Mode = "combo",
-    threads: int,
-) -> tuple[dict[str, Any], list[Drawn]]:
-    """Measure a folder; returns its figures, JSON values, and the photographs on which most goes wrong.
-
-    Args:
-        data, kind, classes, mode, threads: of `evaluate`.
-        steps: the models, loaded with one thread each.
-
-    Raises:
-        SourceError: the folder is of no kind that is known, or nothing in it can be measured.
-    """
-    labelled = index_folder(data, kind=kind, classes=classes)
-    measured = measure_folder(labelled, steps, mode=mode, threads=threads)
-    drawn = draw_worst(measured.photos, measured.picture)
-    name = data.resolve().stem if data.is_file() else data.resolve().name
-    return {
-        "data": {"name": name, "kind": labelled.kind},
-        "mode": mode,
-        "min_score": steps.detector_facts["min_score_single" if mode == "single" else "min_score"],
-        "min_iou": MIN_IOU,
-        "accounts": measured.accounts(),
-        **figures(measured.photos, steps.calibration, mode),
-        "worst": [one.facts() for one in drawn],
-    }, drawn

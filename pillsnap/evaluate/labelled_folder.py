@@ -34,7 +34,7 @@ from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.containers.container import Container
 from pillsnap.sources.labels import LabelError, LabelReading
-from pillsnap.sources.registry import KINDS, get_kind, list_archives, recognise
+from pillsnap.sources.registry import found_kinds, get_kind, list_archives, recognise
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import make_table, read_tables
 from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, PILLS
@@ -131,9 +131,8 @@ def index_folder(folder: Path, *, kind: str | None = None, classes: Path | None 
 def _source(folder: Path, kind: str | None) -> tuple[Source, dict[str, Archive]]:
     if kind is None:
         return recognise(folder)
-    kinds = [name for name in KINDS if not get_kind(name).drawn]
-    if kind not in kinds:
-        raise SourceError(f"--kind {kind}: must be one of {', '.join(kinds)}.")
+    if kind not in found_kinds():
+        raise SourceError(f"--kind {kind}: must be one of {', '.join(found_kinds())}.")
     source = Source(kind=kind, root=str(folder))
     return source, list_archives(source)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pillsnap.evaluate.pictures import Drawn
-from pillsnap.evaluate.tables import drug_rows, number_table, size_table, verdict_table
+from pillsnap.evaluate.tables import drug_rows, number_table, photo_words, size_table, verdict_table
 from pillsnap.pages import html
 from pillsnap.pages.formats import count, percent, plural
 from pillsnap.pages.quarantine import account, outcome_tables
@@ -32,7 +32,7 @@ def render_evaluation(found: Mapping[str, Any], drawn: Sequence[Drawn]) -> str:
         tiles=tiles(found),
         tables=_tables(found),
         accounts=[account(kind, found["accounts"][kind]) for kind in ("photos", "labels")],
-        pictures=[picture(one) for one in drawn],
+        pictures=[_picture(one) for one in drawn],
         sections=sections,
     )
 
@@ -57,10 +57,8 @@ def tiles(found: Mapping[str, Any]) -> list[dict[str, str]]:
     return shown
 
 
-def picture(one: Drawn) -> html.Picture:
-    """Return a photograph for a page."""
-    false, pills = plural(one.photo.false, "false box"), plural(len(one.photo.result.boxes), "pill")
-    words = f"{count(len(one.photo.matches))} of {pills} found, {false}"
+def _picture(one: Drawn) -> html.Picture:
+    words = photo_words(one.facts())
     return html.Picture(html.data_uri(one.jpeg), f"{one.photo.member} with the answer's boxes: {words}.", words)
 
 

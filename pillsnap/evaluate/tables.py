@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pillsnap.pages.formats import count, percent
+from pillsnap.pages.formats import count, percent, plural
 from pillsnap.pages.table import Column, Rows, Table, number
 
 _FIGURES: list[str | Column] = [
@@ -59,6 +59,11 @@ def drug_rows(drugs: Mapping[str, Any]) -> Rows:
             ["Named right, by the photograph's best box", percent(drugs["named_right"], 2)],
         ]
     return rows
+
+
+def photo_words(facts: Mapping[str, Any]) -> str:
+    """Say how many pills of a photograph are found, and how many boxes are false."""
+    return f"{count(facts['found'])} of {plural(facts['pills'], 'pill')} found, {plural(facts['false'], 'false box')}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ RIGHT, WRONG, PLAIN = "#1a9850", "#d73027", "#2166ac"
 
 @dataclass(frozen=True)
 class Caption:
-    """A box x, y, w, h in pixels with its caption (ASCII shows in every environment) and colour."""
+    """A box x, y, w, h in pixels with its caption (ASCII shows in every environment; may be empty) and colour."""
 
     box: Sequence[float]
     text: str
@@ -27,6 +27,8 @@ def draw_boxes(picture: np.ndarray, captions: list[Caption]) -> np.ndarray:
     for caption in captions:
         x, y, w, h = caption.box
         canvas.rectangle([x, y, x + w, y + h], outline=caption.colour, width=max(2, size // 6))
+        if not caption.text:
+            continue
         left, top, right, bottom = canvas.textbbox((0, 0), caption.text, font=font)
         text_width, text_height = right - left, bottom - top
         place_x = min(max(0, x), max(0, image.width - text_width - 8))

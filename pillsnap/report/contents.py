@@ -12,6 +12,7 @@ from pillsnap.report.section import Section
 from pillsnap.report.sections import (
     answers,
     audit,
+    away,
     budget,
     card,
     checklists,
@@ -36,6 +37,7 @@ SECTIONS: tuple[Callable[[Inputs], Section], ...] = (
     audit.section,
     classifier.section,
     answers.section,
+    away.section,
     trust.section,
     latency.section,
     models.section,

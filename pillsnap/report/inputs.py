@@ -105,6 +105,7 @@ class Inputs(Measured, DetectorFacts):
         classifier_events, classifier_resources, classifier_history: as of the detector.
         preflight: findings of `check_machine`; empty where there are none.
         examples, examples_folder: index of the pictures and the folder that it names files of.
+        away, away_folder: figures of composed scenes and of sets of real photographs, likewise.
     """
 
     classes: list[dict[str, Any]]
@@ -116,6 +117,8 @@ class Inputs(Measured, DetectorFacts):
     classifier_history: History
     examples: dict[str, Any]
     examples_folder: Path
+    away: dict[str, Any]
+    away_folder: Path
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -162,6 +165,7 @@ def read_inputs(
     label_audit: Path,
     preflight: Path,
     examples: Path,
+    away: Path,
     durations: Path,
 ) -> Inputs:
     """Read a stage's files.
@@ -174,6 +178,7 @@ def read_inputs(
         label_audit: folder of `audit_labels`.
         preflight: JSON of `check_machine`; may be missing.
         examples: folder with `index.json`.
+        away: folder of `evaluate_away`.
         durations: folder of Snakemake's benchmark files.
     """
     files = {
@@ -183,6 +188,7 @@ def read_inputs(
         "quarantine": quarantine,
         "label_audit": label_audit,
         "examples": examples,
+        "away": away,
     }
     return Inputs(
         stage=stage,
@@ -195,6 +201,8 @@ def read_inputs(
         drugs=_drugs_by_code(drugs),
         examples=read_json(examples / "index.json"),
         examples_folder=examples,
+        away=read_json(away / "evaluation.json"),
+        away_folder=away,
         times=rule_times(durations, stage),
         hashes={name: sha256_of(path) for name, path in files.items()},
     )

@@ -20,6 +20,7 @@ def write_report(
     latency: Path,
     resources: Path,
     examples: Path,
+    away: Path,
     plan_summary: Path,
     manifest_summary: Path,
     quarantine: Path,
@@ -50,6 +51,7 @@ def write_report(
     Args:
         stage: its name.
         metrics, accuracy, latency, resources, examples: of `run_benchmark`; `examples` is a folder.
+        away: folder of `evaluate_away`.
         plan_summary: of `plan_stage`.
         manifest_summary, quarantine, classes, drugs: of `build_manifest`.
         label_audit: folder of `audit_labels`.
@@ -95,6 +97,7 @@ def write_report(
         label_audit=label_audit,
         preflight=preflight,
         examples=examples,
+        away=away,
         durations=durations,
     )
     sections = [fill(inputs) for fill in SECTIONS]

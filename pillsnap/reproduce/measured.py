@@ -30,6 +30,7 @@ TRAINED = (
     "answers/*",
     "onnx/*",
     "benchmark/*",
+    "away/*",
     "figures/*",
 )
 """Files that depend on a training's floating-point arithmetic: another device rounds differently."""

@@ -1,6 +1,7 @@
 """Cut pills out of an archive's single-pill training photographs, for scenes."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +36,54 @@ def cut_pills(*, train: Path, prepared: Path, cut_outs: Path, per_drug: int, see
         seed: of the choice.
     """
     cv2.setNumThreads(1)
-    pills = _choose(read_split(train, "train"), per_drug, seed)
+    pills = choose_pills(read_split(train, "train"), per_drug, seed)
     pills = pills[pills["archive"] == prepared.name]
     contexts = read_table(prepared / "crops.parquet", CONTEXTS)
     chosen = contexts.merge(pills[["image_id", "label_member", "k_code", "class_index", "width", "height"]])
+    with replacing_folder(cut_outs) as folder, (prepared / "crops.bin").open("rb") as stored:
+        rows = progress(chosen.itertuples(), total=len(chosen), title=prepared.name, unit="pills")
+        counts = store_cut_outs(
+            folder,
+            (
+                (pill, decode_jpeg(read_from_shard(stored, pill.offset, pill.length)), (pill.left, pill.top))
+                for pill in rows
+            ),
+        )
+        write_json(folder / "summary.json", counts)
+    refused = counts["refused"] or "none"
+    log.info("%s: %d of %d pills cut out, refused: %s", prepared.name, counts["cut_out"], counts["read"], refused)
+
+
+def store_cut_outs(folder: Path, windows: Iterable[tuple[Any, np.ndarray, tuple[int, int]]]) -> dict[str, Any]:
+    """Cut pills out and write `pills.bin`, `pills.parquet` and `refused.parquet`, see `cut_pills`.
+
+    Args:
+        folder: written into.
+        windows: rows of the pills, of the manifest's columns, each with a part of its photograph, uint8 (H, W, 3), and
+            the x and y in the photograph where it begins.
+
+    Returns:
+        number of pills `read` and `cut_out`, and of those `refused` by reason.
+    """
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
-    with replacing_folder(cut_outs) as folder:
-        with ShardWriter(folder / "pills.bin") as shard, (prepared / "crops.bin").open("rb") as stored:
-            for pill in progress(chosen.itertuples(), total=len(chosen), title=prepared.name, unit="pills"):
-                named = {"image_id": pill.image_id, "label_member": pill.label_member}
-                window = decode_jpeg(read_from_shard(stored, pill.offset, pill.length))
-                try:
-                    mask = segment_pill(window, (pill.x - pill.left, pill.y - pill.top, pill.w, pill.h))
-                except CutOutError as error:
-                    refused.append(named | {"reason": error.reason})
-                    continue
-                rows.append(named | _row(pill, mask) | add_cut_out(shard, *cut_out(window, mask)))
-        write_table(make_table(rows, CUT_OUTS), folder / "pills.parquet", CUT_OUTS)
-        write_table(make_table(refused, REFUSED_CUT_OUTS), folder / "refused.parquet", REFUSED_CUT_OUTS)
-        reasons = pd.Series([row["reason"] for row in refused], dtype=str).value_counts().sort_index()
-        counts = {reason: int(number) for reason, number in reasons.items()}
-        write_json(folder / "summary.json", {"read": len(chosen), "cut_out": len(rows), "refused": counts})
-    log.info("%s: %d of %d pills cut out, refused: %s", prepared.name, len(rows), len(chosen), counts or "none")
+    with ShardWriter(folder / "pills.bin") as shard:
+        for pill, window, (left, top) in windows:
+            named = {"image_id": pill.image_id, "label_member": pill.label_member}
+            try:
+                mask = segment_pill(window, (pill.x - left, pill.y - top, pill.w, pill.h))
+            except CutOutError as error:
+                refused.append(named | {"reason": error.reason})
+                continue
+            rows.append(named | _row(pill, mask) | add_cut_out(shard, *cut_out(window, mask)))
+    write_table(make_table(rows, CUT_OUTS), folder / "pills.parquet", CUT_OUTS)
+    write_table(make_table(refused, REFUSED_CUT_OUTS), folder / "refused.parquet", REFUSED_CUT_OUTS)
+    reasons = pd.Series([row["reason"] for row in refused], dtype=str).value_counts().sort_index()
+    counts = {reason: int(number) for reason, number in reasons.items()}
+    return {"read": len(rows) + len(refused), "cut_out": len(rows), "refused": counts}
 
 
-def _choose(pills: pd.DataFrame, per_drug: int, seed: int) -> pd.DataFrame:
+def choose_pills(pills: pd.DataFrame, per_drug: int, seed: int) -> pd.DataFrame:
     """Choose `per_drug` single-pill photographs of each drug, by a hash of their name."""
     singles = pills[(pills["domain"] == "single") & pills["fully_labelled"]].reset_index(drop=True)
     order = pd.Series(hash_order(singles["image_id"].to_list(), seed), index=singles.index).sort_values(kind="stable")

@@ -33,6 +33,11 @@ def get_kind(name: str) -> "SourceKind":
     return importlib.import_module(f"pillsnap.sources.{module}").KIND
 
 
+def found_kinds() -> list[str]:
+    """Return the kinds of which a folder can be; no rule of the pipeline draws them."""
+    return [kind for kind in KINDS if not get_kind(kind).drawn]
+
+
 def list_archives(source: "Source") -> "dict[str, Archive]":
     """Return the source's archives by name, sorted by their numbers.
 
@@ -75,9 +80,7 @@ def recognise(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
 
     lacks: list[str] = []
     incomplete: list[SourceError] = []
-    for kind in KINDS:
-        if get_kind(kind).drawn:
-            continue
+    for kind in found_kinds():
         source = Source(kind=kind, root=str(folder))
         try:
             archives = list_archives(source)

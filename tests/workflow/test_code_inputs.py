@@ -28,7 +28,8 @@ CodeInputs = dict[str, set[str]]
 def planned_code(folder: Path, source: dict[str, str]) -> CodeInputs:
     """Files of the checkout among each rule's inputs, out of a plan of everything."""
     (folder / "source.yaml").write_text(
-        yaml.safe_dump({"source": source, "scenes": {"photos": 1}}, allow_unicode=True), encoding="utf-8"
+        yaml.safe_dump({"source": source, "scenes": {"photos": 1}, "away": {"real_data": ""}}, allow_unicode=True),
+        encoding="utf-8",
     )
     words = ["snakemake", "--snakefile", f"{PROJECT}/Snakefile", "--dry-run", "--forceall"]
     words += ["--configfile", f"{PROJECT}/config.yaml", "source.yaml"]
@@ -78,12 +79,16 @@ def reruns(code: CodeInputs, file: str) -> set[str]:
         ("training/history.py", BY_SHELL | MEASURED),
         ("training/recovery.py", BY_SHELL),
         ("classifier/loop.py", {"train_classifier"}),
+        ("evaluate/composed.py", {"evaluate_away"}),
+        ("evaluate/figures.py", {"evaluate_away"}),
+        ("evaluate/page.html.jinja", set()),
+        ("evaluate/tables.py", {"write_report"}),
         ("classifier/model.py", {"train_classifier", "calibrate_answers", "export_onnx", "run_benchmark"}),
         ("detector/trainer.py", {"train_detector"}),
         ("detector/build_yolo_dataset.py", {"build_yolo_dataset"}),
         ("crops/cut_crops.py", {"cut_crops"}),
         ("onnx/steps.py", {"export_onnx"}),
-        ("answers/calibration.py", {"calibrate_answers", "export_onnx", "run_benchmark"}),
+        ("answers/calibration.py", {"calibrate_answers", "export_onnx", "run_benchmark", "evaluate_away"}),
         ("audit/coco.py", {"audit_labels"}),
         ("manifest/assign_splits.py", {"plan_stage"}),
         ("manifest/identical_photos.py", {"build_manifest", "plan_stage"}),
@@ -110,7 +115,7 @@ def test_edit_of_a_module_reruns_just_its_rules(drawn: CodeInputs, edited: str, 
 
 
 def test_crops_are_cut_alike_in_every_rule_that_cuts(drawn: CodeInputs) -> None:
-    cutting = {"prepare_archive", "cut_crops", "export_onnx", "run_benchmark", "write_dataset_page"}
+    cutting = {"prepare_archive", "cut_crops", "export_onnx", "run_benchmark", "evaluate_away", "write_dataset_page"}
     assert reruns(drawn, "crops/crop.py") == cutting
 
 

@@ -14,6 +14,7 @@ from tests.support.workflow import (
     AFTER_BENCHMARK,
     AFTER_CROPS,
     AFTER_DETECTOR,
+    AFTER_EXPORT,
     AFTER_MANIFEST,
     AFTER_YOLO,
     DATA_RULES,
@@ -45,6 +46,7 @@ def test_everything_is_made_and_nothing_is_left_half_written(finished) -> None:
         "classifier/best.safetensors", "classifier/history.csv", "provenance/write_report.json", "onnx/detector.onnx",
         "onnx/classifier.onnx", "onnx/parity.json", "benchmark/accuracy.json", "benchmark/latency.json",
         "benchmark/resources.json", "metrics.json", "report.html", "dataset.html", "model_card.md",
+        "away/evaluation.json",
     }  # fmt: skip
     assert expected <= made
     assert not list(finished.folder.rglob("*.part"))
@@ -113,10 +115,11 @@ def test_nothing_is_done_twice(finished) -> None:
     ("change", "rules"),
     [
         ("stages.stage4.targets.top1=0.5", AFTER_BENCHMARK),
-        ("benchmark.warmup=2", {"export_onnx", "run_benchmark"} | AFTER_BENCHMARK),
-        ("onnx.parity_photos=5", {"export_onnx", "run_benchmark"} | AFTER_BENCHMARK),
+        ("benchmark.warmup=2", {"export_onnx"} | AFTER_EXPORT),
+        ("onnx.parity_photos=5", {"export_onnx"} | AFTER_EXPORT),
         ("classifier.epochs=3", AFTER_CROPS),
-        ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS | {"run_benchmark"}),
+        ("crops.margin=0.2", {"cut_crops"} | AFTER_CROPS),
+        ("away.scenes=5", {"evaluate_away", "write_report"}),
         ("scenes.max_pills=9", AFTER_YOLO | {"compose_scenes", "write_dataset_page"}),
         ("scenes.cut_outs_per_drug=2", AFTER_MANIFEST),
         ("scenes.crops=false", {"cut_crops"} | AFTER_CROPS),
@@ -266,7 +269,7 @@ def recorded(finished) -> Workflow:
 
 def test_a_file_is_traced_back_to_the_raw_archives(finished) -> None:
     said = finished.run("pillsnap", "trace", "results/stage4/onnx/pipeline.onnx", "--check")
-    on_the_way = set(DATA_RULES | AFTER_YOLO) - {"audit_labels", "run_benchmark", "write_model_card", "write_report"}
+    on_the_way = set(DATA_RULES | AFTER_YOLO) - {"audit_labels"} - AFTER_EXPORT
     assert not [rule for rule in on_the_way | {"make_synthetic_archive"} if rule not in said]
     assert "TS_1_단일.zip" in said and "Every file on the path matches its record." in said
 

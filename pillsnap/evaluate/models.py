@@ -1,0 +1,36 @@
+"""The models that are evaluated: loaded, and described."""
+
+from pathlib import Path
+from typing import Any
+
+from pillsnap.answers.answer import Mode
+from pillsnap.evaluate.measured import MIN_IOU
+from pillsnap.files import sha256_of
+from pillsnap.predict.sessions import ModelError
+from pillsnap.predict.unfused import SeparateSteps
+
+
+def load_steps(models: Path, device: str) -> SeparateSteps:
+    """Load detector and classifier with one thread each; raises as `SeparateSteps.load`."""
+    if models.is_file():
+        raise ModelError(f"{models}: is a file. Name the folder that export_onnx wrote (results/stage4/onnx).")
+    return SeparateSteps.load(models, threads=1, device=device)
+
+
+def model_facts(models: Path, steps: SeparateSteps) -> dict[str, Any]:
+    """Describe the models, JSON values."""
+    facts = steps.detector_facts
+    return {
+        "stage": facts["stage"],
+        "commit": facts["commit"]["hash"],
+        "drugs": len(steps.classes),
+        "image_size": facts["image_size"],
+        "sha256": {name: sha256_of(models / name) for name in ("detector.onnx", "classifier.onnx")},
+        "device": steps.device,
+    }
+
+
+def thresholds(steps: SeparateSteps, mode: Mode) -> dict[str, Any]:
+    """Return the mode, the score from which boxes count in it, and the IoU from which one finds a pill, JSON values."""
+    name = "min_score_single" if mode == "single" else "min_score"
+    return {"mode": mode, "min_score": steps.detector_facts[name], "min_iou": MIN_IOU}
