@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -61,6 +62,7 @@ def evaluate_scenes(
         figures, JSON values, `cut_outs` with the number of pills among them, and the scenes on which most goes wrong.
         Without a cut-out there are no figures.
     """
+    cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as place:
         counts = _cut_test_pills(test, prepared, Path(place), context=context, seed=seed)
         cut_outs = CutOuts([Path(place)])
