@@ -81,8 +81,7 @@ def test_every_kind_of_source(
     tmp_path: Path,
 ) -> None:
     write(tmp_path / "pills")
-    kind = ("--kind", "folders") if write is folders else ()
-    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--threads", 1, *kind)
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--threads", 1)
     assert done.exit_code == 0, done.output
     written = json.loads((tmp_path / "out/evaluation.json").read_text())
     kept = read - sum(quarantined.values())
@@ -184,5 +183,9 @@ def test_models_and_places_that_cannot_be_used(models: Path, tmp_path: Path) -> 
 
 def test_folders_that_look_like_aihubs_are_told_how(models: Path, tmp_path: Path) -> None:
     folders(tmp_path / "pills")
-    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    (tmp_path / "pills/K-000001-000002").mkdir()
+    (tmp_path / "pills/K-000001-000002/1.png").write_bytes(photo_png(2))
+    words = (tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    done = evaluate(*words)
     assert done.exit_code == 2 and "`pillsnap evaluate` takes --kind folders" in said(done.stderr)
+    assert evaluate(*words, "--kind", "folders").exit_code == 0
