@@ -8,6 +8,7 @@ rule audit_labels:
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
+        backgrounds="<results>/{stage}/manifest/backgrounds.csv",
         classes="<results>/{stage}/manifest/classes.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detections="<results>/{stage}/detections.parquet",

@@ -75,6 +75,7 @@ rule detect_pills:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",
         unseen_val="<results>/{stage}/manifest/unseen.csv",
+        backgrounds="<results>/{stage}/manifest/backgrounds.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
         detector="<results>/{stage}/detector/best.safetensors",
         code=code_of("detect_pills"),

@@ -7,6 +7,7 @@ rule check_machine:
     """Check disk, memory, GPU, raw data and plan; refuse a stage that cannot end well."""
     input:  # no code, and no setting that is compared: see pillsnap/workflow/untracked.py
         plan="<results>/{stage}/plan.parquet",
+        plan_backgrounds="<results>/{stage}/plan.backgrounds.parquet",
         plan_summary="<results>/{stage}/plan.json",
     output:
         preflight="<results>/{stage}/preflight.json",
@@ -22,6 +23,6 @@ rule check_machine:
         script=UntrackedParam(workflow_file("scripts/check_machine.py")),
         config=UntrackedParam(CONFIG.model_dump_json(exclude={"manifest", "onnx", "benchmark"}, exclude_defaults=True)),
     shell:
-        "python {params.script:q} --plan {input.plan:q} --plan_summary {input.plan_summary:q} "
-        "--preflight {output.preflight:q} --config {params.config:q} --jobs {threads} "
-        "--record {output.record:q} --log {log:q}"
+        "python {params.script:q} --plan {input.plan:q} --plan_backgrounds {input.plan_backgrounds:q} "
+        "--plan_summary {input.plan_summary:q} --preflight {output.preflight:q} --config {params.config:q} "
+        "--jobs {threads} --record {output.record:q} --log {log:q}"

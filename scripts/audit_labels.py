@@ -10,6 +10,7 @@ with job(snakemake):
 
     audit_labels(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val")},
+        backgrounds=Path(snakemake.input.backgrounds),
         detections=Path(snakemake.input.detections),
         classes=Path(snakemake.input.classes),
         prepared=[Path(path) for path in snakemake.input.prepared],

@@ -9,6 +9,7 @@ with job(snakemake):
 
     detect_pills(
         manifest={split: Path(snakemake.input[split]) for split in ("train", "val", "unseen_val")},
+        backgrounds=Path(snakemake.input.backgrounds),
         prepared=[Path(path) for path in snakemake.input.prepared],
         detector=Path(snakemake.input.detector),
         detections=Path(snakemake.output.detections),

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from pillsnap.audit.coco import coco_dataset
-from pillsnap.audit.findings import DETECTION, LABEL, find_findings
+from pillsnap.audit.findings import BACKGROUND, DETECTION, LABEL, find_findings, rows_without_label
 from pillsnap.audit.pictures import draw_findings
 from pillsnap.config.data import Audit
 from pillsnap.files import replacing_folder, write_json
 from pillsnap.tables.classes import read_classes
 from pillsnap.tables.files import read_table, write_table
-from pillsnap.tables.schemas import DETECTIONS, FINDINGS, MANIFEST
+from pillsnap.tables.schemas import DETECTIONS, FINDINGS, MANIFEST, MANIFEST_BACKGROUNDS
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 def audit_labels(
     *,
     manifest: dict[str, Path],
+    backgrounds: Path,
     detections: Path,
     classes: Path,
     prepared: Sequence[Path],
@@ -39,6 +40,7 @@ def audit_labels(
 
     Args:
         manifest: CSV by split (`train`, `val`), schema `MANIFEST`.
+        backgrounds: photographs without a pill, schema `MANIFEST_BACKGROUNDS`; those of the splits are looked at.
         detections: of `detect_pills`, schema `DETECTIONS`.
         classes: the class list.
         prepared: folders of `prepare_archive`.
@@ -47,7 +49,9 @@ def audit_labels(
         settings: thresholds, and how many photographs are drawn.
         min_iou: a detected box counts as a labelled pill's from this IoU on.
     """
-    pills = pd.concat([read_table(path, MANIFEST) for path in manifest.values()], ignore_index=True)
+    empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
+    tables = [read_table(path, MANIFEST) for path in manifest.values()]
+    pills = pd.concat([*tables, rows_without_label(empty[empty["split"].isin(manifest)])], ignore_index=True)
     seen = read_table(detections, DETECTIONS)
     seen = seen[seen["split"].isin(manifest)].reset_index(drop=True)
     findings = find_findings(pills, seen, settings, min_iou=min_iou)
@@ -62,13 +66,16 @@ def audit_labels(
 def _summary(
     pills: pd.DataFrame, seen: pd.DataFrame, findings: pd.DataFrame, settings: Audit, min_iou: float
 ) -> dict[str, Any]:
+    without = int((pills["domain"] == BACKGROUND).sum())
+    domains = ("single", "combo", *([BACKGROUND] if without else []))
     return {
         "photos": int(pills["image_id"].nunique()),
         "partly_labelled_photos": int(pills.loc[~pills["fully_labelled"], "image_id"].nunique()),
-        "labels": len(pills),
+        **({"backgrounds": without} if without else {}),
+        "labels": len(pills) - without,
         "confident_detections": int((seen["score"] >= settings.min_score).sum()),
         "photos_with_findings": int(findings["image_id"].nunique()),
-        "findings": {kind: _counts(findings[findings["kind"] == kind]) for kind in (DETECTION, LABEL)},
+        "findings": {kind: _counts(findings[findings["kind"] == kind], domains) for kind in (DETECTION, LABEL)},
         "thresholds": {
             "lowest_score": settings.lowest_score,
             "min_score": settings.min_score,
@@ -78,12 +85,12 @@ def _summary(
     }
 
 
-def _counts(found: pd.DataFrame) -> dict[str, Any]:
+def _counts(found: pd.DataFrame, domains: Sequence[str]) -> dict[str, Any]:
     """Findings of one kind: all, by side of the split, by domain, and by whether the photograph is fully labelled."""
     return {
         "all": len(found),
         "split": {name: int((found["split"] == name).sum()) for name in ("train", "val")},
-        "domain": {name: int((found["domain"] == name).sum()) for name in ("single", "combo")},
+        "domain": {name: int((found["domain"] == name).sum()) for name in domains},
         "fully_labelled": int(found["fully_labelled"].sum()),
         "partly_labelled": int((~found["fully_labelled"]).sum()),
     }

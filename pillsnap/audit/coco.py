@@ -20,23 +20,25 @@ def coco_dataset(pills: pd.DataFrame, findings: pd.DataFrame, classes: Sequence[
     detector finds it.
 
     Args:
-        pills: manifest rows, of which the photographs with findings are taken.
+        pills: manifest rows and backgrounds, of which the photographs with findings are taken.
         findings: schema `FINDINGS`.
         classes: the class list; categories are its K-codes, numbered from 1, then `unlabelled pill`, then the K-codes
             of drugs whose pills have a box alone.
     """
+    boxed_alone = (pills["class_index"] < 0) & (pills["label_member"] != "")
     names = [
         *(drug.k_code for drug in classes),
         UNLABELLED,
-        *sorted(set(pills.loc[pills["class_index"] < 0, "k_code"])),
+        *sorted(set(pills.loc[boxed_alone, "k_code"])),
     ]
     number_of = {name: number for number, name in enumerate(names, start=1)}
     by_image = dict(list(pills[pills["image_id"].isin(findings["image_id"])].groupby("image_id")))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (image_id, found) in enumerate(findings.groupby("image_id", sort=False), start=1):
-        labelled = by_image[image_id]
-        images.append(_image(number, labelled.iloc[0]))
+        photo = by_image[image_id]
+        labelled = photo[photo["label_member"] != ""]
+        images.append(_image(number, photo.iloc[0]))
         for one in (*_labels(labelled, found, number_of), *_proposals(found, number_of[UNLABELLED])):
             annotations.append({"id": len(annotations) + 1, "image_id": number} | one)
     return {

@@ -12,14 +12,23 @@ from pillsnap.config.data import Audit
 from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.sources.aihub_name import counted_drugs
 from pillsnap.tables.files import make_table
-from pillsnap.tables.schemas import FINDINGS
+from pillsnap.tables.schemas import FINDINGS, MANIFEST
 
 DETECTION, LABEL = "detection_without_label", "label_without_detection"
 """The two kinds of findings."""
+BACKGROUND = "background"
+"""The domain of a photograph that is labelled as showing no pill."""
 
 _COPIED = ("image_id", "archive", "member", "split", "domain", "fully_labelled")
 
 Row = dict[str, Any]
+
+
+def rows_without_label(backgrounds: pd.DataFrame) -> pd.DataFrame:
+    """Return backgrounds, schema `MANIFEST_BACKGROUNDS`, as rows beside those of pills, without label and box."""
+    no_label = dict.fromkeys(("label_member", "k_code", "edi_codes", "drug_name"), "") | {"class_index": -1}
+    rows = backgrounds.assign(domain=BACKGROUND, fully_labelled=True, **no_label, **dict.fromkeys("xywh", 0.0))
+    return rows[list(MANIFEST.columns)]
 
 
 def find_findings(pills: pd.DataFrame, detections: pd.DataFrame, settings: Audit, *, min_iou: float) -> pd.DataFrame:
@@ -35,7 +44,7 @@ def find_findings(pills: pd.DataFrame, detections: pd.DataFrame, settings: Audit
     little the nearest detection overlaps it.
 
     Args:
-        pills: manifest rows, schema `MANIFEST`.
+        pills: manifest rows, schema `MANIFEST`, and backgrounds as `rows_without_label` has them.
         detections: schema `DETECTIONS`.
         settings: thresholds.
         min_iou: a detected box counts as a labelled pill's from this IoU on.
@@ -45,16 +54,17 @@ def find_findings(pills: pd.DataFrame, detections: pd.DataFrame, settings: Audit
     """
     label_boxes, boxes = (table[list("xywh")].to_numpy(float) for table in (pills, detections))
     scores = detections["score"].to_numpy(float)
+    labelled = (pills["label_member"] != "").to_numpy()
     seen = detections.groupby("image_id").indices
     rows: list[Row] = []
     for image_id, places in pills.groupby("image_id").indices.items():
-        own = seen.get(image_id, np.zeros(0, int))
-        overlaps = np.minimum(1, iou_matrix(boxes[own], label_boxes[places]))
+        own, labels = seen.get(image_id, np.zeros(0, int)), places[labelled[places]]
+        overlaps = np.minimum(1, iou_matrix(boxes[own], label_boxes[labels]))
         for number in _unlabelled(boxes[own], scores[own], overlaps, settings):
-            best = overlaps[number].max()
+            best = overlaps[number].max(initial=0)
             rows.append(_detection(pills.iloc[places], boxes[own][number], scores[own][number], best))
-        for number in _missed(boxes[own], label_boxes[places], min_iou):
-            rows.append(_label(pills.iloc[places[number]], overlaps[:, number], scores[own]))
+        for number in _missed(boxes[own], label_boxes[labels], min_iou):
+            rows.append(_label(pills.iloc[labels[number]], overlaps[:, number], scores[own]))
     rows.sort(key=_place)
     return make_table(rows, FINDINGS)
 
@@ -92,7 +102,7 @@ def rounded(box: Sequence[float] | np.ndarray) -> list[float]:
 
 def _unlabelled(boxes: np.ndarray, scores: np.ndarray, overlaps: np.ndarray, settings: Audit) -> list[int]:
     """Indices of confident detections that overlap no label, nor a better one of themselves."""
-    candidates = np.flatnonzero((scores >= settings.min_score) & (overlaps.max(axis=1) <= settings.max_iou))
+    candidates = np.flatnonzero((scores >= settings.min_score) & (overlaps.max(axis=1, initial=0) <= settings.max_iou))
     kept: list[int] = []
     for number in candidates[np.argsort(-scores[candidates], kind="stable")].tolist():
         if iou_matrix(boxes[number], boxes[kept]).max(initial=0) <= settings.max_iou:

@@ -32,7 +32,7 @@ def draw_findings(
 
     Args:
         folder: where `pictures/<kind>_<number>.jpg` are written.
-        pills: manifest rows.
+        pills: manifest rows, and backgrounds.
         detections: schema `DETECTIONS`.
         findings: schema `FINDINGS`.
         prepared: folders of `prepare_archive`.
@@ -48,8 +48,8 @@ def draw_findings(
         chosen = {image_id: number for number, image_id in enumerate(own["image_id"].unique()[:limit])}
         file_of = {image_id: f"pictures/{kind}_{number:02d}.jpg" for image_id, number in chosen.items()}
         names.update(own["image_id"].map(file_of))
-        for data, labelled in stored_photos(pills[pills["image_id"].isin(chosen)], prepared):
-            photo = labelled.iloc[0]
+        for data, rows in stored_photos(pills[pills["image_id"].isin(chosen)], prepared):
+            photo, labelled = rows.iloc[0], rows[rows["label_member"] != ""]
             captions = _captions(labelled, _rows(own, photo), _rows(detections, photo))
             drawn = draw_boxes(*_scaled(decode_jpeg(data), captions, photo["width"]))
             (folder / file_of[photo["image_id"]]).write_bytes(encode_jpeg(drawn, QUALITY))

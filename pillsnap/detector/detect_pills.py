@@ -11,8 +11,8 @@ from pillsnap.detector.inference import Detect, build_detect, photos_and_boxes
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.hardware import torch_device
 from pillsnap.progress import progress
-from pillsnap.tables.files import make_table, read_split, write_table
-from pillsnap.tables.schemas import DETECTIONS
+from pillsnap.tables.files import make_table, read_split, read_table, write_table
+from pillsnap.tables.schemas import DETECTIONS, MANIFEST_BACKGROUNDS
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 def detect_pills(
     *,
     manifest: dict[str, Path],
+    backgrounds: Path,
     prepared: Sequence[Path],
     detector: Path,
     detections: Path,
@@ -31,8 +32,11 @@ def detect_pills(
 ) -> None:
     """Run the detector over the photographs of training and validation, and of the unseen drugs' first half.
 
+    Photographs without a pill are among them: on them, only the label audit reads what is detected.
+
     Args:
         manifest: CSV by split (`train`, `val`, `unseen_val`), schema `MANIFEST`; its rows of that split are used.
+        backgrounds: photographs without a pill, schema `MANIFEST_BACKGROUNDS`.
         prepared: folders of `prepare_archive`.
         detector: safetensors of `train_detector`.
         detections: written, schema `DETECTIONS`: by split, photograph and falling score.
@@ -55,18 +59,22 @@ def detect_pills(
         device=torch_device(device),
         threads=threads,
     )
-    tables = [_detections_of(read_split(path, split), prepared, detect, split) for split, path in manifest.items()]
+    empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
+    tables = []
+    for split, path in manifest.items():
+        photos = pd.concat([read_split(path, split), empty[empty["split"] == split]], ignore_index=True)
+        tables.append(_detections_of(photos, prepared, detect, split))
     table = pd.concat(tables, ignore_index=True)[list(DETECTIONS.columns)]
     write_table(table, detections, DETECTIONS)
     log.info("%d detections in %d photos", len(table), table["image_id"].nunique())
 
 
-def _detections_of(pills: pd.DataFrame, prepared: Sequence[Path], detect: Detect, split: str) -> pd.DataFrame:
+def _detections_of(rows: pd.DataFrame, prepared: Sequence[Path], detect: Detect, split: str) -> pd.DataFrame:
     """Rows of schema `DETECTIONS` of one side of the split, by photograph and falling score."""
     tables = [make_table([], DETECTIONS)]
-    photos = photos_and_boxes(pills, prepared, detect)
-    for picture, rows, boxes in progress(photos, total=pills["image_id"].nunique(), title=split):
-        tables.append(_rows(rows.iloc[0], boxes, picture))
+    photos = photos_and_boxes(rows, prepared, detect)
+    for picture, own, boxes in progress(photos, total=rows["image_id"].nunique(), title=split):
+        tables.append(_rows(own.iloc[0], boxes, picture))
     table = pd.concat(tables, ignore_index=True).assign(split=split)
     return table.sort_values(["image_id", "score", *"xywh"], ascending=[True, False, *[True] * 4])
 

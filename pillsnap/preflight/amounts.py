@@ -50,14 +50,16 @@ class Amounts:
     drugs: int
 
 
-def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
+def count_amounts(plan: pd.DataFrame, backgrounds: pd.DataFrame, config: Config) -> Amounts:
     """Count the amounts of a plan, by its labels' sizes and boxes.
 
     Args:
         plan: schema `PLAN`; a photograph without a size in its labels counts as one of AIHub's.
+        backgrounds: schema `PLANNED_BACKGROUNDS`; they have no labels, and so no sizes.
         config: its `prepare` and `yolo` are used.
     """
-    photos = plan.drop_duplicates("image_id").set_index("image_id")
+    without = backgrounds.assign(width=0, height=0, domain="background", expected_pills=0)
+    photos = pd.concat([plan.drop_duplicates("image_id"), without]).set_index("image_id")
     sizes = photos[["width", "height"]].copy()
     sizes.loc[photos["width"] == 0] = AIHUB_SIZE
     pixels = sizes["width"] * sizes["height"]
@@ -65,7 +67,7 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
     small = pixels * (config.prepare.photo_size / long_side).clip(upper=1) ** 2
     trained = ~photos["split"].isin(("test", "unseen_test"))
     pills = plan[~plan["split"].isin(("test", "unseen_test"))]
-    shown = plan.groupby("image_id").size().reindex(photos.index) >= photos["expected_pills"]
+    shown = plan.groupby("image_id").size().reindex(photos.index, fill_value=0) >= photos["expected_pills"]
     shown |= config.yolo.partly_labelled == "use"
     used = _detector_photos(photos[trained & shown], config)
     return Amounts(
@@ -84,10 +86,13 @@ def count_amounts(plan: pd.DataFrame, config: Config) -> Amounts:
 
 def _detector_photos(photos: pd.DataFrame, config: Config) -> int:
     """Count the usable photographs that `build_yolo_dataset` takes."""
-    limits = {"train": config.yolo.max_single_photos, "val": config.yolo.max_single_photos // 4}
-    singles = photos[photos["domain"] == "single"]["split"].value_counts()
-    combos = int((photos["domain"] == "combo").sum())
-    return combos + sum(min(int(singles.get(split, 0)), limit) for split, limit in limits.items())
+    there = photos.groupby(["split", "domain"]).size()
+    total = 0
+    for split, limit in (("train", config.yolo.max_single_photos), ("val", config.yolo.max_single_photos // 4)):
+        singles, combos, empty = (int(there.get((split, name), 0)) for name in ("single", "combo", "background"))
+        with_pills = combos + min(singles, limit)
+        total += with_pills + min(empty, with_pills)
+    return total
 
 
 def _context_pixels(pills: pd.DataFrame, context: float) -> Iterator[int]:

@@ -16,7 +16,7 @@ from pillsnap.preflight.findings import Finding, Verdict, of_verdict
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.stage import MachineCheck, check_data, check_hardware
 from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import PLAN
+from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,13 @@ class PreflightError(RuntimeError):
     """A stage that cannot succeed on this machine or with this data; the message has every refusal with its cure."""
 
 
-def check_machine(*, plan: Path, plan_summary: Path, preflight: Path, config: Config, jobs: int) -> None:
+def check_machine(
+    *, plan: Path, plan_backgrounds: Path, plan_summary: Path, preflight: Path, config: Config, jobs: int
+) -> None:
     """Check machine and data against a stage's plan. Nothing is changed, no process is touched.
 
     Args:
-        plan, plan_summary: of `plan_stage`.
+        plan, plan_backgrounds, plan_summary: of `plan_stage`.
         preflight: written, JSON: findings, bytes needed by part and by rule, and the machine's resources. Its folder
             has the stage's name. Not written where something is refused.
         config: the whole configuration.
@@ -39,8 +41,9 @@ def check_machine(*, plan: Path, plan_summary: Path, preflight: Path, config: Co
         PreflightError: something is refused.
     """
     stage, table = preflight.parent.name, read_table(plan, PLAN)
-    machine = check_hardware(count_amounts(table, config), config, stage, jobs=jobs)
-    data = check_data(table, read_json(plan_summary), config, stage)
+    empty = read_table(plan_backgrounds, PLANNED_BACKGROUNDS)
+    machine = check_hardware(count_amounts(table, empty, config), config, stage, jobs=jobs)
+    data = check_data(table, empty, read_json(plan_summary), config, stage)
     findings = [*machine.findings, *check_backgrounds(config.scenes), *data]
     for one in findings:
         log.info("%s  %s: %s", one.verdict.value, one.what, one.found)

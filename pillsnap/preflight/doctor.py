@@ -15,7 +15,7 @@ from pillsnap.preflight.stage import check_data, check_hardware
 from pillsnap.sources.archives import SourceError, source_root
 from pillsnap.sources.registry import list_archives
 from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import PLAN
+from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
 from pillsnap.workflow.provenance import git_commit, package_versions
 
 
@@ -47,10 +47,11 @@ def _stage(config: Config, stage: str) -> list[Finding]:
         return [*check_hardware(estimate_amounts(config, stage), config, stage, jobs=jobs).findings, unplanned]
     try:
         plan, summary = read_table(folder / "plan.parquet", PLAN), read_json(folder / "plan.json")
+        empty = read_table(folder / "plan.backgrounds.parquet", PLANNED_BACKGROUNDS)
     except (OSError, ValueError) as error:
         return [Finding(Verdict.warning, "plan", f"cannot be read ({error})", "Plan again: -R plan_stage")]
-    hardware = check_hardware(count_amounts(plan, config), config, stage, jobs=jobs)
-    return [*hardware.findings, *check_data(plan, summary, config, stage)]
+    hardware = check_hardware(count_amounts(plan, empty, config), config, stage, jobs=jobs)
+    return [*hardware.findings, *check_data(plan, empty, summary, config, stage)]
 
 
 def _versions() -> Finding:

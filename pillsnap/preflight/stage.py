@@ -56,11 +56,14 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
     return MachineCheck(parts, needs, found, findings)
 
 
-def check_data(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config, stage: str) -> list[Finding]:
+def check_data(
+    plan: pd.DataFrame, backgrounds: pd.DataFrame, summary: Mapping[str, Any], config: Config, stage: str
+) -> list[Finding]:
     """Check raw archives, plan, and the manifest of an earlier run.
 
     Args:
         plan: schema `PLAN`.
+        backgrounds: schema `PLANNED_BACKGROUNDS`.
         summary: content of `plan.json`.
         config: settings, source, and the folders to check.
         stage: its name.
@@ -71,7 +74,7 @@ def check_data(plan: pd.DataFrame, summary: Mapping[str, Any], config: Config, s
     except SourceError:
         archives = {}
     return [
-        check_archives(set(plan["archive"]), archives, results / "index"),
+        check_archives({*plan["archive"], *backgrounds["archive"]}, archives, results / "index"),
         *check_plan(plan, summary, config),
         check_manifest(results / stage / "manifest"),
     ]

@@ -29,7 +29,7 @@ from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import SyntheticSource
 from pillsnap.tables.classes import UNLABELLED
 from pillsnap.tables.files import make_table, read_table, write_table
-from pillsnap.tables.schemas import DETECTIONS, MANIFEST, PILLS
+from pillsnap.tables.schemas import DETECTIONS, MANIFEST, MANIFEST_BACKGROUNDS, PILLS
 from tests.support.archives import BOXES, DRUGS, DataRun, draw_source, hand_made, prepare_source
 from tests.support.models import DRUGS as CLASSES
 from tests.support.models import tiny_stage
@@ -230,6 +230,7 @@ def audit(run: DataRun, folder: Path, detections: pd.DataFrame, settings: Audit 
     write_table(detections, folder / "detections.parquet", DETECTIONS)
     audit_labels(
         manifest=run.manifest("train", "val"),
+        backgrounds=run.folder / "manifest/backgrounds.csv",
         detections=folder / "detections.parquet",
         classes=run.folder / "manifest/classes.json",
         prepared=run.prepared,
@@ -338,8 +339,10 @@ def test_a_yolo_like_stage_with_names_that_are_no_k_codes(tmp_path, base: Path) 
         rows = pills[pills["split"] == split].assign(k_code="알약 1", fully_labelled=False)
         write_table(rows, tmp_path / f"{split}.csv", MANIFEST)
     write_table(make_table([], DETECTIONS), tmp_path / "detections.parquet", DETECTIONS)
+    write_table(make_table([], MANIFEST_BACKGROUNDS), tmp_path / "backgrounds.csv", MANIFEST_BACKGROUNDS)
     audit_labels(
         manifest={split: tmp_path / f"{split}.csv" for split in manifest},
+        backgrounds=tmp_path / "backgrounds.csv",
         detections=tmp_path / "detections.parquet",
         classes=stage.classes,
         prepared=[stage.prepared],
@@ -371,7 +374,8 @@ def detections_of_a_brief_training(run: DataRun, folder: Path) -> pd.DataFrame:
         steering=Steering(), training=Trainings(), seed=576, device="cpu", threads=1,
     )  # fmt: skip
     detect_pills(
-        manifest=manifest, prepared=run.prepared, detector=folder / "best.safetensors",
+        manifest=manifest, backgrounds=run.folder / "manifest/backgrounds.csv", prepared=run.prepared,
+        detector=folder / "best.safetensors",
         detections=folder / "found.parquet", work=folder / "work/detect", image_size=160, lowest_score=0.05,
         device="cpu", threads=1,
     )  # fmt: skip

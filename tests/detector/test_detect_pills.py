@@ -62,6 +62,7 @@ def test_a_real_detector(run, tmp_path) -> None:
     for name in ("first", "second"):
         detect_pills(
             manifest=run.manifest("train", "val"),
+            backgrounds=run.folder / "manifest/backgrounds.csv",
             prepared=run.prepared,
             detector=tmp_path / "best.safetensors",
             detections=tmp_path / f"{name}.parquet",

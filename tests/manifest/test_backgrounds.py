@@ -6,14 +6,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.config.data import Plan, Yolo
+from pillsnap.audit.audit_labels import audit_labels
+from pillsnap.config.data import Audit, Plan, Yolo
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.detect_pills import detect_pills
+from pillsnap.files import read_json
 from pillsnap.manifest.assign_splits import SPLITS, assign_splits
 from pillsnap.manifest.choose_photos import plan_backgrounds
 from pillsnap.manifest.photo_index import read_photo_index
 from pillsnap.sources.settings import Source
 from pillsnap.tables.files import make_table, read_table, read_tables, write_table
-from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, MANIFEST_BACKGROUNDS, PHOTOS, PILLS, PLANNED_BACKGROUNDS
+from pillsnap.tables.schemas import (
+    BACKGROUNDS,
+    DETECTIONS,
+    ISSUES,
+    MANIFEST_BACKGROUNDS,
+    PHOTOS,
+    PILLS,
+    PLANNED_BACKGROUNDS,
+)
 from tests.support.archives import DataRun, photo_png, prepare_source
 from tests.support.plans import pill
 
@@ -129,3 +140,52 @@ def test_the_detector_gets_them_with_an_empty_label_file(run: DataRun, tmp_path)
     few = Yolo(max_single_photos=1)
     build_yolo_dataset(**words, dataset=tmp_path / "few", settings=few, backgrounds=backgrounds)
     assert len(list((tmp_path / "few/images/train").iterdir())) == 2
+
+
+def test_the_label_audit_lists_pills_that_nobody_labelled_on_them(run: DataRun, tmp_path, monkeypatch) -> None:
+    """A detector that sees every labelled pill, and on each photograph one in a corner, surely or hardly."""
+    scores = iter([0.9, 0.3] * 20)
+
+    def see(pictures: list[np.ndarray]) -> list[np.ndarray]:
+        pills = [[0.08 * width, 0.095 * width, 0.32 * width, 0.25 * width] for width in (p.shape[1] for p in pictures)]
+        return [np.array([[*pill, 0.8], [2, 50, 9, 8, next(scores)]]) for pill in pills]
+
+    monkeypatch.setattr("pillsnap.detector.detect_pills.build_detect", lambda *_, **__: see)
+    words = {"backgrounds": run.folder / "manifest/backgrounds.csv", "prepared": run.prepared}
+    detect_pills(
+        **words,
+        manifest=run.manifest("train", "val", "unseen_val"),
+        detector=tmp_path / "none",
+        detections=tmp_path / "found.parquet",
+        work=tmp_path / "work",
+        image_size=64,
+        lowest_score=0.05,
+        device="cpu",
+        threads=1,
+    )
+    seen = read_table(tmp_path / "found.parquet", DETECTIONS)
+    empty = {f"{part}.empty{n}" for part in ("train", "val") for n in range(2)}
+    assert set(seen["image_id"]) == empty | set(run.pills("train", "val")["image_id"])
+    assert (seen["split"] == seen["image_id"].str.partition(".")[0]).all()
+    audit_labels(
+        **words,
+        manifest=run.manifest("train", "val"),
+        detections=tmp_path / "found.parquet",
+        classes=run.folder / "manifest/classes.json",
+        label_audit=tmp_path / "audit",
+        settings=Audit(pictures=20),
+        min_iou=0.5,
+    )
+    findings = pd.read_csv(tmp_path / "audit/findings.csv", keep_default_na=False)
+    mine = findings[findings["domain"] == "background"]
+    sure = seen[seen["image_id"].isin(empty) & (seen["score"] >= Audit().min_score)]
+    assert len(mine) == len(sure) > 4 and set(mine["image_id"]) == empty
+    assert (mine["kind"] == "detection_without_label").all() and (mine["best_iou"] == 0).all()
+    assert set(mine["picture"].map(lambda name: (tmp_path / "audit" / name).is_file())) == {True}
+    summary, coco = read_json(tmp_path / "audit/summary.json"), read_json(tmp_path / "audit/coco.json")
+    assert (summary["photos"], summary["backgrounds"], summary["labels"]) == (20, 4, 16)
+    assert summary["findings"]["detection_without_label"]["domain"]["background"] == len(mine)
+    numbers = {image["id"]: image["image_id"] for image in coco["images"] if image["image_id"] in empty}
+    proposed = [one for one in coco["annotations"] if one["image_id"] in numbers]
+    assert set(numbers.values()) == empty
+    assert [one["attributes"]["source"] for one in proposed] == ["proposal"] * len(mine)

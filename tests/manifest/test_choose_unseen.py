@@ -224,6 +224,7 @@ def test_detector_looks_at_the_first_half_and_the_label_audit_does_not(run, tmp_
     parts = ("train", "val", "unseen_val")
     detect_pills(
         manifest=run.manifest(*parts),
+        backgrounds=run.folder / "manifest/backgrounds.csv",
         prepared=run.prepared,
         detector=tmp_path / "best.safetensors",
         detections=tmp_path / "detections.parquet",
@@ -240,6 +241,7 @@ def test_detector_looks_at_the_first_half_and_the_label_audit_does_not(run, tmp_
     write_table(sure, tmp_path / "sure.parquet", DETECTIONS)
     audit_labels(
         manifest=run.manifest("train", "val"),
+        backgrounds=run.folder / "manifest/backgrounds.csv",
         detections=tmp_path / "sure.parquet",
         classes=run.folder / "manifest/classes.json",
         prepared=run.prepared,

@@ -90,6 +90,7 @@ def test_the_label_audit_names_their_drug(run: DataRun, tmp_path: Path) -> None:
     write_table(seen(pills, lambda boxes: boxes + np.array([0, 0, -20, -20])), tmp_path / "seen.parquet", DETECTIONS)
     audit_labels(
         manifest=run.manifest(*parts),
+        backgrounds=run.folder / "manifest/backgrounds.csv",
         detections=tmp_path / "seen.parquet",
         classes=run.folder / "manifest/classes.json",
         prepared=run.prepared,

@@ -23,13 +23,15 @@ from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_
 from pillsnap.preflight.models import LARGEST, SIZES, architecture, model_size, training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
-from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import PLAN
+from pillsnap.tables.files import make_table, read_table
+from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
 from tests.support.archives import DataRun, hand_made, prepare_source
 from tests.support.detectors import write_untrained_detector
 from tests.support.plans import archive, planned
 from tests.support.preflight import AMOUNTS, PRODUCTION, config, ends
 from tests.support.workflow import PROJECT
+
+NO_BACKGROUNDS = make_table([], PLANNED_BACKGROUNDS)
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 MiB"), (37 * 2**20, "37 MiB"), (3.25 * GIB, "3.2 GiB")])
@@ -77,7 +79,7 @@ def test_what_is_there_is_needed_no_second_time(tmp_path: Path) -> None:
 def test_amounts_of_a_plan_are_counted(tmp_path: Path) -> None:
     plan, _ = planned(tmp_path, archive())
     one = config(prepare={"photo_size": 640, "crop_context": 0.6}, yolo={"max_single_photos": 8})
-    found = count_amounts(plan, one)
+    found = count_amounts(plan, NO_BACKGROUNDS, one)
     photos = plan.drop_duplicates("image_id")
     trained = photos[photos["split"] != "test"]
     assert (found.photos, found.pills, found.drugs) == (len(photos), len(plan), 12)
@@ -88,9 +90,29 @@ def test_amounts_of_a_plan_are_counted(tmp_path: Path) -> None:
     assert found.detector_photos == (trained["domain"] == "combo").sum() + 8 + 2
 
 
+def test_backgrounds_are_decoded_and_train_the_detector_as_well(tmp_path: Path) -> None:
+    """Their sizes are in no label; the detector takes at most as many as photographs with pills."""
+    plan, _ = planned(tmp_path, archive())
+    one = config(prepare={"photo_size": 640}, yolo={"max_single_photos": 8})
+    before = count_amounts(plan, NO_BACKGROUNDS, one)
+    sides = ["train"] * 500 + ["val"] * 1 + ["test"] * 7
+    rows = [
+        {"image_id": f"b{n}", "archive": "b", "member": f"{n}.png", "part": "", "group": "", "split": side}
+        for n, side in enumerate(sides)
+    ]
+    after = count_amounts(plan, make_table(rows, PLANNED_BACKGROUNDS), one)
+    pixels = 976 * 1280
+    assert (after.photos - before.photos, after.pills - before.pills) == (508, 0)
+    assert after.test_pixels - before.test_pixels == 7 * pixels
+    assert after.small_pixels - before.small_pixels == pytest.approx(501 * pixels / 4)
+    combos = plan.drop_duplicates("image_id").query("domain == 'combo' and split == 'train'")
+    assert after.detector_photos - before.detector_photos == len(combos) + 8 + 1
+    assert after.detector_pixels == pytest.approx(after.detector_photos * pixels / 4)
+
+
 def test_unseen_drugs_are_counted_by_what_is_stored_of_them(tmp_path: Path) -> None:
     plan, summary = planned(tmp_path, archive(), unseen_drugs=4, unseen_share=1, unseen_photos=40)
-    found, halves = count_amounts(plan, config()), plan["split"].value_counts()
+    found, halves = count_amounts(plan, NO_BACKGROUNDS, config()), plan["split"].value_counts()
     assert (halves["unseen_val"], halves["unseen_test"]) == (20, 20)
     assert found.drugs == 8
     assert found.test_pixels == (halves["unseen_test"] + halves["test"]) * 976 * 1280
@@ -354,7 +376,8 @@ def test_damaged_manifest_is_a_warning(made: tuple[DataRun, Config], name: str, 
 
 def check(run: DataRun, one: Config) -> Path:
     preflight = run.folder / "preflight.json"
-    check_machine(plan=run.plan, plan_summary=run.folder / "plan.json", preflight=preflight, config=one, jobs=2)
+    plan = {"plan": run.plan, "plan_backgrounds": run.backgrounds, "plan_summary": run.folder / "plan.json"}
+    check_machine(**plan, preflight=preflight, config=one, jobs=2)
     return preflight
 
 

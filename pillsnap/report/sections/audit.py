@@ -14,11 +14,20 @@ KINDS = {
     "label_without_detection": "Label without detection",
 }
 """The kinds of findings and their names on the page."""
-_COUNTS = ("all", "split.train", "split.val", "domain.single", "domain.combo", "partly_labelled")
+_COUNTS = {
+    "all": "All",
+    "split.train": "Training",
+    "split.val": "Validation",
+    "domain.single": "Single",
+    "domain.combo": "Combo",
+    "partly_labelled": "Partly labelled",
+}
+"""Columns of the counts, by their place in the audit's summary."""
 
 
 def section(inputs: DetectorFacts) -> Section:
     """Findings counted, listed and shown."""
+    counted = _COUNTS | ({"domain.background": "Background"} if "backgrounds" in inputs.audit else {})
     total = sum(kind["all"] for kind in inputs.audit["findings"].values())
     return Section(
         id="audit",
@@ -26,9 +35,9 @@ def section(inputs: DetectorFacts) -> Section:
         tables={
             "audit": Table(
                 "Where detector and labels disagree",
-                ("Finding", *map(number, ("All", "Training", "Validation", "Single", "Combo", "Partly labelled"))),
+                ("Finding", *map(number, counted.values())),
                 [
-                    [word, *(count(figure(inputs.audit, f"findings.{kind}.{path}")) for path in _COUNTS)]
+                    [word, *(count(figure(inputs.audit, f"findings.{kind}.{path}")) for path in counted)]
                     for kind, word in KINDS.items()
                 ],
             ),
