@@ -28,6 +28,8 @@ UNSEEN_DRUGS = 8
 """Drugs that are held out where `plan.unseen_share` allows it."""
 _COMMON_NAME = r"(?i)stage\d|data|dataset|raw|export|photos|images"
 """Names of folders that tell no data set from another."""
+_FINDER = {"model": "weights/pill-detector.safetensors", "image_size": 320, "epochs": 0}
+"""The detector that comes with the project, as it is, for photographs without boxes."""
 SEED: int = Config.model_fields["seed"].default
 """The configuration's, unless it says another one."""
 
@@ -163,5 +165,5 @@ def _overlay(source: Source, folder: Path, unseen: int) -> dict[str, Any]:
         "pathvars": {kind: f"{kind}/{name}" for kind in ("results", "work", "logs")},
         "source": {"kind": source.kind, "root": str(whole)},
         "plan": {"unseen_drugs": unseen},
-        **({"detector": {"epochs": 0}} if source.kind == "folders" else {}),
+        **({"detector": _FINDER} if source.kind == "folders" else {}),
     }

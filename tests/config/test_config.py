@@ -162,7 +162,7 @@ SCRATCH = {"model": "yolo11n.yaml"}
         ({"source": FOLDERS, "detector": SCRATCH}, "detector.epochs: 0, or set source.box: whole"),
         ({"source": FOLDERS | {"box": "whole"}}, ""),
         ({"source": FOLDERS, "detector": {"model": "MODEL", "epochs": 0}}, ""),
-        ({"source": FOLDERS, "detector": {"epochs": 0}}, ""),
+        ({"source": FOLDERS, "detector": {"model": "weights/pill-detector.safetensors", "epochs": 0}}, ""),
     ],
 )
 def test_boxes_that_nobody_labelled_need_weights(tmp_path, given: dict, says: str) -> None:
