@@ -4,7 +4,7 @@ QUARANTINED = {
     "archive_unreadable": "the archive cannot be opened: truncated, encrypted, or no zip",
     "archive_pair_unreadable": "the archive with its photograph, or with its label, cannot be opened",
     "name_unsafe": "its name leaves the archive, holds control characters or is too long",
-    "link_outside": "a link that leads out of the archive, or no regular file",
+    "link_outside": "a link that leads out of the archive, and not into DVC's cache, or no regular file",
     "encrypted": "the file is encrypted",
     "file_too_large": "the file is larger than 256 MiB (photograph) or 1 MiB (label)",
     "photo_empty": "the photograph's file has 0 bytes",
