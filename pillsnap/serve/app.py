@@ -15,10 +15,10 @@ from pillsnap.serve.auth import key_check
 from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction
 from pillsnap.serve.errors import error_responses, handle_errors
 from pillsnap.serve.form import FORM_IN_OPENAPI, Form, read_form
+from pillsnap.serve.http.middleware import RequestMiddleware
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
-from pillsnap.serve.middleware import RequestMiddleware
 from pillsnap.serve.page import read_page
 from pillsnap.serve.request_queue import RequestQueue
 from pillsnap.serve.schemas import Health, ModelCard, ServiceAnswer

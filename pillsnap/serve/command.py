@@ -56,8 +56,8 @@ def serve(
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.model import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, read_key
+    from pillsnap.serve.http.proxy import Proxy
     from pillsnap.serve.kept import Kept
-    from pillsnap.serve.proxy import Proxy
     from pillsnap.serve.server import load_models, open_socket, read_measured, run
 
     limits = Limits(max_bytes, max_pixels, time_limit, queue, workers, stop_limit)

@@ -16,11 +16,11 @@ from pillsnap.files import read_json
 from pillsnap.hardware import cores
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
-from pillsnap.serve.connections import BACKLOG, bounded_connections, most_connections
+from pillsnap.serve.http.connections import BACKLOG, bounded_connections, most_connections
+from pillsnap.serve.http.proxy import Proxy
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.logs import start_logs
-from pillsnap.serve.proxy import Proxy
 
 _LOG = logging.getLogger("pillsnap.serve")
 

@@ -14,9 +14,9 @@ import pytest
 import uvicorn
 
 from pillsnap.predict.model import PillSnap
-from pillsnap.serve.connections import bounded_connections, most_connections
+from pillsnap.serve.http.connections import bounded_connections, most_connections
+from pillsnap.serve.http.proxy import Proxy
 from pillsnap.serve.limits import Limits
-from pillsnap.serve.proxy import Proxy
 from pillsnap.serve.server import open_socket
 from tests.support.costly_bytes import progressive_jpeg
 from tests.support.models import onnx_models

@@ -1,0 +1,1 @@
+"""HTTP around the service: connections and their limits, proxies, middleware."""
