@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from full_size_archives import FULL, Plan, build_archives
+from page_origin import origin
 
 from pillsnap.config.data import Manifest, Stage
 from pillsnap.config.data import Plan as PlanSettings
@@ -235,9 +236,8 @@ def page(result: dict[str, Any]) -> str:
         for name, step in result["steps"].items()
     ]
     return PAGE.format(
-        **{key: result[key] for key in ("date", "device", "labels", "photos", "drugs", "pairs", "processes")},
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
+        **{key: result[key] for key in ("labels", "photos", "drugs", "pairs", "processes")},
+        **origin(result),
         pandas=result["versions"]["pandas"],
         rate=result["labels_a_second_and_core"],
         rows="\n".join(rows),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from page_origin import origin
 from scenes_page import WANTED
 
 _PAGE = """# The detector that comes with the project: measured
@@ -33,11 +34,7 @@ def page(result: dict[str, Any]) -> str:
     grounds, weights = result["grounds"], result["weights"]
     return _PAGE.format(
         command=result["command"],
-        date=result["date"],
-        device=result["device"],
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
-        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        **origin(result),
         megabytes=weights["bytes"] / 1e6,
         sha256=weights["sha256"],
         image_size=weights["image_size"],

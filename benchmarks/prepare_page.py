@@ -3,6 +3,8 @@
 import statistics
 from typing import Any
 
+from page_origin import origin
+
 EPOCHS = 10
 READY = ("unzip", "validate", "resize", "crop")
 Run = dict[str, Any]
@@ -59,10 +61,8 @@ def page(result: dict[str, Any]) -> str:
     limit, ours, usual = runs["limit"], runs["ours"], runs["the usual way"]
     kinds = list(result["decoders_ms"])
     return _PAGE.format(
-        **result["photos"] | {key: result[key] for key in ("date", "device", "cores", "repeats", "limit_decoder")},
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
-        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        **result["photos"] | {key: result[key] for key in ("cores", "repeats", "limit_decoder")},
+        **origin(result),
         size=result["photos"]["mean_bytes"] / 1e6,
         photo_size=result["settings"]["prepare"]["photo_size"],
         crop_size=result["settings"]["crops"]["size"],

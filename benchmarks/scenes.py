@@ -42,14 +42,14 @@ from scenes_without import WITHOUT
 from pillsnap.config.data import Scenes
 from pillsnap.config.training import Detector, Steering, Trainings
 from pillsnap.detector.inference import build_detect
-from pillsnap.detector.lay_out_scenes import lay_out_scenes
 from pillsnap.detector.train_detector import train_detector
 from pillsnap.detector.weights import prepare_ultralytics
-from pillsnap.files import read_json, replacing_folder, write_json, write_text
+from pillsnap.files import read_json, write_json, write_text
 from pillsnap.hardware import cpu_name
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.pictures.boxes import match_boxes
 from pillsnap.pictures.decode import decode_photo
+from pillsnap.pretraining.build_scene_dataset import build_scene_dataset
 from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
@@ -156,16 +156,11 @@ def train(folder: Path, shared: Path, scenes: int, *, epochs: int, image_size: i
     """Train on scenes of drawn pills alone, one thread, from scratch; returns the weights."""
     dataset = folder / "yolo"
     if not dataset.exists():
-        with replacing_folder(dataset) as made:
-            parts = {
-                "train": compose_all(shared / "drawn", folder / "scenes-train", scenes, SEED, pieces),
-                "val": compose_all(shared / "drawn", shared / "scenes-val", min(scenes, VAL_SCENES), VAL_SEED, PIECES),
-            }
-            for split, shards in parts.items():
-                for kind in ("images", "labels"):
-                    (made / kind / split).mkdir(parents=True)
-                lay_out_scenes(shards, images=made / "images" / split, labels=made / "labels" / split)
-            (made / "data.yaml").write_text("train: images/train\nval: images/val\nnc: 1\nnames: {0: pill}\n")
+        parts = {
+            "train": compose_all(shared / "drawn", folder / "scenes-train", scenes, SEED, pieces),
+            "val": compose_all(shared / "drawn", shared / "scenes-val", min(scenes, VAL_SCENES), VAL_SEED, PIECES),
+        }
+        build_scene_dataset(scenes=parts, dataset=dataset)
     recipe = Detector(
         image_size=image_size, epochs=epochs, horizon=epochs, batch=8, learning_rate=2e-3, final_rate=0.05,
         warmup_epochs=0.5, patience=epochs,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from page_origin import origin
+
 WANTED = {"pushin-pill": (0.80, 0.80), "pillcounter": (0.90, 0.90)}
 """Recall and precision that are wanted of a detector that never saw a real photograph."""
 
@@ -50,11 +52,7 @@ def page(result: dict[str, Any]) -> str:
     speed, cut_outs, training = result["speed"], result["cut_outs"], result["training"]
     told = _PAGE.format(
         command=result["command"],
-        date=result["date"],
-        device=result["device"],
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
-        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        **origin(result),
         scenes=speed["scenes"],
         per_second=speed["per_second"],
         processor=speed["processor"],
@@ -68,7 +66,7 @@ def page(result: dict[str, Any]) -> str:
         seen=training["scenes"] * training["epochs"],
         real="\n".join(_real_row(name, figures) for name, figures in result["real"].items()) or "| none was there |",
     )
-    return told + _without(result["real"], result["without"])
+    return told + _without(result["real"], result.get("without", {}))
 
 
 def _without(real: dict[str, Any], without: dict[str, Any]) -> str:

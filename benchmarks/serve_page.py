@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from page_origin import origin
+
 _PAGE = """# Answers over HTTP: measured
 
 Made by `{command}`; the first lines of [serve.py](serve.py) tell the method, and every figure is computed from
@@ -43,13 +45,11 @@ def page(result: dict[str, Any]) -> str:
     answered, refused = (over["statuses"].get(status, 0) for status in ("200", "429"))
     sums = {f"all_{name}": over[name] + sum(run[name] for run in result["runs"]) for name in ("requests", "lost")}
     return _PAGE.format(
-        **{name: result[name] for name in ("command", "date", "device", "workers", "queue", "load_before", "photos")},
+        **{name: result[name] for name in ("command", "workers", "queue", "load_before", "photos")},
         **sums,
         pills_per_photo=result["pills_per_photo"],
         kilobytes=round(result["mean_bytes"] / 1000),
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
-        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        **origin(result),
         rows="\n".join(_row(run) for run in result["runs"]),
         clients=over["clients"],
         requests=over["requests"],

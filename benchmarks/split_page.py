@@ -3,6 +3,8 @@
 import statistics
 from typing import Any
 
+from page_origin import origin
+
 _PAGE = """# What a random split pretends: measured
 
 Made by `{command}`; the first lines of [split.py](split.py) tell the method, and every figure is computed from
@@ -68,10 +70,9 @@ def page(result: dict[str, Any]) -> str:
         for name, value in zip(("test", "unseen", "pretended"), _means(some)[1:], strict=True)
     }
     return _PAGE.format(
-        **result["sizes"] | runs[0]["photos"] | figures | {key: result[key] for key in ("command", "date", "device")},
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
-        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        **result["sizes"] | runs[0]["photos"] | figures,
+        command=result["command"],
+        **origin(result),
         unseen_pills=runs[0]["unseen"]["pills"],
         **{key: recipe[key] for key in ("model", "image_size", "epochs")},
         seeds=len(by_split["random"]),

@@ -3,6 +3,8 @@
 import statistics
 from typing import Any
 
+from page_origin import origin
+
 _PAGE = """# What feeds the trainings: measured
 
 Made by `{command}`; the first lines of [train_input.py](train_input.py) tell what is compared and how, and every figure
@@ -55,10 +57,8 @@ def page(result: dict[str, Any]) -> str:
     best = {name: max(rates, key=rates.__getitem__) for name, rates in tried.items()}
     return _PAGE.format(
         **result["turn"] | result["pictures"],
-        **{key: result[key] for key in ("command", "date", "device", "cores", "threads", "precision")},
-        commit=result["commit"]["hash"][:10],
-        dirty=", with changes" if result["commit"]["dirty"] else "",
-        versions=", ".join(f"{name} {number}" for name, number in result["versions"].items()),
+        **{key: result[key] for key in ("command", "cores", "threads", "precision")},
+        **origin(result),
         load=", ".join(map(str, classifier["load"] + detector["load"])),
         **{key: settings["classifier"][key] for key in ("model", "image_size", "batch")},
         crop_size=settings["crops"]["size"],

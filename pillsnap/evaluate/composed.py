@@ -68,7 +68,6 @@ def evaluate_scenes(
         cut_outs = CutOuts([Path(place)])
         if not len(cut_outs):
             return {"cut_outs": counts}, []
-        settings = settings.model_copy(update={"backgrounds": None})
         answer = partial(_answer, cut_outs=cut_outs, steps=steps, side=side, settings=settings, seed=seed)
         with ThreadPoolExecutor(usable_threads(threads)) as pool:
             answered = progress(pool.map(answer, range(number)), total=number, title="composed", unit="scenes")

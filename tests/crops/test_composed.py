@@ -13,7 +13,7 @@ from pillsnap.files import ShardWriter, read_json, sha256_of
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.tables.files import make_table, write_table
 from pillsnap.tables.schemas import COMPOSED, SCENE_PILLS, SCENES
-from tests.support.archives import DRUGS, DataRun, hand_made, prepare_source
+from tests.support.archives import DRUGS, DataRun, run_by_hand
 from tests.support.crop_runs import SETTINGS, cut, seen
 
 SIDE = 160
@@ -26,10 +26,7 @@ PILLS = (
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> DataRun:
-    folder = tmp_path_factory.mktemp("run")
-    run = prepare_source(hand_made().write(folder / "raw"), folder / "results")
-    run.build_manifest()
-    return run
+    return run_by_hand(tmp_path_factory.mktemp("run"))
 
 
 def picture_of(scene: int) -> np.ndarray:

@@ -11,16 +11,13 @@ from pillsnap.files import read_from_shard, read_json, sha256_of
 from pillsnap.pictures.decode import decode_jpeg, decode_photo
 from pillsnap.tables.files import make_table
 from pillsnap.tables.schemas import DETECTIONS
-from tests.support.archives import ZIP_OF, DataRun, hand_made, prepare_source
+from tests.support.archives import ZIP_OF, DataRun, hand_made, prepare_source, run_by_hand
 from tests.support.crop_runs import SETTINGS, cut, seen
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> DataRun:
-    folder = tmp_path_factory.mktemp("run")
-    run = prepare_source(hand_made().write(folder / "raw"), folder / "results")
-    run.build_manifest()
-    return run
+    return run_by_hand(tmp_path_factory.mktemp("run"))
 
 
 def photo_of(image_id: str) -> np.ndarray:

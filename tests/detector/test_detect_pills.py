@@ -11,16 +11,13 @@ from pillsnap.files import sha256_of
 from pillsnap.pictures.decode import PictureError, decode_photo
 from pillsnap.tables.files import check_table, read_table
 from pillsnap.tables.schemas import DETECTIONS
-from tests.support.archives import BOXES, DataRun, hand_made, prepare_source
+from tests.support.archives import BOXES, DataRun, run_by_hand
 from tests.support.detectors import write_untrained_detector
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> DataRun:
-    folder = tmp_path_factory.mktemp("run")
-    run = prepare_source(hand_made().write(folder / "raw"), folder / "results")
-    run.build_manifest()
-    return run
+    return run_by_hand(tmp_path_factory.mktemp("run"))
 
 
 def detect(pictures: list[np.ndarray]) -> list[np.ndarray]:

@@ -20,17 +20,14 @@ from pillsnap.scenes.cut_pills import cut_pills
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
 from pillsnap.scenes.frame import draw_frame
 from pillsnap.scenes.scene import KINDS, PIECES, compose_scene
-from tests.support.archives import DRUGS, DataRun, hand_made, photo_png, prepare_source
+from tests.support.archives import DRUGS, DataRun, photo_png, run_by_hand
 
 SIDE = 160
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> DataRun:
-    folder = tmp_path_factory.mktemp("run")
-    run = prepare_source(hand_made().write(folder / "raw"), folder / "results")
-    run.build_manifest()
-    return run
+    return run_by_hand(tmp_path_factory.mktemp("run"))
 
 
 def cut(run: DataRun, folder: Path, per_drug: int = 12) -> list[Path]:

@@ -268,3 +268,10 @@ def prepare_source(source: Source, folder: Path, *, shared_groups: str = "hold_o
     run = index_source(source, folder, shared_groups)
     prepare_planned(run, **options)
     return run
+
+
+def run_by_hand(folder: Path) -> DataRun:
+    """The rules from `index_archive` to `build_manifest` on what `hand_made` makes."""
+    run = prepare_source(hand_made().write(folder / "raw"), folder / "results")
+    run.build_manifest()
+    return run
