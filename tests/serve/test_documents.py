@@ -23,7 +23,7 @@ from tests.support.workflow import PROJECT
 
 PAGE = "docs/serve.md"
 COMMANDS = fenced_commands(PAGE)
-SOURCES = sorted((PROJECT / "pillsnap" / "serve").glob("*.py"))
+SOURCES = sorted((PROJECT / "pillsnap" / "serve").rglob("*.py"))
 
 
 @pytest.fixture(scope="module")
