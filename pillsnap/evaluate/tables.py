@@ -15,14 +15,14 @@ VERDICTS = {"known": "Known", "uncertain": "Uncertain", "unknown": "Unknown"}
 def size_table(by_size: Sequence[Mapping[str, Any]]) -> Table:
     """Pills and boxes by their size."""
     rows = [[_size(row), *_cells(row)] for row in by_size]
-    return Table("By the pill's longer side, as a share of the photograph's", ["Longer side", *_FIGURES], rows)
+    return Table("By the pill's longer side, as a share of the picture's", ["Longer side", *_FIGURES], rows)
 
 
 def number_table(by_number: Sequence[Mapping[str, Any]]) -> Table:
-    """Pills and boxes by the number of pills in the photograph."""
+    """Pills and boxes by the number of pills in the picture."""
     rows = [[_number(row), count(row["photos"]), *_cells(row)] for row in by_number]
-    head = ["Pills in the photograph", number("Photographs"), *_FIGURES]
-    return Table("By the number of pills in the photograph", head, rows)
+    head = ["Pills in the picture", number("Pictures"), *_FIGURES]
+    return Table("By the number of pills in the picture", head, rows)
 
 
 def verdict_table(found: Mapping[str, Any]) -> Table:

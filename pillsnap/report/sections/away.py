@@ -36,7 +36,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def _sets(sets: list[Mapping[str, Any]]) -> Table:
-    titles = ("Photographs", "Pills", "Recall", "Precision", "mAP@0.5", "mAP@0.5:0.95", "False boxes", "Called known")
+    titles = ("Pictures", "Pills", "Recall", "Precision", "mAP@0.5", "mAP@0.5:0.95", "False boxes", "Called known")
     rows: Rows = []
     for one in sets:
         found = one["found"] or dict.fromkeys(("photos", "pills", "recall", "precision", "map50", "map50_95"))
