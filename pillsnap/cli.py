@@ -5,6 +5,7 @@ import sys
 import typer
 
 from pillsnap.dataset import command as dataset
+from pillsnap.enrol import command as enrol
 from pillsnap.evaluate import command as evaluate
 from pillsnap.monitor import command as monitor
 from pillsnap.predict import command as predict
@@ -22,6 +23,7 @@ def main() -> None:
 
 app.add_typer(dataset.app, name="data")
 app.command()(predict.predict)
+app.command()(enrol.enrol)
 app.command()(evaluate.evaluate)
 app.command()(serve.serve)
 app.command()(preflight.doctor)

@@ -9,12 +9,19 @@ Verdict = Literal["known", "uncertain", "unknown"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One drug that a pill may be, with its calibrated probability (0 to 1)."""
+    """One drug that a pill may be, with its calibrated probability (0 to 1); `None` for an `EnrolledCandidate`."""
 
     k_code: str
     edi_codes: tuple[str, ...]
     name: str
-    confidence: float
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class EnrolledCandidate(Candidate):
+    """A drug that no training saw: it rests on `references` photographs, and no probability of it was measured."""
+
+    references: int
 
 
 @dataclass(frozen=True)
@@ -26,15 +33,17 @@ class Pill:
         score: the detector's, 0 to 1.
         verdict: `known`: the first candidate is right as often as the model promises; `uncertain`: one of
             `prediction_set`, as often as it promises; `unknown`: unlike every drug the model was trained on.
-        candidates: the five most probable drugs (all, where the model knows fewer), most probable first.
-        prediction_set: the drugs of the conformal set, most probable first; at least one, none where `unknown`.
+        candidates: the five most probable drugs (all, where the model knows fewer), most probable first; before them
+            the enrolled drugs that the pill is near, where it is nearer to one of them than to every trained drug.
+        prediction_set: the drugs of the conformal set, most probable first, and the enrolled drugs that the pill is
+            near; at least one, none where `unknown`.
     """
 
     box: tuple[float, float, float, float]
     score: float
     verdict: Verdict
-    candidates: tuple[Candidate, ...]
-    prediction_set: tuple[Candidate, ...]
+    candidates: tuple[EnrolledCandidate | Candidate, ...]
+    prediction_set: tuple[EnrolledCandidate | Candidate, ...]
 
 
 @dataclass(frozen=True)
@@ -53,10 +62,10 @@ class ModelInfo:
 
     Attributes:
         stage, commit, licence: where it comes from; the commit is empty where there was none.
-        drugs: number of drugs that it can name.
+        drugs: number of drugs that it can name, enrolled ones included.
         opset: of the graph.
         device: `cpu` or `cuda`, by what ONNX Runtime really uses.
-        sha256: of the file.
+        sha256: of the file; where drugs are enrolled, of the file's and that of `references.json`.
         precision: share of `known` answers that are right, as promised; `None` where validation was too small to
             promise it, so that no answer is `known`.
         coverage: share of prediction sets that hold the right drug, as promised.

@@ -13,7 +13,7 @@ from pillsnap.onnx import steps
 from pillsnap.predict.nms import MAX_BOXES
 
 PHOTO = helper.make_tensor_value_info("photo", TensorProto.UINT8, ["H", "W", 3])
-OUTPUTS = ("boxes", "scores", "classes", "probabilities", "all_probabilities", "distances")
+OUTPUTS = ("boxes", "scores", "classes", "probabilities", "all_probabilities", "distances", "features")
 IR_VERSION = 10
 
 
@@ -39,9 +39,11 @@ class AnswerSettings:
 
 
 def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProto:
-    """Replace the classifier's `features` by `distances` to the nearest drug; `logits` stay."""
+    """Whiten the classifier's `features`, and add `distances` to the nearest drug; `logits` stay."""
     parts = {"net": network, "space": steps.distances_step(space.whitening, space.centroids)}
-    return join(parts, {"space/features": "net/features"}, list(network.graph.input), ["logits", "distances"])
+    return join(
+        parts, {"space/features": "net/features"}, list(network.graph.input), ["logits", "distances", "features"]
+    )
 
 
 def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: AnswerSettings) -> onnx.ModelProto:
@@ -50,11 +52,11 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
     Inputs: `photo`, uint8 (H, W, 3) RGB; `min_score`, float (1,), and `max_pills`, int64 (1,), which have defaults.
     Outputs for N pills, best detection first: `boxes`, float (N, 4): x, y, w, h in pixels; `scores`, float (N,);
     `classes`, int64 (N, 5), and their `probabilities`, float (N, 5); `all_probabilities`, float (N, drugs);
-    `distances`, float (N,).
+    `distances`, float (N,); `features`, whitened, float (N, D), by which drugs are enrolled from photographs.
 
     Args:
         detector: `pictures` -> `boxes`.
-        classifier: `crops` -> `logits` and `distances`.
+        classifier: `crops` -> `logits`, `distances` and whitened `features`.
         settings: of the steps between.
     """
     parts = {
@@ -64,6 +66,7 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
         "cut": steps.crops_step(settings.crop_size, settings.crop_margin),
         "classifier": classifier,
         "name": steps.names_step(settings.temperature, settings.drugs),
+        "describe": steps.features_step(_width(classifier, "features")),
     }
     wires = {
         "letterbox/photo": "photo",
@@ -80,6 +83,8 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
         "name/logits": "classifier/logits",
         "name/nearest": "classifier/distances",
         "name/boxes": "find/boxes",
+        "describe/white": "classifier/features",
+        "describe/boxes": "find/boxes",
     }
     question = [
         helper.make_tensor_value_info("min_score", TensorProto.FLOAT, [1]),
@@ -90,6 +95,12 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
         numpy_helper.from_array(np.array([MAX_BOXES], np.int64), "max_pills"),
     ]
     return join(parts, wires, [PHOTO, *question], OUTPUTS, defaults)
+
+
+def _width(model: onnx.ModelProto, output: str) -> int:
+    """Columns of an output of two dimensions."""
+    shape = next(value.type.tensor_type.shape for value in model.graph.output if value.name == output)
+    return int(shape.dim[1].dim_value)
 
 
 def join(

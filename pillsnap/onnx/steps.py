@@ -134,7 +134,7 @@ def crops_step(size: int, margin: float) -> onnx.ModelProto:
 
 
 def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelProto:
-    """float (N, D) features -> float (N,) Mahalanobis distances to the nearest drug's centroid.
+    """float (N, D) features -> float (N,) Mahalanobis distances to the nearest drug's centroid, and whitened features.
 
     Args:
         whitening: float32 (D, D); its product with itself transposed is the inverse covariance.
@@ -149,9 +149,10 @@ def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelPr
         apart = op.Constant(value=squares) - 2.0 * op.MatMul(white, op.Constant(value=centres))
         nearest = op.ReduceMin(apart + op.ReduceSumSquare(white, [1], keepdims=1), [1], keepdims=0)
         distances = op.Sqrt(op.Relu(nearest))
-        return distances
+        features = op.Identity(white)
+        return distances, features
 
-    return measure.to_model_proto(output_types=[FLOAT["crops"]])
+    return measure.to_model_proto(output_types=[FLOAT["crops"], FLOAT["crops", whitening.shape[1]]])
 
 
 def names_step(temperature: float, drugs: int) -> onnx.ModelProto:
@@ -172,3 +173,14 @@ def names_step(temperature: float, drugs: int) -> onnx.ModelProto:
 
     outputs = [INT64["pills", best], FLOAT["pills", best], FLOAT["pills", drugs], FLOAT["pills"]]
     return name.to_model_proto(output_types=outputs)
+
+
+def features_step(width: int) -> onnx.ModelProto:
+    """float (crops, width) whitened features and (N, 4) boxes -> float (N, width) features of N pills."""
+
+    @script(default_opset=op)
+    def describe(white: FLOAT["crops", "D"], boxes: FLOAT["pills", 4]):
+        features = op.Slice(white, [0], op.Shape(boxes, start=0, end=1))
+        return features
+
+    return describe.to_model_proto(output_types=[FLOAT["pills", width]])

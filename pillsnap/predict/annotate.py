@@ -10,6 +10,7 @@ from PIL import Image
 from pillsnap.answers.answer import Answer, Pill
 from pillsnap.files import replacing
 from pillsnap.pictures.draw import RIGHT, Caption, draw_boxes
+from pillsnap.predict.formats import how_sure
 from pillsnap.predict.photo_paths import STDIN, Photo
 
 PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
@@ -78,4 +79,4 @@ def _caption(pill: Pill) -> str:
     best = pill.candidates[0]
     if pill.verdict == "unknown":
         return f"unknown (like {best.k_code})"
-    return f"{best.k_code} {best.confidence:.0%} {pill.verdict}"
+    return f"{best.k_code} {how_sure(best, digits=0)} {pill.verdict}"

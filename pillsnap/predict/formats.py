@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from pillsnap.answers.answer import Candidate, Pill
+from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill
 from pillsnap.predict.stream import Outcome, Unusable
 from pillsnap.predict.submission import SubmissionWriter
 from pillsnap.tables.csv_cells import escape_formula
@@ -110,7 +110,7 @@ def _csv_drug(pill: Pill) -> dict[str, Any]:
         "k_code": best.k_code,
         "edi_codes": ",".join(best.edi_codes),
         "name": best.name,
-        "confidence": round(best.confidence, 6),
+        "confidence": how_sure(best, digits=1) if best.confidence is None else round(best.confidence, 6),
         "prediction_set": ",".join(one.k_code for one in pill.prediction_set),
     }
 
@@ -162,7 +162,14 @@ def _table_rows(number: int, pill: Pill) -> Iterator[Sequence[str]]:
 
 
 def _drug_cells(drug: Candidate) -> Sequence[str]:
-    return drug.k_code, ", ".join(drug.edi_codes) or "-", printable(drug.name), f"{drug.confidence:.1%}"
+    return drug.k_code, ", ".join(drug.edi_codes) or "-", printable(drug.name), how_sure(drug, digits=1)
+
+
+def how_sure(drug: Candidate, *, digits: int) -> str:
+    """A candidate's confidence in percent; of an enrolled drug, the number of photographs that it rests on."""
+    if isinstance(drug, EnrolledCandidate):
+        return f"{drug.references} reference{'' if drug.references == 1 else 's'}"
+    return f"{drug.confidence:.{digits}%}"
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,8 @@
 """Drug names for a photograph, by the exported model in ONNX Runtime, without torch."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnxruntime
 from pillsnap.answers.answer import Answer, Candidate, Mode, ModelInfo, Pill
 from pillsnap.answers.calibration import Calibration
 from pillsnap.pictures.decode import decode_photo
+from pillsnap.predict.references import References, joined_sha256, read_references
 from pillsnap.predict.sessions import ModelError, device_of, open_session, read_metadata
 from pillsnap.tables.classes import DrugClass, classes_from_json
 
@@ -20,16 +22,24 @@ __all__ = ["ModelError", "PillSnap", "graph_inputs"]
 class PillSnap:
     """A loaded model. `identify` is thread-safe."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, Any], sha256: str) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        facts: dict[str, Any],
+        sha256: str,
+        references: References | None = None,
+    ) -> None:
         self._session = session
-        self._facts = facts
+        self._outputs = [output.name for output in session.get_outputs()]
         self._sha256 = sha256
+        self.facts = facts
+        self.references = references or References()
         self.calibration = Calibration.from_json(facts["calibration"])
         self.classes: list[DrugClass] = classes_from_json(facts["classes"])
 
     @classmethod
     def load(cls, model: str | Path, *, threads: int = 2, device: str = "auto") -> "PillSnap":
-        """Load a model that `export_onnx` wrote.
+        """Load a model that `export_onnx` wrote, with the drugs that were enrolled from photographs beside it.
 
         Args:
             model: `pipeline.onnx`, or its folder, such as `results/stage4/onnx`.
@@ -37,13 +47,24 @@ class PillSnap:
             device: `auto` (a GPU where one works), `cpu` or `cuda`.
 
         Raises:
-            ModelError: the model is missing, is not an ONNX graph, or was not written by `export_onnx`.
+            ModelError: the model is missing, is not an ONNX graph, or was not written by `export_onnx`; or
+                `references.json` beside it is damaged, or belongs to other models.
             HardwareError: `cuda` was requested and does not work.
         """
         path = Path(model)
         path = path if path.suffix == ".onnx" else path / "pipeline.onnx"
         session = open_session(path, threads=threads, device=device)
-        return cls(session, read_metadata(session, path, "photo"), hashlib.sha256(path.read_bytes()).hexdigest())
+        facts, references = read_metadata(session, path, "photo"), read_references(path.parent)
+        features = next((output.shape[1] for output in session.get_outputs() if output.name == "features"), None)
+        if references.drugs and features != len(references.drugs[0].centroid):
+            raise ModelError(f"{path}: gives other features than references.json. Enrol its drugs again.")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        return cls(session, facts, joined_sha256(sha256, path.parent), references)
+
+    @property
+    def gives_features(self) -> bool:
+        """Whether drugs can be enrolled: models of older versions lack what that needs."""
+        return "features" in self._outputs
 
     @property
     def device(self) -> str:
@@ -55,11 +76,11 @@ class PillSnap:
         """Facts of the model."""
         promised = self.calibration
         return ModelInfo(
-            stage=self._facts["stage"],
-            commit=self._facts["commit"]["hash"],
-            licence=self._facts["licence"],
-            drugs=len(self.classes),
-            opset=self._facts["opset"],
+            stage=self.facts["stage"],
+            commit=self.facts["commit"]["hash"],
+            licence=self.facts["licence"],
+            drugs=len(self.classes) + len(self.references.drugs),
+            opset=self.facts["opset"],
             device=self.device,
             sha256=self._sha256,
             precision=None if promised.known_from is None else promised.precision,
@@ -81,10 +102,24 @@ class PillSnap:
             OSError: the path cannot be read.
         """
         picture = read_picture(photo)
-        boxes, scores, _, _, probabilities, distances = self._session.run(
-            None, {"photo": picture, **graph_inputs(mode, self._facts)}
-        )
-        return make_answer(mode, picture, (boxes, scores, probabilities, distances), self.classes, self.calibration)
+        found = self.run(picture, graph_inputs(mode, self.facts))
+        pills = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
+        answer = make_answer(mode, picture, pills, self.classes, self.calibration)
+        if not self.references.drugs:
+            return answer
+        apart = self.references.distances(found["features"])
+        each = zip(answer.pills, found["distances"].tolist(), apart, strict=True)
+        return replace(answer, pills=tuple(self.references.join(*one, self.calibration) for one in each))
+
+    def run(self, picture: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the graph's outputs by name, see `pillsnap.onnx.pipeline.pipeline`.
+
+        Args:
+            picture: uint8 (H, W, 3) RGB.
+            inputs: `min_score` and `max_pills`, see `graph_inputs`.
+        """
+        values = self._session.run(None, {"photo": picture, **inputs})
+        return dict(zip(self._outputs, values, strict=True))
 
 
 def read_picture(photo: str | Path | bytes | np.ndarray) -> np.ndarray:
@@ -94,7 +129,7 @@ def read_picture(photo: str | Path | bytes | np.ndarray) -> np.ndarray:
     return decode_photo(photo if isinstance(photo, bytes) else Path(photo).read_bytes())
 
 
-def graph_inputs(mode: Mode, facts: dict[str, Any]) -> dict[str, np.ndarray]:
+def graph_inputs(mode: Mode, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Inputs of the graph that depend on the mode: `min_score`, float32 (1,), and `max_pills`, int64 (1,)."""
     least, most = (facts["min_score_single"], 1) if mode == "single" else (facts["min_score"], facts["most_pills"])
     return {"min_score": np.array([least], np.float32), "max_pills": np.array([most], np.int64)}

@@ -33,7 +33,8 @@ class SubmissionWriter:
             best = pill.candidates[0]
             self._written += 1
             box = [round(value, 2) for value in pill.box]
-            score = round(pill.score * best.confidence, 6)
+            # of an enrolled drug no probability is known: the score says that there is a pill
+            score = round(pill.score * (1 if best.confidence is None else best.confidence), 6)
             self._rows.writerow([self._written, image, category_number(best.k_code), *box, score])
 
     def end(self) -> None:

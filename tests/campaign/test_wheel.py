@@ -14,6 +14,7 @@ import httpx
 import pytest
 from packaging.markers import Marker
 
+from tests.support.enrolled import one_box, photos
 from tests.support.models import onnx_models
 from tests.support.services import KEY, PHOTO
 from tests.support.workflow import PROJECT
@@ -152,6 +153,16 @@ def test_a_photograph_is_answered(installed: Environment, base: Path, tmp_path: 
     answer = json.loads(done.stdout)
     assert (answer["width"], answer["height"]) == (240, 320) and answer["pills"]
     assert (tmp_path / "boxes.png").stat().st_size > 1000
+
+
+def test_a_drug_is_enrolled(installed: Environment, base: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(photos(1)[0].data)
+    models = one_box(base, tmp_path / "onnx")
+    words = ("pillsnap", "enrol", "photo.jpg", "--models", str(models), "--out", "new", "--force")
+    done = installed.run(*words, "--k-code", "K-012345", "--name", "a", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = installed.run("pillsnap", "predict", "photo.jpg", "--models", "new", "--json", cwd=tmp_path)
+    assert json.loads(said.stdout)["pills"][0]["candidates"][0]["references"] == 1
 
 
 def test_a_request_is_answered(service: Service) -> None:

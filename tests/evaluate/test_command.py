@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
+from pillsnap.predict.references import EnrolledDrug, write_references
 from tests.report.test_browser import look_at
 from tests.sources.test_coco import annotation, write_coco, write_photos
 from tests.support.archives import hand_made, photo_png
@@ -179,6 +181,15 @@ def test_models_and_places_that_cannot_be_used(models: Path, tmp_path: Path) -> 
     assert (tmp_path / "pills/data.yaml").is_file()
     done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--kind", "synthetic")
     assert done.exit_code == 2 and "--kind synthetic: must be one of aihub, yolo, coco, folders" in said(done.stderr)
+
+
+def test_enrolled_drugs_are_said_to_be_left_out(models: Path, tmp_path: Path, caplog) -> None:
+    shutil.copytree(models, tmp_path / "onnx")
+    write_references(tmp_path / "onnx", [EnrolledDrug("K-012345", (), "a", 1, (0.0,))])
+    yolo(tmp_path / "set")
+    done = evaluate(tmp_path / "set", "--models", tmp_path / "onnx", "--out", tmp_path / "out", "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
+    assert "enrolled from photographs are left out, trained ones are measured (K-012345)" in caplog.text
 
 
 def test_folders_that_look_like_aihubs_are_told_how(models: Path, tmp_path: Path) -> None:

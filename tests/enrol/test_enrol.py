@@ -1,0 +1,301 @@
+"""Drugs enrolled from photographs: the folder that is written, its answers, and what is refused."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill
+from pillsnap.answers.calibration import Calibration
+from pillsnap.cli import app
+from pillsnap.enrol.enrol import EnrolError, Photo, enrol, remove
+from pillsnap.files import read_json, sha256_of, write_json
+from pillsnap.predict.model import PillSnap
+from pillsnap.predict.references import REACH, EnrolledDrug, References
+from pillsnap.predict.sessions import ModelError
+from tests.support.documents import FENCE, text_of
+from tests.support.enrolled import NEW, edited, one_box, photos
+from tests.support.models import DRUGS
+from tests.support.workflow import PROJECT
+
+
+@pytest.fixture(scope="module")
+def models(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return one_box(base, tmp_path_factory.mktemp("enrol") / "onnx")
+
+
+@pytest.fixture(scope="module")
+def enrolled(models: Path) -> Path:
+    """A folder that names one drug more, from three photographs."""
+    out = models.parent / "new" / "onnx"
+    enrol(models, photos(3), out=out, force=True, device="cpu", **NEW)
+    return out
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+
+
+def test_an_answer_says_that_it_rests_on_references_and_on_how_many(models: Path, enrolled: Path) -> None:
+    before = PillSnap.load(models, device="cpu").identify(photos(1)[0].data).pills[0]
+    snap = PillSnap.load(enrolled, device="cpu")
+    pill = snap.identify(photos(1)[0].data).pills[0]
+    named = EnrolledCandidate("K-012345", ("645600001",), "사아정 5mg", None, 3)
+    assert (pill.verdict, pill.candidates[0], pill.prediction_set[0]) == ("uncertain", named, named)
+    assert pill.candidates[1:] == before.candidates and pill.box == before.box
+    assert snap.info.drugs == len(DRUGS) + 1 and snap.classes == list(DRUGS)
+    assert snap.info.sha256 != PillSnap.load(models, device="cpu").info.sha256
+    # the other precisions have the same drug beside them
+    for name in ("pipeline.fp16.onnx", "pipeline.int8.onnx"):
+        assert PillSnap.load(enrolled / name, device="cpu").references == snap.references
+
+
+def test_command_and_every_format_tell_the_references(models: Path, tmp_path: Path) -> None:
+    shots = [tmp_path / f"{number}.jpg" for number in range(2)]
+    for path, photo in zip(shots, photos(2), strict=True):
+        path.write_bytes(photo.data)
+    words = ["--k-code", NEW["k_code"], "--name", NEW["name"], "--edi", "645600001", "--force", "--device", "cpu"]
+    done = command("enrol", *shots, "--models", models, "--out", tmp_path / "onnx", *words)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.endswith("names K-012345 사아정 5mg, which rests on 2 photographs\n")
+    listed = command("enrol", "--models", tmp_path / "onnx", "--list")
+    assert listed.stdout == "K-012345\t2\t645600001\t사아정 5mg\n"
+    told = {}
+    for name in ("table", "json", "csv", "submission"):
+        said = command("predict", shots[0], "--models", tmp_path / "onnx", "--format", name, "--device", "cpu")
+        assert said.exit_code == 0
+        told[name] = said.stdout
+    first = json.loads(told["json"])["pills"][0]["candidates"][0]
+    assert (first["k_code"], first["confidence"], first["references"]) == ("K-012345", None, 2)
+    assert "K-012345" in told["table"] and "2 references" in told["table"]
+    assert ",uncertain,K-012345,645600001,사아정 5mg,2 references," in told["csv"]
+    assert told["submission"].splitlines()[1].split(",")[2] == "12344"
+    drawn = command("predict", shots[0], "--models", tmp_path / "onnx", "--annotated", tmp_path / "drawn.png")
+    assert drawn.exit_code == 0 and (tmp_path / "drawn.png").stat().st_size > 1000
+    gone = command("enrol", "--models", tmp_path / "onnx", "--remove", "K-012345", "--out", tmp_path / "without")
+    assert gone.exit_code == 0 and command("enrol", "--models", tmp_path / "without", "--list").stdout == ""
+    assert sha256_of(tmp_path / "without") == sha256_of(models)
+
+
+def test_same_photographs_give_the_same_bytes_in_any_order(models: Path, enrolled: Path, tmp_path: Path) -> None:
+    before = sha256_of(models)
+    enrol(models, photos(3)[::-1], out=tmp_path / "onnx", force=True, threads=1, device="cpu", **NEW)
+    assert sha256_of(tmp_path / "onnx") == sha256_of(enrolled)
+    assert sha256_of(models) == before
+    names = {path.name for path in models.iterdir()} | {"references.json"}
+    assert {path.name for path in enrolled.iterdir()} == names
+
+
+def test_several_drugs_are_enrolled_one_after_the_other(enrolled: Path, tmp_path: Path) -> None:
+    enrol(enrolled, photos(2, seed=50), k_code="K-000777", name="b", out=tmp_path / "two", force=True, device="cpu")
+    drugs = PillSnap.load(tmp_path / "two", device="cpu").references.drugs
+    assert [(drug.k_code, drug.references) for drug in drugs] == [("K-012345", 3), ("K-000777", 2)]
+    remove(tmp_path / "two", "K-012345", out=tmp_path / "one")
+    assert [drug.k_code for drug in PillSnap.load(tmp_path / "one").references.drugs] == ["K-000777"]
+
+
+def test_models_without_references_answer_as_before(base: Path, models: Path, tmp_path: Path) -> None:
+    """Also those of versions whose graph gives no features; they say what enrolling needs."""
+    old = edited(base, tmp_path / "old", lambda model, facts: facts.update(min_score=1.1) or model.graph.output.pop())
+    photo = photos(1)[0].data
+    answer = PillSnap.load(models, device="cpu").identify(photo)
+    assert PillSnap.load(old, device="cpu").identify(photo) == answer
+    assert "references" not in json.dumps(asdict(answer))
+    assert PillSnap.load(models, device="cpu").info.sha256 == sha256_of(models / "pipeline.onnx")
+    with pytest.raises(ModelError, match=r"give no features.*export_onnx"):
+        enrol(old, photos(1), out=tmp_path / "new", device="cpu", **NEW)
+
+
+FAR = Calibration(1.0, None, 0.0, 1e9, {"0.95": 0.1}, 0.99, 0.95, 0.95)
+"""Everything looks like a trained drug."""
+REFUSED: dict[str, tuple[Callable[[list[Photo]], list[Photo]], dict[str, Any], str]] = {
+    "no photograph": (lambda found: [], {}, "There is no photograph"),
+    "no picture": (lambda found: [*found, Photo("a.jpg", b"GIF")], {}, "a.jpg: no usable photograph"),
+    "twice": (lambda found: [*found, Photo("b.jpg", found[0].data)], {}, "is the same photograph as"),
+    "no K-code": (list, {"k_code": "12345"}, "'12345' is no K-code"),
+    "trained": (list, {"k_code": "K-000002"}, "K-000002: these models were trained on that drug"),
+    "no name": (list, {"name": " "}, "name ' ': must be"),
+    "no EDI code": (list, {"edi_codes": ["1", "a\nb"]}, "EDI code 'a\\\\nb': must be"),
+    "no pill": (list, {"min_score_single": 1.1}, "0.jpg: no pill was found.*\n1.jpg: no pill"),
+    "several pills": (list, {"min_score": 0.0}, "0.jpg: shows [0-9]+ pills"),
+    "look-alike": (
+        list,
+        {"calibration": asdict(FAR)},
+        "look like K-00000. .*2 of 2 are.* median distance is [0-9.]+, .*force",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "changes", "says"), REFUSED.values(), ids=REFUSED)
+def test_a_drug_is_refused_and_nothing_is_written(
+    base: Path, models: Path, tmp_path: Path, spoil: Callable, changes: dict[str, Any], says: str
+) -> None:
+    if facts := {key: changes[key] for key in changes if key not in NEW}:
+        models = one_box(base, tmp_path / "onnx", **facts)
+    words = NEW | {key: changes[key] for key in changes if key in NEW}
+    with pytest.raises(EnrolError, match=f"(?s){says}"):
+        enrol(models, spoil(photos(2)), out=tmp_path / "below" / "new", device="cpu", **words)
+    assert not (tmp_path / "below").exists()
+
+
+def test_an_enrolled_drug_counts_as_one_that_is_there(enrolled: Path, tmp_path: Path) -> None:
+    with pytest.raises(EnrolError, match="K-012345: is enrolled already"):
+        enrol(enrolled, photos(1, seed=9), out=tmp_path / "new", device="cpu", **NEW)
+    with pytest.raises(EnrolError, match=r"look like K-012345 사아정 5mg.* 2 of 2"):
+        enrol(enrolled, photos(2), out=tmp_path / "new", device="cpu", k_code="K-000777", name="b")
+    with pytest.raises(EnrolError, match=r"K-000001: is not enrolled in .*\(enrolled: K-012345\)"):
+        remove(enrolled, "K-000001", out=tmp_path / "new")
+
+
+def _cut(folder: Path) -> None:
+    (folder / "pipeline.onnx").write_bytes((folder / "pipeline.onnx").read_bytes()[:1000])
+
+
+def _rewrite(**changes: Any) -> Callable[[Path], None]:
+    return lambda folder: write_json(folder / "references.json", read_json(folder / "references.json") | changes)
+
+
+def _feature(value: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        found = read_json(folder / "references.json")
+        found["drugs"][0]["centroid"] = value
+        (folder / "references.json").write_text(json.dumps(found))
+
+    return change
+
+
+DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "gone": (shutil.rmtree, "there is no such folder"),
+    "no pipeline": (lambda folder: (folder / "pipeline.onnx").unlink(), "there is no such model"),
+    "cut off": (_cut, "ONNX Runtime cannot load it"),
+    "no JSON": (lambda folder: (folder / "references.json").write_text('{"drugs'), "references.json: is damaged"),
+    "a folder": (
+        lambda folder: ((folder / "references.json").unlink(), (folder / "references.json").mkdir()),
+        "damaged",
+    ),
+    "a list": (lambda folder: write_json(folder / "references.json", [1]), "references.json: is damaged"),
+    "no drugs": (_rewrite(drugs=[]), "references.json: is damaged"),
+    "a drug without values": (_rewrite(drugs=[{}]), "references.json: is damaged .*k_code"),
+    "no numbers": (_feature(["a", "b"]), "references.json: is damaged"),
+    "not a number": (_feature([float("nan")]), "a feature is no number"),
+    "another width": (_feature([1.0, 2.0]), "gives other features than references.json"),
+    "other models": (_rewrite(pipeline="0" * 64), "was made with another pipeline.onnx"),
+}
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGED.values(), ids=DAMAGED)
+def test_damaged_models_are_told(enrolled: Path, tmp_path: Path, damage: Callable[[Path], Any], says: str) -> None:
+    models = tmp_path / "onnx"
+    shutil.copytree(enrolled, models)
+    damage(models)
+    with pytest.raises(ModelError, match=says):
+        enrol(models, photos(1, seed=9), k_code="K-000777", name="b", out=tmp_path / "new", device="cpu")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_is_new_and_lies_outside(models: Path, tmp_path: Path) -> None:
+    for out, says in ((models, "exists already"), (tmp_path, "exists already"), (models / "new", "lies in")):
+        with pytest.raises(EnrolError, match=says):
+            enrol(models, photos(1), out=out, device="cpu", **NEW)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "one of them"),
+        (["x.jpg", "--list"], "one of them"),
+        (["--remove", "K-012345"], "--out: name the new model folder"),
+        (["x.jpg"], "--out: name the new model folder"),
+        (["x.jpg", "--out", "new"], "--k-code and --name: tell which drug"),
+        (["x.jpg", "--out", "new", "--k-code", "K-012345", "--name", "a"], "x.jpg: No such file"),
+        (["--models", "nowhere", "--list"], "there is no such model"),
+    ],
+)
+def test_command_says_what_it_needs(words: list[str], says: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command("enrol", *words)
+    assert done.exit_code == 2 and says in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_enrolling_loads_nothing_of_the_pipeline(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(photos(1)[0].data)
+    words = ["enrol", tmp_path / "photo.jpg", "--models", models, "--out", tmp_path / "onnx", "--force"]
+    words += ["--k-code", "K-012345", "--name", "a", "--device", "cpu"]
+    code = "import sys; from pillsnap.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    run = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "onnxruntime" in loaded and not loaded & {"torch", "onnx", "scipy", "pandas", "sklearn", "safetensors"}
+
+
+def test_documented_commands_and_python_run(base: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    blocks = FENCE.findall(text_of("docs/enrol.md"))
+    one_box(base, tmp_path / "results/stage4/onnx", calibration=asdict(replace(FAR, unknown_from=1e-6)))
+    (tmp_path / "data/new").mkdir(parents=True)
+    for number, photo in enumerate(photos(2), start=1):
+        (tmp_path / f"data/new/{number}.jpg").write_bytes(photo.data)
+    monkeypatch.chdir(tmp_path)
+    for line in "".join(block for language, block in blocks if language == "bash").splitlines():
+        done = command(*shlex.split(line)[1:])
+        assert done.exit_code == 0, done.stderr
+    assert sha256_of("models/without") == sha256_of("results/stage4/onnx")
+    shutil.rmtree("models")
+    for example in (block for language, block in blocks if language == "python"):
+        exec(example, {})
+    assert capsys.readouterr().out == "K-012345 2\n"
+    (answer,) = (json.loads(block) for language, block in blocks if language == "json")
+    assert set(answer) == {field.name for field in fields(EnrolledCandidate)}
+
+
+def _references(*centroids: tuple[float, float], photos_each: int = 2) -> References:
+    codes = ("K-000101", "K-000102")
+    return References(
+        tuple(EnrolledDrug(code, (), code, photos_each, at) for code, at in zip(codes, centroids, strict=False))
+    )
+
+
+def test_distances_are_those_to_the_centroid_without_what_few_photographs_miss() -> None:
+    found = _references((3.0, 4.0), (0.0, 0.5)).distances(np.zeros((1, 2), np.float32))
+    # of two photographs the mean is off by 2 / 2 on average: 25 - 1, and 0.25 - 1, which is no distance
+    assert found == pytest.approx(np.array([[24**0.5, 0.0]]))
+    assert References().distances(np.zeros((4, 2), np.float32)).shape == (4, 0)
+
+
+CALIBRATION = Calibration(1.0, 0.9, 5.0, 10.0, {"0.95": 0.1}, 0.99, 0.95, 0.95)
+TRAINED = Candidate("K-000001", (), "a", 0.95)
+
+
+@pytest.mark.parametrize(
+    ("before", "to_trained", "to_enrolled", "after", "first", "possible"),
+    [
+        ("known", 4.0, 20.0, "known", 0, [0]),
+        ("known", 4.0, 5.0, "known", 0, [0]),  # near, though not as near as answers that are known
+        ("known", 4.0, 4.9, "uncertain", 0, [0, 1]),
+        ("known", 4.0, 3.9, "uncertain", 1, [1, 0]),
+        ("uncertain", 8.0, 11.9, "uncertain", 0, [0, 1]),
+        ("uncertain", 8.0, 12.1, "uncertain", 0, [0]),
+        ("unknown", 13.0, 11.9, "uncertain", 1, [1]),
+        ("unknown", 11.0, 11.9, "unknown", 0, []),
+        ("unknown", 13.0, 12.1, "unknown", 0, []),
+    ],
+)
+def test_nothing_that_an_enrolled_drug_takes_part_in_is_known(
+    before: str, to_trained: float, to_enrolled: float, after: str, first: int, possible: list[int]
+) -> None:
+    assert REACH * CALIBRATION.unknown_from == 12
+    references = _references((0.0, 0.0))
+    both = (TRAINED, references.drugs[0].candidate)
+    pill = Pill((0, 0, 1, 1), 0.9, before, (TRAINED,), () if before == "unknown" else (TRAINED,))
+    found = references.join(pill, to_trained, np.array([to_enrolled]), CALIBRATION)
+    assert (found.verdict, found.candidates[0]) == (after, both[first])
+    assert found.prediction_set == tuple(both[one] for one in possible)
