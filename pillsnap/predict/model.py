@@ -62,6 +62,12 @@ class PillSnap:
         return cls(session, facts, joined_sha256(sha256, path.parent), references)
 
     @property
+    def named(self) -> list[DrugClass]:
+        """Every drug that it can name: its classes, then the enrolled drugs, numbered on."""
+        enrolled = enumerate(self.references.drugs, start=len(self.classes))
+        return [*self.classes, *(DrugClass(index, one.k_code, one.edi_codes, one.name) for index, one in enrolled)]
+
+    @property
     def gives_features(self) -> bool:
         """Whether drugs can be enrolled: models of older versions lack what that needs."""
         return "features" in self._outputs

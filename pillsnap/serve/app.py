@@ -69,7 +69,7 @@ def _add_protected_routes(
     queue: RequestQueue = app.state.queue
     protected = [Depends(key_check(key))] if key else []
     info = snap.info
-    card = ModelCard.of(info, snap.classes, measured.metrics, measured.missing)
+    card = ModelCard.of(info, snap.named, measured.metrics, measured.missing)
 
     @app.post(
         "/v1/identify",
@@ -99,7 +99,7 @@ def _add_protected_routes(
 
 def _add_corrections(app: FastAPI, snap: PillSnap, kept: Kept, *, limits: Limits, key: str | None) -> None:
     """Add the route that takes people's corrections of kept answers; the API key protects it."""
-    known = {drug.k_code for drug in snap.classes}
+    known = {drug.k_code for drug in snap.named}
 
     @app.post(
         "/v1/corrections",

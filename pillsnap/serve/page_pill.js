@@ -15,6 +15,7 @@ function languageOf(name) {
 function sentence({ verdict, prediction_set: possible }) {
   const { precision, coverage } = state.model ?? {};
   if (verdict === "unknown") return say("unknownSays");
+  if (possible[0]?.references) return say("enrolledSays");
   if (verdict === "known") return precision ? say("knownSays", { precision: promise(precision) }) : say("knownSaysPlain");
   if (possible.length === 1 || !coverage) return say("uncertainOneSays");
   return say("uncertainSays", { coverage: promise(coverage) });
@@ -36,14 +37,19 @@ function card(pill, place, total) {
     one && codes(best),
     make("p", { className: "says", text: sentence(pill) }),
   );
-  const share = make("b", { text: percent(best.confidence) });
-  const sure = one && make("p", { className: "sure" }, share, make("span", { text: say("confidence") }));
+  const sure = one && make("p", { className: "sure" }, ...howSure(best));
   const item = make("li", { id: `pill-${place}`, tabIndex: -1, className: `pill ${pill.verdict}` });
   item.append(make("div", { className: "head" }, drawing.shown && picture, words, sure || ""), ...alternatives(pill, one, total));
   item.append(correction(pill, place - 1) ?? "");
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false], ["focus", true], ["blur", false]])
     item.addEventListener(event, () => $("boxes").children[place - 1]?.classList.toggle("marked", on));
   return item;
+}
+
+/** How sure a drug is; of one that was added from photos, no share was measured. */
+function howSure({ confidence, references }) {
+  if (references) return [make("b", { text: number(references) }), make("span", { text: say("references") })];
+  return [make("b", { text: percent(confidence) }), make("span", { text: say("confidence") })];
 }
 
 function placeOf(place) {
@@ -80,7 +86,8 @@ function bars(drugs) {
 function bar(drug) {
   const length = make("i");
   length.style.width = `${100 * drug.confidence}%`;
-  const share = make("span", { className: "share", text: percent(drug.confidence) }, hidden(` ${say("confidence")}`));
+  const text = drug.references ? `${say("references")}: ${number(drug.references)}` : percent(drug.confidence);
+  const share = make("span", { className: "share", text }, !drug.references && hidden(` ${say("confidence")}`));
   const name = make("b", { text: drug.name, lang: languageOf(drug.name) });
   return make("li", {}, name, share, make("span", { className: "bar" }, length), codes(drug));
 }

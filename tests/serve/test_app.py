@@ -27,6 +27,7 @@ from pillsnap.serve.form import FORM_OVERHEAD, _MemoryParser
 from pillsnap.serve.logs import JsonFormatter, Throttle
 from pillsnap.serve.page import policy_of
 from tests.support.models import DRUGS, onnx_models
+from tests.support.pages import FixedSnap, enrolled
 from tests.support.services import KEY, PHOTO, HeldUp, service
 from tests.support.workflow import PROJECT
 
@@ -69,6 +70,19 @@ def test_answer_is_that_of_the_models(snap: HeldUp, loaded: PillSnap, mode: str 
     assert body.pop("kept") is None
     assert body == json.loads(json.dumps(asdict(loaded.identify(PHOTO, mode or "single"))))
     assert body["pills"]
+
+
+def test_answer_of_an_enrolled_drug_says_so() -> None:
+    """Beside it, trained drugs have no such key."""
+    snap = FixedSnap(enrolled(5))
+    body = client(snap).post("/v1/identify", files={"photo": PHOTO}).json()
+    first, second = body["pills"][0]["candidates"][:2]
+    assert first == {"k_code": "K-012345", "edi_codes": ["645600001"], "name": "카타정 5mg"} | {
+        "confidence": None,
+        "references": 5,
+    }
+    assert body["pills"][0]["prediction_set"] == [first]
+    assert second["confidence"] == 0.52 and "references" not in second
 
 
 def test_no_pill_is_an_answer(snap: HeldUp) -> None:

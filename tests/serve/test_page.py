@@ -25,6 +25,7 @@ from tests.support.pages import (
     ask,
     boxes_of,
     combo,
+    enrolled,
     opened,
     page_of,
     single,
@@ -84,6 +85,19 @@ def test_uncertain_pill_with_one_drug_in_its_set(chromium: Chromium, photo: Path
         ask(tab, photo)
         assert texts(tab, ".pill h3") == [f"Perhaps {DRUGS[0].name}"]
         assert "not good enough to call it known" in texts(tab, ".pill .says")[0]
+
+
+def test_enrolled_drug_rests_on_photos(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(enrolled(5)), width=390, height=844, phone=True) as tab:
+        ask(tab, photo)
+        assert texts(tab, ".pill h3") == ["Perhaps 카타정 5mg"]
+        assert texts(tab, ".pill .sure") == ["5\nreference photos"]
+        assert "without training: nothing is promised" in texts(tab, ".pill .says")[0]
+        first, second = texts(tab, ".bars li")[:2]
+        assert "reference photos: 5" in first and "%" not in first and "52%" in second
+        assert tab.run("document.documentElement.scrollWidth") <= 390
+        tab.run("document.querySelector('[data-language=ko]').click()")
+        assert texts(tab, ".pill .sure") == ["5\n등록 사진 수"]
 
 
 def test_large_set_is_counted_and_folded(chromium: Chromium, photo: Path) -> None:

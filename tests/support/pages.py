@@ -5,14 +5,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uvicorn
 
-from pillsnap.answers.answer import Answer, Candidate, Mode, ModelInfo, Pill, Verdict
+from pillsnap.answers.answer import Answer, Candidate, EnrolledCandidate, Mode, ModelInfo, Pill, Verdict
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.kept import Kept
@@ -72,7 +72,7 @@ class FixedSnap:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    classes = DRUGS
+    named = DRUGS
 
     @property
     def info(self) -> ModelInfo:
@@ -115,6 +115,15 @@ def write_photo(
     picture, boxes = draw_photo([place % 3 for place in range(pills)], seed=7, width=WIDTH, height=HEIGHT)
     path.write_bytes(encode_jpeg(picture, 90))
     return boxes
+
+
+def enrolled(references: int) -> Answer:
+    """An answer with one pill that is named after a drug enrolled from so many photographs."""
+    pill = a_pill(BOXES[0], "uncertain", possible=1)
+    drug = EnrolledCandidate("K-012345", ("645600001",), "카타정 5mg", None, references)
+    return Answer(
+        "single", WIDTH, HEIGHT, (replace(pill, candidates=(drug, *pill.candidates), prediction_set=(drug,)),)
+    )
 
 
 def single(verdict: Verdict, **how: Any) -> Answer:

@@ -32,7 +32,7 @@ class HeldUp:
 
     def __init__(self, snap: PillSnap) -> None:
         self._snap = snap
-        self.classes = snap.classes
+        self.named = snap.named
         self.go = threading.Event()
         self.go.set()
         self.asked = 0
