@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pillsnap.files import replacing_folder
-from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.pictures.decode import MAX_PIXELS, PictureError, decode_photo
 from pillsnap.predict.model import PillSnap, graph_inputs
 from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.predict.references import (
@@ -107,14 +107,15 @@ def new_drug(
     name: str,
     edi_codes: Sequence[str] = (),
     force: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> EnrolledDrug:
-    """Make a drug of photographs that show one pill of it each; raises as `enrol`."""
+    """Make a drug of photographs, of at most `max_pixels`, that show one pill of it each; raises as `enrol`."""
     _check_words(snap, k_code, name, edi_codes)
     if not snap.gives_features:
         raise ModelError("These models give no features: an older version exported them. Make them again: export_onnx.")
     if not photos:
         raise EnrolError("There is no photograph. Name at least one; five make better answers.")
-    seen = _look_at_all(snap, photos)
+    seen = _look_at_all(snap, photos, max_pixels)
     if not force:
         _check_likeness(seen, LOOKS_LIKE * snap.calibration.unknown_from)
     centroid = mean_features(np.stack([one.features for one in seen]))
@@ -133,7 +134,7 @@ def _check_words(snap: PillSnap, k_code: str, name: str, edi_codes: Sequence[str
             raise EnrolError(f"{what} {word!r}: must be 1 to 200 characters that can be printed.")
 
 
-def _look_at_all(snap: PillSnap, photos: Sequence[Photo]) -> list[_Seen]:
+def _look_at_all(snap: PillSnap, photos: Sequence[Photo], max_pixels: int) -> list[_Seen]:
     """Look at every photograph; raises `EnrolError` with all that is wrong with them."""
     seen: list[_Seen] = []
     problems: list[str] = []
@@ -144,7 +145,7 @@ def _look_at_all(snap: PillSnap, photos: Sequence[Photo]) -> list[_Seen]:
             if photo.data in names:
                 raise EnrolError(f"is the same photograph as {names[photo.data]}. Name each once.")
             names[photo.data] = photo.name
-            seen.append(_look(snap, photo.data))
+            seen.append(_look(snap, photo.data, max_pixels))
         except EnrolError as error:
             problems.append(f"{photo.name}: {error}")
     if problems:
@@ -152,10 +153,10 @@ def _look_at_all(snap: PillSnap, photos: Sequence[Photo]) -> list[_Seen]:
     return seen
 
 
-def _look(snap: PillSnap, data: bytes) -> _Seen:
+def _look(snap: PillSnap, data: bytes, max_pixels: int) -> _Seen:
     """Look at the only pill of a photograph; raises `EnrolError`."""
     try:
-        picture = decode_photo(data)
+        picture = decode_photo(data, max_pixels=max_pixels)
     except PictureError as error:
         raise EnrolError(f"no usable photograph ({error}). Take another one.") from error
     found = snap.run(picture, graph_inputs("single", snap.facts) | {"max_pills": np.array([MAX_BOXES])})

@@ -27,13 +27,14 @@ class PillSnap:
         session: onnxruntime.InferenceSession,
         facts: dict[str, Any],
         sha256: str,
-        references: References | None = None,
+        references: References,
+        joined: str,
     ) -> None:
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
-        self._sha256 = sha256
+        self._file_sha256, self._sha256 = sha256, joined
         self.facts = facts
-        self.references = references or References()
+        self.references = references
         self.calibration = Calibration.from_json(facts["calibration"])
         self.classes: list[DrugClass] = classes_from_json(facts["classes"])
 
@@ -59,7 +60,12 @@ class PillSnap:
         if references.drugs and features != len(references.drugs[0].centroid):
             raise ModelError(f"{path}: gives other features than references.json. Enrol its drugs again.")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return cls(session, facts, joined_sha256(sha256, path.parent), references)
+        return cls(session, facts, sha256, references, joined_sha256(sha256, path.parent))
+
+    def reread(self, folder: Path) -> "PillSnap":
+        """The same model with the enrolled drugs that a folder has by now; raises `ModelError`."""
+        joined = joined_sha256(self._file_sha256, folder)
+        return PillSnap(self._session, self.facts, self._file_sha256, read_references(folder), joined)
 
     @property
     def named(self) -> list[DrugClass]:

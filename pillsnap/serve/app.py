@@ -13,6 +13,13 @@ from pillsnap import __version__
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
 from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction
+from pillsnap.serve.enrolment import (
+    REFERENCES_IN_OPENAPI,
+    Enrolled,
+    Enrolment,
+    References,
+    read_references_form,
+)
 from pillsnap.serve.errors import error_responses, handle_errors
 from pillsnap.serve.form import FORM_IN_OPENAPI, Form, read_form
 from pillsnap.serve.http.middleware import RequestMiddleware
@@ -33,7 +40,13 @@ class Measured:
 
 
 def create_app(
-    snap: PillSnap, *, limits: Limits, key: str | None, measured: Measured, kept: Kept | None = None
+    snap: PillSnap,
+    *,
+    limits: Limits,
+    key: str | None,
+    measured: Measured,
+    kept: Kept | None = None,
+    enrolment: Enrolment | None = None,
 ) -> FastAPI:
     """Build the ASGI application; `app.state.queue` is its `RequestQueue`.
 
@@ -43,6 +56,7 @@ def create_app(
         key: the API key; `None`: requests need none.
         measured: metrics for the model card.
         kept: where photographs and answers are kept; `None`: they are not.
+        enrolment: where new drugs are written to; `None`: none are taken.
     """
     metrics = Metrics()
     app = FastAPI(
@@ -55,21 +69,21 @@ def create_app(
     app.state.queue = RequestQueue(snap, limits, metrics, kept)
     app.add_middleware(RequestMiddleware, metrics=metrics, drain_bytes=2 * limits.max_bytes)
     handle_errors(app)
-    _add_protected_routes(app, snap, metrics, limits=limits, key=key, measured=measured)
+    _add_protected_routes(app, metrics, limits=limits, key=key, measured=measured)
     if kept:
-        _add_corrections(app, snap, kept, limits=limits, key=key)
+        _add_corrections(app, kept, limits=limits, key=key)
+    if enrolment:
+        _add_references(app, enrolment, limits=limits, key=key)
     _add_open_routes(app, metrics, limits=limits, key=key, kept=kept)
     return app
 
 
 def _add_protected_routes(
-    app: FastAPI, snap: PillSnap, metrics: Metrics, *, limits: Limits, key: str | None, measured: Measured
+    app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None, measured: Measured
 ) -> None:
     """Add the routes that the API key protects."""
     queue: RequestQueue = app.state.queue
     protected = [Depends(key_check(key))] if key else []
-    info = snap.info
-    card = ModelCard.of(info, snap.named, measured.metrics, measured.missing)
 
     @app.post(
         "/v1/identify",
@@ -85,21 +99,41 @@ def _add_protected_routes(
             request.state.log_fields["mode"] = form.mode
             return form
 
-        answer, kept = await queue.answer(read)
+        answer, model, kept = await queue.answer(read)
         verdicts = Counter(pill.verdict for pill in answer.pills)
         request.state.log_fields["pills"] = dict(verdicts)
         metrics.count_pills(verdicts)
-        return ServiceAnswer.of(answer, info.sha256[:12], kept)
+        return ServiceAnswer.of(answer, model, kept)
 
     @app.get("/v1/model", dependencies=protected, responses=error_responses(401, 500))
     async def model() -> ModelCard:
         """The model card: origin, promises, drugs and measured figures."""
-        return card
+        return ModelCard.of(queue.snap.info, queue.snap.named, measured.metrics, measured.missing)
 
 
-def _add_corrections(app: FastAPI, snap: PillSnap, kept: Kept, *, limits: Limits, key: str | None) -> None:
+def _add_references(app: FastAPI, enrolment: Enrolment, *, limits: Limits, key: str | None) -> None:
+    """Add the route that takes photographs of new drugs; the API key protects it."""
+    queue: RequestQueue = app.state.queue
+
+    @app.post(
+        "/v1/references",
+        dependencies=[Depends(key_check(key))] if key else [],
+        responses=error_responses(401, 408, 413, 415, 422, 429, 500, 503, 504, 507),
+        openapi_extra=REFERENCES_IN_OPENAPI,
+    )
+    async def enrol(request: Request) -> Enrolled:
+        """Enrol a drug from photographs: answers name it from now on."""
+
+        def add(given: References) -> Enrolled:
+            queue.snap, enrolled = enrolment.add(queue.snap, given)
+            return enrolled
+
+        return await queue.run(lambda: read_references_form(request, limits.max_bytes), add)
+
+
+def _add_corrections(app: FastAPI, kept: Kept, *, limits: Limits, key: str | None) -> None:
     """Add the route that takes people's corrections of kept answers; the API key protects it."""
-    known = {drug.k_code for drug in snap.named}
+    queue: RequestQueue = app.state.queue
 
     @app.post(
         "/v1/corrections",
@@ -109,6 +143,7 @@ def _add_corrections(app: FastAPI, snap: PillSnap, kept: Kept, *, limits: Limits
     )
     async def correct(request: Request) -> Corrected:
         """Take what a person says of a kept answer: labels are made of nothing else."""
+        known = {drug.k_code for drug in queue.snap.named}
         correction = await read_correction(request, known, seconds=limits.seconds)
         return Corrected(correction.kept, await run_in_threadpool(take_correction, kept, correction))
 

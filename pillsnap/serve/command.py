@@ -46,6 +46,10 @@ def serve(
         typer.Option(help="Keep photographs and answers in this folder, and people's corrections as a COCO source"),
     ] = None,
     keep_limit: Annotated[float, typer.Option(min=0.001, help="GB in that folder; then nothing more is kept")] = 10,
+    enrol: Annotated[
+        Path | None,
+        typer.Option(help="Take new drugs by POST /v1/references; the models with them are written to this folder"),
+    ] = None,
     device: Annotated[DeviceChoice, typer.Option(help="auto: a GPU where one works")] = DeviceChoice.auto,
 ) -> None:
     """Answer photographs over HTTP until SIGTERM or Ctrl-C.
@@ -56,6 +60,7 @@ def serve(
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.model import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, read_key
+    from pillsnap.serve.enrolment import Enrolment
     from pillsnap.serve.http.proxy import Proxy
     from pillsnap.serve.kept import Kept
     from pillsnap.serve.server import load_models, open_socket, read_measured, run
@@ -66,9 +71,12 @@ def serve(
         key = read_key(api_key_file)
         check_exposure(host, key, open_to_all=no_api_key)
         measured = read_measured(models, metrics)
-        snap = load_models(models, limits, device.value)
+        if enrol and not key:
+            raise KeySetupError(f"--enrol {enrol}: needs an API key. Set PILLSNAP_API_KEY or --api-key-file.")
+        enrolment = Enrolment(models, enrol, limits.max_pixels) if enrol else None
+        snap = load_models(enrol or models, limits, device.value)
         listener = open_socket(host, port)
         kept = Kept(keep, keep_limit * 1e9) if keep else None
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:
         stop(str(error))
-    run(snap, listener, limits=limits, key=key, measured=measured, kept=kept, proxy=before)
+    run(snap, listener, limits=limits, key=key, measured=measured, kept=kept, enrolment=enrolment, proxy=before)

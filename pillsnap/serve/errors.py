@@ -19,11 +19,11 @@ MEANINGS = {
     408: "The request did not arrive within the time limit",
     413: "The photograph has too many bytes or pixels, or would take too long to decode",
     415: "The request is no multipart form",
-    422: "The form lacks the photograph, or a field cannot be used",
+    422: "The form lacks a photograph or a field, or what it holds cannot be used",
     429: "As many photographs are waiting as may wait",
     500: "An error of the service itself",
     503: "The service is stopping",
-    507: "The correction cannot be written",
+    507: "What was sent cannot be written",
     504: "No answer within the time limit",
 }
 RETRY_SECONDS = 1

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from pillsnap.answers.answer import Mode
@@ -76,7 +76,21 @@ class _MemoryParser(MultiPartParser):
 
 
 async def read_form(request: Request, max_bytes: int) -> Form:
-    """Read the form, and refuse it at the first byte above the limit.
+    """Read the form of a photograph; raises as `parse_form`."""
+    fields = await parse_form(request, max_bytes, files=1)
+    photo = fields.get("photo")
+    if not isinstance(photo, UploadFile):
+        raise ServiceError(422, "photo_missing", "The form has no file `photo`.", _SEND_CURE)
+    return Form(await photo_bytes(photo, max_bytes), _mode(fields.get("mode", "single")))
+
+
+async def parse_form(request: Request, max_bytes: int, *, files: int) -> FormData:
+    """Parse a form, and refuse it at the first byte above the limit.
+
+    Args:
+        request: with the form.
+        max_bytes: of all files together.
+        files: that it may have.
 
     Raises:
         ServiceError: 413, 415 or 422.
@@ -89,19 +103,20 @@ async def read_form(request: Request, max_bytes: int) -> Form:
     if int(request.headers.get("content-length", 0)) > limit:
         raise too_many_bytes(max_bytes)
     parser = _MemoryParser(
-        request.headers, _counted(request, limit, max_bytes), max_files=1, max_fields=8, max_part_size=1024
+        request.headers, _counted(request, limit, max_bytes), max_files=files, max_fields=8, max_part_size=1024
     )
     try:
-        fields = await parser.parse()
+        return await parser.parse()
     except MultiPartException as error:
         raise ServiceError(422, "form_invalid", f"The form cannot be read: {error.message}", _SEND_CURE) from error
-    photo = fields.get("photo")
-    if not isinstance(photo, UploadFile):
-        raise ServiceError(422, "photo_missing", "The form has no file `photo`.", _SEND_CURE)
+
+
+async def photo_bytes(photo: UploadFile, max_bytes: int) -> bytes:
+    """Read a file of a form; raises `ServiceError` (413)."""
     data = await photo.read()
     if len(data) > max_bytes:
         raise too_many_bytes(max_bytes)
-    return Form(data, _mode(fields.get("mode", "single")))
+    return data
 
 
 def too_many_bytes(max_bytes: int) -> ServiceError:

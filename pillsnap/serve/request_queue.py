@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from pillsnap.answers.answer import Answer
 from pillsnap.pictures.decode import PictureError, decode_photo
@@ -15,6 +16,9 @@ from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
 _RETRY = {"Retry-After": str(RETRY_SECONDS)}
 
 
@@ -22,7 +26,7 @@ class RequestQueue:
     """Admits as many photographs at a time as the limits allow, and answers them in worker threads."""
 
     def __init__(self, snap: PillSnap, limits: Limits, metrics: Metrics, kept: Kept | None) -> None:
-        self._snap, self._limits, self._metrics, self._kept = snap, limits, metrics, kept
+        self.snap, self._limits, self._metrics, self._kept = snap, limits, metrics, kept
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="answer")
         self._lock = threading.Lock()
         self._admitted, self._running = 0, 0
@@ -31,8 +35,13 @@ class RequestQueue:
         metrics.waiting.set_function(lambda: self._admitted - self._running)
         metrics.running.set_function(lambda: self._running)
 
-    async def answer(self, read: Callable[[], Awaitable[Form]]) -> tuple[Answer, str | None]:
-        """Read a form and answer its photograph; returns the answer, and the ID under which both are kept.
+    async def answer(self, read: Callable[[], Awaitable[Form]]) -> tuple[Answer, str, str | None]:
+        """Read a form and answer its photograph; returns the answer, the model that gave it, and the ID under which
+        photograph and answer are kept. Raises as `run`."""
+        return await self.run(read, self._answer)
+
+    async def run(self, read: Callable[[], Awaitable[Given]], work: Callable[[Given], Result]) -> Result:
+        """Read a form and have a thread work on it.
 
         A photograph that times out before a thread takes it is dropped. One that a thread has taken keeps its place
         until the thread is done, so that the bound holds even after its client was sent a timeout.
@@ -42,14 +51,14 @@ class RequestQueue:
                 in the midst of it), and what `read` raises.
         """
         self._admit()
-        work: Future[tuple[Answer, str | None]] | None = None
+        begun: Future[Result] | None = None
         try:
             async with asyncio.timeout(self._limits.seconds):
                 form = await read()
-                work = self._pool.submit(self._work, form)
-                return await asyncio.wrap_future(work)
+                begun = self._pool.submit(self._counted, work, form)
+                return await asyncio.wrap_future(begun)
         except TimeoutError:
-            raise self._timeout_error(uploaded=work is not None) from None
+            raise self._timeout_error(uploaded=begun is not None) from None
         except asyncio.CancelledError:
             if not self.stopping:
                 raise
@@ -57,10 +66,10 @@ class RequestQueue:
         except PictureError as error:
             raise picture_error(error) from error
         finally:
-            if work is None or work.cancel() or work.done():
+            if begun is None or begun.cancel() or begun.done():
                 self._release()
             else:
-                work.add_done_callback(lambda _: self._release())
+                begun.add_done_callback(lambda _: self._release())
 
     def stop(self) -> None:
         """Refuse new photographs; those under way have `stop_seconds` from now on."""
@@ -92,14 +101,19 @@ class RequestQueue:
         with self._lock:
             self._admitted -= 1
 
-    def _work(self, form: Form) -> tuple[Answer, str | None]:
+    def _answer(self, form: Form) -> tuple[Answer, str, str | None]:
+        snap = self.snap
+        model = snap.info.sha256[:12]
+        with self._metrics.answer_seconds.time():
+            picture = decode_photo(form.photo, max_pixels=self._limits.max_pixels)
+            answer = snap.identify(picture, form.mode)
+        return answer, model, self._kept.keep(picture, answer, model) if self._kept else None
+
+    def _counted(self, work: Callable[[Given], Result], given: Given) -> Result:
         with self._lock:
             self._running += 1
         try:
-            with self._metrics.answer_seconds.time():
-                picture = decode_photo(form.photo, max_pixels=self._limits.max_pixels)
-                answer = self._snap.identify(picture, form.mode)
-            return answer, self._kept.keep(picture, answer, self._snap.info.sha256[:12]) if self._kept else None
+            return work(given)
         finally:
             with self._lock:
                 self._running -= 1

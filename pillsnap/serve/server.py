@@ -16,6 +16,7 @@ from pillsnap.files import read_json
 from pillsnap.hardware import cores
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.enrolment import Enrolment
 from pillsnap.serve.http.connections import BACKLOG, bounded_connections, most_connections
 from pillsnap.serve.http.proxy import Proxy
 from pillsnap.serve.kept import Kept
@@ -86,6 +87,7 @@ def run(
     key: str | None,
     measured: Measured,
     kept: Kept | None = None,
+    enrolment: Enrolment | None = None,
     proxy: Proxy | None = None,
 ) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in progress and return.
@@ -93,7 +95,7 @@ def run(
     Where a photograph is still worked on when its time is over, the process ends at once, with status 0.
     """
     start_logs()
-    app = create_app(snap, limits=limits, key=key, measured=measured, kept=kept)
+    app = create_app(snap, limits=limits, key=key, measured=measured, kept=kept, enrolment=enrolment)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -113,6 +115,8 @@ def run(
         lost = app.state.queue.close()
         if kept:
             kept.close()
+        if enrolment:
+            enrolment.close()
         if lost:
             _LOG.error("ended before its photographs", extra={"fields": {"photographs": lost}})
             logging.shutdown()

@@ -18,6 +18,7 @@ from pillsnap.answers.answer import Answer, ModelInfo
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
+from pillsnap.serve.enrolment import Enrolment
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
 from tests.support.models import draw_photo
@@ -48,12 +49,17 @@ class HeldUp:
 
 
 def service(
-    snap: Any, *, key: str | None = None, measured: Measured | None = None, kept: Kept | None = None, **limits: Any
+    snap: Any,
+    *,
+    key: str | None = None,
+    measured: Measured | None = None,
+    kept: Kept | None = None,
+    enrolment: Enrolment | None = None,
+    **limits: Any,
 ) -> FastAPI:
     """A service in this process."""
-    return create_app(
-        snap, limits=Limits(**limits), key=key, measured=measured or Measured(None, "none in this test"), kept=kept
-    )
+    measured = measured or Measured(None, "none in this test")
+    return create_app(snap, limits=Limits(**limits), key=key, measured=measured, kept=kept, enrolment=enrolment)
 
 
 @contextlib.contextmanager
