@@ -128,6 +128,10 @@ def gini(counts: np.ndarray) -> float:
 
 
 def _boxes(plan: pd.DataFrame) -> Finding:
+    """Check for boxes that cover their photograph, without those of folders of one class, which no label gives."""
+    plan = plan[plan["label_member"] != plan["member"]]
+    if not len(plan):
+        return finding("plan: boxes", "no label gives any")
     area = plan["w"] * plan["h"] / (plan["width"] * plan["height"])
     large = share((area > LARGE_BOX).sum(), len(plan))
     text = f"{large:.1%} of {len(plan):,} boxes cover more than half of their photograph"

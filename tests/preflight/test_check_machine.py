@@ -276,6 +276,12 @@ def test_good_plan_is_ok(tmp_path: Path) -> None:
         ),
         ("boxes", lambda plan: with_rows(plan, plan.index % 10 == 0, w=900.0, h=900.0), "warning", "10.0% of"),
         (
+            "boxes",
+            lambda plan: plan.assign(label_member=plan["member"], x=0.0, y=0.0, w=plan["width"], h=plan["height"]),
+            "ok",
+            "no label gives any",
+        ),
+        (
             "photo sizes",
             lambda plan: with_rows(plan, plan.index % 10 == 0, width=5),
             "warning",
