@@ -19,13 +19,14 @@ report: env
 	@echo "Open results/$(STAGE)/report.html"
 
 # two processes share the cores; a module's tests stay in one, since they share what its fixtures make
-PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: env
 	$(PYTEST) -m "not campaign"
 
+# few and long: each is named when it begins and ends
 campaign: env
-	$(PYTEST) -m campaign
+	$(PYTEST) -v -m campaign
 
 SECONDS ?= 3600
 soak: env
