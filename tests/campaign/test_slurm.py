@@ -18,7 +18,9 @@ from tests.support.debian import need
 from tests.support.one_node_slurm import one_node_slurm as slurm
 from tests.support.workflow import SCENE_RULES, Workflow
 
-GPU_RULES = {"train_detector", "detect_pills", "train_classifier", "calibrate_answers", "run_benchmark"}
+GPU_RULES = {
+    "train_detector", "detect_pills", "train_classifier", "calibrate_answers", "evaluate_away", "run_benchmark",
+}  # fmt: skip
 DATA_RULES = {"index_archive", "prepare_archive"}
 LOCAL = (".snakemake_timestamp", ".cache")
 """Ends of names of what tells of time and place: ultralytics' list of its labels has whole paths."""
