@@ -6,6 +6,7 @@ decoder longer, as most PNGs in the world do.
 """
 
 import io
+import multiprocessing
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def draw_archives(folder: Path, *, photos: int, copies: int, archives: int) -> l
 
     Between two readings of a photograph lie all others, more than a processor's cache holds.
     """
-    with ProcessPoolExecutor(archives) as pool:
+    # a fork would inherit locks of OpenCV's threads, and wait for them without end
+    with ProcessPoolExecutor(archives, mp_context=multiprocessing.get_context("spawn")) as pool:
         drawn = list(pool.map(_draw, _scenes(photos), chunksize=4))
     return [_write(folder, number, drawn[number::archives], copies) for number in range(archives)]
 

@@ -129,7 +129,7 @@ def _timed(step: Callable, *words: Any) -> dict[str, float]:
 
 
 def index_all(archives: list[Archive], results: Path, processes: int) -> None:
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         list(pool.map(_index, archives, [results] * len(archives)))
 
 

@@ -1,6 +1,7 @@
 """Build label archives of AIHub's full size without a pixel: names of photographs and real labels in real zips."""
 
 import json
+import multiprocessing
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -49,7 +50,8 @@ def build_archives(root: Path, plan: Plan, processes: int) -> None:
     """Write all archives of a plan below `root`."""
     drugs = make_catalogue(drugs=plan.drugs, seed=576)
     jobs = [*_single_jobs(plan), *_combo_jobs(plan)]
-    with ProcessPoolExecutor(processes, initializer=_remember, initargs=(drugs,)) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_remember, initargs=(drugs,)) as pool:
         for _ in tqdm(pool.map(partial(_write_pair, root), jobs), total=len(jobs), unit="pair", disable=None):
             pass
 

@@ -22,6 +22,7 @@ part has above the unseen groups is what its split overstated.
 
 import argparse
 import datetime
+import multiprocessing
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -94,7 +95,7 @@ def measure(folder: Path, sizes: Sizes, seeds: int, config: Config) -> dict[str,
     """Draw, divide, train and measure; returns what `split.json` holds."""
     raw = folder / "-".join(["raw", *map(str, asdict(sizes).values())])
     tries = [(seed, split) for seed in range(config.seed, config.seed + seeds) for split in SPLITS]
-    with ProcessPoolExecutor(cores()) as pool:  # over before torch starts threads
+    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
         draw_photos(raw, sizes, config.seed, pool)
         seen, unseen = (index_photos(raw / part, folder / "index" / part) for part in ("seen", "unseen"))
         for seed, split in tries:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from tests.support.chromium import Chromium, find_browser
@@ -15,6 +16,7 @@ CAMPAIGN = Path(__file__).parent / "campaign"
 ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 if ONE_OF_SEVERAL:
     os.environ["OMP_NUM_THREADS"] = "1"  # the cores are the other processes' too; a project's commands do without it
+cv2.setNumThreads(1)  # a data loader's forked processes would wait for OpenCV's threads, which a fork does not copy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
