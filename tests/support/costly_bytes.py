@@ -4,6 +4,7 @@ import functools
 import itertools
 import struct
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -254,12 +255,21 @@ def tiled_j2k() -> bytes:
 
 def avif_of_frames(count: int) -> bytes:
     """A still AVIF whose picture is told so many times."""
+    return _avif_of(lambda pixels: pixels * count)
+
+
+def avif_of_a_long_length(count: int) -> bytes:
+    """A still AVIF whose first unit's length is written with so many bytes."""
+    return _avif_of(lambda pixels: b"\x12" + b"\xff" * count)
+
+
+def _avif_of(change: Callable[[bytes], bytes]) -> bytes:
     data = saved(photograph(), "AVIF", quality=60, speed=10)
     start = data.index(b"mdat") + 4
     pixels = data[start:]
-    many = pixels * count
-    head = data[: start - 8] + struct.pack(">I", 8 + len(many)) + b"mdat"
-    return head.replace(struct.pack(">I", len(pixels)), struct.pack(">I", len(many))) + many
+    changed = change(pixels)
+    head = data[: start - 8] + struct.pack(">I", 8 + len(changed)) + b"mdat"
+    return head.replace(struct.pack(">I", len(pixels)), struct.pack(">I", len(changed))) + changed
 
 
 # EXIF data and ICC profiles

@@ -14,6 +14,7 @@ from tests.support.costly_bytes import (
     PIXELS,
     SIDE,
     arithmetic_jpeg,
+    avif_of_a_long_length,
     avif_of_frames,
     changed_j2k,
     cut_gif,
@@ -180,6 +181,7 @@ def _webps_and_avifs() -> Iterator[Costly]:
     yield Costly("WebP", "matrices in its profile", lambda: extended_webp(32, steps), "multi-process")
     yield from _pair("lossless WebP", "frames", _animated_webp, 9_900, 50_000, "chunks")
     yield from _pair("AVIF", "frames in a still", avif_of_frames, 8, 12, "frames in a still")
+    yield Costly("AVIF", "bytes of a unit's length", lambda: avif_of_a_long_length(1_000_000))
     yield Costly(
         "AVIF", "pictures of an animation",
         lambda: saved(photograph(), "AVIF", speed=10, save_all=True, append_images=[Image.new("RGB", SIDE)] * 30),

@@ -105,15 +105,20 @@ def _check_frames(units: bytes) -> None:
     place, frames, count = 0, 0, 0
     while place < len(units):
         head, place = units[place], place + 1 + (units[place] >> 2 & 1)
-        length, shift = len(units) - place, 0
+        length = len(units) - place
         if head & 2:
-            length = 0
-            while True:
-                byte, place = units[place], place + 1
-                length |= (byte & 127) << shift
-                shift += 7
-                if byte < 128:
-                    break
+            length, place = _leb128(units, place)
         frames, count, place = frames + (head >> 3 & 15 in _FRAME_UNITS), count + 1, place + length
         check_at_most(FRAMES, frames, "frames in a still picture")
         check_at_most(METADATA_PIECES, count, "units")
+
+
+def _leb128(data: bytes, place: int) -> tuple[int, int]:
+    """A number in AV1's `leb128()`, of 8 bytes at most (AV1 specification, 4.10.5), and the place after it."""
+    number = 0
+    for shift in range(0, 56, 7):
+        byte, place = data[place], place + 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            break
+    return number, place
