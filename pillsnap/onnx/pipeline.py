@@ -41,9 +41,7 @@ class AnswerSettings:
 def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProto:
     """Whiten the classifier's `features`, and add `distances` to the nearest drug; `logits` stay."""
     parts = {"net": network, "space": steps.distances_step(space.whitening, space.centroids)}
-    return join(
-        parts, {"space/features": "net/features"}, list(network.graph.input), ["logits", "distances", "features"]
-    )
+    return join(parts, {"space/raw": "net/features"}, list(network.graph.input), ["logits", "distances", "features"])
 
 
 def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: AnswerSettings) -> onnx.ModelProto:

@@ -134,7 +134,7 @@ def crops_step(size: int, margin: float) -> onnx.ModelProto:
 
 
 def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelProto:
-    """float (N, D) features -> float (N,) Mahalanobis distances to the nearest drug's centroid, and whitened features.
+    """float (N, D) raw features -> float (N,) Mahalanobis distances to the nearest drug's centroid; whitened features.
 
     Args:
         whitening: float32 (D, D); its product with itself transposed is the inverse covariance.
@@ -144,12 +144,11 @@ def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelPr
     squares = numpy_helper.from_array((centroids**2).sum(axis=1))
 
     @script(default_opset=op)
-    def measure(features: FLOAT["crops", "D"]):
-        white = op.MatMul(features, op.Constant(value=to_white))
-        apart = op.Constant(value=squares) - 2.0 * op.MatMul(white, op.Constant(value=centres))
-        nearest = op.ReduceMin(apart + op.ReduceSumSquare(white, [1], keepdims=1), [1], keepdims=0)
+    def measure(raw: FLOAT["crops", "D"]):
+        features = op.MatMul(raw, op.Constant(value=to_white))
+        apart = op.Constant(value=squares) - 2.0 * op.MatMul(features, op.Constant(value=centres))
+        nearest = op.ReduceMin(apart + op.ReduceSumSquare(features, [1], keepdims=1), [1], keepdims=0)
         distances = op.Sqrt(op.Relu(nearest))
-        features = op.Identity(white)
         return distances, features
 
     return measure.to_model_proto(output_types=[FLOAT["crops"], FLOAT["crops", whitening.shape[1]]])

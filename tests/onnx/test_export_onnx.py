@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pillsnap.answers.answer import Mode
+from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.config.config import Onnx
 from pillsnap.crops.crop import cut_crop
 from pillsnap.detector.weights import prepare_ultralytics
@@ -20,11 +21,11 @@ from pillsnap.hardware import HardwareError, gpus
 from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.predict.letterbox import letterbox
-from pillsnap.predict.model import PillSnap
+from pillsnap.predict.model import PillSnap, graph_inputs
 from pillsnap.predict.nms import MIN_SCORE, Detections
 from pillsnap.predict.sessions import ModelError
 from pillsnap.predict.unfused import STEPS, SeparateSteps
-from tests.support.models import CROP_SETTINGS, DETECTOR_SIZE, DRUGS, draw_photo, export_job, onnx_models
+from tests.support.models import CROP_SETTINGS, DETECTOR_SIZE, DRUGS, calibrated, draw_photo, export_job, onnx_models
 from tests.support.workflow import PROJECT
 
 
@@ -65,6 +66,16 @@ def test_exported_models_know_what_an_answer_needs(snap: PillSnap, steps: Separa
     info = snap.info
     assert (info.stage, info.drugs, info.opset, info.device, info.licence) == ("stage1", 3, 18, "cpu", "AGPL-3.0-only")
     assert (info.precision, info.coverage, info.kept) == (None, 0.95, 0.95), "six validation pills promise nothing"
+
+
+def test_features_are_those_that_distances_are_measured_in(base: Path, models: Path, snap: PillSnap) -> None:
+    """References are held against them as centroids are."""
+    centroids = DrugSpace.load(calibrated(base)["drug_space"]).centroids
+    for suffix in ("", ".fp16", ".int8"):
+        one = PillSnap.load(models / f"pipeline{suffix}.onnx", threads=1, device="cpu")
+        found = one.run(PHOTO, graph_inputs("combo", snap.facts))
+        nearest = np.linalg.norm(found["features"][:, None] - centroids, axis=2).min(axis=1)
+        assert len(nearest) and nearest == pytest.approx(found["distances"], rel=1e-3, abs=1e-2)
 
 
 def test_both_precisions_and_int8_answer_and_are_smaller(models: Path) -> None:

@@ -87,7 +87,7 @@ def test_distances_and_names() -> None:
     random = np.random.default_rng(2)
     space = DrugSpace(random.normal(size=(8, 8)).astype(np.float32), random.normal(size=(7, 8)).astype(np.float32))
     features, logits = random.normal(size=(5, 8)).astype(np.float32), random.normal(size=(5, 7)).astype(np.float32)
-    distances, white = runner(steps.distances_step(space.whitening, space.centroids))(features=features)
+    distances, white = runner(steps.distances_step(space.whitening, space.centroids))(raw=features)
     direct = np.linalg.norm((features @ space.whitening)[:, None] - space.centroids, axis=2).min(axis=1)
     assert distances == pytest.approx(direct, rel=1e-3)
     assert white == pytest.approx(features @ space.whitening, rel=1e-4, abs=1e-5)
