@@ -44,5 +44,5 @@ def check_cost(data: bytes) -> None:
         if data.startswith(texts, place):
             try:
                 check(data)
-            except (struct.error, IndexError):
+            except (struct.error, IndexError, ZeroDivisionError):
                 return
