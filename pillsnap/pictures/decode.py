@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,14 @@ import numpy as np
 import simplejpeg
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pillsnap.pictures.cost.check import check_cost
 from pillsnap.pictures.cost.limits import CostlyError
 from pillsnap.pictures.cost.profile import check_profile
+from pillsnap.pictures.jpeg_headers import with_plain_headers
 from pillsnap.pictures.metadata import Metadata, metadata_of, png_metadata
+from pillsnap.pictures.raw_photos import RAW_PHOTO, is_raw
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before decoding: 100 megapixels, 80 times an AIHub photograph."""
@@ -26,6 +30,8 @@ PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000"
 
 _PNG_HEADER = struct.Struct(">16sIIBB")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_UNUSED = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+"""libjpeg's warning of bytes before the end that no pixel takes."""
 _RGB_8_BIT = (8, 2)
 """Bit depth and colour type in the header of a plain RGB PNG."""
 
@@ -91,8 +97,13 @@ def header_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
 @contextlib.contextmanager
 def _open_image(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     """Open the picture in `file` by its header; whatever the block raises on damaged bytes is a `PictureError`."""
+    head = file.read(16)
+    if is_raw(head, {}):
+        raise PictureError("photo_unreadable", RAW_PHOTO)
     try:
         with Image.open(file, formats=PHOTO_FORMATS) as image:
+            if isinstance(image, TiffImageFile) and is_raw(head, image.tag_v2):
+                raise PictureError("photo_unreadable", RAW_PHOTO)
             _check_size(image.width, image.height, max_pixels)
             yield image
     except (PictureError, CostlyError):
@@ -102,8 +113,7 @@ def _open_image(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     except (UnidentifiedImageError, ModuleNotFoundError) as error:
         # ultralytics, once imported, makes Pillow look for a HEIF plugin that is not there; Pillow's own message holds
         # a memory address, which would make two equal quarantines differ
-        file.seek(0)
-        raise PictureError("photo_unreadable", f"no known picture format, begins with {file.read(8)!r}") from error
+        raise PictureError("photo_unreadable", f"no known picture format, begins with {head[:8]!r}") from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
@@ -120,8 +130,21 @@ def _decode(data: bytes, max_pixels: int) -> np.ndarray:
     with _open_image(io.BytesIO(data), max_pixels) as image:
         metadata = _checked(metadata_of(image, io.BytesIO(data)))
         if image.format in ("JPEG", "MPO") and image.mode == "RGB":
-            return metadata.apply(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True))
+            return metadata.apply(_decode_jpeg(data))
         return metadata.apply(_pixels(image))
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    """Decode a JPEG strictly, headers that lose no pixel aside: libjpeg's first warning would hide all others."""
+    try:
+        return decode_jpeg(data)
+    except ValueError as error:
+        unused = _UNUSED.search(str(error))
+        with contextlib.suppress(struct.error, IndexError):  # cut off within its headers
+            plain = with_plain_headers(data, padding=int(unused[1]) if unused else 0)
+            if plain != data:
+                return decode_jpeg(plain)
+        raise
 
 
 def _checked(metadata: Metadata) -> Metadata:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.costly_bytes import progressive_jpeg
+from tests.support.jpeg_headers import WARNED_OF
 from tests.support.picture_bytes import (
     CORNERS,
     DISPLAY_P3,
@@ -35,6 +36,7 @@ from tests.support.picture_bytes import (
     noise,
     promising_jpeg,
     promising_png,
+    raw_tiff,
     saved,
     scene,
     scene_image,
@@ -88,6 +90,8 @@ def _same(values: Iterable[int]) -> Colours:
 
 def _odd_pictures() -> Iterator[OddPicture]:
     yield from _no_pictures()
+    yield from _raw_photos()
+    yield from _warned_of()
     yield from _bombs()
     yield from _turned_pictures()
     yield from _colours()
@@ -113,6 +117,21 @@ def _no_pictures() -> Iterator[OddPicture]:
             functools.partial(lambda kind: saved(scene_image(), kind)[:40], kind),
             "photo_truncated",
         )
+
+
+def _raw_photos() -> Iterator[OddPicture]:
+    yield OddPicture("DNG", lambda: raw_tiff({50706: 0x0401}), "photo_unreadable")
+    yield OddPicture("NEF", lambda: raw_tiff({254: 1}), "photo_unreadable")
+    yield OddPicture("undeveloped TIFF", lambda: raw_tiff({262: 32803}), "photo_unreadable")
+    yield OddPicture("CR3", lambda: b"\0\0\0\x18ftypcrx " + bytes(200), "photo_unreadable")
+    yield OddPicture("TIFF of a DNG's shape", lambda: raw_tiff({}), corners=CORNERS)
+
+
+def _warned_of() -> Iterator[OddPicture]:
+    for name, make in WARNED_OF.items():
+        yield OddPicture(f"JPEG with {name}", make, corners=CORNERS, tolerance=12)
+    for name, make in WARNED_OF.items():
+        yield OddPicture(f"truncated JPEG with {name}", lambda make=make: make()[:-60], "photo_truncated")
 
 
 def _bombs() -> Iterator[OddPicture]:

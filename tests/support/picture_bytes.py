@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from PIL import Image
@@ -58,6 +58,17 @@ def deep_png(pixels: np.ndarray) -> bytes:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     body = png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
+
+
+def raw_tiff(tags: Mapping[int, int]) -> bytes:
+    """The scene in a TIFF, as a camera's raw photograph holds its preview, with more tags or others."""
+    pixels = scene().tobytes()
+    depths = 8 + len(pixels)
+    facts = {256: WIDTH, 257: HEIGHT, 258: depths, 259: 1, 262: 2, 273: 8, 277: 3, 278: HEIGHT, 279: len(pixels)}
+    entries = [struct.pack("<HHII", tag, 3 if tag == 258 else 4, 3 if tag == 258 else 1, value)
+               for tag, value in sorted((facts | dict(tags)).items())]  # fmt: skip
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", depths + 6) + pixels + struct.pack("<3H", 8, 8, 8) + directory
 
 
 def promising_png(width: int, height: int, *, depth: int = 8, colour: int = 2) -> bytes:

@@ -18,13 +18,13 @@ PADDING = 16_384
 """Fill bytes and junk between two segments, which are read one by one."""
 
 _SEGMENT = re.compile(rb"(?:[^\xff]|\xff+\x00)*\xff+([^\x00\xff])")
-_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_ALONE = {0x01, *range(0xD0, 0xD9)}
+MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length."""
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_IN_ONE_SCAN = (0xC0, 0xC1)
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+IN_ONE_SCAN = (0xC0, 0xC1)
 _ARITHMETIC = 0xC9
-_START_OF_SCAN, _END, _EXIF, _PHOTOSHOP = 0xDA, 0xD9, 0xE1, 0xED
+START_OF_SCAN, END, _EXIF, _PHOTOSHOP = 0xDA, 0xD9, 0xE1, 0xED
 
 
 def check_jpeg(data: bytes) -> None:
@@ -33,17 +33,17 @@ def check_jpeg(data: bytes) -> None:
     exif = resources = pieces = 0
     place = 2
     while True:
-        marker, place = _next_segment(data, place)
-        if marker == _END:
+        marker, place = next_segment(data, place)
+        if marker == END:
             return
         pieces += 1
         check_at_most(METADATA_PIECES, pieces, "segments")
-        if marker in _ALONE:
+        if marker in ALONE:
             continue
         (length,) = struct.unpack_from(">H", data, place)
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             break
-        if marker in _FRAMES:
+        if marker in FRAMES:
             height, width, parts = struct.unpack_from(">HHB", data, place + 3)
             frame, pixels = marker, width * height
         elif marker == _EXIF and data.startswith(b"Exif\0", place + 2):
@@ -55,18 +55,18 @@ def check_jpeg(data: bytes) -> None:
         place += length
     if frame >= _ARITHMETIC:
         raise CostlyError("a JPEG of arithmetic coding, which no camera writes")
-    if frame not in _IN_ONE_SCAN or data[place + 2] != parts:
+    if frame not in IN_ONE_SCAN or data[place + 2] != parts:
         _check_scans(data, place, pixels)
 
 
-def _next_segment(data: bytes, place: int) -> tuple[int, int]:
-    """The marker of the next segment, and the place behind it."""
+def next_segment(data: bytes, place: int) -> tuple[int, int]:
+    """Return the marker of the next segment, and the place behind it; junk before it is passed over."""
     found = _SEGMENT.match(data, place, place + PADDING)
     if found:
         return found[1][0], found.end()
     if len(data) > place + PADDING:
         raise CostlyError(f"more than {PADDING:,} bytes between two segments")
-    return _END, len(data)
+    return END, len(data)
 
 
 def _check_scans(data: bytes, place: int, pixels: int) -> None:
@@ -74,11 +74,11 @@ def _check_scans(data: bytes, place: int, pixels: int) -> None:
     first, scans, pieces = place, 1, 0
     while True:
         place += struct.unpack_from(">H", data, place)[0]
-        found = _MARKER_IN_SCAN.search(data, place)
+        found = MARKER_IN_SCAN.search(data, place)
         end = found.start() if found else len(data)
         check_at_most(int(BYTES_PER_PIXEL * pixels) + 65_536, end - first, "bytes of pixels")
-        if not found or data[end + 1] == _END:
+        if not found or data[end + 1] == END:
             return
-        scans, pieces, place = scans + (data[end + 1] == _START_OF_SCAN), pieces + 1, end + 2
+        scans, pieces, place = scans + (data[end + 1] == START_OF_SCAN), pieces + 1, end + 2
         check_at_most(SCANS, scans, "scans")
         check_at_most(METADATA_PIECES, pieces, "segments")
