@@ -58,7 +58,7 @@ def _what_it_is(measured: Measured) -> Section:
         ["Format", f"ONNX, opset {measured.parity['opset']}, one graph from photograph to answer"],
         ["Licence", "AGPL-3.0-only"],
         ["Version", used["versions"].get("pillsnap", MISSING)],
-        ["Commit", (commit["hash"] or "outside a repository") + (" with local changes" if commit["dirty"] else "")],
+        ["Commit", (commit["hash"] or "unknown") + (" with local changes" if commit["dirty"] else "")],
         ["SHA-256 of pipeline.onnx", used["model"]],
     ]
     return Section("Model details", (*card_paragraphs(measured.sources), Table("Facts", ("", "Value"), rows)))

@@ -93,8 +93,8 @@ def verify(
     try:
         recorded_outputs(commit, stage)  # fails before hours of work
         place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
-        rebuild(commit, stage, place, cores=cores)
-        found = compare_with_recorded(commit, stage, place, tolerance=tolerance)
+        project = rebuild(commit, stage, place, cores=cores)
+        found = compare_with_recorded(commit, stage, project, tolerance=tolerance)
     except (RecordError, OSError) as error:
         stop(str(error))
     for outcome in Outcome:

@@ -8,15 +8,16 @@ from typing import Any
 
 from pillsnap.config.load import read_config
 from pillsnap.files import replacing
-from pillsnap.reproduce.records import RecordError
+from pillsnap.reproduce.records import RecordError, place_in_repository
 from pillsnap.sources.archives import expanded, source_root
 from pillsnap.sources.registry import get_kind
+from pillsnap.workflow.git import GitError, ask_git
 
 MARK = Path(".git/pillsnap-verify")
 """File with the commit in a clone that `rebuild` made: no other folder is resumed, or removed."""
 
 
-def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) -> None:
+def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) -> Path:
     """Rebuild a stage of a commit in a clone of this repository; resume in the clone of a killed call.
 
     The commit's code runs, not this folder's. Raw data that are not drawn are read in place.
@@ -27,6 +28,9 @@ def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) 
         folder: of the clone.
         cores: for Snakemake; all by default.
 
+    Returns:
+        the project's folder in the clone: `folder`, or one below it where the project is a part of a larger repository.
+
     Raises:
         RecordError: git has no such commit, the folder is another one, or Snakemake failed.
     """
@@ -36,16 +40,19 @@ def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) 
     elif not (folder / MARK).is_file() or (folder / MARK).read_text() != known:
         raise RecordError(f"{folder}: exists, and is no unfinished verification of {commit}. Name a new folder.")
     arguments = ["--cores", str(cores or "all"), "--rerun-incomplete", "--", f"results/{stage}/report.html"]
-    packages = [str(folder.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    project = folder / place_in_repository()
+    packages = [str(project.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
-    _run(sys.executable, "-m", "snakemake", *arguments, cwd=folder, env=environment)
+    _run(sys.executable, "-m", "snakemake", *arguments, cwd=project, env=environment)
+    return project
 
 
 def _clone(commit: str, folder: Path) -> None:
     with replacing(folder) as temporary:
-        _run("git", "clone", "--quiet", "--no-checkout", ".", str(temporary))
+        root = ask_git("rev-parse", "--show-toplevel").rstrip("\n")
+        _run("git", "clone", "--quiet", "--no-checkout", root, str(temporary))
         _run("git", "checkout", "--quiet", "--detach", commit, cwd=temporary)
-        _link_raw_data(temporary)
+        _link_raw_data(temporary / place_in_repository())
         (temporary / MARK).write_text(commit)
 
 
@@ -64,11 +71,10 @@ def _link_raw_data(folder: Path) -> None:
 
 def hash_of(commit: str) -> str:
     """Return the full hash of a commit; raises `RecordError` where git has none of that name."""
-    command = ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RecordError(f"{commit}: git has no such commit")
-    return done.stdout.strip()
+    try:
+        return ask_git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").strip()
+    except GitError as error:  # quietly: without a word where there is no such commit
+        raise RecordError(str(error) or f"{commit}: git has no such commit") from None
 
 
 def _run(*command: str, **options: Any) -> None:

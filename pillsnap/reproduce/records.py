@@ -1,7 +1,6 @@
 """Read the records that jobs write, from the working folder or a commit."""
 
 import json
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from pillsnap.files import read_json
+from pillsnap.workflow.git import GitError, ask_git
 
 
 class RecordError(ValueError):
@@ -64,19 +64,44 @@ def _stages(results: Path, stages: Iterable[str]) -> Iterator[Path]:
     return iter([results / stage for stage in stages] or sorted(results.glob("stage[1-4]")))
 
 
+class CommitFiles:
+    """Files of a commit, those included that DVC recorded for it, by their paths from this folder, which may be one of
+    a larger repository. Their bytes come from DVC's cache or its remote."""
+
+    def __init__(self, commit: str) -> None:
+        """Open the commit's files.
+
+        Raises:
+            RecordError: git does not answer.
+        """
+        from dvc.api import DVCFileSystem
+
+        self._above = place_in_repository()
+        self._files = DVCFileSystem(".", rev=commit, subrepos=bool(self._above))
+
+    def find(self, place: str) -> dict[str, dict[str, Any]]:
+        """Return DVC's facts of a file, or of the files of a folder, by path."""
+        found = self._files.find(self._above + place, detail=True)
+        return {path.lstrip("/").removeprefix(self._above): facts for path, facts in found.items()}
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file."""
+        content: bytes = self._files.read_bytes(self._above + path)
+        return content
+
+
 def commit_files(commit: str, place: str) -> dict[str, bytes]:
-    """Read a file, or the files of a folder, that DVC recorded for a commit, by path; from its cache or its remote.
+    """Read a file, or the files of a folder, that DVC recorded for a commit, by path.
 
     Raises:
-        RecordError: there is no such commit, it records nothing there, or neither has the bytes.
+        RecordError: there is no such commit, it records nothing there, or neither DVC's cache nor its remote has it.
     """
-    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.scm import RevError
 
     try:
-        files = DVCFileSystem(".", rev=commit)
-        return {path.lstrip("/"): files.read_bytes(path) for path in files.find(place)}
+        files = CommitFiles(commit)
+        return {path: files.read(path) for path in files.find(place)}
     except RevError as error:
         raise RecordError(f"{commit}: no such commit ({error})") from None
     except (OSError, DvcException) as error:
@@ -85,13 +110,24 @@ def commit_files(commit: str, place: str) -> dict[str, bytes]:
         ) from None
 
 
+def place_in_repository() -> str:
+    """Return this folder's path from the root of its repository, with `/` at its end; empty where it is the root.
+
+    Raises:
+        RecordError: git does not answer.
+    """
+    try:
+        return ask_git("rev-parse", "--show-prefix").rstrip("\n")
+    except GitError as error:
+        raise RecordError(str(error)) from None
+
+
 def git_file(commit: str, path: str) -> str:
-    """Read the text of a file in a commit; raises `RecordError` where it has none."""
-    command = ["git", "show", f"{commit}:{path}"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-    if done.returncode:
-        raise RecordError(f"{commit}: {done.stderr.strip()}")
-    return done.stdout
+    """Read the text of a file in a commit, by its path from this folder; raises `RecordError` where it has none."""
+    try:
+        return ask_git("show", f"{commit}:./{path}")
+    except GitError as error:
+        raise RecordError(f"{commit}: {error}") from None
 
 
 def recorded_outputs(commit: str, stage: str) -> list[str]:

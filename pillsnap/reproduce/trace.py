@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.markup import escape
 from rich.tree import Tree
 
 from pillsnap.reproduce.measured import is_measured
@@ -53,7 +54,7 @@ def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
     if path is None:
         raise RecordError(f"{file}: no job below {results} recorded it as an output. Trace an output of a rule.")
     maker = makers[path]
-    traced = Trace(Tree(f"[bold]{file}[/bold]"))
+    traced = Trace(Tree(f"[bold]{escape(str(file))}[/bold]"))
     walk = _Walk(makers, check, traced)
     _compare(path, maker, walk)
     _add(traced.tree, [maker], {path}, walk)
@@ -118,11 +119,11 @@ def _compare(path: str, record: Record, walk: _Walk) -> None:
 
 
 def _few(paths: Iterable[str]) -> str:
-    """Show one path, or the names of several."""
+    """Show one path, or the names of several, as rich's markup."""
     listed = list(paths)
     more = len(listed) - SHOWN
     listed = listed if len(listed) == 1 else [Path(path).name for path in listed]
-    return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return escape(", ".join(listed[:SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _when(record: Record) -> str:

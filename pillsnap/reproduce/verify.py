@@ -11,7 +11,14 @@ from typing import Any
 from pillsnap.reproduce.first_difference import first_difference
 from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
 from pillsnap.reproduce.rebuild import hash_of
-from pillsnap.reproduce.records import Record, RecordError, read_records, recorded_outputs, records_of_commit
+from pillsnap.reproduce.records import (
+    CommitFiles,
+    Record,
+    RecordError,
+    read_records,
+    recorded_outputs,
+    records_of_commit,
+)
 
 
 class Outcome(Enum):
@@ -64,25 +71,23 @@ class _RecordedFiles:
 
     outs: tuple[str, ...]
     md5: Mapping[str, str]
-    files: Any
+    files: CommitFiles
 
     def read(self, path: str) -> bytes:
         try:
-            return self.files.read_bytes(path)
+            return self.files.read(path)
         except OSError as error:
             raise RecordError(f"{path}: DVC cannot read it ({error}). Fetch it: dvc fetch") from None
 
 
 def _recorded_files(commit: str, stage: str) -> _RecordedFiles:
-    from dvc.api import DVCFileSystem
-
     outs = recorded_outputs(commit, stage)
-    files = DVCFileSystem(".", rev=hash_of(commit))
+    files = CommitFiles(hash_of(commit))
     try:
-        listed = [files.find(out, detail=True) for out in outs]
+        listed = [files.find(out) for out in outs]
     except OSError as error:
         raise RecordError(f"{commit}: DVC cannot list its files ({error}). Fetch them: dvc fetch") from None
-    found = {path.lstrip("/"): facts["md5"] for part in listed for path, facts in part.items()}
+    found = {path: facts["md5"] for part in listed for path, facts in part.items()}
     return _RecordedFiles(tuple(outs), found, files)
 
 

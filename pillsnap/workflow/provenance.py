@@ -3,7 +3,6 @@
 import datetime
 import platform
 import resource
-import subprocess
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +12,7 @@ from pillsnap.files import sha256_of, write_json
 from pillsnap.hardware import cores, cpu_name, memory, torch_device
 from pillsnap.sources.containers.fingerprint import fingerprint_of
 from pillsnap.workflow.code_inputs import ROOT
+from pillsnap.workflow.git import GitError, ask_git
 
 PACKAGES = (
     "pillsnap",
@@ -136,17 +136,26 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> dict[str, Any]:
+    """Return what `read_commit` does; where git does not answer, `hash` is empty and `dirty` is null."""
+    try:
+        return read_commit()
+    except GitError:
+        return {"hash": "", "dirty": None}
+
+
+def read_commit() -> dict[str, Any]:
     """Return the last commit that changed anything in `DECIDING`, and whether its files differ from it.
 
     Recording results makes a commit of its own (`dvc.lock`), of which the same results can be made again: it must not
-    change what they say of themselves. `hash` is empty outside a repository.
+    change what they say of themselves.
+
+    Raises:
+        GitError: git does not answer, or no commit has the project's files.
     """
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words, "--", *DECIDING], cwd=ROOT, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    return {
-        "hash": git("log", "-1", "--format=%H"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
-    }
+    commit = ask_git("log", "-1", "--format=%H", "--", *DECIDING, folder=ROOT).strip()
+    if not commit:
+        raise GitError(
+            f"the repository around {ROOT} has no commit of its files", "Clone the project, or commit its files"
+        )
+    changed = ask_git("status", "--porcelain", "--untracked-files=no", "--", *DECIDING, folder=ROOT)
+    return {"hash": commit, "dirty": bool(changed.strip())}

@@ -190,7 +190,7 @@ def _one_commit(inputs: Inputs) -> Statement:
     hashes = {commit["hash"] for commit in commits}
     dirty = any(commit["dirty"] for commit in commits)
     known = "" not in hashes
-    fact = plural(len(hashes), "commit") if known else "outside a repository"
+    fact = plural(len(hashes), "commit") if known else "commit unknown"
     return Statement(
         "Both trainings and the benchmark come from one commit without local changes",
         fact + (", with local changes" if dirty else ""),

@@ -53,7 +53,7 @@ def _records(inputs: DetectorFacts) -> dict[str, Mapping[str, Any]]:
 
 def _commit(commit: Mapping[str, Any]) -> str:
     if not commit["hash"]:
-        return "outside a repository"
+        return "unknown"
     return commit["hash"][:12] + (" + local changes" if commit["dirty"] else "")
 
 
