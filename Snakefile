@@ -4,6 +4,7 @@
 from snakemake.utils import min_version
 
 from pillsnap.config.load import load_config
+from pillsnap.preflight.surroundings import refuse_surroundings
 from pillsnap.sources.archives import source_root
 from pillsnap.sources.registry import found_kinds, get_kind, list_all_archives, source_modules
 from pillsnap.workflow.code_inputs import code_of, templates_in, workflow_file
@@ -19,6 +20,7 @@ configfile: "config.yaml"
 CONFIG = load_config(config, [*workflow.configfiles[-1:], *workflow.configfiles])
 KINDS = {name: source.kind for name, source in CONFIG.named_sources.items()}
 ARCHIVES = list_all_archives(CONFIG.named_sources)
+refuse_surroundings(CONFIG, ARCHIVES)
 SOURCE_OF = {name: archive.source for name, archive in ARCHIVES.items()}
 
 

@@ -1,5 +1,6 @@
 """The command `pillsnap`: each program registers here with one line."""
 
+import io
 import sys
 
 import typer
@@ -19,6 +20,8 @@ app = typer.Typer(help="PillSnap: name pills in photographs, and look after the 
 @app.callback()
 def main() -> None:
     """PillSnap: name pills in photographs, and look after the pipeline."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path that is no UTF-8 ends no command
 
 
 app.add_typer(dataset.app, name="data")

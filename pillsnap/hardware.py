@@ -14,6 +14,8 @@ from pillsnap.cuda import cuda_driver
 
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
 """Vector instructions by their flag, widest first."""
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+"""Where cgroups are mounted, and which are this process's."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (measured, never written to)
 
 
@@ -44,9 +46,13 @@ def cores() -> int:
 
     joblib.cpu_count reads the quota of the topmost cgroup only, which a service's or a batch job's is below.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = quota_cores(_cgroup_quotas())
-    return max(1, min(available, quota) if quota else available)
+    quota = quota_cores(_cgroup_quotas(CGROUPS, _read(OWN_CGROUPS)))
+    return max(1, min(schedulable_cores(), quota) if quota else schedulable_cores())
+
+
+def schedulable_cores() -> int:
+    """Cores this process may be scheduled on, which is what `snakemake --cores all` takes: a quota does not count."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_threads(requested: int) -> int:
@@ -66,15 +72,11 @@ def quota_cores(quotas: Iterable[str]) -> int | None:
     return max(1, round(min(granted))) if granted else None
 
 
-def _cgroup_quotas() -> Iterator[str]:
-    """CPU quotas of this process's cgroup and of all above it, version 2 and 1."""
-    root = Path("/sys/fs/cgroup")
-    lines = _read("/proc/self/cgroup").splitlines()
-    own = root / next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
-    for folder in (own, *own.parents):
-        if folder.is_relative_to(root):
-            yield _read(folder / "cpu.max")
-    yield " ".join(_read(root / "cpu" / name) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+def _cgroup_quotas(root: Path, cgroups: str) -> Iterator[str]:
+    """CPU quotas of this process's cgroup and of all above it, version 2 and 1; arguments as of `_cgroup_folders`."""
+    for folder, unified in _cgroup_folders(root, cgroups, "cpu"):
+        names = ("cpu.max",) if unified else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        yield " ".join(_read(folder / name) for name in names)
 
 
 def _read(path: str | Path) -> str:
@@ -108,7 +110,7 @@ def cpu_in(cpuinfo: str) -> str:
 def memory() -> tuple[int, int]:
     """Memory in bytes that this process may use: (total, available), cut by the cgroup's limits."""
     ram = psutil.virtual_memory()
-    return memory_within(ram.total, ram.available, _cgroup_memory(Path("/sys/fs/cgroup"), _read("/proc/self/cgroup")))
+    return memory_within(ram.total, ram.available, _cgroup_memory(CGROUPS, _read(OWN_CGROUPS)))
 
 
 def memory_within(total: int, available: int, limits: Iterable[tuple[str, str, str]]) -> tuple[int, int]:
@@ -130,31 +132,34 @@ def memory_within(total: int, available: int, limits: Iterable[tuple[str, str, s
 
 
 def _cgroup_memory(root: Path, cgroups: str) -> Iterator[tuple[str, str, str]]:
-    """Limit, usage and statistics of this process's memory cgroup and of all above it, version 2 and 1.
+    """Limit, usage and statistics of this process's memory cgroup and of all above it, version 2 and 1; arguments as of
+    `_cgroup_folders`."""
+    for folder, unified in _cgroup_folders(root, cgroups, "memory"):
+        names = ("memory.max", "memory.current") if unified else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        limit, usage = (_read(folder / name) for name in names)
+        yield limit, usage, _read(folder / "memory.stat")
+
+
+def _cgroup_folders(root: Path, cgroups: str, controller: str) -> Iterator[tuple[Path, bool]]:
+    """Folders of this process's cgroup and of all above it, each with whether it is of version 2.
 
     Args:
         root: where cgroups are mounted.
         cgroups: content of `/proc/self/cgroup`. Its path may be one of the machine that a container does not see; then
             the container's own cgroup is the root.
+        controller: `cpu` or `memory`.
     """
     for line in cgroups.splitlines():
         _, controllers, path = line.split(":", 2)
-        if not controllers:
-            mount, names = root, ("memory.max", "memory.current")
-        elif "memory" in controllers.split(","):
-            mount, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        else:
-            continue
-        own = mount / path.lstrip("/")
-        for folder in (own, *own.parents):
-            if folder.is_relative_to(mount):
-                limit, usage = (_read(folder / name) for name in names)
-                yield limit, usage, _read(folder / "memory.stat")
+        if not controllers or controller in controllers.split(","):
+            mount = root / controller if controllers else root
+            own = mount / path.lstrip("/")
+            yield from ((folder, not controllers) for folder in (own, *own.parents) if folder.is_relative_to(mount))
 
 
 def disk_free(folder: str | Path) -> int:
     """Free bytes where `folder` lies, or would lie."""
-    return shutil.disk_usage(_existing(folder)).free
+    return shutil.disk_usage(existing_folder(folder)).free
 
 
 def shared_memory_free() -> int | None:
@@ -164,10 +169,11 @@ def shared_memory_free() -> int | None:
 
 def file_system(folder: str | Path) -> int:
     """A number for the file system where `folder` lies, or would lie."""
-    return _existing(folder).stat().st_dev
+    return existing_folder(folder).stat().st_dev
 
 
-def _existing(folder: str | Path) -> Path:
+def existing_folder(folder: str | Path) -> Path:
+    """Return the folder, or the one nearest above it that there is."""
     folder = Path(folder).absolute()
     while not folder.exists():
         folder = folder.parent

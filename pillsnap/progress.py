@@ -168,9 +168,13 @@ def _terminal_folder() -> Path | None:
 def _take_lock(folder: Path) -> FileLock | None:
     for place in range(_lines() // 2):
         lock = FileLock(folder / str(place))
-        with contextlib.suppress(Timeout):
+        try:
             lock.acquire(timeout=0)
             return lock
+        except Timeout:
+            continue
+        except OSError:  # the file system has no locks
+            return None
     return None
 
 

@@ -11,6 +11,7 @@ import torch
 from pillsnap.hardware import (
     HardwareError,
     _cgroup_memory,
+    _cgroup_quotas,
     cores,
     cpu_in,
     cpu_name,
@@ -118,6 +119,24 @@ def test_cgroups_above_a_process_are_read(tmp_path: Path, cgroups: str, files: d
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert [found for found in _cgroup_memory(tmp_path, cgroups) if any(found)] == expected
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "files", "expected"),
+    [
+        ("0::/a/b\n", {"a/cpu.max": "150000 100000\n", "cpu.max": "max 100000\n"}, 2),
+        ("0::/not/seen\n", {"cpu.max": "400000 100000"}, 4),
+        ("4:cpu,cpuacct:/a/b\n", {"cpu/a/cpu.cfs_quota_us": "100000\n", "cpu/a/cpu.cfs_period_us": "100000\n"}, 1),
+        ("4:cpu:/a\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("", {"cpu.max": "100000 100000"}, None),
+    ],
+    ids=["version 2", "container's root", "version 1", "no limit", "no cgroup"],
+)
+def test_quotas_above_a_process_are_read(tmp_path: Path, cgroups: str, files: dict, expected: int | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert quota_cores(_cgroup_quotas(tmp_path, cgroups)) == expected
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("cpu", "cpu"), ("auto", None), ("cuda", None)])

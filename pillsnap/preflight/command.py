@@ -44,7 +44,7 @@ def doctor(
         table = Table("", "what", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
         for finding in findings:
             table.add_row(finding.verdict.value, finding.what, finding.found, finding.cure)
-        Console(file=sys.stdout).print(table)
+        Console(file=sys.stdout, markup=False).print(table)
     if any(finding.verdict is Verdict.refused for finding in findings):
         raise typer.Exit(1)
 
@@ -65,7 +65,7 @@ def _check_gpu(stage: str, config: list[Path] | None, models: Path, record: Path
     table = Table("verdict", "check", *(Column(name, overflow="fold") for name in ("measured", "needed", "cure")))
     for row in rows:
         table.add_row(row.verdict.value, row.check, row.measured, row.needed, row.cure)
-    Console(file=sys.stdout).print(table)
+    Console(file=sys.stdout, markup=False).print(table)
     typer.echo(f"{record} holds the figures")
     if any(row.verdict is Verdict.failed for row in rows):
         raise typer.Exit(1)

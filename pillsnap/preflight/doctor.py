@@ -7,16 +7,18 @@ from pathlib import Path
 from pillsnap.config.config import Config
 from pillsnap.config.load import ConfigError
 from pillsnap.files import read_json
-from pillsnap.hardware import cores, cpu_name
+from pillsnap.hardware import cores, cpu_name, schedulable_cores
 from pillsnap.preflight.amounts import count_amounts, estimate_amounts
 from pillsnap.preflight.backgrounds import check_backgrounds
-from pillsnap.preflight.findings import Finding, Verdict
+from pillsnap.preflight.findings import Finding, Verdict, finding
 from pillsnap.preflight.stage import check_data, check_hardware
+from pillsnap.preflight.surroundings import check_home, check_paths, check_user
 from pillsnap.sources.archives import SourceError, source_root
-from pillsnap.sources.registry import list_archives
+from pillsnap.sources.registry import list_all_archives, list_archives
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
-from pillsnap.workflow.provenance import git_commit, package_versions
+from pillsnap.workflow.git import GitError
+from pillsnap.workflow.provenance import package_versions, read_commit
 
 
 def examine(config: Config, stage: str) -> list[Finding]:
@@ -34,6 +36,9 @@ def examine(config: Config, stage: str) -> list[Finding]:
         _versions(),
         _commit(),
         _processor(),
+        check_user(),
+        check_home(),
+        _paths(config),
         *_sources(config),
         *check_backgrounds(config.scenes),
         *_stage(config, stage),
@@ -64,17 +69,28 @@ def _versions() -> Finding:
 
 
 def _commit() -> Finding:
-    commit = git_commit()
-    if not commit["hash"]:
-        return Finding(
-            Verdict.warning, "commit", "not in a git repository", "Clone the project, so that results name it"
-        )
+    try:
+        commit = read_commit()
+    except GitError as error:
+        return Finding(Verdict.warning, "commit", f"{error.reason}: results will not name it", error.cure)
     state = "with uncommitted changes" if commit["dirty"] else "clean"
     return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]}, {state}")
 
 
 def _processor() -> Finding:
-    return Finding(Verdict.ok, "processor", f"{cpu_name()}, {cores()} usable cores, {platform.machine()}")
+    usable, schedulable = cores(), schedulable_cores()
+    found = f"{cpu_name()}, {usable} usable cores, {platform.machine()}"
+    if usable < schedulable:
+        found += f"; a quota limits them, and `--cores all` would take {schedulable}"
+    cure = f"Give Snakemake as many as are usable: --cores {usable}"
+    return finding("processor", found, warning=usable < schedulable, cure=cure)
+
+
+def _paths(config: Config) -> Finding:
+    try:
+        return check_paths(config, list_all_archives(config.named_sources))
+    except SourceError:  # which is told of each source
+        return check_paths(config, {})
 
 
 def _sources(config: Config) -> Iterator[Finding]:

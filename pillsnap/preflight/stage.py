@@ -19,6 +19,7 @@ from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
 from pillsnap.preflight.plan import check_plan
 from pillsnap.preflight.raw import check_archives
+from pillsnap.preflight.surroundings import check_locks
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.registry import list_all_archives
 
@@ -34,7 +35,7 @@ class MachineCheck:
 
 
 def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -> MachineCheck:
-    """Check disk, memory and GPUs against a stage's needs.
+    """Check disk, file locks, memory and GPUs against a stage's needs.
 
     Args:
         amounts: of the stage.
@@ -48,6 +49,7 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
     needs = memory_needs(amounts, config, jobs=jobs, gpu=on_gpu)
     findings = [
         *check_disk(parts, stage),
+        *check_locks(config),
         check_memory(needs, jobs=jobs),
         *check_shared_memory(config),
         *check_gpus(found, driver, config),

@@ -14,6 +14,7 @@ import numpy as np
 
 from pillsnap.answers.answer import Answer
 from pillsnap.files import read_json, replacing, write_json
+from pillsnap.locks import LockError, explained_locks
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.tables.classes import UNLABELLED
 
@@ -40,7 +41,7 @@ class Kept:
         """Open a folder, and put right what a killed service left.
 
         Raises:
-            KeepError: it cannot be written, or another service uses it.
+            KeepError: it cannot be written or locked, or another service uses it.
         """
         self._answers, self._confirmed = folder / "answers", folder / "confirmed"
         self._coco = self._confirmed / "coco.json"
@@ -50,11 +51,14 @@ class Kept:
             for place in (self._answers, self._confirmed / "photos"):
                 place.mkdir(parents=True, exist_ok=True)
             self._file = (folder / ".lock").open("w")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with explained_locks(folder, "Name a folder on a disk of this machine"):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise KeepError(
                 f"--keep {folder}: another service keeps its answers there. Name another folder."
             ) from error
+        except LockError as error:
+            raise KeepError(f"--keep {error}") from error
         except OSError as error:
             raise KeepError(f"--keep {folder}: cannot be written ({error}). Allow writing there.") from error
         self._return_unlabelled()

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from pillsnap.config.training import Recipe
 from pillsnap.files import read_json, sha256_of, write_json, write_text
+from pillsnap.locks import WORK_CURE, explained_locks
 from pillsnap.training.processes import Processes
 from pillsnap.workflow.code_inputs import hash_of_code
 from pillsnap.workflow.provenance import package_versions
@@ -80,6 +81,9 @@ def locked_state(
         processes: the main one takes the lock, and the others wait for it; one alone by default.
         resume_with_new_inputs: resume from a state that differs in its inputs alone.
         poll_seconds: time between two attempts to take the lock.
+
+    Raises:
+        LockError: the folder's file system has no locks.
     """
     processes = processes or Processes()
     with contextlib.ExitStack() as stack:
@@ -94,11 +98,13 @@ def locked_state(
 @contextlib.contextmanager
 def _lock(work: Path, poll_seconds: float) -> Iterator[None]:
     work.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work.with_name(work.name + ".lock"))
+    # a soft lock would outlive a machine that died
+    lock = FileLock(work.with_name(work.name + ".lock"), fallback_to_soft=False)
     holder = work.with_name(work.name + ".pid")
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=poll_seconds)
+            with explained_locks(work.parent, WORK_CURE):
+                lock.acquire(timeout=poll_seconds)
         except Timeout:
             pid = holder.read_text() if holder.is_file() else "(unknown)"
             log.info("%s is locked by process %s: waiting for it to end", work, pid)

@@ -143,8 +143,9 @@ def test_estimate_holds_for_synthetic_photographs(tmp_path: Path, size: int) -> 
 def test_every_part_of_the_machine_is_looked_at(tmp_path: Path) -> None:
     findings = examine(config(source=yolo_set(tmp_path, train=2)), "stage1")
     names = [finding.what for finding in findings]
-    machine = ["disk", "temporary folder", "memory", "shared memory"]
-    assert [name for name in names if name != "GPU"] == ["versions", "commit", "processor", "source", *machine, "plan"]
+    around = ["versions", "commit", "processor", "user", "home", "paths"]
+    machine = ["disk", "temporary folder", "file locks", "memory", "shared memory"]
+    assert [name for name in names if name != "GPU"] == [*around, "source", *machine, "plan"]
     assert "GPU" in names
     assert all(finding.found for finding in findings)
     assert all(finding.cure for finding in findings if finding.verdict != Verdict.ok), "a problem comes with its cure"
