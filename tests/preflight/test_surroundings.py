@@ -27,7 +27,7 @@ from pillsnap.workflow import provenance
 from tests.support.archives import hand_made, photo_png, prepare_source
 from tests.support.documents import text_of
 from tests.support.preflight import config
-from tests.support.repositories import commit, project_in, run, write_dvc
+from tests.support.repositories import commit, project_in, run, workflow_in, write_dvc
 from tests.support.workflow import PROJECT, Workflow
 
 Check = Callable[[Path, pytest.MonkeyPatch], None]
@@ -198,7 +198,7 @@ OWN = ("--configfile", "config.yaml", "own.yaml")
 
 def odd_project(folder: Path) -> Workflow:
     """A project, and raw data outside it, below folders of odd names."""
-    project = Workflow.copy_to(folder / f"{ODD} project")
+    project = workflow_in(folder / f"{ODD} project")
     source = hand_made().write(folder / ODD)
     overlay = {"source": {"kind": "aihub", "root": source.root}, "plan": {"unseen_drugs": 0}}
     (project.folder / "own.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
@@ -207,7 +207,7 @@ def odd_project(folder: Path) -> Workflow:
 
 @row("braces, line breaks or bytes that are no UTF-8 in paths")
 def impossible_paths(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    said = Workflow.copy_to(folder / "a{b}").run_quickly("snakemake", "--dry-run", check=False)
+    said = workflow_in(folder / "a{b}").run_quickly("snakemake", "--dry-run", check=False)
     assert re.search(r"SurroundingsError.*\npaths: '.*a\{b\}'\. Rename it: no braces", said) and "Traceback" not in said
     for root in ("{raw}", "two\nlines", "\udcff"):
         check_refused("paths", ascii(root)[1:-1], "no line breaks", source={"kind": "synthetic", "root": root})

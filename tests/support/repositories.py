@@ -1,4 +1,4 @@
-"""Small repositories of git and DVC, in which a test's project lies."""
+"""Places in which a test's project lies: small repositories of git and DVC, a folder of neither."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.preloaded import run_preloaded
-from tests.support.workflow import PROJECT
+from tests.support.workflow import PROJECT, Workflow
 
 
 def run(program: str, *words: str, folder: Path) -> None:
@@ -43,3 +43,14 @@ def commit(root: Path) -> None:
     """Commit everything that git does not ignore."""
     run("git", "add", "--all", folder=root)
     run("git", "commit", "--quiet", "-m", "x", folder=root)
+
+
+def workflow_in(folder: Path) -> Workflow:
+    """A copy of what Snakemake reads, without git."""
+    folder.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__")
+    for path in (PROJECT / name for name in ("envs", "pillsnap", "profiles", "rules", "scripts", "weights")):
+        shutil.copytree(path, folder / path.name, ignore=ignored)
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy2(PROJECT / name, folder)
+    return Workflow(folder)
