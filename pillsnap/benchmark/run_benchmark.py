@@ -114,15 +114,16 @@ def run_benchmark(
         fused.calibration,
     )
     facts = read_json(summary)
-    labelled = _with_labelled_boxes(results, pills, facts)
-    figures = _figures(results, [*labelled, *background_results], min_iou) | {
+    labelled = set(pills.loc[~pills["archive"].isin(facts.get("boxes", {})), "image_id"])
+    detected = [*(result for result in results if result.image_id in labelled), *background_results]
+    figures = _figures(results, detected, min_iou) | {
         "trust": trust,
         "fused": agreement(answers),
     }
     boxes = [int((result.found_scores >= settings.min_score).sum()) for result in background_results]
     figures["detector"] |= background_metrics(boxes)
     if len(set(source_of.values())) > 1:
-        figures["sources"] = metrics_by_source(results, pills, source_of, min_iou)
+        figures["sources"] = metrics_by_source(results, pills, labelled, source_of, min_iou)
     pairs = confused_pairs(results)
     stage = StageFiles(models, detector, classifier, pills, prepared, work)
     if fused.device == "cuda":
@@ -139,14 +140,6 @@ def run_benchmark(
     map50 = figures["detector"]["map50"]
     found = "not measured" if map50 is None else f"{map50:.4f}"
     log.info("top-1 %.4f, mAP@0.5 %s", figures["classifier"]["top1"], found)
-
-
-def _with_labelled_boxes(
-    results: Sequence[PhotoResult], pills: pd.DataFrame, summary: Mapping[str, Any]
-) -> list[PhotoResult]:
-    """Return the photographs whose boxes are labels'; the others say nothing of the detector."""
-    labelled = set(pills.loc[~pills["archive"].isin(summary.get("boxes", {})), "image_id"])
-    return [result for result in results if result.image_id in labelled]
 
 
 def _figures(results: Sequence[PhotoResult], detected: Sequence[DetectorResult], min_iou: float) -> dict[str, Any]:

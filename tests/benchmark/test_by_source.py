@@ -36,8 +36,9 @@ def test_each_source_has_its_own_figures() -> None:
         photo("hub-A.2", [0], [0], found=1),
         photo("own-B.1", [2], [1], found=0),
         photo("boxes-C.1", [-1], [0], found=1, labelled=False),
+        photo("whole-D.1", [0], [0], found=1),
     ]
-    rows = [("hub-A.1", 0), ("hub-A.1", 1), ("hub-A.2", 0), ("own-B.1", 2), ("boxes-C.1", 7)]
+    rows = [("hub-A.1", 0), ("hub-A.1", 1), ("hub-A.2", 0), ("own-B.1", 2), ("boxes-C.1", 7), ("whole-D.1", 0)]
     pills = pd.DataFrame(
         {
             "image_id": [image_id for image_id, _ in rows],
@@ -45,8 +46,9 @@ def test_each_source_has_its_own_figures() -> None:
             "k_code": [f"K-{drug:06d}" for _, drug in rows],
         }
     )
-    source_of = {"hub-A": "hub", "own-B": "own", "boxes-C": "boxes", "rest-D": "rest"}
-    assert metrics_by_source(results, pills, source_of, 0.5) == {
+    source_of = {"hub-A": "hub", "own-B": "own", "boxes-C": "boxes", "whole-D": "whole", "rest-E": "rest"}
+    labelled = set(pills["image_id"]) - {"whole-D.1"}
+    assert metrics_by_source(results, pills, labelled, source_of, 0.5) == {
         "hub": {
             "photos": 2,
             "drugs": 2,
@@ -57,4 +59,5 @@ def test_each_source_has_its_own_figures() -> None:
         },
         "own": {"photos": 1, "drugs": 1, "pills": 1, "top1": 0, "map50": 0, "found": 0},
         "boxes": {"photos": 1, "drugs": 1, "pills": 1, "top1": None, "map50": None, "found": 1},
+        "whole": {"photos": 1, "drugs": 1, "pills": 1, "top1": 1, "map50": None, "found": None},
     }
