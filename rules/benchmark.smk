@@ -1,7 +1,8 @@
 # Measure on the test part, which no training sees, and away from the studio.
 # Needs: the ONNX models, the test manifest, the never-seen drugs, the prepared archives; both trainings to compare with;
 # sets of real photographs, where away.real_data names their folder.
-# Makes: results/{stage}/{benchmark/accuracy.json, latency.json, resources.json, examples/, metrics.json, away/}.
+# Makes: results/{stage}/benchmark/{accuracy.json, latency.json, resources.json, references.json, examples/};
+# results/{stage}/{metrics.json, away/}.
 
 
 rule run_benchmark:
@@ -40,6 +41,35 @@ rule run_benchmark:
         source_of=SOURCE_OF,
     script:
         "../scripts/run_benchmark.py"
+
+
+rule measure_references:
+    """Enrol held-out drugs from some of their photographs, and answer the others and the test part."""
+    input:
+        models="<results>/{stage}/onnx",
+        manifest="<results>/{stage}/manifest/test.csv",
+        unseen="<results>/{stage}/manifest/unseen.csv",
+        prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        code=code_of("measure_references"),
+    output:
+        references="<results>/{stage}/benchmark/references.json",
+        record="<results>/{stage}/provenance/measure_references.json",
+    log:
+        "<logs>/{stage}/measure_references.log",
+    benchmark:
+        "<logs>/{stage}/measure_references.tsv"
+    conda:
+        "../envs/pillsnap.yaml"
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+    params:
+        min_iou=CONFIG.crops.min_iou,
+        seed=CONFIG.seed,
+        device=CONFIG.device,
+        threads=CONFIG.threads,
+    script:
+        "../scripts/measure_references.py"
 
 
 rule evaluate_away:

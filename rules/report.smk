@@ -48,6 +48,7 @@ rule write_report:
         latency="<results>/{stage}/benchmark/latency.json",
         resources="<results>/{stage}/benchmark/resources.json",
         examples="<results>/{stage}/benchmark/examples",
+        references="<results>/{stage}/benchmark/references.json",
         away="<results>/{stage}/away",
         plan_summary="<results>/{stage}/plan.json",
         manifest_summary="<results>/{stage}/manifest/summary.json",

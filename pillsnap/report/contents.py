@@ -1,11 +1,13 @@
 """The report's sections in their order.
 
 A new section is a module below `pillsnap/report/sections/` with a function `section`, its template beside it, and its
-name in `SECTIONS`, in `DETECTOR_SECTIONS`, or in both.
+name in `SECTIONS`, in `DETECTOR_SECTIONS`, or in both. The module of `evaluation`, which the report of a detector alone
+has, lies with that report's other ones.
 """
 
 from collections.abc import Callable
 
+from pillsnap.report import evaluation
 from pillsnap.report.detector_inputs import DetectorInputs
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.section import Section
@@ -19,10 +21,10 @@ from pillsnap.report.sections import (
     classifier,
     data,
     detector,
-    evaluation,
     latency,
     models,
     provenance,
+    references,
     training,
     trust,
     verdict,
@@ -39,6 +41,7 @@ SECTIONS: tuple[Callable[[Inputs], Section], ...] = (
     answers.section,
     away.section,
     trust.section,
+    references.section,
     latency.section,
     models.section,
     card.section,

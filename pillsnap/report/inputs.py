@@ -101,7 +101,7 @@ class Inputs(Measured, DetectorFacts):
     """A stage's measured facts, as the rules wrote them.
 
     Attributes:
-        classes, classifier_record, crops: content of the JSON files of those names.
+        classes, classifier_record, crops, references: content of the JSON files of those names.
         classifier_events, classifier_resources, classifier_history: as of the detector.
         preflight: findings of `check_machine`; empty where there are none.
         examples, examples_folder: index of the pictures and the folder that it names files of.
@@ -113,6 +113,7 @@ class Inputs(Measured, DetectorFacts):
     classifier_events: Events
     classifier_resources: dict[str, Any]
     crops: dict[str, Any]
+    references: dict[str, Any]
     preflight: list[dict[str, str]]
     classifier_history: History
     examples: dict[str, Any]

@@ -20,6 +20,7 @@ def write_report(
     latency: Path,
     resources: Path,
     examples: Path,
+    references: Path,
     away: Path,
     plan_summary: Path,
     manifest_summary: Path,
@@ -51,6 +52,7 @@ def write_report(
     Args:
         stage: its name.
         metrics, accuracy, latency, resources, examples: of `run_benchmark`; `examples` is a folder.
+        references: of `measure_references`.
         away: folder of `evaluate_away`.
         plan_summary: of `plan_stage`.
         manifest_summary, quarantine, classes, drugs: of `build_manifest`.
@@ -78,6 +80,7 @@ def write_report(
             "accuracy": accuracy,
             "latency": latency,
             "resources": resources,
+            "references": references,
             "plan": plan_summary,
             "manifest": manifest_summary,
             "classes": classes,

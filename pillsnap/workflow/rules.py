@@ -19,6 +19,7 @@ RULES = (
     "calibrate_answers",
     "export_onnx",
     "run_benchmark",
+    "measure_references",
     "evaluate_away",
     "write_model_card",
     "evaluate_detector",

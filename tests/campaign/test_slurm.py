@@ -19,7 +19,8 @@ from tests.support.one_node_slurm import one_node_slurm as slurm
 from tests.support.workflow import SCENE_RULES, Workflow
 
 GPU_RULES = {
-    "train_detector", "detect_pills", "train_classifier", "calibrate_answers", "evaluate_away", "run_benchmark",
+    "train_detector", "detect_pills", "train_classifier", "calibrate_answers", "evaluate_away", "measure_references",
+    "run_benchmark",
 }  # fmt: skip
 DATA_RULES = {"index_archive", "prepare_archive"}
 LOCAL = (".snakemake_timestamp", ".cache")

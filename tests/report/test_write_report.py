@@ -281,6 +281,21 @@ def test_charts_are_valid_vega_lite(written: dict[str, Any], tmp_path: Path, mon
         alt.Root.validate(specifications[0] | {"layer": "none"})
 
 
+def test_enrolled_drugs_are_told_by_their_number_of_photographs(
+    written: dict[str, Any], page: str, tmp_path: Path
+) -> None:
+    said = words_of(page)
+    assert "3 held-out drugs with 45 found pills" in said and "So few drugs tell little of other ones" in said
+    new = read_json(written["references"])
+    assert "5 3 95.5 % 50.0 % 98.0 % 21.0 % 91.0 % 6.0 % 0.4 % 98.7 % 0.2 %" in said
+    assert "none enrolled 94.0 % 58.0 % 99.6 %" in said and "5 93.8 % 58.0 % 99.6 %" in said
+    write_json(tmp_path / "none.json", new | {"drugs": 0, "pills": 0, "numbers": []})
+    changed = {"references": tmp_path / "none.json", "report": tmp_path / "report.html"}
+    write_report(**written | changed | {"figures": tmp_path / "figures"})
+    said = words_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Nothing was measured: of no held-out drug was more than one pill found" in said
+
+
 def test_every_section_has_its_template_and_heading(page: str) -> None:
     names = [section.__module__.rpartition(".")[2] for section in SECTIONS]
     assert re.findall(r'<section id="(.*?)">', page) == names

@@ -64,6 +64,19 @@ def test_answers_name_the_drug_from_then_on(models: Path, enrolment: Enrolment) 
     assert [drug.k_code for drug in read_references(enrolment.folder).drugs] == ["K-012345", "K-000777"]
 
 
+@pytest.fixture(scope="module")
+def refusing(models: Path) -> Iterator[Enrolment]:
+    """A folder to which nothing is added."""
+    opened = Enrolment(models, models.parent / "refusing", MAX_PIXELS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def refused(refusing: Enrolment) -> TestClient:
+    return client(refusing)
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "code", "says"),
     [
@@ -77,12 +90,14 @@ def test_answers_name_the_drug_from_then_on(models: Path, enrolment: Enrolment) 
         ({"count": 40}, 422, "form_invalid", "Too many files"),
     ],
 )
-def test_a_drug_is_refused(enrolment: Enrolment, fields: dict, status: int, code: str, says: str) -> None:
-    reply = send(client(enrolment), **fields)
+def test_a_drug_is_refused(
+    refusing: Enrolment, refused: TestClient, fields: dict, status: int, code: str, says: str
+) -> None:
+    reply = send(refused, **fields)
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (status, code)
     assert says in error["message"] and error["cure"]
-    assert not (enrolment.folder / "references.json").exists()
+    assert not (refusing.folder / "references.json").exists()
 
 
 def test_photographs_are_bounded_and_told_one_by_one(enrolment: Enrolment) -> None:

@@ -28,6 +28,7 @@ AFTER_YOLO = {
     "calibrate_answers",
     "export_onnx",
     "run_benchmark",
+    "measure_references",
     "evaluate_away",
     "write_model_card",
     "write_report",
@@ -36,7 +37,7 @@ SCENE_RULES = {"cut_pills", "compose_scenes"}
 AFTER_MANIFEST = AFTER_YOLO | SCENE_RULES | {"write_dataset_page"}
 AFTER_DETECTOR = AFTER_YOLO - {"build_yolo_dataset"}
 AFTER_BENCHMARK = {"write_model_card", "write_report"}
-AFTER_EXPORT = {"run_benchmark", "evaluate_away"} | AFTER_BENCHMARK
+AFTER_EXPORT = {"run_benchmark", "measure_references", "evaluate_away"} | AFTER_BENCHMARK
 AFTER_CROPS = {"train_classifier", "calibrate_answers", "export_onnx"} | AFTER_EXPORT
 DATA_RULES = {"index_archive", "plan_stage", "check_machine", "prepare_archive", "build_manifest"}
 

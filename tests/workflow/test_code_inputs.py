@@ -20,6 +20,7 @@ NO_CODE = {"check_machine"}
 PAGES = {"write_dataset_page", "write_model_card", "write_report"}
 MEASURED = {"write_model_card", "write_report"}
 BY_SHELL = {"train_detector", "train_classifier"}
+ANSWERING = {"run_benchmark", "measure_references", "evaluate_away"}
 
 CodeInputs = dict[str, set[str]]
 """Paths from the checkout's root by rule."""
@@ -81,6 +82,8 @@ def reruns(code: CodeInputs, file: str) -> set[str]:
         ("classifier/loop.py", {"train_classifier"}),
         ("evaluate/composed.py", {"evaluate_away"}),
         ("evaluate/figures.py", {"evaluate_away"}),
+        ("enrol/measure_references.py", {"measure_references"}),
+        ("enrol/enrol.py", set()),
         ("evaluate/page.html.jinja", set()),
         ("evaluate/tables.py", {"write_report"}),
         ("classifier/model.py", {"train_classifier", "calibrate_answers", "export_onnx", "run_benchmark"}),
@@ -88,7 +91,7 @@ def reruns(code: CodeInputs, file: str) -> set[str]:
         ("detector/build_yolo_dataset.py", {"build_yolo_dataset"}),
         ("crops/cut_crops.py", {"cut_crops"}),
         ("onnx/steps.py", {"export_onnx"}),
-        ("answers/calibration.py", {"calibrate_answers", "export_onnx", "run_benchmark", "evaluate_away"}),
+        ("answers/calibration.py", {"calibrate_answers", "export_onnx"} | ANSWERING),
         ("audit/coco.py", {"audit_labels"}),
         ("manifest/assign_splits.py", {"plan_stage"}),
         ("manifest/identical_photos.py", {"build_manifest", "plan_stage"}),
@@ -115,7 +118,7 @@ def test_edit_of_a_module_reruns_just_its_rules(drawn: CodeInputs, edited: str, 
 
 
 def test_crops_are_cut_alike_in_every_rule_that_cuts(drawn: CodeInputs) -> None:
-    cutting = {"prepare_archive", "cut_crops", "export_onnx", "run_benchmark", "evaluate_away", "write_dataset_page"}
+    cutting = {"prepare_archive", "cut_crops", "export_onnx", "write_dataset_page"} | ANSWERING
     assert reruns(drawn, "crops/crop.py") == cutting
 
 

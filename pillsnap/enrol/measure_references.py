@@ -1,0 +1,207 @@
+"""Measure what enrolling a drug from photographs is worth, on the held-out drugs and the test part."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pillsnap.answers.answer import EnrolledCandidate, Pill
+from pillsnap.answers.calibration import Calibration
+from pillsnap.benchmark.photo_results import for_each_photo
+from pillsnap.files import write_json
+from pillsnap.pictures.boxes import match_boxes
+from pillsnap.predict.model import PillSnap, graph_inputs, make_answer
+from pillsnap.predict.references import EnrolledDrug, References, mean_features
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import MANIFEST
+
+log = logging.getLogger(__name__)
+
+NUMBERS = (1, 2, 5, 10)
+"""Photographs that each drug is enrolled with."""
+DRAWS = 10
+"""Times that the photographs are drawn anew."""
+TEST_PHOTOS = 300
+"""Test photographs that are answered at most, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A labelled pill that an answer found.
+
+    Attributes:
+        k_code, group: of the manifest.
+        features: whitened, float (D,).
+        distance: to the nearest trained drug.
+        pill: the answer of the trained drugs alone.
+    """
+
+    k_code: str
+    group: str
+    features: np.ndarray
+    distance: float
+    pill: Pill
+
+
+def measure_references(
+    *,
+    models: Path,
+    manifest: Path,
+    unseen: Path,
+    prepared: Sequence[Path],
+    references: Path,
+    min_iou: float,
+    seed: int,
+    device: str,
+    threads: int,
+) -> None:
+    """Enrol held-out drugs with some of their photographs, and answer the others and the test part.
+
+    Args:
+        models: folder of `export_onnx`.
+        manifest: test manifest.
+        unseen: manifest of held-out drugs; those of its split `unseen_test` are enrolled.
+        prepared: folders of `prepare_archive`.
+        references: written, JSON: how many `drugs` and `pills` were held out and found, `trained` pills of the test
+            part without references, and `numbers`, see `measure_enrolled`, for each number of photographs for which a
+            drug has more.
+        min_iou: IoU from which a box is a labelled pill.
+        seed: of the draws.
+        device: `auto`, `cpu` or `cuda`.
+        threads: photographs at a time; they change no result.
+
+    Raises:
+        ModelError: the models cannot be used.
+        HardwareError: `cuda` was requested and does not work.
+    """
+    snap = PillSnap.load(models, threads=1, device=device)
+    test, held_out = read_table(manifest, MANIFEST), read_table(unseen, MANIFEST)
+    photos = test["image_id"].drop_duplicates()
+    test = test[test["image_id"].isin(photos.iloc[:: -(-len(photos) // TEST_PHOTOS)])]
+    held_out = held_out[held_out["split"] == "unseen_test"]
+    look = partial(_look, snap, min_iou)
+    trained, new = (
+        [pill for found in for_each_photo(look, rows, prepared, threads=threads, title=title) for pill in found]
+        for rows, title in ((test, "test photographs"), (held_out, "unseen drugs"))
+    )
+    trained = [pill for pill in trained if pill.k_code in {drug.k_code for drug in snap.classes}]
+    numbers = [measure_enrolled(new, trained, snap.calibration, number, seed) for number in NUMBERS]
+    numbers = [one for one in numbers if one["drugs"]]
+    counts = {"drugs": held_out["k_code"].nunique(), "pills": len(new), "draws": DRAWS}
+    write_json(
+        references, counts | {"trained": _of_trained(trained, [pill.pill for pill in trained]), "numbers": numbers}
+    )
+    for one in numbers:
+        log.info("%d photographs of each new drug: %.4f named right", one["references"], one["top1"])
+
+
+def _look(snap: PillSnap, min_iou: float, picture: np.ndarray, rows: pd.DataFrame) -> list[Found]:
+    """The labelled pills of a photograph, uint8 (H, W, 3), that an answer finds."""
+    mode = rows["domain"].iloc[0]
+    found = snap.run(picture, graph_inputs(mode, snap.facts))
+    outputs = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
+    pills = make_answer(mode, picture, outputs, snap.classes, snap.calibration).pills
+    matches = match_boxes(found["boxes"], rows[["x", "y", "w", "h"]].to_numpy(float), min_iou=min_iou)
+    drugs = list(zip(rows["k_code"], rows["group"], strict=True))
+    return [
+        Found(*drugs[label], found["features"][box], float(found["distances"][box]), pills[box])
+        for box, label in matches
+    ]
+
+
+def measure_enrolled(
+    new: Sequence[Found], trained: Sequence[Found], calibration: Calibration, number: int, seed: int
+) -> dict[str, Any]:
+    """Enrol every drug with so many of its pills, drawn anew `DRAWS` times, and answer the others.
+
+    No pill that is answered shares a capture group with a reference of its drug.
+
+    Args:
+        new: pills of drugs to enrol; those of which there are not more than `number` are left out.
+        trained: pills of trained drugs.
+        calibration: of the models.
+        number: photographs of each drug.
+        seed: of the draws.
+
+    Returns:
+        `references`, the number; `drugs`; `pills`, answered in all draws together; shares of them: `top1` (named
+        right), `in_set` (the drug is in the prediction set), `unknown`, `known` (as a trained drug: wrong); `least`,
+        `most` and `spread` (standard deviation) of top-1 over the drugs; `right`, of those that are named after an
+        enrolled drug; `mistaken`, the share of the other drugs' pills that are named after a drug that is enrolled
+        alone; `trained`, see `_of_trained`. `None` where a share is of nothing.
+    """
+    by_drug: dict[str, list[Found]] = {}
+    for pill in new:
+        by_drug.setdefault(pill.k_code, []).append(pill)
+    by_drug = {k_code: pills for k_code, pills in sorted(by_drug.items()) if len(pills) > number}
+    answered: list[tuple[Found, Pill]] = []
+    others: list[Pill] = []
+    of_trained: list[Pill] = []
+    for draw in range(DRAWS if by_drug else 0):
+        random = np.random.default_rng((seed, number, draw))
+        drawn = {code: [pills[i] for i in random.permutation(len(pills))[:number]] for code, pills in by_drug.items()}
+        references = References(tuple(_enrolled(code, pills) for code, pills in drawn.items()))
+        used = {code: {pill.group for pill in pills} for code, pills in drawn.items()}
+        asked = [pill for code, pills in by_drug.items() for pill in pills if pill.group not in used[code]]
+        answered += zip(asked, _answers(references, asked, calibration), strict=True)
+        of_trained += _answers(references, trained, calibration)
+        for drug in references.drugs:
+            strange = [pill for pill in asked if pill.k_code != drug.k_code]
+            others += _answers(References((drug,)), strange, calibration)
+    return _figures(answered) | {
+        "references": number,
+        "drugs": len(by_drug),
+        "mistaken": _share([_names_enrolled(pill) for pill in others]),
+        "trained": _of_trained(list(trained) * (DRAWS if by_drug else 0), of_trained),
+    }
+
+
+def _enrolled(k_code: str, pills: Sequence[Found]) -> EnrolledDrug:
+    return EnrolledDrug(k_code, (), k_code, len(pills), mean_features(np.stack([pill.features for pill in pills])))
+
+
+def _answers(references: References, asked: Sequence[Found], calibration: Calibration) -> list[Pill]:
+    """What answers call these pills where these drugs are enrolled."""
+    if not asked:
+        return []
+    apart = references.distances(np.stack([one.features for one in asked]))
+    return [references.join(one.pill, one.distance, away, calibration) for one, away in zip(asked, apart, strict=True)]
+
+
+def _figures(answered: Sequence[tuple[Found, Pill]]) -> dict[str, Any]:
+    """Figures of the pills of enrolled drugs."""
+    right = [pill.verdict != "unknown" and pill.candidates[0].k_code == one.k_code for one, pill in answered]
+    codes = np.array([one.k_code for one, _ in answered])
+    of_each = [float(np.mean(np.array(right)[codes == code])) for code in np.unique(codes)]
+    return {
+        "pills": len(answered),
+        "top1": _share(right),
+        "least": min(of_each, default=None),
+        "most": max(of_each, default=None),
+        "spread": float(np.std(of_each)) if of_each else None,
+        "in_set": _share([one.k_code in {drug.k_code for drug in pill.prediction_set} for one, pill in answered]),
+        "unknown": _share([pill.verdict == "unknown" for _, pill in answered]),
+        "known": _share([pill.verdict == "known" for _, pill in answered]),
+        "right": _share([so for so, (_, pill) in zip(right, answered, strict=True) if _names_enrolled(pill)]),
+    }
+
+
+def _of_trained(pills: Sequence[Found], answers: Sequence[Pill]) -> dict[str, Any]:
+    """`pills` of trained drugs, and shares of them: `top1`, `known`, and `known_right`, of those that are `known`."""
+    right = [pill.candidates[0].k_code == one.k_code for one, pill in zip(pills, answers, strict=True)]
+    known = [pill.verdict == "known" for pill in answers]
+    known_right = _share([so for so, sure in zip(right, known, strict=True) if sure])
+    return {"pills": len(pills), "top1": _share(right), "known": _share(known), "known_right": known_right}
+
+
+def _names_enrolled(pill: Pill) -> bool:
+    return isinstance(pill.candidates[0], EnrolledCandidate)
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return float(np.mean(values)) if values else None
