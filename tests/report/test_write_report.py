@@ -113,7 +113,7 @@ def test_success_needs_the_three_targets() -> None:
 
 @pytest.mark.parametrize(("values", "state"), [([0.1, 0.5, 0.6], MET), ([0.6, 0.5, None], MISSED), ([0.1], UNMEASURED)])
 def test_improving(values: list, state: str) -> None:
-    assert improving([{"map50": value} for value in values]).state == state
+    assert improving([{"map50_95": value} for value in values]).state == state
 
 
 def test_forecasts_of_stage4_only() -> None:
