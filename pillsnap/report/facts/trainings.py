@@ -86,7 +86,7 @@ def improving(history: Sequence[Mapping[str, float | None]]) -> Statement:
     mAP@0.5 would not tell: training that starts from weights may have it at its ceiling after an epoch.
     """
     values = [row["map50_95"] for row in history if row["map50_95"] is not None]
-    text = "Detection kept improving: best validation mAP@0.5:0.95 in the first half of the training, then in the second"
+    text = "Detection kept improving: best validation mAP@0.5:0.95 of the training's first half, then of its second"
     if len(values) < 2:
         return Statement(text, "too few epochs", UNMEASURED)
     first, second = max(values[: len(values) // 2]), max(values[len(values) // 2 :])
