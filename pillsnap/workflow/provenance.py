@@ -89,12 +89,20 @@ def write_record(
 
 
 def identities(files: Files) -> dict[str, str]:
-    """Hash the content of each file or folder, by path: SHA-256, of raw archives `fingerprint_of`."""
+    """Hash the content of each file or folder, by path: SHA-256, of raw archives `fingerprint_of`.
+
+    The path of what comes with the workflow is given from the checkout's root, wherever the results are kept.
+    """
     found = {}
     for role, paths in files.items():
         for path in [paths] if isinstance(paths, str | Path) else paths:
-            found[Path(path).as_posix()] = identity_of(path, raw=role in RAW)
+            found[_recorded_path(Path(path))] = identity_of(path, raw=role in RAW)
     return found
+
+
+def _recorded_path(path: Path) -> str:
+    apart = path.is_relative_to(ROOT) and not path.is_relative_to(Path.cwd())
+    return (path.relative_to(ROOT) if apart else path).as_posix()
 
 
 def identity_of(path: str | Path, *, raw: bool) -> str:

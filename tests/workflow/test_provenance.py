@@ -84,6 +84,16 @@ def test_only_raw_roles_are_known_by_their_directory(tmp_path: Path) -> None:
     assert found == fingerprint_of(path) != identities({"other": [path]})[path.as_posix()] == sha256_of(path)
 
 
+def test_what_comes_with_the_workflow_is_named_from_its_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever folder the results are kept in; what lies there keeps its path."""
+    own = tmp_path / "own.txt"
+    own.write_text("own")
+    weights = "weights/pill-detector.json"
+    for folder, given in ((PROJECT, weights), (tmp_path, PROJECT / weights), (PROJECT / "docs", PROJECT / weights)):
+        monkeypatch.chdir(folder)
+        assert identities({"starts_from": given, "other": own}).keys() == {weights, own.as_posix()}
+
+
 def test_a_commit_of_documents_is_not_the_results_commit(tmp_path: Path) -> None:
     """What a copy of the package in a repository of its own says, after commits of code and of a document."""
     shutil.copytree(PROJECT / "pillsnap", tmp_path / "pillsnap", ignore=shutil.ignore_patterns("__pycache__"))
