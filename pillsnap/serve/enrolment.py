@@ -3,7 +3,6 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request
 from filelock import FileLock, Timeout
@@ -15,44 +14,33 @@ from pillsnap.predict.model import PillSnap
 from pillsnap.predict.references import read_references, write_references
 from pillsnap.predict.sessions import ModelError
 from pillsnap.serve.errors import ServiceError
-from pillsnap.serve.form import parse_form, photo_bytes
+from pillsnap.serve.form import form_in_openapi, parse_form, photo_bytes
 
 MOST_PHOTOS = 32
 _CURE = "Send the files `photo`, and the fields `k_code`, `name` and, where there are some, `edi`."
 
-REFERENCES_IN_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "title": "References",
-                    "required": ["photo", "k_code", "name"],
-                    "properties": {
-                        "photo": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "minItems": 1,
-                            "maxItems": MOST_PHOTOS,
-                            "description": "Photographs of one pill of the drug each",
-                        },
-                        "k_code": {"type": "string", "pattern": "^K-[0-9]{6}$"},
-                        "name": {"type": "string", "minLength": 1, "maxLength": 200},
-                        "edi": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 5},
-                        "force": {
-                            "type": "string",
-                            "enum": ["true", "false"],
-                            "default": "false",
-                            "description": "Enrol it though it looks like a drug that is there",
-                        },
-                    },
-                },
-                "encoding": {"photo": {"contentType": "image/jpeg, image/png"}},
-            }
+REFERENCES_IN_OPENAPI = form_in_openapi(
+    "References",
+    {
+        "photo": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "minItems": 1,
+            "maxItems": MOST_PHOTOS,
+            "description": "Photographs of one pill of the drug each",
         },
-    }
-}
+        "k_code": {"type": "string", "pattern": "^K-[0-9]{6}$"},
+        "name": {"type": "string", "minLength": 1, "maxLength": 200},
+        "edi": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 5},
+        "force": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "default": "false",
+            "description": "Enrol it though it looks like a drug that is there",
+        },
+    },
+    required=["photo", "k_code", "name"],
+)
 
 
 @dataclass(frozen=True)

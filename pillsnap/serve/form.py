@@ -17,34 +17,32 @@ FORM_OVERHEAD = 65_536
 
 _SEND_CURE = "Send multipart/form-data with the file `photo`: curl -F photo=@picture.jpg -F mode=single"
 
-FORM_IN_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "title": "Photograph",
-                    "required": ["photo"],
-                    "properties": {
-                        "photo": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM",
-                        },
-                        "mode": {
-                            "type": "string",
-                            "enum": list(get_args(Mode)),
-                            "default": "single",
-                            "description": "What the photograph shows: one pill, or several",
-                        },
-                    },
-                },
-                "encoding": {"photo": {"contentType": "image/jpeg, image/png"}},
-            }
+
+def form_in_openapi(title: str, properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
+    """Describe a form with photographs, for the API's schema."""
+    schema = {"type": "object", "title": title, "required": required, "properties": properties}
+    encoding = {"photo": {"contentType": "image/jpeg, image/png"}}
+    form = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
+    return {"requestBody": {"required": True, "content": form}}
+
+
+FORM_IN_OPENAPI = form_in_openapi(
+    "Photograph",
+    {
+        "photo": {
+            "type": "string",
+            "format": "binary",
+            "description": "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM",
         },
-    }
-}
+        "mode": {
+            "type": "string",
+            "enum": list(get_args(Mode)),
+            "default": "single",
+            "description": "What the photograph shows: one pill, or several",
+        },
+    },
+    required=["photo"],
+)
 
 
 @dataclass(frozen=True)
