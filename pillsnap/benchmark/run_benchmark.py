@@ -1,4 +1,4 @@
-"""Benchmark of a stage on its test split: accuracy, latency, resources. The only reader of test photographs."""
+"""Benchmark of a stage on its test split: accuracy, latency, resources."""
 
 import logging
 from collections.abc import Mapping, Sequence
