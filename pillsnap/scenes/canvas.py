@@ -99,8 +99,10 @@ class Canvas:
         pills = []
         for number, (area, pill) in enumerate(zip(self.areas, self.cut_outs, strict=True), start=1):
             x, y, w, h = cv2.boundingRect((owner == number).astype(np.uint8))
+            if not (w and h):
+                continue
             visible = min(1.0, seen[number] / area)
-            if w and h and visible >= _LEAST_LABELLED:
+            if visible >= _LEAST_LABELLED:
                 pills.append(ScenePill(pill.k_code, pill.class_index, (x, y, w, h), round(visible, 4)))
         return pills
 
