@@ -1,7 +1,11 @@
-"""Measure weights/pill-detector.safetensors, which saw drawn pills alone, on photographs and on grounds without a pill.
+"""Measure the detector that comes with the project on photographs and on grounds without a pill: as it is, and trained.
 
-    PILLSNAP_REAL_DATA=../shared/data python benchmarks/pill_detector.py    # the figures of benchmarks/pill_detector.md
+    PILLSNAP_REAL_DATA=../shared/data python benchmarks/pill_detector.py --stage results/stage4
+        # the figures of benchmarks/pill_detector.md; some minutes
     python benchmarks/pill_detector.py --grounds 20 --out /tmp/detector     # seconds, to try it
+
+As it is: weights/pill-detector.safetensors, which saw drawn pills alone, at the size of its training. Trained: the
+detector of a stage that started from it, at the size of config.yaml; by default it saw synthetic photographs besides.
 
 Real photographs: one of each group of augmented copies, IoU 0.5, any class; at the score that answers use
 (`benchmark.min_score` of config.yaml), and at the one that is best for F1 on the set itself, which flatters a little.
@@ -44,33 +48,44 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--grounds", type=int, default=1000, help="composed scenes without a pill")
+    parser.add_argument("--stage", type=Path, help="a stage that is made, whose detector is measured besides")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/pill_detector"), help=".json and .md are added")
     words = parser.parse_args()
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as temporary:
-        result = measure(Path(temporary), words.grounds)
+    config = read_config(ROOT / "config.yaml")
+    sizes = {WEIGHTS: read_json(WEIGHTS.with_suffix(".json"))["settings"]["detector"]["image_size"]}
+    if words.stage:
+        sizes[words.stage / "detector/best.safetensors"] = config.detector.image_size
+    command = ["python", "benchmarks/pill_detector.py", f"--grounds={words.grounds}"]
+    result = {
+        "command": shlex.join([*command, *(["--stage", str(words.stage)] if words.stage else [])]),
+        "date": datetime.date.today().isoformat(),
+        "device": describe_device("cpu"),
+        "commit": git_commit(),
+        "versions": package_versions(),
+        "score": config.benchmark.min_score,
+        "scenes": words.grounds,
+        "detectors": [measure(path, size, words.grounds, config.benchmark.min_score) for path, size in sizes.items()],
+    }
     write_json(words.out.with_suffix(".json"), result)
     write_text(words.out.with_suffix(".md"), pill_detector_page.page(result))
     print(pill_detector_page.page(result))
 
 
-def measure(folder: Path, grounds: int) -> dict[str, Any]:
-    """All figures."""
-    config, made = read_config(ROOT / "config.yaml"), read_json(WEIGHTS.with_suffix(".json"))
-    size, score = made["settings"]["detector"]["image_size"], config.benchmark.min_score
-    prepare_ultralytics(folder)
-    detect = build_detect(WEIGHTS, work=folder, image_size=size, lowest_score=LOWEST, device="cpu", threads=1)
-    return {
-        "command": shlex.join(["python", "benchmarks/pill_detector.py", f"--grounds={grounds}"]),
-        "date": datetime.date.today().isoformat(),
-        "device": describe_device("cpu"),
-        "commit": git_commit(),
-        "versions": package_versions(),
-        "weights": {"sha256": sha256_of(WEIGHTS), "bytes": WEIGHTS.stat().st_size, "image_size": size},
-        "score": score,
-        "real": {root.name: measure_set(root, folder / root.name, detect, score) for root in real_sets()},
-        "grounds": measure_grounds(folder, detect, grounds, score),
-    }
+def measure(weights: Path, image_size: int, grounds: int, score: float) -> dict[str, Any]:
+    """All figures of one detector."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        prepare_ultralytics(folder)
+        detect = build_detect(weights, work=folder, image_size=image_size, lowest_score=LOWEST, device="cpu", threads=1)
+        return {
+            "trained": weights != WEIGHTS,
+            "sha256": sha256_of(weights),
+            "bytes": weights.stat().st_size,
+            "image_size": image_size,
+            "real": {root.name: measure_set(root, folder / root.name, detect, score) for root in real_sets()},
+            "grounds": measure_grounds(folder, detect, grounds, score),
+        }
 
 
 def measure_set(root: Path, folder: Path, detect: Callable, score: float) -> dict[str, Any]:
@@ -92,7 +107,7 @@ def measure_grounds(folder: Path, detect: Callable, number: int, score: float) -
     for index in range(number):
         scene = compose_scene(pills, side=416, settings=settings, rng=np.random.default_rng((SEED, index)))
         found.append(int((detect([decode_photo(scene.jpeg)])[0][:, 4] >= score).sum()))
-    return {"scenes": number, "boxes": sum(found), "with_boxes": sum(boxes > 0 for boxes in found)}
+    return {"boxes": sum(found), "with_boxes": sum(boxes > 0 for boxes in found)}
 
 
 if __name__ == "__main__":

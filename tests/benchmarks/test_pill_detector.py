@@ -17,18 +17,27 @@ FIGURES: dict[str, Any] = {
     "device": "CPU: one",
     "commit": {"hash": "0123456789abcdef", "dirty": True},
     "versions": {"python": "3.11"},
-    "weights": {"sha256": "ab" * 32, "bytes": 5_260_000, "image_size": 320},
     "score": 0.3,
-    "real": {
-        "pushin-pill": {
-            "photos": 103,
-            "pills": 557,
-            "at_score": {"recall": 0.5, "precision": 0.25, "score": 0.3},
-            "best": {"recall": 0.4, "precision": 0.75, "score": 0.456},
+    "scenes": 200,
+    "detectors": [
+        {
+            "trained": False,
+            "sha256": "ab" * 32,
+            "bytes": 5_260_000,
+            "image_size": 320,
+            "real": {
+                "pushin-pill": {
+                    "photos": 103,
+                    "pills": 557,
+                    "at_score": {"recall": 0.5, "precision": 0.25, "score": 0.3},
+                    "best": {"recall": 0.4, "precision": 0.75, "score": 0.456},
+                }
+            },
+            "grounds": {"boxes": 7, "with_boxes": 5},
         }
-    },
-    "grounds": {"scenes": 200, "boxes": 7, "with_boxes": 5},
+    ],
 }
+TRAINED = FIGURES["detectors"][0] | {"trained": True, "image_size": 224, "real": {}}
 
 
 @pytest.fixture
@@ -42,14 +51,21 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     "words",
     [
-        "`weights/pill-detector.safetensors`: 5.3 MB, SHA-256 `abab",
-        "| pushin-pill | 103 | 557 | 0.500, 0.250 | 0.400, 0.750 (0.46) | 0.80, 0.80 |",
-        "**3.5 false boxes in 100** at\na score of 0.3, on 5 of them",
+        "`weights/pill-detector.safetensors`, 5.3 MB, SHA-256 `abab",
+        "| as it is | pushin-pill | 103 | 557 | 0.500, 0.250 | 0.400, 0.750 (0.46) | 0.80, 0.80 |",
+        "200 composed scenes without a pill, of a seed that no training used, at a score of 0.3",
+        "| as it is | 3.5 | 5 | 2.0 |",
         "commit `0123456789`, with changes",
     ],
 )
 def test_page_follows_from_the_figures(page: Any, words: str) -> None:
     assert words in page(FIGURES)
+
+
+def test_a_trained_detector_stands_beside(page: Any) -> None:
+    told = page(FIGURES | {"detectors": [*FIGURES["detectors"], TRAINED]})
+    assert "- trained: the detector of a stage" in told and "224 pixels" in told
+    assert "| trained | 3.5 | 5 | 2.0 |" in told
 
 
 @pytest.mark.campaign
@@ -61,5 +77,5 @@ def test_the_script_measures(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     figures = read_json(tmp_path / "out.json")
-    assert (figures["grounds"]["scenes"], figures["real"]) == (6, {})
+    assert (figures["scenes"], figures["detectors"][0]["real"]) == (6, {})
     assert (tmp_path / "out.md").read_text(encoding="utf-8").startswith("# The detector that comes with the project")
