@@ -6,6 +6,9 @@ from typing import Literal
 Mode = Literal["single", "combo"]
 Verdict = Literal["known", "uncertain", "unknown"]
 
+PHOTOS_OF_ONE_PILL = 2
+"""Photographs of one pill that are answered together: a front and a back."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -57,6 +60,31 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class View:
+    """One of several photographs of one pill: its size in pixels, and the pill's box and detector score in it."""
+
+    width: int
+    height: int
+    box: tuple[float, float, float, float]
+    score: float
+
+
+@dataclass(frozen=True)
+class SamePillAnswer(Answer):
+    """What two photographs of one pill show together.
+
+    Attributes:
+        width, height, pills: size of the first photograph, and the one pill with its box there.
+        photos: the photographs in their order.
+        calibrated: whether the model holds thresholds for two photographs; without, nothing is promised of the answer,
+            and it is never `known`.
+    """
+
+    photos: tuple[View, ...]
+    calibrated: bool
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What a model says of itself.
 
@@ -70,6 +98,8 @@ class ModelInfo:
             promise it, so that no answer is `known`.
         coverage: share of prediction sets that hold the right drug, as promised.
         kept: share of pills of drugs that it was trained on that are not `unknown`, as promised.
+        pair_precision: as `precision`, of answers to two photographs of one pill; `None` where no such answer is
+            `known`.
     """
 
     stage: str
@@ -82,3 +112,4 @@ class ModelInfo:
     precision: float | None
     coverage: float
     kept: float
+    pair_precision: float | None

@@ -3,9 +3,11 @@
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.numpy import save_file
 from scipy.optimize import minimize_scalar
@@ -15,6 +17,7 @@ from sklearn.covariance import LedoitWolf
 from pillsnap.answers.calibration import Calibration, probabilities
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
 from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
 from pillsnap.config.config import Answers
@@ -50,7 +53,8 @@ def calibrate_answers(
         classifier: safetensors of `train_classifier`.
         classes: class list of `build_manifest`.
         crops: folder of `cut_crops`.
-        calibration: written, JSON: `calibration` (stored in the exported model) and `validation` (its metrics there).
+        calibration: written, JSON: `calibration` (stored in the exported model), `validation` (its metrics there) and
+            `validation_pairs` (likewise of two photographs of one pill; `None` where there are none).
         drug_space: written, safetensors: float32 `whitening` (D, D) and `centroids` (drugs, D).
         settings: the promises.
         device: `auto`, `cpu` or `cuda`.
@@ -60,13 +64,29 @@ def calibrate_answers(
     drugs = len(read_classes(classes))
     extractor = _FeatureExtractor(classifier, drugs, torch_device(device))
     space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), drugs)
-    seen, unseen = (extractor.predictions(CropDataset(crops, split), space) for split in ("val", "unseen_val"))
+    validation = [CropDataset(crops, split) for split in ("val", "unseen_val")]
+    seen, unseen = (extractor.predictions(data, space) for data in validation)
     chosen = choose_thresholds(seen, unseen, settings)
+    pairs, unseen_pairs = (
+        _pairs(data.pills, pills, chosen.temperature) for data, pills in zip(validation, (seen, unseen), strict=True)
+    )
+    if len(pairs):
+        chosen = replace(chosen, pairs=choose_thresholds(pairs, unseen_pairs, settings))
     with replacing(drug_space) as temporary:
         save_file({"whitening": space.whitening, "centroids": space.centroids}, temporary)
-    metrics = calibration_metrics(seen, unseen, chosen)
-    write_json(calibration, {"calibration": chosen.to_json(), "validation": metrics})
+    metrics = {"validation": calibration_metrics(seen, unseen, chosen), "validation_pairs": None}
+    if chosen.pairs:
+        metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
+    write_json(calibration, {"calibration": chosen.to_json()} | metrics)
     log.info("temperature %.3f, known from %s", chosen.temperature, chosen.known_from)
+
+
+def _pairs(photographed: pd.DataFrame, pills: Predictions, temperature: float) -> Predictions:
+    """Pairs of the pills that are alone in their photographs; `photographed` are `CropDataset.pills`."""
+    alone = np.flatnonzero(photographed["domain"] == "single")
+    rows = photographed.iloc[alone]
+    pairs = choose_pairs(rows["image_id"].tolist(), rows["k_code"].tolist())
+    return pair_predictions(pills, alone[pairs], temperature)
 
 
 class _FeatureExtractor:

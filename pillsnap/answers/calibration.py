@@ -1,12 +1,15 @@
 """Temperature and thresholds that turn logits into verdicts and prediction sets."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pillsnap.answers.answer import Verdict
+from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL, Verdict
+
+LEAST = 1e-30
+"""Least probability whose logarithm is taken: float32 rounds smaller ones to 0, which has none."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Calibration:
         unknown_from: distance to the nearest drug from which an answer is `unknown`.
         set_from: for each coverage, the calibrated probability from which a drug belongs to the prediction set.
         precision, coverage, kept: what is promised, see `pillsnap.answers.answer.ModelInfo`.
+        pairs: the same for a pill that two photographs show, where its temperature divides `joined_logits`; `None` in
+            models of older versions, and where no drug has two validation photographs.
     """
 
     temperature: float
@@ -31,6 +36,7 @@ class Calibration:
     precision: float
     coverage: float
     kept: float
+    pairs: "Calibration | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON values."""
@@ -39,7 +45,17 @@ class Calibration:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Calibration":
         """Build from the values of `to_json`."""
-        return cls(**values)
+        pairs = values.get("pairs")
+        return cls(**{**values, "pairs": pairs and cls.from_json(pairs)})
+
+    @property
+    def of_pairs(self) -> "Calibration":
+        """Thresholds of a pill that two photographs show.
+
+        Without `pairs`, nothing is promised: no answer is `known`, the other thresholds are those of one photograph,
+        and probabilities are no surer than those of the two photographs on average.
+        """
+        return self.pairs or replace(self, temperature=float(PHOTOS_OF_ONE_PILL), known_from=None, known_within=0.0)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax of float (N, classes) logits divided by the temperature: float (N, classes), rows sum to 1."""
@@ -70,3 +86,16 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
         return logits
     powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def joined_logits(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """Logits of pills that several photographs show: the sum of the logarithms of their calibrated probabilities.
+
+    Args:
+        probabilities: of each photograph, float (N, classes); row i of all of them is the same pill.
+
+    Returns:
+        float64 (N, classes). They are those of independent photographs of drugs that are equally frequent (a product
+        of experts); a temperature makes good that photographs of one pill are not independent.
+    """
+    return np.sum([np.log(np.maximum(each.astype(np.float64), LEAST)) for each in probabilities], axis=0)

@@ -13,8 +13,7 @@ import numpy as np
 
 from pillsnap.files import replacing_folder
 from pillsnap.pictures.decode import MAX_PIXELS, PictureError, decode_photo
-from pillsnap.predict.model import PillSnap, graph_inputs
-from pillsnap.predict.nms import MAX_BOXES
+from pillsnap.predict.model import NotOnePillError, PillSnap
 from pillsnap.predict.references import (
     REFERENCES,
     EnrolledDrug,
@@ -159,15 +158,13 @@ def _look(snap: PillSnap, data: bytes, max_pixels: int) -> _Seen:
         picture = decode_photo(data, max_pixels=max_pixels)
     except PictureError as error:
         raise EnrolError(f"no usable photograph ({error}). Take another one.") from error
-    found = snap.run(picture, graph_inputs("single", snap.facts) | {"max_pills": np.array([MAX_BOXES])})
-    pills = int((found["scores"] > snap.facts["min_score"]).sum())
-    if pills > 1:
-        raise EnrolError(f"shows {pills} pills. Take a photograph of one pill, or cut one out.")
-    if not len(found["scores"]):
-        raise EnrolError("no pill was found. Take it nearer, in even light, on a plain ground.")
+    try:
+        found = snap.look_at_one(picture)
+    except NotOnePillError as error:
+        raise EnrolError(str(error)) from error
     trained = snap.classes[int(found["all_probabilities"][0].argmax())]
     near = [(float(found["distances"][0]), f"{trained.k_code} {trained.name}")]
-    apart = snap.references.distances(found["features"][:1])[0].tolist()
+    apart = snap.references.distances(found["features"])[0].tolist()
     near += [(away, f"{drug.k_code} {drug.name}") for away, drug in zip(apart, snap.references.drugs, strict=True)]
     distance, like = min(near)
     return _Seen(found["features"][0], like, distance)

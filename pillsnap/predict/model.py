@@ -9,14 +9,50 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from pillsnap.answers.answer import Answer, Candidate, Mode, ModelInfo, Pill
-from pillsnap.answers.calibration import Calibration
-from pillsnap.pictures.decode import decode_photo
+from pillsnap.answers.answer import (
+    PHOTOS_OF_ONE_PILL,
+    Answer,
+    Candidate,
+    Mode,
+    ModelInfo,
+    Pill,
+    SamePillAnswer,
+    View,
+)
+from pillsnap.answers.calibration import Calibration, joined_logits
+from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.predict.references import References, joined_sha256, read_references
 from pillsnap.predict.sessions import ModelError, device_of, open_session, read_metadata
 from pillsnap.tables.classes import DrugClass, classes_from_json
 
-__all__ = ["ModelError", "PillSnap", "graph_inputs"]
+__all__ = ["ModelError", "NotOnePillError", "PillSnap", "SamePillError", "graph_inputs"]
+
+Photograph = str | Path | bytes | np.ndarray
+"""A path, a file's bytes, or uint8 (H, W, 3) RGB."""
+
+
+class NotOnePillError(ValueError):
+    """A photograph that must show exactly one pill, and does not."""
+
+    def __init__(self, pills: int) -> None:
+        several = f"shows {pills} pills. Take a photograph of one pill, or cut one out."
+        none = "no pill was found. Take it nearer, in even light, on a plain ground."
+        super().__init__(several if pills else none)
+
+
+class SamePillError(ValueError):
+    """Photographs that cannot be answered together.
+
+    Attributes:
+        reason: one word: `not_one_pill`, `same_photo` or `not_two_photos`.
+        place: number of the photograph that is at fault, from 1; `None` where it is their number.
+        detail: what is wrong and the cure.
+    """
+
+    def __init__(self, reason: str, place: int | None, detail: str) -> None:
+        super().__init__(f"photograph {place}: {detail}" if place else detail)
+        self.reason, self.place, self.detail = reason, place, detail
 
 
 class PillSnap:
@@ -98,21 +134,30 @@ class PillSnap:
             precision=None if promised.known_from is None else promised.precision,
             coverage=promised.coverage,
             kept=promised.kept,
+            pair_precision=promised.precision if promised.pairs and promised.pairs.known_from is not None else None,
         )
 
-    def identify(self, photo: str | Path | bytes | np.ndarray, mode: Mode = "single") -> Answer:
-        """Name the pill (`single`) or every pill (`combo`) of a photograph.
+    def identify(self, photo: Photograph | Sequence[Photograph], mode: Mode = "single") -> Answer:
+        """Name the pill (`single`) or every pill (`combo`) of a photograph, or one pill by its front and its back.
 
         In mode `single` only the best box counts, from a lower score on.
 
         Args:
-            photo: a path, a file's bytes, or uint8 (H, W, 3) RGB.
+            photo: a path, a file's bytes, or uint8 (H, W, 3) RGB; or a list of two of these that show the same pill,
+                and nothing but it.
             mode: what the photograph shows, according to the person who took it.
 
+        Returns:
+            the answer; a `SamePillAnswer` to a list.
+
         Raises:
-            PictureError: the photograph cannot be decoded.
+            SamePillError: a list has not two photographs, one of them twice, or one that does not show exactly one
+                pill; or its mode is `combo`.
+            PictureError: a photograph cannot be decoded.
             OSError: the path cannot be read.
         """
+        if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
+            return self._identify_together(photo, mode)
         picture = read_picture(photo)
         found = self.run(picture, graph_inputs(mode, self.facts))
         pills = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
@@ -122,6 +167,52 @@ class PillSnap:
         apart = self.references.distances(found["features"])
         each = zip(answer.pills, found["distances"].tolist(), apart, strict=True)
         return replace(answer, pills=tuple(self.references.join(*one, self.calibration) for one in each))
+
+    def _identify_together(self, photos: Sequence[Photograph], mode: Mode) -> SamePillAnswer:
+        if len(photos) != PHOTOS_OF_ONE_PILL or mode != "single":
+            detail = f"{len(photos)} photographs, mode {mode}: answers together are for two of one pill, mode single."
+            raise SamePillError("not_two_photos", None, detail)
+        views, found = [], []
+        for place, photo in enumerate(photos, start=1):
+            view, outputs = self._look(photo, place)
+            views.append(view)
+            found.append(outputs)
+        boxes, each = ([one[name] for one in found] for name in ("boxes", "all_probabilities"))
+        if np.array_equal(boxes[0], boxes[1]) and np.array_equal(each[0], each[1]):
+            raise SamePillError("same_photo", 2, "is the same photograph as the first. Turn the pill over.")
+        promised = self.calibration.of_pairs
+        joined = promised.probabilities(joined_logits(each))[0]
+        distance = float(np.mean([one["distances"][0] for one in found]))
+        pill = _pill(boxes[0][0], views[0].score, joined, distance, self.classes, promised)
+        if self.references.drugs:
+            apart = np.mean([self.references.distances(one["features"])[0] for one in found], axis=0)
+            pill = self.references.join(pill, distance, apart, promised)
+        calibrated = self.calibration.pairs is not None
+        return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated)
+
+    def _look(self, photo: Photograph, place: int) -> tuple[View, dict[str, np.ndarray]]:
+        """One of several photographs of one pill, and the graph's outputs for it; raises as `identify`."""
+        try:
+            picture = read_picture(photo)
+            found = self.look_at_one(picture)
+        except PictureError as error:
+            raise PictureError(error.reason, f"photograph {place}: {error.detail}") from error
+        except NotOnePillError as error:
+            raise SamePillError("not_one_pill", place, str(error)) from error
+        x, y, w, h = (float(value) for value in found["boxes"][0])
+        return View(picture.shape[1], picture.shape[0], (x, y, w, h), float(found["scores"][0])), found
+
+    def look_at_one(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the graph's outputs for the only pill of a photograph, uint8 (H, W, 3) RGB: one row of each.
+
+        Raises:
+            NotOnePillError: it shows none, or several.
+        """
+        found = self.run(picture, graph_inputs("single", self.facts) | {"max_pills": np.array([MAX_BOXES])})
+        pills = max(int((found["scores"] > self.facts["min_score"]).sum()), min(len(found["scores"]), 1))
+        if pills != 1:
+            raise NotOnePillError(pills)
+        return {name: values[:1] for name, values in found.items()}
 
     def run(self, picture: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute the graph's outputs by name, see `pillsnap.onnx.pipeline.pipeline`.
@@ -134,7 +225,7 @@ class PillSnap:
         return dict(zip(self._outputs, values, strict=True))
 
 
-def read_picture(photo: str | Path | bytes | np.ndarray) -> np.ndarray:
+def read_picture(photo: Photograph) -> np.ndarray:
     """Decode a photograph to uint8 (H, W, 3) RGB; raises `PictureError` or `OSError`."""
     if isinstance(photo, np.ndarray):
         return photo

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from pillsnap.answers.answer import Answer, Candidate, EnrolledCandidate, Mode, ModelInfo, Pill, Verdict
+from pillsnap.answers.answer import (
+    Answer,
+    Candidate,
+    EnrolledCandidate,
+    Mode,
+    ModelInfo,
+    Pill,
+    SamePillAnswer,
+    Verdict,
+    View,
+)
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.kept import Kept
@@ -61,11 +71,14 @@ class FixedSnap:
 
     Attributes:
         answer: what `identify` returns or raises.
+        together: likewise, of two photographs of one pill.
         gate: closed (`clear()`), it holds answers back.
     """
 
     answer: Answer | Exception
+    together: SamePillAnswer | Exception | None = None
     precision: float | None = 0.99
+    pair_precision: float | None = 0.99
     asked: list[tuple[bytes, Mode]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -78,15 +91,17 @@ class FixedSnap:
     def info(self) -> ModelInfo:
         return ModelInfo(
             stage="stage4", commit="", licence="AGPL-3.0", drugs=len(DRUGS), opset=18, device="cpu", sha256="0" * 64,
-            precision=self.precision, coverage=0.95, kept=0.95,
+            precision=self.precision, coverage=0.95, kept=0.95, pair_precision=self.pair_precision,
         )  # fmt: skip
 
-    def identify(self, photo: np.ndarray, mode: Mode) -> Answer:
-        self.asked.append((photo.tobytes(), mode))
+    def identify(self, photo: np.ndarray | Sequence[np.ndarray], mode: Mode) -> Answer:
+        pictures = [photo] if isinstance(photo, np.ndarray) else photo
+        self.asked.append((b"".join(picture.tobytes() for picture in pictures), mode))
         self.gate.wait(60)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        answer = self.answer if len(pictures) == 1 else self.together
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @contextmanager
@@ -129,6 +144,12 @@ def enrolled(references: int) -> Answer:
 def single(verdict: Verdict, **how: Any) -> Answer:
     """An answer with one pill."""
     return Answer("single", WIDTH, HEIGHT, (a_pill(BOXES[0], verdict, **how),))
+
+
+def both_sides(verdict: Verdict, *, calibrated: bool = True) -> SamePillAnswer:
+    """One answer to two photographs, the second one of another size."""
+    views = (View(WIDTH, HEIGHT, BOXES[0], 0.9), View(640, 480, BOXES[1], 0.8))
+    return SamePillAnswer("single", WIDTH, HEIGHT, (a_pill(BOXES[0], verdict),), views, calibrated)
 
 
 def combo() -> Answer:

@@ -1,0 +1,134 @@
+"""Pairs of photographs of one drug, and thresholds of answers to both."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from pillsnap.answers import photo_pairs
+from pillsnap.answers.calibrate_answers import choose_thresholds
+from pillsnap.answers.calibration import Calibration, joined_logits
+from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, verdicts
+from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
+from pillsnap.config.config import Answers
+
+DRUGS = 12
+
+
+def names(drug: str, fronts: int, backs: int) -> list[str]:
+    """image_ids of AIHub's form."""
+    return [
+        f"TS_1.{drug}_0_2_{side}_0_75_{n:03d}_200" for side, count in enumerate((fronts, backs)) for n in range(count)
+    ]
+
+
+def paired(image_ids: list[str], drugs: list[str]) -> list[tuple[str, str]]:
+    return [(image_ids[first], image_ids[second]) for first, second in choose_pairs(image_ids, drugs)]
+
+
+@pytest.mark.parametrize(
+    ("image_ids", "pairs"),
+    [
+        (names("K-000001", 2, 3), 6),
+        (names("K-000001", 4, 0), 0),
+        (names("K-000001", 1, 1), 1),
+        ([f"folder.photo-{n}" for n in range(5)], 6),
+        (["folder.photo"], 0),
+        ([], 0),
+    ],
+    ids=["every front with every back", "one side alone", "one pair", "no sides named: halves", "one", "none"],
+)
+def test_fronts_are_paired_with_backs(image_ids: list[str], pairs: int) -> None:
+    found = paired(image_ids, ["K-000001"] * len(image_ids))
+    assert len(found) == len(set(found)) == pairs
+    assert not any("_2_1_" in front or "_2_0_" in back for front, back in found)
+
+
+def test_pairs_are_of_one_drug_and_do_not_depend_on_the_order() -> None:
+    image_ids = names("K-000001", 3, 4) + names("K-000002", 5, 2) + ["folder.a", "folder.b"]
+    drugs = ["K-000001"] * 7 + ["K-000002"] * 7 + ["red", "blue"]
+    drug_of = dict(zip(image_ids, drugs, strict=True))
+    found = paired(image_ids, drugs)
+    assert Counter(drug_of[front] for front, _ in found) == {"K-000001": 12, "K-000002": 10}
+    assert all(drug_of[front] == drug_of[back] for front, back in found)
+    assert paired(image_ids[::-1], drugs[::-1]) == found
+
+
+@pytest.mark.parametrize(("enough", "pairs", "most"), [(1, 5, 1), (6, 10, 2), (1000, 25, 5)])
+def test_no_photograph_is_paired_more_often_than_it_takes(
+    monkeypatch: pytest.MonkeyPatch, enough: int, pairs: int, most: int
+) -> None:
+    monkeypatch.setattr(photo_pairs, "ENOUGH", enough)
+    found = choose_pairs(names("K-000001", 5, 5), ["K-000001"] * 10)
+    assert len(found) == pairs
+    assert set(Counter(found.ravel().tolist()).values()) == {most}
+
+
+def photographed(count: int, seed: int, *, far: float = 0.0) -> tuple[Predictions, np.ndarray]:
+    """Two photographs each of so many pills, each of them calibrated and saying something of its own."""
+    random = np.random.default_rng(seed)
+    targets = np.repeat(random.integers(0, DRUGS, count), 2)
+    logits = random.normal(0, 1, (2 * count, DRUGS))
+    logits[np.arange(2 * count), targets] += 3.0
+    distances = np.abs(random.normal(5, 1, 2 * count)) + far
+    return Predictions(3 * logits, distances, targets), np.arange(2 * count).reshape(count, 2)
+
+
+def test_promises_of_pairs_hold_on_others_and_more_of_them_are_known() -> None:
+    (chosen_on, pairs), (strange, strange_pairs) = photographed(4000, 1), photographed(300, 2, far=4)
+    single = choose_thresholds(chosen_on, strange, Answers())
+    both = choose_thresholds(
+        pair_predictions(chosen_on, pairs, single.temperature),
+        pair_predictions(strange, strange_pairs, single.temperature),
+        Answers(),
+    )
+    (others, pairs), (strange, strange_pairs) = photographed(4000, 3), photographed(300, 4, far=4)
+    one = calibration_metrics(others, strange, single)
+    found = calibration_metrics(
+        pair_predictions(others, pairs, single.temperature),
+        pair_predictions(strange, strange_pairs, single.temperature),
+        both,
+    )
+    assert found["verdicts"]["known"]["right"] >= 0.985
+    assert found["verdicts"]["known"]["share"] > 0.7 > 1.5 * one["verdicts"]["known"]["share"]
+    assert found["ece"]["after"] < 0.02
+    assert found["unseen"]["not_known"] >= 0.95
+    assert found["sets"]["0.95"]["covered"] >= 0.94
+
+
+def test_pairs_by_hand() -> None:
+    """The product of both photographs' probabilities; a box that is no pill makes its pair wrong."""
+    logits = np.log(np.array([[0.6, 0.4], [0.2, 0.8], [0.9, 0.1]]))
+    pills = Predictions(logits, np.array([1.0, 3.0, 5.0]), np.array([1, 1, -1]))
+    pairs = pair_predictions(pills, np.array([[0, 1], [0, 2]]), 1.0)
+    assert softmax(pairs.logits, axis=1)[0] == pytest.approx([0.12 / 0.44, 0.32 / 0.44])
+    assert pairs.distances.tolist() == [2.0, 3.0]
+    assert pairs.targets.tolist() == [1, -1]
+    assert len(pair_predictions(pills, np.zeros((0, 2), int), 1.0)) == 0
+
+
+def test_probabilities_that_float32_rounds_to_0_have_a_logarithm() -> None:
+    sure, other = np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 1.0]], np.float32)
+    assert softmax(joined_logits([sure, other]))[0] == pytest.approx([0.5, 0.5])
+
+
+def test_without_a_calibration_of_pairs_none_is_known() -> None:
+    """That of a model of an older version has no such key."""
+    single = Calibration(0.7, 0.5, 20.0, 30.0, {"0.95": 0.1}, 0.99, 0.95, 0.95)
+    old = {key: value for key, value in single.to_json().items() if key != "pairs"}
+    assert Calibration.from_json(old) == single
+    assert single.pairs is None
+    pills, pairs = photographed(50, 5)
+    words = verdicts(pair_predictions(pills, pairs, single.temperature), single.of_pairs)
+    assert set(words) == {"uncertain"} and "known" in verdicts(pills, single)
+    surest = single.of_pairs.probabilities(joined_logits([np.array([[0.9, 0.1]])] * 2))[0, 0]
+    assert surest == pytest.approx(0.9), "two photographs that say the same are no surer than one"
+
+
+def test_thresholds_of_pairs_survive_json() -> None:
+    single = Calibration(0.7, 0.5, 20.0, 30.0, {"0.95": 0.1}, 0.99, 0.95, 0.95)
+    both = replace(single, pairs=replace(single, temperature=1.2))
+    assert Calibration.from_json(both.to_json()) == both
+    assert both.of_pairs.temperature == 1.2
