@@ -27,6 +27,7 @@ from pillsnap.benchmark.by_source import metrics_by_source
 from pillsnap.benchmark.device_parity import compare_devices
 from pillsnap.benchmark.examples import describe_pairs, write_examples
 from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_background, measure_photo
+from pillsnap.benchmark.same_pill import same_pill_metrics
 from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
@@ -76,8 +77,8 @@ def run_benchmark(
             is wrong.
         summary: summary of `build_manifest`.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
-        accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust; with a
-            GPU also `devices`, its answers against the CPU's.
+        accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust, answers
+            to both sides of a pill (`same_pill`); with a GPU also `devices`, its answers against the CPU's.
         latency: written, JSON: percentiles by step, and side by side with other ways to an answer.
         resources: written, JSON: peak memory, model sizes, device, versions.
         metrics: written, JSON: the figures that DVC, the report and people compare.
@@ -113,11 +114,20 @@ def run_benchmark(
         answer_predictions(unseen_results, min_iou) if unseen_results else Predictions.empty(len(fused.classes)),
         fused.calibration,
     )
+    together = same_pill_metrics(
+        results,
+        unseen_results,
+        drug_of={**_drug_of(pills), **_drug_of(unseen_pills)},
+        calibration=fused.calibration,
+        min_iou=min_iou,
+        min_score=fused.facts["min_score"],
+    )
     facts = read_json(summary)
     labelled = set(pills.loc[~pills["archive"].isin(facts.get("boxes", {})), "image_id"])
     detected = [*(result for result in results if result.image_id in labelled), *background_results]
     figures = _figures(results, detected, min_iou) | {
         "trust": trust,
+        "same_pill": together,
         "fused": agreement(answers),
     }
     boxes = [int((result.found_scores >= settings.min_score).sum()) for result in background_results]
@@ -154,6 +164,12 @@ def _figures(results: Sequence[PhotoResult], detected: Sequence[DetectorResult],
         "classifier": classifier,
         "pipeline": pipeline_metrics(results, min_iou),
     }
+
+
+def _drug_of(pills: pd.DataFrame) -> dict[str, str]:
+    """K-code of the photographs of single pills, by image_id."""
+    single = pills[pills["domain"] == "single"]
+    return dict(zip(single["image_id"], single["k_code"], strict=True))
 
 
 def _compare_devices(stage: StageFiles, settings: Benchmark) -> dict[str, Any]:
@@ -204,6 +220,7 @@ def _metrics(
         "pipeline": figures["pipeline"],
         **({"sources": figures["sources"]} if "sources" in figures else {}),
         "trust": _trust_metrics(figures["trust"]),
+        **({"same_pill": figures["same_pill"]["both"]} if figures["same_pill"] else {}),
         "latency": {mode: times[mode]["total"] for mode in ("single", "combo") if mode in times},
         "environment": {"device": used["device"], "threads": used["threads"], "model": used["model"]},
     }

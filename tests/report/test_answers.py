@@ -13,7 +13,7 @@ from pillsnap.report.facts.speed import side_by_side_rows, throughput_rows
 from pillsnap.report.facts.verdicts import headline, verdicts
 from pillsnap.report.sections.latency import latency_chart, side_by_side_chart
 from pillsnap.report.write_report import write_report
-from tests.support.measured import latency, parity
+from tests.support.measured import latency, parity, same_pill
 from tests.support.report_inputs import NO_TARGETS, STAGE4, figures, words_of, write_inputs
 
 
@@ -63,6 +63,23 @@ def test_trust_tells_the_measured_figures(written: dict[str, Any], page: str) ->
 
 def _unseen(written: dict[str, Any]) -> float:
     return read_json(written["calibration"])["validation"]["unseen"]["auroc"]
+
+
+def test_both_sides_stand_beside_one_photograph(written: dict[str, Any], page: str, tmp_path: Path) -> None:
+    text = section(page, "answers")
+    assert "Measured on 1,032 pairs of 200 photographs of the test part" in text
+    assert "4 other photographs would be refused" in text
+    assert "Called known 59.00 % 71.25 %" in text
+    assert "Never-seen drugs that are not known 98.33 % 99.88 %" in text
+    assert "Calibration error (ECE) 0.0241 0.0187" in text
+    measured = read_json(written["accuracy"])
+    none, uncalibrated = measured | {"same_pill": None}, measured | {"same_pill": same_pill() | {"calibrated": False}}
+    assert "Not measured: no drug has two photographs of a single pill" in section(
+        changed_page(written, tmp_path, accuracy=none), "answers"
+    )
+    assert "nothing is promised of such answers, and none is known" in section(
+        changed_page(written, tmp_path, accuracy=uncalibrated), "answers"
+    )
 
 
 def test_targets_of_trust_are_verdicts(page: str) -> None:

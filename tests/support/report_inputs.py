@@ -19,7 +19,17 @@ from pillsnap.tables.schemas import DRUGS, FINDINGS
 from pillsnap.training.history import write_history
 from pillsnap.training.steering import events_to_json
 from pillsnap.workflow.rules import RULES
-from tests.support.measured import calibration, drugs, latency, model_bytes, parity, percentiles, same_answers, trust
+from tests.support.measured import (
+    calibration,
+    drugs,
+    latency,
+    model_bytes,
+    parity,
+    percentiles,
+    same_answers,
+    same_pill,
+    trust,
+)
 from tests.support.trainings import STEERING, classifier_rows, detector_rows, events_of
 from tests.support.workflow import PROJECT, SCENE_RULES
 
@@ -116,6 +126,7 @@ def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         "classifier": classifier | {"pills": 646},
         "pipeline": metrics["pipeline"],
         "trust": trust(),
+        "same_pill": same_pill(),
         "fused": same_answers(456),
         "by_drug": [
             {
