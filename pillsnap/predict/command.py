@@ -3,13 +3,14 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL
 from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 PROGRESS_FROM = 10
 """Number of photographs from which a terminal shows a progress bar."""
+
+UNCALIBRATED = (
+    "holds no calibration for two photographs of one pill: no such answer is known, and nothing is promised of it. "
+    "Export the models again."
+)
+"""What is said of models of older versions, and of those whose validation had no two photographs of a drug."""
 
 ANSWERED, SOME_UNUSABLE, NOTHING_DONE, BROKEN_PIPE = 0, 1, 2, 141
 
@@ -52,6 +59,9 @@ def predict(
     photos: Annotated[list[str], typer.Argument(help="Photographs, folders, globs; - is standard input")],
     models: Annotated[Path, typer.Option(help="Folder or pipeline of export_onnx")] = Path("results/stage4/onnx"),
     mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
+    same_pill: Annotated[
+        bool, typer.Option("--same-pill", help="The two photographs show the front and the back of one pill")
+    ] = False,
     format: Annotated[
         FormatChoice | None,
         typer.Option(help="Output format; table by default, submission for the course on AIHub's data"),
@@ -72,6 +82,7 @@ def predict(
     from pillsnap.predict.model import ModelError, PillSnap
     from pillsnap.predict.photo_paths import find_photos, names_one
     from pillsnap.predict.stream import predict as answers_to
+    from pillsnap.predict.stream import predict_same_pill
     from pillsnap.predict.submission import SubmissionError, check_numbers
 
     # Pillow's warnings about odd metadata would mix with the answers
@@ -79,6 +90,8 @@ def predict(
     if as_json and format not in (None, FormatChoice.json):
         stop(f"--json --format {format}: name one format")
     found = find_photos(photos)
+    if same_pill:
+        _check_same_pill(found, mode, format)
     usable = [photo for photo in found if not photo.problem]
     if not usable:
         for photo in found:
@@ -97,8 +110,23 @@ def predict(
     except (ModelError, HardwareError) as error:
         stop(str(error))
     name = "json" if as_json else (format or FormatChoice.table).value
+    if same_pill:
+        if not snap.calibration.pairs:
+            typer.echo(f"{models}: {UNCALIBRATED}", err=True)
+        together = predict_same_pill(snap, *found)
+        raise typer.Exit(_write_all(together, name, len(together) == 1, pictures))
     outcomes = _with_progress_bar(answers_to(snap, found, mode.value), len(found))
     raise typer.Exit(_write_all(outcomes, name, names_one(photos), pictures))
+
+
+def _check_same_pill(found: "Sequence[Photo]", mode: ModeChoice, format: FormatChoice | None) -> None:
+    """Check what --same-pill goes with; ends the command where it does not."""
+    if mode is not ModeChoice.single:
+        stop(f"--same-pill --mode {mode}: each of its photographs shows one pill. Leave --mode out.")
+    if format is FormatChoice.submission:
+        stop("--same-pill --format submission: that table has a row a photograph. Choose another format.")
+    if len(found) != PHOTOS_OF_ONE_PILL:
+        stop(f"--same-pill: {len(found)} photographs are named, and it takes two of one pill, its front and its back.")
 
 
 def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: Mapping[str, Path]) -> int:
@@ -129,7 +157,8 @@ def _write(outcome: "Outcome", writer: "Writer", pictures: Mapping[str, Path]) -
     if isinstance(outcome, Unusable):
         _report(outcome.photo, outcome.problem)
     elif pictures:
-        write_answer_picture(outcome.picture, outcome.answer, pictures[outcome.photo.path])
+        for photo, picture, answer in outcome.by_photo():
+            write_answer_picture(picture, answer, pictures[photo.path])
     writer.write(outcome)
     sys.stdout.flush()
 

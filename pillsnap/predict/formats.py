@@ -34,10 +34,17 @@ class Writer(Protocol):
 
 
 def as_values(outcome: Outcome) -> dict[str, Any]:
-    """Convert an outcome to JSON values: the photograph's name with its answer, or with `error`."""
+    """Convert an outcome to JSON values: the photograph's name with its answer, or with `error`.
+
+    In an answer to two photographs of one pill, each of `photos` has its name, too.
+    """
     if isinstance(outcome, Unusable):
         return {"photo": outcome.photo.shown, "error": asdict(outcome.problem)}
-    return {"photo": outcome.photo.shown, **asdict(outcome.answer)}
+    values = {"photo": outcome.photo.shown, **asdict(outcome.answer)}
+    if outcome.second:
+        names = (outcome.photo.shown, outcome.second[0].shown)
+        values["photos"] = [{"photo": name} | view for name, view in zip(names, values["photos"], strict=True)]
+    return values
 
 
 class JsonWriter:
@@ -88,7 +95,7 @@ class CsvWriter:
 
 
 def _csv_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    photo: dict[str, Any] = {"photo": outcome.photo.shown}
+    photo: dict[str, Any] = {"photo": outcome.shown}
     if isinstance(outcome, Unusable):
         yield photo | {"error": f"{outcome.problem.reason}: {outcome.problem.message}"}
         return
@@ -131,7 +138,7 @@ class TableWriter:
     def write(self, outcome: Outcome) -> None:
         if isinstance(outcome, Unusable):
             return
-        name = printable(outcome.photo.shown)
+        name = printable(outcome.shown)
         if not outcome.answer.pills:
             self._stream.write(f"{name}: no pill was found\n")
             return

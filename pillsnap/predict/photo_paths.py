@@ -21,7 +21,8 @@ class Problem:
     """Why a photograph was not answered.
 
     Attributes:
-        reason: one word, of `pillsnap.tables.quarantine_reasons.CORRUPT`, `photo_missing` or `file_too_large`.
+        reason: one word, of `pillsnap.tables.quarantine_reasons.CORRUPT`, `photo_missing` or `file_too_large`; of
+            photographs of one pill also `not_one_pill` or `same_photo`.
         message: what is wrong and the cure.
     """
 

@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pillsnap.answers.answer import Answer, Mode
+from pillsnap.answers.answer import Answer, Mode, SamePillAnswer
 from pillsnap.hardware import usable_threads
 from pillsnap.pictures.decode import PictureError, decode_photo
-from pillsnap.predict.model import PillSnap
+from pillsnap.predict.model import PillSnap, SamePillError
 from pillsnap.predict.photo_paths import Photo, Problem, read_photo
 
 DECODERS = 2
@@ -30,12 +30,31 @@ CURES = {
 
 @dataclass(frozen=True)
 class Answered:
-    """An answered photograph, with its pixels, uint8 (H, W, 3)."""
+    """An answered photograph, with its pixels, uint8 (H, W, 3).
+
+    Attributes:
+        photo, answer, picture: of two photographs of one pill, the first one's.
+        second: the other one and its pixels, where the answer is a `SamePillAnswer`.
+    """
 
     photo: Photo
     answer: Answer
     picture: np.ndarray
+    second: tuple[Photo, np.ndarray] | None = None
     problem: None = None
+
+    @property
+    def shown(self) -> str:
+        """The names of its photographs."""
+        return f"{self.photo.shown} + {self.second[0].shown}" if self.second else self.photo.shown
+
+    def by_photo(self) -> Iterator[tuple[Photo, np.ndarray, Answer]]:
+        """Each photograph with its pixels and what the answer says of it."""
+        yield self.photo, self.picture, self.answer
+        if self.second and isinstance(self.answer, SamePillAnswer):
+            view = self.answer.photos[1]
+            pill = replace(self.answer.pills[0], box=view.box, score=view.score)
+            yield *self.second, Answer(self.answer.mode, view.width, view.height, (pill,))
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,11 @@ class Unusable:
 
     photo: Photo
     problem: Problem
+
+    @property
+    def shown(self) -> str:
+        """The photograph's name."""
+        return self.photo.shown
 
 
 Outcome = Answered | Unusable
@@ -103,3 +127,19 @@ def _answered(snap: PillSnap, photo: Photo, decoding: "Future[np.ndarray | Probl
     if isinstance(picture, Problem):
         return Unusable(photo, picture)
     return Answered(photo, snap.identify(picture, mode), picture)
+
+
+def predict_same_pill(snap: PillSnap, first: Photo, second: Photo) -> list[Outcome]:
+    """Answer two photographs of one pill together: one outcome, or the problem of each that cannot be used."""
+    photos = (first, second)
+    decoded = [_decoded(_read(photo)) for photo in photos]
+    each = zip(photos, decoded, strict=True)
+    problems: list[Outcome] = [Unusable(photo, one) for photo, one in each if isinstance(one, Problem)]
+    pictures = [one for one in decoded if not isinstance(one, Problem)]
+    if problems:
+        return problems
+    try:
+        answer = snap.identify(pictures)
+    except SamePillError as error:
+        return [Unusable(photos[(error.place or 1) - 1], Problem(error.reason, error.detail))]
+    return [Answered(first, answer, pictures[0], (second, pictures[1]))]
