@@ -28,7 +28,7 @@ from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 from pillsnap.serve.page import read_page
 from pillsnap.serve.request_queue import RequestQueue
-from pillsnap.serve.schemas import Health, ModelCard, ServiceAnswer
+from pillsnap.serve.schemas import Health, ModelCard, SamePillServiceAnswer, ServiceAnswer, service_answer
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,12 @@ def _add_protected_routes(
         responses=error_responses(400, 401, 408, 413, 415, 422, 429, 500, 503, 504),
         openapi_extra=FORM_IN_OPENAPI,
     )
-    async def identify(request: Request) -> ServiceAnswer:
-        """Name the pill (`single`) or every pill (`combo`) of a photograph; no pill is an empty list, not an error."""
+    async def identify(request: Request) -> SamePillServiceAnswer | ServiceAnswer:
+        """Name the pill (`single`) or every pill (`combo`) of a photograph; no pill is an empty list, not an error.
+
+        Two files `photo` show the front and the back of one pill and get one answer, which has `photos`; each must show
+        exactly one pill.
+        """
 
         async def read() -> Form:
             form = await read_form(request, limits.max_bytes)
@@ -103,7 +107,7 @@ def _add_protected_routes(
         verdicts = Counter(pill.verdict for pill in answer.pills)
         request.state.log_fields["pills"] = dict(verdicts)
         metrics.count_pills(verdicts)
-        return ServiceAnswer.of(answer, model, kept)
+        return service_answer(answer, model, kept)
 
     @app.get("/v1/model", dependencies=protected, responses=error_responses(401, 500))
     async def model() -> ModelCard:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pillsnap.pictures.decode import PictureError
+from pillsnap.predict.model import SamePillError
 from pillsnap.serve.schemas import ErrorBody, ErrorDetail
 
 MEANINGS = {
@@ -57,6 +58,12 @@ def picture_error(error: PictureError) -> ServiceError:
     status = 413 if error.reason in ("photo_too_large", "photo_too_costly") else 400
     cure = _PICTURE_CURES.get(error.reason, _OTHER_CURE)
     return ServiceError(status, error.reason, f"The photograph cannot be used: {error.detail}.", cure)
+
+
+def same_pill_error(error: SamePillError) -> ServiceError:
+    """The error for photographs that cannot be answered together."""
+    cure = "Send two photographs, a front and a back, that show the same pill and nothing but it."
+    return ServiceError(422, error.reason, f"{str(error)[0].upper()}{str(error)[1:]}", cure)
 
 
 def upload_slow(seconds: float) -> ServiceError:

@@ -9,7 +9,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from pillsnap.answers.answer import Mode
+from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL, Mode
 from pillsnap.serve.errors import ServiceError
 
 FORM_OVERHEAD = 65_536
@@ -30,15 +30,18 @@ FORM_IN_OPENAPI = form_in_openapi(
     "Photograph",
     {
         "photo": {
-            "type": "string",
-            "format": "binary",
-            "description": "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM",
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "minItems": 1,
+            "maxItems": PHOTOS_OF_ONE_PILL,
+            "description": "A photograph (JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM), or two, the front "
+            "and the back of one pill that is alone in them",
         },
         "mode": {
             "type": "string",
             "enum": list(get_args(Mode)),
             "default": "single",
-            "description": "What the photograph shows: one pill, or several",
+            "description": "What the photograph shows: one pill, or several; `single` for two photographs of one pill",
         },
     },
     required=["photo"],
@@ -47,9 +50,9 @@ FORM_IN_OPENAPI = form_in_openapi(
 
 @dataclass(frozen=True)
 class Form:
-    """A photograph's file, and what it shows according to the sender."""
+    """A photograph's file, or two of one pill, and what each shows according to the sender."""
 
-    photo: bytes
+    photos: tuple[bytes, ...]
     mode: Mode
 
 
@@ -74,12 +77,16 @@ class _MemoryParser(MultiPartParser):
 
 
 async def read_form(request: Request, max_bytes: int) -> Form:
-    """Read the form of a photograph; raises as `parse_form`."""
-    fields = await parse_form(request, max_bytes, files=1)
-    photo = fields.get("photo")
-    if not isinstance(photo, UploadFile):
+    """Read the form of a photograph, or of two of one pill; raises as `parse_form`."""
+    fields = await parse_form(request, max_bytes, files=PHOTOS_OF_ONE_PILL)
+    photos = [photo for photo in fields.getlist("photo") if isinstance(photo, UploadFile)]
+    if not photos:
         raise ServiceError(422, "photo_missing", "The form has no file `photo`.", _SEND_CURE)
-    return Form(await photo_bytes(photo, max_bytes), _mode(fields.get("mode", "single")))
+    mode = _mode(fields.get("mode", "single"))
+    if len(photos) > 1 and mode != "single":
+        message = f"Several photographs show one pill, and the field `mode` says {mode}."
+        raise ServiceError(422, "mode_invalid", message, "Send single, or one photograph.")
+    return Form(tuple([await photo_bytes(photo, max_bytes) for photo in photos]), mode)
 
 
 async def parse_form(request: Request, max_bytes: int, *, files: int) -> FormData:

@@ -47,6 +47,7 @@ function refuseKey() {
 function take(photo) {
   if (!photo || $("ask").hidden) return;
   state.photo = photo;
+  forgetOther();
   drawing.shown = false;
   drawing.ready = showPhoto(photo);
   identify();
@@ -63,10 +64,11 @@ async function showPhoto(photo) {
 
 function identify() {
   state.request?.abort();
-  if (state.photo.size > state.limits.max_bytes) return fail({ kind: "too_many_bytes" });
+  const photos = [state.photo, state.other].filter(Boolean);
+  if (photos.reduce((sum, { size }) => sum + size, 0) > state.limits.max_bytes) return fail({ kind: "too_many_bytes" });
   const request = new XMLHttpRequest();
   const form = new FormData();
-  form.append("photo", state.photo);
+  for (const photo of photos) form.append("photo", photo);
   form.append("mode", document.querySelector("[name=mode]:checked").value);
   request.open("POST", "v1/identify");
   for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
@@ -96,7 +98,7 @@ function progress(sent) {
 
 function cancelRequest() {
   state.request.abort();
-  state.request = state.photo = null;
+  state.request = state.photo = state.other = null;
   show({ name: "empty" });
   announce(say("cancelled"));
   $("choose").focus();
@@ -126,7 +128,7 @@ function parsed(text) {
 }
 
 function fail(view) {
-  const again = !view.kind.startsWith("photo_") && view.kind !== "too_many_bytes";
+  const again = !/^(photo_|too_many_bytes|not_one_pill|same_photo)/.test(view.kind);
   conclude({ name: "error", ...view, retry: again && identify });
   announce(sayError(view.kind).join(". "));
 }
@@ -148,8 +150,15 @@ function listen() {
       target.value = "";
     });
   }
+  $("back").addEventListener("change", ({ target }) => {
+    takeOther(target.files[0]);
+    target.value = "";
+  });
   for (const radio of document.querySelectorAll("[name=mode]"))
-    radio.addEventListener("change", () => state.photo && identify());
+    radio.addEventListener("change", () => {
+      forgetOther();
+      if (state.photo) identify();
+    });
   for (const button of document.querySelectorAll("[data-language]"))
     button.addEventListener("click", () => {
       state.language = button.dataset.language;

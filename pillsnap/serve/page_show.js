@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const main = document.querySelector("main");
 // the photo as the browser shows it, upright; `ready` once it is known whether it can
 const drawing = { width: 0, height: 0, shown: false, ready: null };
-const state = { language: "en", key: "", limits: null, model: null, photo: null, request: null, view: { name: "start" } };
+const state = { language: "en", key: "", limits: null, model: null, photo: null, other: null, request: null, view: { name: "start" } };
 
 // ---- words and elements: everything that comes from the server goes in as text, never as markup
 
@@ -117,23 +117,28 @@ function renderPicture() {
   $("blank").hidden = drawing.shown;
   $("boxes").replaceChildren(...pills.map((pill, index) => box(pill, index + 1, answer)));
   placeTags();
-  const facts = answer && say("size", { width: answer.width, height: answer.height });
-  $("caption").textContent = [state.photo?.name, facts].filter(Boolean).join(" · ");
+  renderOther();
+  const facts = answer && !state.other && say("size", { width: answer.width, height: answer.height });
+  $("caption").textContent = [state.photo?.name, state.other?.name, facts].filter(Boolean).join(" · ");
 }
 
-function box(pill, place, { width, height }) {
-  const [x, y, w, h] = pill.box;
+function box(pill, place, answer) {
   const button = make("button", { type: "button", className: `box ${pill.verdict}` });
   button.setAttribute("aria-label", say("box", { number: place, verdict: say(pill.verdict), name: heading(pill) }));
   button.append(make("span", { className: "tag" }, make("b", { text: place }), icon(pill.verdict), say(pill.verdict)));
-  Object.assign(button.style, {
+  placeBox(button, pill.box, answer);
+  button.addEventListener("click", () => $(`pill-${place}`).focus());
+  return button;
+}
+
+/** Puts an element where a box lies in a photo of that size. */
+function placeBox(element, [x, y, w, h], { width, height }) {
+  Object.assign(element.style, {
     left: `${(100 * x) / width}%`,
     top: `${(100 * y) / height}%`,
     width: `${(100 * w) / width}%`,
     height: `${(100 * h) / height}%`,
   });
-  button.addEventListener("click", () => $(`pill-${place}`).focus());
-  return button;
 }
 
 const PLACES = ["above", "above right", "below", "below right", "before", "after", "inside"];
@@ -193,7 +198,8 @@ function result({ answer }) {
     return [make("div", { className: "card" }, title(say("noneTitle")), make("p", { text: say("none") }), hint), corrections({ answer })];
   }
   const cards = answer.pills.map((pill, index) => card(pill, index + 1, answer.pills.length));
-  return [title(pillCount(answer.pills.length)), summary(answer.pills), make("ol", { className: "pills" }, ...cards), corrections({ answer })];
+  const list = make("ol", { className: "pills" }, ...cards);
+  return [title(pillCount(answer.pills.length)), summary(answer), list, offerOther({ answer }), corrections({ answer })];
 }
 
 function counts(pills) {
@@ -206,7 +212,8 @@ function counted([verdict, count]) {
   return say("counted", { count: number(count), verdict: say(verdict).toLowerCase() });
 }
 
-function summary(pills) {
+function summary({ pills, photos }) {
+  if (photos) return make("p", { className: "summary", text: say("together") });
   return pills.length > 1 && make("p", { className: "summary", text: counts(pills).map(counted).join(" · ") });
 }
 
@@ -222,5 +229,6 @@ function failure({ kind, message, cure, retry }) {
     again.addEventListener("click", retry);
     box.append(again);
   }
+  box.append(firstAlone() ?? "");
   return [box];
 }

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+
 from pillsnap.answers.answer import Answer
 from pillsnap.pictures.decode import PictureError, decode_photo
-from pillsnap.predict.model import PillSnap
-from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error, upload_slow
+from pillsnap.predict.model import PillSnap, SamePillError
+from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error, same_pill_error, upload_slow
 from pillsnap.serve.form import Form
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
@@ -36,8 +38,11 @@ class RequestQueue:
         metrics.running.set_function(lambda: self._running)
 
     async def answer(self, read: Callable[[], Awaitable[Form]]) -> tuple[Answer, str, str | None]:
-        """Read a form and answer its photograph; returns the answer, the model that gave it, and the ID under which
-        photograph and answer are kept. Raises as `run`."""
+        """Read a form and answer its photograph, or its two of one pill.
+
+        Returns:
+            the answer, the model that gave it, and the ID under which photograph and answer are kept; raises as `run`.
+        """
         return await self.run(read, self._answer)
 
     async def run(self, read: Callable[[], Awaitable[Given]], work: Callable[[Given], Result]) -> Result:
@@ -47,8 +52,8 @@ class RequestQueue:
         until the thread is done, so that the bound holds even after its client was sent a timeout.
 
         Raises:
-            ServiceError: 400 or 413 (the photograph), 408 or 504 (time limit), 429 (queue full), 503 (stopping, also
-                in the midst of it), and what `read` raises.
+            ServiceError: 400, 413 or 422 (the photograph), 408 or 504 (time limit), 429 (queue full), 503 (stopping,
+                also in the midst of it), and what `read` raises.
         """
         self._admit()
         begun: Future[Result] | None = None
@@ -65,6 +70,8 @@ class RequestQueue:
             raise self._stopping_error() from None
         except PictureError as error:
             raise picture_error(error) from error
+        except SamePillError as error:
+            raise same_pill_error(error) from error
         finally:
             if begun is None or begun.cancel() or begun.done():
                 self._release()
@@ -105,9 +112,20 @@ class RequestQueue:
         snap = self.snap
         model = snap.info.sha256[:12]
         with self._metrics.answer_seconds.time():
-            picture = decode_photo(form.photo, max_pixels=self._limits.max_pixels)
-            answer = snap.identify(picture, form.mode)
-        return answer, model, self._kept.keep(picture, answer, model) if self._kept else None
+            pictures = [self._decoded(form, place) for place in range(len(form.photos))]
+            answer = snap.identify(pictures if len(pictures) > 1 else pictures[0], form.mode)
+        # a correction is one of a photograph, so two that were answered together are not kept
+        kept = self._kept.keep(pictures[0], answer, model) if self._kept and len(pictures) == 1 else None
+        return answer, model, kept
+
+    def _decoded(self, form: Form, place: int) -> np.ndarray:
+        """A photograph of the form, uint8 (H, W, 3); raises `PictureError`, which says which of two it is."""
+        try:
+            return decode_photo(form.photos[place], max_pixels=self._limits.max_pixels)
+        except PictureError as error:
+            if len(form.photos) == 1:
+                raise
+            raise PictureError(error.reason, f"photograph {place + 1}: {error.detail}") from error
 
     def _counted(self, work: Callable[[Given], Result], given: Given) -> Result:
         with self._lock:

@@ -1,11 +1,11 @@
 """Response bodies as dataclasses, by which FastAPI validates responses and writes the OpenAPI schema."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from pillsnap.answers.answer import Answer, ModelInfo
+from pillsnap.answers.answer import Answer, ModelInfo, SamePillAnswer
 from pillsnap.tables.classes import DrugClass
 
 NOTICE = "This is no medical advice: never take or give a drug because of this answer."
@@ -21,10 +21,25 @@ class ServiceAnswer(Answer):
         str | None, Field(description="ID under which photograph and answer are kept, for a correction; null: not kept")
     ] = None
 
-    @classmethod
-    def of(cls, answer: Answer, model: str, kept: str | None) -> "ServiceAnswer":
-        """An answer with the model that gave it, the notice, and the ID under which it is kept."""
-        return cls(answer.mode, answer.width, answer.height, answer.pills, model, NOTICE, kept)
+
+@dataclass(frozen=True)
+class SamePillServiceAnswer(SamePillAnswer):
+    """What two photographs of one pill show together; `width`, `height` and `pills` are of the first one."""
+
+    model: Annotated[str, Field(description="First 12 digits of the model's SHA-256", examples=["0123456789ab"])]
+    notice: Annotated[str, Field(description="What an answer must not be taken for", examples=[NOTICE])]
+    kept: Annotated[None, Field(description="Photographs that are answered together are not kept")] = None
+
+
+def service_answer(answer: Answer, model: str, kept: str | None) -> SamePillServiceAnswer | ServiceAnswer:
+    """An answer with the model that gave it, the notice, and the ID under which it is kept."""
+    if isinstance(answer, SamePillAnswer):
+        return SamePillServiceAnswer(**_fields(answer), model=model, notice=NOTICE)
+    return ServiceAnswer(**_fields(answer), model=model, notice=NOTICE, kept=kept)
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
+    return {field.name: getattr(answer, field.name) for field in fields(answer)}
 
 
 @dataclass(frozen=True)

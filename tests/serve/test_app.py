@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pillsnap.answers.answer import Answer
-from pillsnap.predict.model import PillSnap
+from pillsnap.predict.model import PillSnap, SamePillError
 from pillsnap.serve.app import Measured
 from pillsnap.serve.form import FORM_OVERHEAD, _MemoryParser
+from pillsnap.serve.kept import Kept
 from pillsnap.serve.logs import JsonFormatter, Throttle
 from pillsnap.serve.page import policy_of
 from tests.support.models import DRUGS, onnx_models
-from tests.support.pages import FixedSnap, enrolled
+from tests.support.pages import FixedSnap, both_sides, enrolled, single
 from tests.support.services import KEY, PHOTO, HeldUp, service
 from tests.support.workflow import PROJECT
 
@@ -85,6 +86,51 @@ def test_answer_of_an_enrolled_drug_says_so() -> None:
     assert second["confidence"] == 0.52 and "references" not in second
 
 
+SIDES = [("photo", PHOTO), ("photo", picture(60, 40))]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_two_photographs_of_one_pill_get_one_answer(tmp_path: Path, keeps: bool) -> None:
+    """They are not kept: a correction is one of a photograph."""
+    snap = FixedSnap(single("uncertain"), both_sides("known"))
+    kept = Kept(tmp_path / "kept", 1e9) if keeps else None
+    response = client(snap, kept=kept).post("/v1/identify", files=SIDES)
+    assert response.status_code == 200
+    body = response.json()
+    assert body.pop("model") == snap.info.sha256[:12] and "no medical advice" in body.pop("notice")
+    assert body.pop("kept") is None
+    assert body == json.loads(json.dumps(asdict(both_sides("known"))))
+    assert [view["width"] for view in body["photos"]] == [480, 640]
+    assert not list(tmp_path.rglob("*.jpg"))
+    alone = client(snap).post("/v1/identify", files=SIDES[:1]).json()
+    assert "photos" not in alone and alone["pills"][0]["verdict"] == "uncertain"
+
+
+@pytest.mark.parametrize(
+    ("files", "together", "status", "reason", "says"),
+    [
+        (
+            SIDES,
+            SamePillError("not_one_pill", 2, "shows 3 pills."),
+            422,
+            "not_one_pill",
+            "Photograph 2: shows 3 pills.",
+        ),
+        (SIDES, SamePillError("same_photo", 2, "is the same."), 422, "same_photo", "Photograph 2: is the same."),
+        ([SIDES[0], ("photo", b"")], None, 400, "photo_empty", "photograph 2: 0 bytes"),
+        ([("photo", b"no picture"), SIDES[0]], None, 400, "photo_unreadable", "photograph 1:"),
+        ([("photo", PHOTO + bytes(70_000))] * 2, None, 413, "too_many_bytes", "100000 bytes"),
+    ],
+)
+def test_an_error_says_which_of_two_photographs(
+    files: list, together: Exception | None, status: int, reason: str, says: str
+) -> None:
+    snap = FixedSnap(single("known"), together)
+    response = client(snap, max_bytes=100_000).post("/v1/identify", files=files)
+    assert (response.status_code, code(response)) == (status, reason)
+    assert says in response.json()["error"]["message"]
+
+
 def test_no_pill_is_an_answer(snap: HeldUp) -> None:
     snap.identify = lambda photo, mode: Answer(mode, 240, 320, ())  # type: ignore[method-assign]
     response = client(snap).post("/v1/identify", files={"photo": PHOTO}, data={"mode": "combo"})
@@ -130,14 +176,15 @@ PART = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r
         ({"data": {"mode": "single"}, "files": {"other": PHOTO}}, 422, "photo_missing"),
         ({"files": {"photo": (None, "text")}}, 400, "photo_unreadable"),
         ({"files": {"photo": PHOTO}, "data": {"mode": "triple"}}, 422, "mode_invalid"),
-        ({"files": [("photo", PHOTO), ("photo", PHOTO)]}, 422, "form_invalid"),
+        ({"files": [("photo", PHOTO)] * 3}, 422, "form_invalid"),
+        ({"files": [("photo", PHOTO)] * 2, "data": {"mode": "combo"}}, 422, "mode_invalid"),
         ({"files": {"photo": PHOTO}, "data": {"mode": "s" * 2000}}, 422, "form_invalid"),
         ({"content": b"", "headers": {"content-type": "multipart/form-data"}}, 422, "form_invalid"),
         ({"content": b"", "headers": FORM}, 422, None),
         ({"content": PART + PHOTO, "headers": FORM}, 422, None),
         ({"content": b"garbage", "headers": FORM}, 422, "form_invalid"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_form_that_cannot_be_used(snap: HeldUp, request_: dict, status: int, reason: str | None) -> None:
     response = client(snap).post("/v1/identify", **request_)

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from pillsnap.cli import app
 from pillsnap.predict.model import PillSnap
 from tests.support.documents import FENCE, fenced_commands, text_of
-from tests.support.models import onnx_models
+from tests.support.enrolled import one_box, photos
 from tests.support.services import KEY, PHOTO, HeldUp, service
 from tests.support.workflow import PROJECT
 
@@ -30,9 +30,11 @@ SOURCES = sorted((PROJECT / "pillsnap" / "serve").rglob("*.py"))
 def folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the commands name."""
     found = tmp_path_factory.mktemp("documented")
-    shutil.copytree(onnx_models(base), found / "results/stage4/onnx")
+    one_box(base, found / "results/stage4/onnx")
     (found / "data").mkdir()
     (found / "data/photo.jpg").write_bytes(PHOTO)
+    for name, side in zip(("front", "back"), photos(2, drug=0), strict=True):
+        (found / f"data/{name}.jpg").write_bytes(side.data)
     (found / "data/api-key.txt").write_text(KEY)
     (found / "data/header.txt").write_text(f"X-API-Key: {KEY}")
     return found
@@ -105,7 +107,7 @@ def test_every_error_has_a_row() -> None:
         ("413", "photo_too_large"),
         ("413", "photo_too_costly"),
     }
-    others = {("404", "not_found"), ("405", "method_not_allowed")}
+    others = {("404", "not_found"), ("405", "method_not_allowed"), ("422", "not_one_pill"), ("422", "same_photo")}
     told = {
         (status, code)
         for row in rows()

@@ -7,8 +7,9 @@ import pytest
 from pillsnap.answers.answer import Answer, Candidate, Pill
 from pillsnap.files import read_json
 from pillsnap.pictures.decode import decode_photo
+from pillsnap.predict.model import SamePillError
 from pillsnap.serve.kept import Kept
-from tests.support.chromium import Chromium
+from tests.support.chromium import Chromium, Tab
 from tests.support.pages import (
     BOXES,
     DRUGS,
@@ -17,6 +18,7 @@ from tests.support.pages import (
     WIDTH,
     FixedSnap,
     ask,
+    both_sides,
     combo,
     opened,
     single,
@@ -247,6 +249,62 @@ def test_corrections(chromium: Chromium, photo: Path, tmp_path: Path) -> None:
     names = {one["id"]: one["name"] for one in coco["categories"]}
     assert [names[one["category_id"]] for one in coco["annotations"]] == ["K-000001", "K-000005", "unlabelled pill"]
     assert [image["fully_labelled"] for image in coco["images"]] == [False]
+
+
+OTHER = """[...document.querySelectorAll("#other-frame, #other, #other-box")].map(one => one.checkVisibility())"""
+
+
+def add_side(tab: Tab, photo: Path) -> None:
+    """Add a photograph of the other side, as a person does."""
+    tab.call("Runtime.evaluate", expression="document.getElementById('add-other').click()", userGesture=True)
+    tab.answer_dialog(photo)
+
+
+@pytest.mark.parametrize(("language", "says"), [("en-US", "One answer from both photos."), ("ko-KR", "두 사진을 함께")])
+def test_the_other_side(chromium: Chromium, photo: Path, language: str, says: str) -> None:
+    snap = FixedSnap(single("uncertain"), both_sides("known"))
+    with opened(chromium, snap, width=320, height=844, phone=True, language=language) as tab:
+        ask(tab, photo)
+        assert tab.run(OTHER) == [False, False, False]
+        assert min(tab.run(HEIGHTS)) >= 44
+        add_side(tab, photo)
+        tab.wait("document.querySelector('.summary') !== null")
+        assert texts(tab, ".summary")[0].startswith(says)
+        assert tab.run("document.querySelector('.pill h3').textContent") == DRUGS[0].name
+        assert tab.run(OTHER) == [True, True, True]
+        assert tab.run("document.documentElement.scrollWidth") <= 320 and tab.run(BEYOND) == []
+        assert tab.run("document.getElementById('add-other')") is None
+        ask(tab, photo)
+        assert tab.run(OTHER) == [False, False, False], "another photo is one of another pill"
+    one = decode_photo(photo.read_bytes()).tobytes()
+    assert [asked for asked, _ in snap.asked] == [one, one + one, one]
+
+
+def test_both_sides_that_cannot_be_answered(chromium: Chromium, photo: Path) -> None:
+    snap = FixedSnap(single("known"), SamePillError("not_one_pill", 2, "shows 2 pills."))
+    with opened(chromium, snap) as tab:
+        ask(tab, photo)
+        add_side(tab, photo)
+        tab.wait(f"{VIEW} === 'error'")
+        assert texts(tab, "#outcome h2") == ["Each photo must show exactly one pill"]
+        assert tab.run("document.querySelector('.failed details').textContent").startswith(
+            "What the server saysPhotograph 2: shows 2 pills."
+        )
+        assert texts(tab, ".failed > button") == ["Answer the first photo alone"]
+        tab.run("document.querySelector('.failed > button').click()")
+        tab.wait(f"{VIEW} === 'result'")
+        assert tab.run(OTHER) == [False, False, False]
+
+
+def test_a_model_that_promises_nothing_of_both_sides_says_so(chromium: Chromium, photo: Path) -> None:
+    snap = FixedSnap(single("known"), both_sides("uncertain", calibrated=False), pair_precision=None)
+    says = "This model promises nothing of answers to both sides, and calls none of them known."
+    with opened(chromium, snap) as tab:
+        ask(tab, photo)
+        assert texts(tab, ".card")[0].startswith(says)
+        add_side(tab, photo)
+        tab.wait("document.querySelector('.summary') !== null")
+        assert texts(tab, ".says") == [says]
 
 
 def test_nothing_is_asked_where_nothing_is_kept(chromium: Chromium, photo: Path) -> None:
