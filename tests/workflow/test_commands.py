@@ -33,6 +33,7 @@ from tests.support.documents import (
     rules,
     text_of,
 )
+from tests.support.enrolled import one_box
 from tests.support.models import draw_photo, onnx_models
 from tests.support.workflow import PROJECT, Workflow
 
@@ -259,11 +260,14 @@ PREDICTS = [
 @pytest.mark.parametrize("line", dict.fromkeys(PREDICTS))
 def test_predict_command_runs(line: str, tmp_path, base: Path) -> None:
     for stage in ("stage1", "stage4"):
-        shutil.copytree(onnx_models(base), tmp_path / "results" / stage / "onnx")
+        place = tmp_path / "results" / stage / "onnx"
+        one_box(base, place) if "--same-pill" in line else shutil.copytree(onnx_models(base), place)
     (tmp_path / "data/photos/sub").mkdir(parents=True)
     (tmp_path / "data/test_images").mkdir()
     for place in ("data/photo.jpg", "data/photos/1.jpg", "data/photos/sub/2.jpg", "data/test_images/12.jpg"):
         Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / place)
+    for seed, side in enumerate(("front", "back")):
+        Image.fromarray(draw_photo([0], seed=seed)[0]).save(tmp_path / "data" / f"{side}.jpg")
     # the command of this environment and this checkout
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
