@@ -13,7 +13,7 @@ from pillsnap.report.facts.speed import side_by_side_rows, throughput_rows
 from pillsnap.report.facts.verdicts import headline, verdicts
 from pillsnap.report.sections.latency import latency_chart, side_by_side_chart
 from pillsnap.report.write_report import write_report
-from tests.support.measured import latency, parity, same_pill
+from tests.support.measured import latency, parity
 from tests.support.report_inputs import NO_TARGETS, STAGE4, figures, words_of, write_inputs
 
 
@@ -65,21 +65,13 @@ def _unseen(written: dict[str, Any]) -> float:
     return read_json(written["calibration"])["validation"]["unseen"]["auroc"]
 
 
-def test_both_sides_stand_beside_one_photograph(written: dict[str, Any], page: str, tmp_path: Path) -> None:
+def test_both_sides_stand_beside_one_photograph(page: str) -> None:
     text = section(page, "answers")
     assert "Measured on 1,032 pairs of 200 photographs of the test part" in text
     assert "4 other photographs would be refused" in text
     assert "Called known 59.00 % 71.25 %" in text
     assert "Never-seen drugs that are not known 98.33 % 99.88 %" in text
     assert "Calibration error (ECE) 0.0241 0.0187" in text
-    measured = read_json(written["accuracy"])
-    none, uncalibrated = measured | {"same_pill": None}, measured | {"same_pill": same_pill() | {"calibrated": False}}
-    assert "Not measured: no drug has two photographs of a single pill" in section(
-        changed_page(written, tmp_path, accuracy=none), "answers"
-    )
-    assert "nothing is promised of such answers, and none is known" in section(
-        changed_page(written, tmp_path, accuracy=uncalibrated), "answers"
-    )
 
 
 def test_targets_of_trust_are_verdicts(page: str) -> None:
@@ -113,6 +105,7 @@ def test_a_validation_that_is_too_small_promises_nothing(written: dict[str, Any]
     measured, chosen = read_json(written["accuracy"]), read_json(written["calibration"])
     chosen["calibration"] |= {"known_from": None, "known_within": 0.0}
     measured["trust"]["verdicts"]["known"] = {"pills": 0, "share": 0.0, "right": None}
+    measured["same_pill"]["calibrated"] = False
     page = changed_page(written, tmp_path, accuracy=measured, calibration=chosen)
     text = section(page, "trust")
     assert "Known nothing: validation has too few pills to show it, so no answer is known 0 0.0 % – –" in text
@@ -120,6 +113,7 @@ def test_a_validation_that_is_too_small_promises_nothing(written: dict[str, Any]
     assert "✗ missed Validation had enough pills to promise known answers no answer is known" in section(
         page, "checklists"
     )
+    assert "nothing is promised of such answers, and none is known" in section(page, "answers")
 
 
 def test_models_are_compared_with_what_is_allowed(page: str) -> None:
@@ -200,13 +194,14 @@ def test_confused_drugs_say_what_tells_them_apart(page: str) -> None:
 
 
 def test_a_test_part_without_answered_pills_leaves_dashes(written: dict[str, Any], tmp_path: Path) -> None:
-    measured = read_json(written["accuracy"]) | {"trust": None}
+    measured = read_json(written["accuracy"]) | {"trust": None, "same_pill": None}
     page = changed_page(written, tmp_path, accuracy=measured)
     text = section(page, "trust")
     assert "measured on the 0 answered pills" in text
     assert "Test 0 – –" in text
     assert "Known at least 99 % are right 0 – – –" in text
     assert "reliability_after" not in page
+    assert "Not measured: no drug has two photographs of a single pill" in section(page, "answers")
     assert "? not measured Temperature scaling lowered the calibration error" in section(page, "checklists")
 
 
