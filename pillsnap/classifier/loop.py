@@ -53,6 +53,7 @@ class ClassifierJob:
         inputs: hashes of the training data.
         folder: of the state.
         checkpoints: in that folder.
+        events: from before the first epoch.
         watch: of the main process; `None` in the others.
     """
 
@@ -66,13 +67,14 @@ class ClassifierJob:
     inputs: dict[str, str]
     folder: Path
     checkpoints: Checkpoints
+    events: list[Event]
     watch: TrainingWatch | None = None
 
     def order(self, epoch: int) -> list[list[Item]]:
         """Batches of the epoch after `epoch` ones."""
         return epoch_order(
             self.data.train.targets.numpy(),
-            self.settings.batch,
+            self.settings.global_batch_size,
             balance=self.settings.balance,
             smallest=2 * self.processes.world_size,  # batch norm cannot learn from one picture
             seed=self.seed,
@@ -112,10 +114,11 @@ class TrainingLoop:
         if state and state["step"] and self._is_outdated(state):
             state = job.checkpoints.load(upto=upto, within=False)
         job.processes.barrier()  # the main one may write soon
-        events = []
+        events = list(job.events)
+        self._log_events(events)
         if state:
             self._trainer.load_state_dict(state)
-            events = [Event(**event) for event in state["events"]]
+            events += [Event(**event) for event in state["events"]]
             log.info("resuming after epoch %d, step %d", state["epoch"], state["step"])
         epoch = self._trainer.progress.epoch
         if state and state["inputs"] != job.inputs:
@@ -225,7 +228,8 @@ class TrainingLoop:
 
     def _validate(self) -> tuple[float, float]:
         job = self._job
-        micro_batch = -(-job.settings.batch // (self._recovery.accumulation_steps * job.processes.world_size))
+        parts = self._recovery.accumulation_steps * job.processes.world_size
+        micro_batch = -(-job.settings.global_batch_size // parts)
         shard = [(pill, 0.0) for pill in range(len(job.data.val))][job.processes.shard]
         # without gradients twice as many pictures fit
         order = [shard[start : start + 2 * micro_batch] for start in range(0, len(shard), 2 * micro_batch)]

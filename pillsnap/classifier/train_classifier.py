@@ -14,11 +14,12 @@ from pillsnap.classifier.loop import EXPORTED, ClassifierJob, TrainingLoop
 from pillsnap.config.training import Classifier, Steering, Trainings
 from pillsnap.files import read_json, replacing, sha256_of
 from pillsnap.hardware import torch_device, use_threads
+from pillsnap.training.batch_size import fit_batch
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.processes import Processes, process_group
 from pillsnap.training.recovery import train_with_recovery
 from pillsnap.training.state import TrainingState, locked_state, training_signature
-from pillsnap.training.steering import steering_signature
+from pillsnap.training.steering import Event, steering_signature
 from pillsnap.training.watch import TrainingWatch
 
 
@@ -87,7 +88,10 @@ def train_classifier(
         state = stack.enter_context(locked)
         if not state.finished(settings.epochs):
             data = Crops(crops, settings, device=processes.device(kind))
-            _train(state, data, read_json(classes), settings, steering, training, seed, processes)
+            settings, steering, chosen = fit_batch(
+                settings, steering, state.folder, kind=kind, processes=processes, pills=len(data.train)
+            )
+            _train(state, data, read_json(classes), settings, steering, training, seed, processes, chosen)
         if not processes.is_main:
             return
         for name, path in zip(EXPORTED, (best, history, events, resources), strict=True):
@@ -104,6 +108,7 @@ def _train(
     training: Trainings,
     seed: int,
     processes: Processes,
+    chosen: list[Event],
 ) -> None:
     """Train from the last checkpoint to the exported files in the state's folder."""
     folder = state.folder
@@ -119,6 +124,7 @@ def _train(
         inputs=read_json(folder / "signature.json")["inputs"],
         folder=folder,
         checkpoints=Checkpoints(folder, recipe=settings, backup=backup),
+        events=chosen,
     )
     with contextlib.ExitStack() as stack:
         if processes.is_main:

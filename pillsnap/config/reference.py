@@ -145,6 +145,8 @@ def allowed(described: Mapping[str, Any]) -> str:
     """
     if "anyOf" in described:
         return " or ".join(allowed(choice) for choice in described["anyOf"])
+    if "const" in described:
+        return f"`{described['const']}`"
     if "enum" in described:
         return ", ".join(f"`{value}`" for value in described["enum"])
     words = {

@@ -1,7 +1,7 @@
 """Sections of the configuration about trainings: recipes, phases, interventions and milestones."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -53,6 +53,11 @@ class Recipe(Section):
     patience: int = Field(8, ge=1, description="Early stopping: epochs without a better validation")
     checkpoint_every: int = Field(5, ge=1, description="Epochs between kept checkpoints")
     keep_checkpoints: int = Field(2, ge=0, description="Kept checkpoints, besides the last one and the best weights")
+
+    @property
+    def global_batch_size(self) -> int:
+        """`batch` as a number."""
+        return self.batch
 
 
 class Detector(Recipe):
@@ -115,7 +120,18 @@ class Classifier(Recipe):
     resize_by: int = Field(64, ge=8, description="Pixels from one size to the next, up to `image_size`")
     epochs: int = Field(20, ge=1, description=Recipe.model_fields["epochs"].description)
     horizon: int = Field(20, ge=1, description=Recipe.model_fields["horizon"].description)
-    batch: int = Field(64, ge=2, description=Recipe.model_fields["batch"].description)
+    batch: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(  # type: ignore[assignment]
+        64,
+        description=(
+            f"{Recipe.model_fields['batch'].description}. `auto`: chosen by the memory of the GPU when the training "
+            "begins, and kept; learning rates and `average_decay` follow. On the CPU `auto` is `reference_batch`"
+        ),
+    )
+    reference_batch: int = Field(
+        8,
+        ge=2,
+        description="With `batch: auto` the batch that learning rates and `average_decay` are given for",
+    )
     learning_rate: float = Field(3e-3, gt=0, lt=1, description=Recipe.model_fields["learning_rate"].description)
     layer_decay: float = Field(
         1.0,
@@ -142,6 +158,11 @@ class Classifier(Recipe):
     cache_gb: float = Field(
         2.0, ge=0, description="Memory for decoded crops in GB; crops that fit are decoded once instead of every epoch"
     )
+
+    @property
+    def global_batch_size(self) -> int:
+        """`batch`, or `reference_batch` as long as none is chosen."""
+        return self.reference_batch if self.batch == "auto" else self.batch
 
     @property
     def starting_files(self) -> list[str]:

@@ -8,7 +8,9 @@ from pillsnap.config.config import Config
 from pillsnap.cuda import CudaDevice, CudaDriver
 from pillsnap.hardware import Gpu
 from pillsnap.preflight.findings import Finding, finding, gib
-from pillsnap.preflight.models import CUDA_BYTES, training_bytes
+from pillsnap.preflight.models import training_bytes
+from pillsnap.training.batch_size import choose_batch
+from pillsnap.training.model_sizes import CUDA_BYTES
 
 
 def gpu_need(config: Config) -> int:
@@ -36,6 +38,23 @@ def check_gpus(found: Sequence[Gpu], driver: CudaDriver | None, config: Config) 
         device = used.pop(gpu.uuid, None) if gpu.uuid else next((used.pop(key) for key in list(used)), None)
         findings.append(_check_gpu(gpu, device, need if device else 0))
     return findings + [_check_gpu(_unlisted(device), device, need) for device in used.values()]
+
+
+def check_batch(driver: CudaDriver | None, pills: float, config: Config) -> list[Finding]:
+    """Tell which batch `classifier.batch: auto` becomes.
+
+    Args:
+        driver: CUDA's driver; `None` where it is not installed.
+        pills: training pills of the stage.
+        config: recipe, device and processes.
+    """
+    recipe, devices = config.classifier, driver.devices[: config.training.processes] if driver else ()
+    if recipe.batch != "auto":
+        return []
+    least = min(devices, key=lambda each: each.memory_total, default=None) if config.device != "cpu" else None
+    name, size = (least.name, least.memory_total) if least else (None, None)
+    choice = choose_batch(recipe, gpu=name, gpu_memory=size, world_size=len(devices) or 1, pills=int(pills))
+    return [finding("classifier.batch", f"auto: {choice.event.said}")]
 
 
 def _unlisted(device: CudaDevice) -> Gpu:

@@ -1,52 +1,15 @@
-"""Memory and disk of models: measured by model name, and rules of thumb on top."""
+"""Memory and disk of a configuration's models, by the sizes that are measured by name."""
 
 import contextlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from pillsnap.config.config import Config
-from pillsnap.config.training import Detector
-from pillsnap.preflight.findings import GIB
+from pillsnap.config.training import Classifier, Detector
+from pillsnap.training.model_sizes import LARGEST, SIZES, ModelSize, batch_bytes, classifier_size
 
-
-@dataclass(frozen=True)
-class ModelSize:
-    """Parameters, and bytes of activations that a training keeps for each pixel of its input, in FP32."""
-
-    parameters: int
-    pixel_bytes: int
-
-
-SIZES = {
-    "test_resnet": ModelSize(373_076, 237),
-    "test_efficientnet": ModelSize(100_224, 264),
-    "resnet10t": ModelSize(4_944_034, 445),
-    "resnet18": ModelSize(11_198_058, 449),
-    "mobilenetv4_conv_small": ModelSize(2_546_826, 329),
-    "efficientnet_b0": ModelSize(4_061_350, 1_759),
-    "convnext_tiny": ModelSize(27_852_426, 2_175),
-    "tf_efficientnetv2_l": ModelSize(123_028_235, 7_188),
-    "yolo11n": ModelSize(2_590_035, 531),
-    "yolo11s": ModelSize(9_428_179, 1_019),
-    "yolo11m": ModelSize(20_053_779, 2_168),
-    "yolo11l": ModelSize(25_311_251, 2_786),
-    "yolo11x": ModelSize(56_874_931, 4_173),
-}
-"""Counted on models as timm and ultralytics build them, with 42 drugs (tf_efficientnetv2_l: 4,523; the tests' two: 4)
-and one class: storage of all tensors that autograd saved in one forward pass, without weights, over the input's pixels.
-resnet10t is the full width: `model_args` that make it narrower need less."""
-LARGEST = {"detector": SIZES["yolo11x"], "classifier": SIZES["tf_efficientnetv2_l"]}
-"""Sizes assumed for a model that is not in the list."""
-
-TRAINING_BYTES = 20
-"""Bytes a parameter while a model trains: weight, gradient, two moments of AdamW, moving average; FP32."""
-OVERHEAD = 1.1
-"""What allocators lose between blocks: a rule of thumb."""
-CUDA_BYTES = GIB // 2
-"""A process's CUDA context and libraries: a rule of thumb."""
 EXPORTED_BYTES = 21
 """Bytes a parameter of the exported models: weights in FP32 (4), the detector's in FP16 for ultralytics (2), and ONNX
 graphs in FP32, FP16 and INT8 (4, 2 and 1), each once alone and once in the fused graph; rounded up."""
@@ -56,8 +19,9 @@ CHECKPOINT_BYTES = 21
 
 def model_size(config: Config, part: str) -> ModelSize:
     """Return the size of the `detector` or `classifier`, by its model's name."""
-    name = architecture(config.detector) if part == "detector" else Path(config.classifier.model).stem
-    return SIZES.get(name, LARGEST[part])
+    if part == "classifier":
+        return classifier_size(config.classifier.model)
+    return SIZES.get(architecture(config.detector), LARGEST[part])
 
 
 def architecture(settings: Detector) -> str:
@@ -69,10 +33,9 @@ def architecture(settings: Detector) -> str:
 
 
 def training_bytes(config: Config, part: str) -> int:
-    """Estimate a training's device memory in bytes: parameters, gradients, optimizer, and a batch's activations."""
-    settings, size = getattr(config, part), model_size(config, part)
-    kept = settings.batch * settings.image_size**2 * size.pixel_bytes
-    return int((size.parameters * TRAINING_BYTES + kept) * OVERHEAD)
+    """Estimate a training's device memory in bytes with the recipe's batch (`batch_bytes`)."""
+    recipe: Classifier | Detector = getattr(config, part)
+    return batch_bytes(recipe, model_size(config, part), recipe.global_batch_size)
 
 
 def model_bytes(config: Config) -> int:

@@ -14,7 +14,7 @@ from pillsnap.preflight.amounts import Amounts
 from pillsnap.preflight.cuda import check_cuda
 from pillsnap.preflight.disk import Part, check_disk, disk_parts
 from pillsnap.preflight.findings import Finding
-from pillsnap.preflight.gpu import check_gpus
+from pillsnap.preflight.gpu import check_batch, check_gpus
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
 from pillsnap.preflight.plan import check_plan
@@ -54,6 +54,7 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
         *check_shared_memory(config),
         *check_gpus(found, driver, config),
         *check_cuda(found, driver, config),
+        *check_batch(driver, amounts.trained_pills * (1 - config.plan.val_fraction), config),
     ]
     return MachineCheck(parts, needs, found, findings)
 

@@ -76,11 +76,12 @@ class Recovery:
         Raises:
             BatchError: the micro-batch would be smaller than `smallest_batch`.
         """
-        shard = recipe.batch / (distributed.get_world_size() if distributed.is_initialized() else 1)
+        batch = recipe.global_batch_size
+        shard = batch / (distributed.get_world_size() if distributed.is_initialized() else 1)
         before, after = (math.ceil(shard / steps) for steps in (self.accumulation_steps, self.accumulation_steps * 2))
         if after < recipe.smallest_batch or after == before:
             raise BatchError(
-                f"{model}.batch = {recipe.batch}: out of memory with {before} pictures in a micro-batch, and "
+                f"{model}.batch = {batch}: out of memory with {before} pictures in a micro-batch, and "
                 f"{model}.smallest_batch = {recipe.smallest_batch} allows no fewer. Lower it, {model}.image_size or "
                 f"{model}.model, or free the device (see `pillsnap doctor`). The library says: "
                 f"{_first_line(error)}"

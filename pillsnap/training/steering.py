@@ -19,7 +19,7 @@ class Event:
 
     Attributes:
         epoch: finished epochs at that time; its changes hold from the next one on.
-        kind: `phase`, `intervention`, `milestone`, `out_of_memory` or `data`.
+        kind: `phase`, `intervention`, `milestone`, `out_of_memory`, `data` or `batch`.
         name: which one.
         said: message, one sentence.
         applied: whether `changes` hold.

@@ -20,11 +20,12 @@ from pillsnap.preflight.findings import GIB, gib
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
-from pillsnap.preflight.models import LARGEST, SIZES, architecture, model_size, training_bytes
+from pillsnap.preflight.models import architecture, model_size, training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
 from pillsnap.tables.files import make_table, read_table
 from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
+from pillsnap.training.model_sizes import LARGEST, SIZES
 from tests.support.archives import DataRun, hand_made, prepare_source
 from tests.support.detectors import write_untrained_detector
 from tests.support.plans import archive, planned

@@ -13,7 +13,7 @@ from pillsnap.hardware import Gpu
 from pillsnap.preflight import gpu
 from pillsnap.preflight.cuda import check_cuda, runs_on
 from pillsnap.preflight.findings import GIB
-from pillsnap.preflight.gpu import check_gpus
+from pillsnap.preflight.gpu import check_batch, check_gpus
 from pillsnap.preflight.stage import check_hardware
 from tests.support.nvidia import install_cuda, install_nvml
 from tests.support.preflight import AMOUNTS, PRODUCTION, config, ends
@@ -78,6 +78,21 @@ def test_a_gpu_for_each_process_is_looked_at() -> None:
     two = PRODUCTION.model_copy(update={"training": Trainings(processes=2)})
     findings = check_gpus([card(15), card(1, uuid="b"), card(1, uuid="c")], driver("a", "b", "c"), two)
     assert [ends(found) for found in findings] == ["ok", "warning", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "driven", "words"),
+    [
+        ({"batch": 8}, driver("a"), ""),
+        ({"batch": "auto"}, driver("a"), "auto: batch 8 by Test card, 16 GiB (reference batch 8)"),
+        ({"batch": "auto", "reference_batch": 2}, driver("a"), "auto: batch 8 by Test card, 16 GiB"),
+        ({"batch": "auto", "reference_batch": 2}, None, "auto: batch 2 by the CPU"),
+    ],
+)
+def test_batch_that_auto_becomes_is_told(settings: dict, driven: CudaDriver | None, words: str) -> None:
+    recipe = PRODUCTION.classifier.model_copy(update=settings)
+    found = check_batch(driven, 400_000, PRODUCTION.model_copy(update={"classifier": recipe}))
+    assert [each.found[: len(words)] for each in found] == ([words] if words else [])
 
 
 FP32 = {"classifier": {"precision": "fp32"}, "detector": {"precision": "fp32"}}

@@ -13,7 +13,8 @@ from pillsnap.config.training import Classifier
 from pillsnap.preflight.findings import gib
 from pillsnap.preflight.gpu_check.compute import synchronize
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
-from pillsnap.preflight.models import CUDA_BYTES, training_bytes
+from pillsnap.preflight.models import training_bytes
+from pillsnap.training.model_sizes import CUDA_BYTES
 from pillsnap.training.processes import Processes
 from pillsnap.training.recovery import is_out_of_memory
 
@@ -37,7 +38,7 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
     sizes = sorted({picture_size(recipe, 0), recipe.image_size})
     for size in sizes:
         yield _row(config, recipe, size, drugs, device, steps)
-        batch = recipe.batch
+        batch = recipe.global_batch_size
         while (batch := batch * 2) <= LARGEST_BATCH:
             try:
                 yield _row(config, recipe.model_copy(update={"batch": batch}), size, drugs, device, steps)
@@ -51,17 +52,17 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
 
 def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
     rate, peak = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
-    settings = recipe.model_copy(update={"image_size": size})
+    settings, batch = recipe.model_copy(update={"image_size": size}), recipe.global_batch_size
     expected = training_bytes(config.model_copy(update={"classifier": settings}), "classifier") + CUDA_BYTES
-    words = f"classifier {size} px, batch {recipe.batch}, {recipe.precision}" + (", compiled" * recipe.compile)
+    words = f"classifier {size} px, batch {batch}, {recipe.precision}" + (", compiled" * recipe.compile)
     figures = {
-        **{"size": size, "batch": recipe.batch, "precision": recipe.precision, "compiled": recipe.compile},
+        **{"size": size, "batch": batch, "precision": recipe.precision, "compiled": recipe.compile},
         **{"images_per_second": rate, "peak_bytes": peak, "preflight_bytes": expected},
     }
     if peak is None:
         return Row(words, f"{rate:,.1f} images/s", "", Verdict.ok, figures=figures)
     text = f"{rate:,.1f} images/s, {gib(peak)}"
-    cure = "" if peak <= expected else "Preflight counts too little for this model: pillsnap/preflight/models.py"
+    cure = "" if peak <= expected else "Preflight counts too little for this model: pillsnap/training/model_sizes.py"
     return Row(words, text, f"<= {gib(expected)}", Verdict.failed if cure else Verdict.ok, cure, figures)
 
 
@@ -77,22 +78,22 @@ def measure_steps(
     trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
     trainer.use_precision(recipe.precision)
     trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    side = int(size * CROP)
-    pictures = torch.randint(256, (recipe.batch, side, side, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
-    targets = torch.randint(drugs, (recipe.batch,), device=device)
+    batch, side = recipe.global_batch_size, int(size * CROP)
+    pictures = torch.randint(256, (batch, side, side, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+    targets = torch.randint(drugs, (batch,), device=device)
     for step in range(WARMUP + steps):
         if step == WARMUP:
             synchronize(device)
             start = time.perf_counter()
-        views = trainer.views(pictures, size, global_batch_size=recipe.batch)
+        views = trainer.views(pictures, size, global_batch_size=batch)
         trainer.step(
             views,
             targets,
-            global_batch_size=recipe.batch,
+            global_batch_size=batch,
             accumulation_steps=accumulation_steps,
             max_grad_norm=recipe.clip,
         )
         trainer.end_step(WARMUP + steps)
     synchronize(device)
-    rate = recipe.batch * steps / (time.perf_counter() - start)
+    rate = batch * steps / (time.perf_counter() - start)
     return rate, torch.cuda.max_memory_allocated() if device == "cuda" else None

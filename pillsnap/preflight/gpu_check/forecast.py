@@ -21,10 +21,11 @@ def forecast(config: Config, stage: str, rows: Sequence[Row]) -> Iterator[Row]:
         raise NotCheckedError("no rate of the classifier was measured")
     amounts = estimate_amounts(config, stage)
     recipe, share = config.classifier, 1 - config.plan.val_fraction
-    for batch, words in ((recipe.batch, "the recipe's batch"), (fastest_batch(plain, recipe), "the fastest batch")):
+    reference = recipe.global_batch_size
+    for batch, words in ((reference, "the recipe's batch"), (fastest_batch(plain, recipe), "the fastest batch")):
         rates = {each["size"]: each["images_per_second"] for each in plain if each["batch"] == batch}
         hours = classifier_hours(recipe, rates, amounts.trained_pills * share)
-        rate = recipe.learning_rate * math.sqrt(batch / recipe.batch)
+        rate = recipe.learning_rate * math.sqrt(batch / reference)
         text = f"{hours:,.1f} h for {recipe.epochs} epochs; learning rate by the square root rule {rate:.2g}"
         figures = {"hours": hours, "batch": batch, "learning_rate": rate, "pills": amounts.trained_pills * share}
         yield Row(f"forecast: classifier, {words} {batch}", text, "", Verdict.ok, figures=figures)
@@ -44,7 +45,7 @@ def fastest_batch(measured: Sequence[Mapping[str, Any]], recipe: Classifier) -> 
         for each in measured
         if each["size"] == recipe.image_size and {s["size"] for s in measured if s["batch"] == each["batch"]} == sizes
     ]
-    return max(whole, key=lambda each: each["images_per_second"])["batch"] if whole else recipe.batch
+    return max(whole, key=lambda each: each["images_per_second"])["batch"] if whole else recipe.global_batch_size
 
 
 def classifier_hours(recipe: Classifier, rates: Mapping[int, float], pills: float) -> float:

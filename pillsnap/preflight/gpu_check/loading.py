@@ -53,7 +53,10 @@ def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Ite
     data: Any = DrawnCrops(config.crops.size, drugs)
     workers = usable_threads(MAX_WORKERS)
     random = np.random.default_rng(1)
-    order = [[(int(pill), 0.0) for pill in random.integers(0, CROPS, recipe.batch)] for _ in range(WARMUP + steps)]
+    order = [
+        [(int(pill), 0.0) for pill in random.integers(0, CROPS, recipe.global_batch_size)]
+        for _ in range(WARMUP + steps)
+    ]
     batches = CropBatches(data, device=device, workers=workers, cache_bytes=0).batches(order)
     with contextlib.closing(batches):
         for _ in range(WARMUP):

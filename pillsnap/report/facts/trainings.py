@@ -14,6 +14,7 @@ KINDS = {
     "intervention": "intervention",
     "out_of_memory": "out of memory",
     "data": "other data",
+    "batch": "batch",
 }
 """Kinds of events besides milestones, in words."""
 
