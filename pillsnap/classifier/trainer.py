@@ -84,11 +84,13 @@ class ClassifierTrainer:
         self.model = create_classifier(settings, n_classes).to(device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.best_weights: dict[str, torch.Tensor] = {}
-        self._network = processes.wrap(self.model, device)
+        self._eager = self._network = processes.wrap(self.model, device)
+        self._replays = settings.compile == "reduce-overhead"
         if settings.compile:
             # a graph for each shape, however many: a dynamic one would depend on which shape came first
             torch._dynamo.config.recompile_limit = 256
-            self._network = torch.compile(self._network, dynamic=False)
+            mode = "reduce-overhead" if self._replays else None
+            self._network = torch.compile(self._network, dynamic=False, mode=mode)
         # once wrapped: batch norms may have been replaced, their tensors are the same
         self._averaging, self._parameters = Ema(self.ema, self.model), list(self.model.parameters())
         groups = parameter_groups(self.model, settings.layer_decay)
@@ -162,12 +164,18 @@ class ClassifierTrainer:
         self, micro_batches: list[tuple[torch.Tensor, torch.Tensor]], global_batch_size: int
     ) -> None:
         self.model.train()
-        self._optimizer.zero_grad()
+        self._zero_gradients()
+        network = self._network
+        if self._replays and global_batch_size < self._settings.global_batch_size:
+            network = self._eager  # an epoch's short last batch would be recorded for one step
         device_type, dtype = self._device.split(":")[0], AUTOCAST.get(self._precision)
         for number, (views, targets) in enumerate(micro_batches):
             with self._no_sync() if number < len(micro_batches) - 1 else contextlib.nullcontext():
+                if self._replays:
+                    # what the last replay wrote is not needed any more, and may be overwritten
+                    torch.compiler.cudagraph_mark_step_begin()
                 with torch.autocast(device_type, dtype, enabled=dtype is not None):
-                    logits = self._network(views)
+                    logits = network(views)
                 logits, smoothing = logits.float(), self._settings.label_smoothing
                 loss = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
                 # DDP averages the gradients of its processes
@@ -176,10 +184,20 @@ class ClassifierTrainer:
             correct = (logits.argmax(1) == labels).sum()
             self._sums += torch.stack([loss.detach(), correct, torch.full_like(correct, len(labels))])
 
+    def _zero_gradients(self) -> None:
+        """Gradients to zero; with CUDA graphs in tensors that stay, since a first gradient would lie in memory that the
+        next micro-batch's replay overwrites."""
+        if not self._replays:
+            self._optimizer.zero_grad()
+            return
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self._optimizer.zero_grad(set_to_none=False)
+
     def _no_sync(self) -> contextlib.AbstractContextManager:
         """DDP's `no_sync`: gradients stay in this process until a micro-batch outside of it."""
-        network = getattr(self._network, "_orig_mod", self._network)
-        return network.no_sync() if self._processes.world_size > 1 else contextlib.nullcontext()
+        return self._eager.no_sync() if self._processes.world_size > 1 else contextlib.nullcontext()
 
     def end_step(self, steps_per_epoch: int) -> None:
         """Update the EMA, and count the step."""

@@ -154,7 +154,12 @@ class Classifier(Recipe):
         lt=1,
         description="Decay of the weights' exponential moving average (EMA), which is exported",
     )
-    compile: bool = Field(False, description="`torch.compile` the model (worth it on a GPU)")
+    compile: bool | Literal["reduce-overhead"] = Field(
+        False,
+        description=(
+            "`torch.compile` the model (worth it on a GPU); `reduce-overhead` replays CUDA graphs, for small batches"
+        ),
+    )
     cache_gb: float = Field(
         2.0, ge=0, description="Memory for decoded crops in GB; crops that fit are decoded once instead of every epoch"
     )

@@ -102,6 +102,62 @@ def test_precision_can_be_left() -> None:
     assert training.state_dict()["scaler"] == {}
 
 
+class Replayed:
+    """Stand-in for a model compiled with CUDA graphs: it counts its calls, and a call before the last one is given up
+    is an error, as a replay would overwrite what the last one wrote."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.network, self.calls, self.given_up = network, 0, True
+
+    def __call__(self, views: torch.Tensor) -> torch.Tensor:
+        assert self.given_up
+        self.calls, self.given_up = self.calls + 1, False
+        return self.network(views)
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+@pytest.fixture
+def modes(monkeypatch: pytest.MonkeyPatch) -> dict[object, Replayed]:
+    """Models by the mode that `torch.compile` was called with."""
+    made: dict[object, Replayed] = {}
+
+    def stand_in(network: torch.nn.Module, *, dynamic: bool, mode: object) -> Replayed:
+        assert dynamic is False
+        made[mode] = Replayed(network)
+        return made[mode]
+
+    monkeypatch.setattr(torch, "compile", stand_in)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: [one.give_up() for one in made.values()])
+    return made
+
+
+@pytest.mark.parametrize("parts", [1, 2, 8])
+def test_replayed_graphs_learn_the_same_from_gradients_that_stay(modes: dict[object, Replayed], parts: int) -> None:
+    plain, graphs = started(), started(compile="reduce-overhead")
+    losses = [learn(training, accumulation_steps=parts) for training in (plain, graphs)]
+    places = [parameter.grad.data_ptr() for parameter in graphs.model.parameters()]
+    losses += [learn(training, 2, accumulation_steps=parts) for training in (plain, graphs)]
+    assert losses[0] == losses[1] and losses[2] == losses[3]
+    assert torch.equal(gradients(plain), gradients(graphs))
+    assert places == [parameter.grad.data_ptr() for parameter in graphs.model.parameters()]
+    assert modes["reduce-overhead"].calls == 3 * parts
+
+
+def test_short_last_batch_is_not_recorded_as_a_graph(modes: dict[object, Replayed]) -> None:
+    training = started(compile="reduce-overhead", batch=16)
+    learn(training)
+    assert modes["reduce-overhead"].calls == 0
+
+
+def test_compiled_without_graphs_asks_for_no_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda network, **options: asked.append(options) or network)
+    started(compile=True)
+    assert asked == [{"dynamic": False, "mode": None}]
+
+
 @pytest.mark.campaign
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 def test_compiled_model_learns_the_same_and_is_saved_under_its_own_names() -> None:

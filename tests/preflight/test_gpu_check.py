@@ -124,9 +124,10 @@ def test_classifier_is_measured_at_both_sizes_until_memory_ends(monkeypatch: pyt
     monkeypatch.setattr(classifier_module, "WARMUP", 1)
     rows = list(classifier_module.check_classifier(SMALL, drugs=3, device="cpu", steps=1))
     plain = [(32, 4, False), (32, 8, False), (32, 16, False), (48, 4, False), (48, 8, False), (48, 16, False)]
-    assert asked == [*plain, (32, 4, True), (48, 4, True)]
+    compiled = [(size, 4, mode) for mode in (True, "reduce-overhead") for size in (32, 48)]
+    assert asked == [*plain, *compiled]
     assert [(row.figures["size"], row.figures["batch"]) for row in rows] == [
-        (32, 4), (32, 8), (48, 4), (48, 8), (32, 4), (48, 4),
+        (32, 4), (32, 8), (48, 4), (48, 8), *[(size, batch) for size, batch, _ in compiled],
     ]  # fmt: skip
     assert all(row.figures["images_per_second"] > 0 and row.verdict is Verdict.ok for row in rows)
 

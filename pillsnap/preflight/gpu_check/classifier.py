@@ -18,6 +18,7 @@ from pillsnap.training.model_sizes import CUDA_BYTES
 from pillsnap.training.processes import Processes
 from pillsnap.training.recovery import is_out_of_memory
 
+COMPILED = {False: "", True: ", compiled", "reduce-overhead": ", compiled with CUDA graphs"}
 WARMUP = 5
 LARGEST_BATCH = 512
 CROP = 1.25
@@ -46,15 +47,16 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
                 if not is_out_of_memory(error):
                     raise
                 break
-    for size in sizes:  # last, since compiling takes minutes
-        yield _row(config, recipe.model_copy(update={"compile": True}), size, drugs, device, steps)
+    for compiled in (True, "reduce-overhead"):  # last, since compiling takes minutes
+        for size in sizes:
+            yield _row(config, recipe.model_copy(update={"compile": compiled}), size, drugs, device, steps)
 
 
 def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
     rate, peak = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
     settings, batch = recipe.model_copy(update={"image_size": size}), recipe.global_batch_size
     expected = training_bytes(config.model_copy(update={"classifier": settings}), "classifier") + CUDA_BYTES
-    words = f"classifier {size} px, batch {batch}, {recipe.precision}" + (", compiled" * recipe.compile)
+    words = f"classifier {size} px, batch {batch}, {recipe.precision}" + COMPILED[recipe.compile]
     figures = {
         **{"size": size, "batch": batch, "precision": recipe.precision, "compiled": recipe.compile},
         **{"images_per_second": rate, "peak_bytes": peak, "preflight_bytes": expected},
