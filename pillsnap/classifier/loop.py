@@ -35,8 +35,17 @@ EXPORTED = ("best.safetensors", "history.csv", "events.json", "resources.json")
 """Files that a finished training has in the folder `exported` of its state."""
 LOSS_SYNC_EVERY = {"cpu": 1, "cuda": 20}
 """Steps from one synchronisation of the loss to the next: it makes the CPU wait for the GPU."""
+VALIDATION_TIMES, VALIDATION_BATCH = 8, 64
+"""See `validation_batch`: chosen, no GPU has been measured."""
 MAX_SHOWN = 32
 """Pictures of a batch that are logged to TensorBoard, at most."""
+
+
+def validation_batch(micro_batch: int, kind: str) -> int:
+    """Pictures of a validation's batch on the device `kind`. Without gradients more fit than in a micro-batch: twice as
+    many, and up to `VALIDATION_TIMES` as many on a GPU, where fewer than `VALIDATION_BATCH` would leave it waiting for
+    launches."""
+    return max(2 * micro_batch, min(VALIDATION_TIMES * micro_batch, VALIDATION_BATCH) if kind == "cuda" else 0)
 
 
 @dataclass(frozen=True)
@@ -231,8 +240,8 @@ class TrainingLoop:
         parts = self._recovery.accumulation_steps * job.processes.world_size
         micro_batch = -(-job.settings.global_batch_size // parts)
         shard = [(pill, 0.0) for pill in range(len(job.data.val))][job.processes.shard]
-        # without gradients twice as many pictures fit
-        order = [shard[start : start + 2 * micro_batch] for start in range(0, len(shard), 2 * micro_batch)]
+        size = validation_batch(micro_batch, job.data.kind)
+        order = [shard[start : start + size] for start in range(0, len(shard), size)]
         with contextlib.closing(job.data.val_batches.batches(order)) as batches:
             return self._trainer.validate(batches)
 

@@ -93,10 +93,10 @@ def preprocessing_of(model: nn.Module) -> dict[str, Any]:
     return {"interpolation": "bilinear", "antialias": True, "value_range": [0.0, 1.0]} | statistics
 
 
-def count_correct(logits: torch.Tensor, targets: torch.Tensor, k: int) -> int:
-    """Rows whose target is among the k largest logits."""
+def count_correct(logits: torch.Tensor, targets: torch.Tensor, k: int) -> torch.Tensor:
+    """Rows whose target is among the k largest logits, int64 without dimensions."""
     top = logits.topk(min(k, logits.shape[1]), dim=1).indices
-    return int((top == targets[:, None]).any(dim=1).sum())
+    return (top == targets[:, None]).any(dim=1).sum()
 
 
 def load_classifier(weights: Path, n_classes: int) -> tuple[nn.Module, int]:

@@ -91,7 +91,7 @@ def _val_top1(job: dict[str, Any]) -> float:
     crops = torch.stack([val[(pill, 0.0)][0] for pill in range(len(val))])
     with torch.inference_mode():
         logits = model(resize(normalise(crops, model), settings.image_size))
-    return count_correct(logits, val.targets, 1) / len(val)
+    return int(count_correct(logits, val.targets, 1)) / len(val)
 
 
 def test_same_seed_same_bytes(unbroken: dict[str, Any], job: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """One step of the classifier's training: parts of a batch, precisions, compiled graphs."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from pillsnap.classifier.loop import validation_batch
 from pillsnap.classifier.trainer import ClassifierTrainer
 from pillsnap.training.processes import Processes
 from tests.support.models import recipe
@@ -100,6 +102,41 @@ def test_precision_can_be_left() -> None:
     training.use_precision("fp32")
     learn(training)
     assert training.state_dict()["scaler"] == {}
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "dtype"),
+    [
+        ("cuda", "bf16", torch.bfloat16),
+        ("cuda:1", "fp16", torch.float16),
+        ("cuda", "fp32", None),
+        ("cpu", "bf16", None),
+    ],
+)
+def test_validation_has_the_trainings_precision_on_a_gpu_alone(
+    monkeypatch: pytest.MonkeyPatch, device: str, precision: str, dtype: torch.dtype | None
+) -> None:
+    training, asked = started(), []
+    training.use_precision(precision)
+    expected = training.validate([(PICTURES, TARGETS)])
+    zeros = torch.zeros
+    monkeypatch.setattr(torch, "zeros", lambda *size, **more: zeros(*size, **more | {"device": "cpu"}))
+    monkeypatch.setattr(training, "_device", device)
+
+    def autocast(kind: str, half: torch.dtype | None, *, enabled: bool) -> contextlib.AbstractContextManager:
+        asked.append((kind, half if enabled else None))
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    assert training.validate([(PICTURES[:5], TARGETS[:5]), (PICTURES[5:], TARGETS[5:])]) == expected
+    assert asked == [(device.split(":")[0], dtype)] * 2
+
+
+@pytest.mark.parametrize(
+    ("micro_batch", "kind", "size"), [(8, "cpu", 16), (8, "cuda", 64), (2, "cuda", 16), (64, "cuda", 128)]
+)
+def test_validation_takes_larger_batches(micro_batch: int, kind: str, size: int) -> None:
+    assert validation_batch(micro_batch, kind) == size
 
 
 class Replayed:
