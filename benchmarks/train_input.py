@@ -94,8 +94,7 @@ def _config(words: argparse.Namespace) -> Config:
     if words.image_size:
         classifier = classifier.model_copy(update={"image_size": words.image_size})
         crops = crops.model_copy(update={"size": words.image_size * 5 // 4})
-    if words.batch:
-        classifier = classifier.model_copy(update={"batch": words.batch})
+    classifier = classifier.model_copy(update={"batch": words.batch or classifier.global_batch_size})
     return config.model_copy(update={"classifier": classifier, "crops": crops})
 
 
