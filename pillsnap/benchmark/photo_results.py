@@ -13,8 +13,8 @@ from pillsnap.answers.accuracy import DetectorResult, PhotoResult
 from pillsnap.answers.answer import Answer, Mode
 from pillsnap.hardware import usable_threads
 from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.nms import Detections
+from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.progress import progress
 
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 def for_each_photo(
-    measure: Callable[[np.ndarray, pd.DataFrame], Result],
+    measure: Callable[[bytes, pd.DataFrame], Result],
     pills: pd.DataFrame,
     prepared: Sequence[Path],
     *,
@@ -35,7 +35,7 @@ def for_each_photo(
     """Measure all photographs, several at a time, and return the results in the order of the photographs.
 
     Args:
-        measure: takes the pixels, uint8 (H, W, 3), and the manifest rows of a photograph; called by several threads.
+        measure: takes the stored JPEG and the manifest rows of a photograph; called by several threads.
         pills: manifest rows; of backgrounds, which have none, those of `MANIFEST_BACKGROUNDS`.
         prepared: folders of `prepare_archive`.
         threads: photographs at a time, at most the available cores. Models loaded with one thread each give the same
@@ -46,15 +46,15 @@ def for_each_photo(
     results: list[Result] = []
     with ThreadPoolExecutor(usable_threads(threads)) as pool:
         while chunk := list(islice(photos, CHUNK)):
-            results += pool.map(lambda photo: measure(decode_photo(photo[0]), photo[1]), chunk)
+            results += pool.map(lambda photo: measure(*photo), chunk)
     return results
 
 
-def measure_photo(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame) -> PhotoResult:
-    """Run detector and classifier on a photograph, uint8 (H, W, 3), and on the labelled boxes of its manifest rows."""
+def measure_photo(steps: SeparateSteps, photo: AnyPhoto, rows: pd.DataFrame) -> PhotoResult:
+    """Run detector and classifier on a photograph, and on the labelled boxes of its manifest rows."""
     return measure_labelled(
         steps,
-        picture,
+        photo,
         image_id=rows["image_id"].iloc[0],
         mode=rows["domain"].iloc[0],
         fully_labelled=bool(rows["fully_labelled"].iloc[0]),
@@ -65,7 +65,7 @@ def measure_photo(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame)
 
 def measure_labelled(
     steps: SeparateSteps,
-    picture: np.ndarray,
+    photo: AnyPhoto,
     *,
     image_id: str,
     mode: Mode,
@@ -77,26 +77,27 @@ def measure_labelled(
 
     Args:
         steps: the models.
-        picture: uint8 (H, W, 3).
+        photo: as for `SeparateSteps.identify`.
         image_id, fully_labelled, boxes, targets: of `PhotoResult`. Where no target has a class, the logits of the
             labelled boxes, which nothing reads then, are zeros.
         mode: of the answer.
     """
-    detections = steps.detect(picture)
+    photo, detections = steps.look(open_photo(photo, steps.detector_facts), mode)
     kept = steps.choose(detections, mode)
-    logits, distances = steps.classify(steps.cut(picture, kept.boxes))
+    logits, distances = steps.classify(steps.cut(photo.picture, kept.boxes))
     label_logits = np.zeros((len(boxes), len(steps.classes)), np.float32)
     if (targets >= 0).any():
-        label_logits, _ = steps.classify(steps.cut(picture, boxes))
+        larger = fitting(photo, photo.in_picture(boxes), steps.classifier_facts)
+        label_logits, _ = steps.classify(steps.cut(larger.picture, larger.in_picture(boxes)))
     return PhotoResult(
         image_id=image_id,
         domain=mode,
         fully_labelled=fully_labelled,
-        width=picture.shape[1],
-        height=picture.shape[0],
+        width=photo.width,
+        height=photo.height,
         boxes=boxes,
         targets=targets,
-        found_boxes=detections.boxes,
+        found_boxes=photo.in_photo(detections.boxes),
         found_scores=detections.scores,
         answered=len(kept.boxes),
         label_logits=label_logits,
@@ -105,21 +106,22 @@ def measure_labelled(
     )
 
 
-def measure_background(steps: SeparateSteps, picture: np.ndarray, rows: pd.DataFrame) -> DetectorResult:
-    """Run the detector on a photograph without a pill, uint8 (H, W, 3); its one row is of `MANIFEST_BACKGROUNDS`."""
-    detections = steps.detect(picture)
+def measure_background(steps: SeparateSteps, photo: AnyPhoto, rows: pd.DataFrame) -> DetectorResult:
+    """Run the detector on a photograph without a pill; its one row is of `MANIFEST_BACKGROUNDS`."""
+    photo, detections = steps.look(open_photo(photo, steps.detector_facts), "combo")
     return DetectorResult(
         image_id=rows["image_id"].iloc[0],
         fully_labelled=True,
-        width=picture.shape[1],
-        height=picture.shape[0],
+        width=photo.width,
+        height=photo.height,
         boxes=np.zeros((0, 4)),
-        found_boxes=detections.boxes,
+        found_boxes=photo.in_photo(detections.boxes),
         found_scores=detections.scores,
     )
 
 
-def answer_of(result: PhotoResult, steps: SeparateSteps, picture: np.ndarray) -> Answer:
+def answer_of(result: PhotoResult, steps: SeparateSteps) -> Answer:
     """The answer of the separate steps, from what they gave already."""
     kept = Detections(result.found_boxes[: result.answered], result.found_scores[: result.answered])
-    return steps.answer(picture, result.domain, kept, result.answer_logits, result.answer_distances)
+    size = result.width, result.height
+    return steps.answer(size, result.domain, kept, result.answer_logits, result.answer_distances)

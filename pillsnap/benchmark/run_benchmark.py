@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 
 from pillsnap.answers.accuracy import (
@@ -32,6 +31,7 @@ from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
 from pillsnap.predict.model import PillSnap
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
@@ -98,9 +98,10 @@ def run_benchmark(
     fused = PillSnap.load(models, threads=1, device=device)
     steps = SeparateSteps.load(models, threads=1, device=device)
 
-    def measure_both(picture: np.ndarray, rows: pd.DataFrame) -> tuple[PhotoResult, tuple[Answer, Answer]]:
-        result = measure_photo(steps, picture, rows)
-        return result, (fused.identify(picture, result.domain), answer_of(result, steps, picture))
+    def measure_both(data: bytes, rows: pd.DataFrame) -> tuple[PhotoResult, tuple[Answer, Answer]]:
+        photo = open_photo(data, fused.facts)
+        result = measure_photo(steps, photo, rows)
+        return result, (fused.identify(photo, result.domain), answer_of(result, steps))
 
     each_photo = partial(for_each_photo, prepared=prepared, threads=settings.threads)
     measured = each_photo(measure_both, pills, title="test photographs")

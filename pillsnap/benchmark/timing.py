@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pillsnap.answers.answer import Mode
-from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.model import PillSnap
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.unfused import STEPS, SeparateSteps
 
 PERCENTILES = (50, 95, 99)
@@ -34,9 +34,9 @@ def measure_answers(snap: PillSnap, photos: Sequence[bytes], mode: Mode, *, coun
     marks, pills = [], []
     for turn in range(warmup + count):
         start = time.perf_counter()
-        picture = decode_photo(photos[turn % len(photos)])
+        photo = open_photo(photos[turn % len(photos)], snap.facts)
         decoded = time.perf_counter()
-        pills.append(len(snap.identify(picture, mode).pills))
+        pills.append(len(snap.identify(photo, mode).pills))
         marks.append((decoded - start, time.perf_counter() - decoded))
     decode, graph = np.array(marks[warmup:]).T
     steps = {"decode": decode, "graph": graph, "total": decode + graph}

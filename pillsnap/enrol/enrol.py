@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from pillsnap.files import replacing_folder
-from pillsnap.pictures.decode import MAX_PIXELS, PictureError, decode_photo
+from pillsnap.pictures.decode import MAX_PIXELS, PictureError
 from pillsnap.predict.model import NotOnePillError, PillSnap
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.references import (
     REFERENCES,
     EnrolledDrug,
@@ -155,11 +156,11 @@ def _look_at_all(snap: PillSnap, photos: Sequence[Photo], max_pixels: int) -> li
 def _look(snap: PillSnap, data: bytes, max_pixels: int) -> _Seen:
     """Look at the only pill of a photograph; raises `EnrolError`."""
     try:
-        picture = decode_photo(data, max_pixels=max_pixels)
+        photo = open_photo(data, snap.facts, max_pixels=max_pixels)
     except PictureError as error:
         raise EnrolError(f"no usable photograph ({error}). Take another one.") from error
     try:
-        found = snap.look_at_one(picture)
+        found = snap.look_at_one(photo)
     except NotOnePillError as error:
         raise EnrolError(str(error)) from error
     trained = snap.classes[int(found["all_probabilities"][0].argmax())]

@@ -16,6 +16,7 @@ from pillsnap.benchmark.photo_results import for_each_photo
 from pillsnap.files import write_json
 from pillsnap.pictures.boxes import match_boxes
 from pillsnap.predict.model import PillSnap, graph_inputs, make_answer
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.references import EnrolledDrug, References, mean_features
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
@@ -100,12 +101,12 @@ def measure_references(
         log.info("%d photographs of each new drug: %.4f named right", one["references"], one["top1"])
 
 
-def _look(snap: PillSnap, min_iou: float, picture: np.ndarray, rows: pd.DataFrame) -> list[Found]:
-    """The labelled pills of a photograph, uint8 (H, W, 3), that an answer finds."""
-    mode = rows["domain"].iloc[0]
-    found = snap.run(picture, graph_inputs(mode, snap.facts))
+def _look(snap: PillSnap, min_iou: float, data: bytes, rows: pd.DataFrame) -> list[Found]:
+    """The labelled pills of a photograph, its file's bytes, that an answer finds."""
+    mode, photo = rows["domain"].iloc[0], open_photo(data, snap.facts)
+    found = snap.look(photo, graph_inputs(mode, snap.facts))
     outputs = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
-    pills = make_answer(mode, picture, outputs, snap.classes, snap.calibration).pills
+    pills = make_answer(mode, (photo.width, photo.height), outputs, snap.classes, snap.calibration).pills
     matches = match_boxes(found["boxes"], rows[["x", "y", "w", "h"]].to_numpy(float), min_iou=min_iou)
     drugs = list(zip(rows["k_code"], rows["group"], strict=True))
     return [

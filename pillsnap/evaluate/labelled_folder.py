@@ -29,6 +29,7 @@ from pillsnap.manifest.archive_photos import (
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.manifest.left_out import by_reason
 from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive, SourceError
@@ -190,15 +191,14 @@ def _measure(
     try:
         if isinstance(raw, PictureError):
             raise raw
-        picture = decode_photo(raw)
+        decoded = open_photo(raw, steps.detector_facts)
     except PictureError as error:
         of_labels = [("quarantined", "label_of_quarantined_photo", pill.label_member, "") for pill in photo.pills]
         return None, [("quarantined", error.reason, "", error.detail), *of_labels]
-    height, width = picture.shape[:2]
     kept, boxes, issues = [], [], []
     for pill in photo.pills if boxed else []:
         try:
-            box, repairs = labelled_box(pill, width, height)
+            box, repairs = labelled_box(pill, decoded.width, decoded.height)
         except LabelError as error:
             issues.append(("quarantined", error.reason, pill.label_member, error.detail))
             continue
@@ -210,7 +210,7 @@ def _measure(
     expected = photo.pills[0].expected_pills if photo.pills else 0
     result = measure_labelled(
         steps,
-        picture,
+        decoded,
         image_id=photo.row.image_id,
         mode=mode,
         fully_labelled=len(boxes) >= expected,

@@ -176,7 +176,8 @@ def compare_fused(
     def both(photo: Photo, detections: Detections) -> tuple[Answer, Answer]:
         kept = steps.choose(detections, photo.domain)
         outputs = steps.classify(steps.cut(photo.picture, kept.boxes))
-        return fused.identify(photo.picture, photo.domain), steps.answer(photo.picture, photo.domain, kept, *outputs)
+        size = photo.picture.shape[1], photo.picture.shape[0]
+        return fused.identify(photo.picture, photo.domain), steps.answer(size, photo.domain, kept, *outputs)
 
     return agreement(pool.map(both, photos, found))
 

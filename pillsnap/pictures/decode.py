@@ -28,6 +28,9 @@ PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000"
 """Formats that are opened, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start programs
 (EPS) and none holds photographs."""
 
+REDUCTIONS = (8, 4, 2, 1)
+"""What the sides of a JPEG can be divided by in decoding, most first: other scales of libjpeg cost more than all."""
+
 _PNG_HEADER = struct.Struct(">16sIIBB")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _UNUSED = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
@@ -46,8 +49,8 @@ class PictureError(ValueError):
 
 
 def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a photograph: turned as its EXIF orientation says, its colours as its ICC profile says, on white where it
-    is transparent, the first picture where it holds several.
+    """Decode a photograph whole: turned as its EXIF orientation says, its colours as its ICC profile says, on white
+    where it is transparent, the first picture where it holds several.
 
     Plain 8-bit RGB PNGs go through the Rust `png` crate (in kornia-rs), which checks the CRC of every chunk, and JPEGs
     through libjpeg-turbo: both measured fastest, see benchmarks/prepare.md. Everything else goes through Pillow.
@@ -63,11 +66,33 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
         PictureError: `photo_empty`, `photo_unreadable`, `photo_truncated`, `photo_too_large` or `photo_too_costly`.
     """
+    return decode_reduced(data, least_side=None, max_pixels=max_pixels)[0]
+
+
+def decode_reduced(
+    data: bytes, *, least_side: int | None, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode a photograph as `decode_photo`, a JPEG at 1/2, 1/4 or 1/8 where its longer side stays long enough.
+
+    libjpeg leaves out the arithmetic of the pixels that nobody asked for; it still reads every bit, and so finds the
+    same damage.
+
+    Args:
+        data: the file's bytes.
+        least_side: pixels that the longer side keeps at least, where the photograph has them. `None`: all.
+        max_pixels: of the whole photograph.
+
+    Returns:
+        uint8 array (H, W, 3), RGB, and width and height of the whole photograph, upright, in pixels.
+
+    Raises:
+        PictureError: as `decode_photo`.
+    """
     if not data:
         raise PictureError("photo_empty", "0 bytes")
     try:
         check_cost(data)
-        return _decode(data, max_pixels)
+        return _decode(data, max_pixels, least_side)
     except CostlyError as error:
         raise PictureError("photo_too_costly", str(error)) from error
 
@@ -120,30 +145,41 @@ def _open_image(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
         raise PictureError("photo_truncated", str(error).replace("\n", " ")[:200]) from error
 
 
-def _decode(data: bytes, max_pixels: int) -> np.ndarray:
+def _decode(data: bytes, max_pixels: int, least_side: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     if data[:16] == _PNG_START and len(data) >= _PNG_HEADER.size:
         _, width, height, *kind = _PNG_HEADER.unpack_from(data)
         if tuple(kind) == _RGB_8_BIT:
             _check_size(width, height, max_pixels)
             metadata = _checked(png_metadata(io.BytesIO(data)))
-            return metadata.apply(_decode_png(data, width, height))
+            return _upright(metadata, _decode_png(data, width, height), (width, height))
     with _open_image(io.BytesIO(data), max_pixels) as image:
         metadata = _checked(metadata_of(image, io.BytesIO(data)))
         if image.format in ("JPEG", "MPO") and image.mode == "RGB":
-            return metadata.apply(_decode_jpeg(data))
-        return metadata.apply(_pixels(image))
+            return _upright(metadata, _decode_jpeg(data, _factor(image.size, least_side)), image.size)
+        return _upright(metadata, _pixels(image), image.size)
 
 
-def _decode_jpeg(data: bytes) -> np.ndarray:
+def _upright(metadata: Metadata, picture: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    return metadata.apply(picture), size[::-1] if metadata.sideways else size
+
+
+def _factor(size: tuple[int, int], least_side: int | None) -> int:
+    """By how much a JPEG is reduced: the most that keeps `least_side`."""
+    if least_side is None:
+        return 1
+    return next(factor for factor in REDUCTIONS if factor == 1 or max(size) >= factor * least_side)
+
+
+def _decode_jpeg(data: bytes, factor: int) -> np.ndarray:
     """Decode a JPEG strictly, headers that lose no pixel aside: libjpeg's first warning would hide all others."""
     try:
-        return decode_jpeg(data)
+        return decode_jpeg(data, factor=factor)
     except ValueError as error:
         unused = _UNUSED.search(str(error))
         with contextlib.suppress(struct.error, IndexError):  # cut off within its headers
             plain = with_plain_headers(data, padding=int(unused[1]) if unused else 0)
             if plain != data:
-                return decode_jpeg(plain)
+                return decode_jpeg(plain, factor=factor)
         raise
 
 
@@ -188,9 +224,16 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise PictureError("photo_too_large", f"{width} x {height} pixels, limit {max_pixels}")
 
 
-def decode_jpeg(data: bytes | np.ndarray) -> np.ndarray:
-    """Decode a JPEG of `encode_jpeg`, bytes or uint8 array: uint8 (H, W, 3), RGB."""
-    return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+def decode_jpeg(data: bytes | np.ndarray, *, factor: int = 1) -> np.ndarray:
+    """Decode a JPEG of `encode_jpeg`, bytes or uint8 array: uint8 (H, W, 3), RGB.
+
+    With a `factor` of `REDUCTIONS` both sides are divided by it, rounded up.
+    """
+    if factor == 1:
+        return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+    height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=True)
+    least = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": factor}
+    return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **least)
 
 
 def decode_jpeg_into(data: bytes | np.ndarray, picture: np.ndarray) -> None:

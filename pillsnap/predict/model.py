@@ -20,16 +20,15 @@ from pillsnap.answers.answer import (
     View,
 )
 from pillsnap.answers.calibration import Calibration, joined_logits
-from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.pictures.decode import PictureError
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.nms import MAX_BOXES
+from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
 from pillsnap.predict.references import References, joined_sha256, read_references
 from pillsnap.predict.sessions import ModelError, device_of, open_session, read_metadata
 from pillsnap.tables.classes import DrugClass, classes_from_json
 
 __all__ = ["ModelError", "NotOnePillError", "PillSnap", "SamePillError", "graph_inputs"]
-
-Photograph = str | Path | bytes | np.ndarray
-"""A path, a file's bytes, or uint8 (H, W, 3) RGB."""
 
 
 class NotOnePillError(ValueError):
@@ -137,14 +136,14 @@ class PillSnap:
             pair_precision=promised.precision if promised.pairs and promised.pairs.known_from is not None else None,
         )
 
-    def identify(self, photo: Photograph | Sequence[Photograph], mode: Mode = "single") -> Answer:
+    def identify(self, photo: AnyPhoto | Sequence[AnyPhoto], mode: Mode = "single") -> Answer:
         """Name the pill (`single`) or every pill (`combo`) of a photograph, or one pill by its front and its back.
 
         In mode `single` only the best box counts, from a lower score on.
 
         Args:
-            photo: a path, a file's bytes, or uint8 (H, W, 3) RGB; or a list of two of these that show the same pill,
-                and nothing but it.
+            photo: a path, a file's bytes, uint8 (H, W, 3) RGB, or what `open_photo` gave for this model; or a list of
+                two of these that show the same pill, and nothing but it.
             mode: what the photograph shows, according to the person who took it.
 
         Returns:
@@ -158,23 +157,23 @@ class PillSnap:
         """
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
             return self._identify_together(photo, mode)
-        picture = read_picture(photo)
-        found = self.run(picture, graph_inputs(mode, self.facts))
+        photo = open_photo(photo, self.facts)
+        found = self.look(photo, graph_inputs(mode, self.facts))
         pills = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
-        answer = make_answer(mode, picture, pills, self.classes, self.calibration)
+        answer = make_answer(mode, (photo.width, photo.height), pills, self.classes, self.calibration)
         if not self.references.drugs:
             return answer
         apart = self.references.distances(found["features"])
         each = zip(answer.pills, found["distances"].tolist(), apart, strict=True)
         return replace(answer, pills=tuple(self.references.join(*one, self.calibration) for one in each))
 
-    def _identify_together(self, photos: Sequence[Photograph], mode: Mode) -> SamePillAnswer:
+    def _identify_together(self, photos: Sequence[AnyPhoto], mode: Mode) -> SamePillAnswer:
         if len(photos) != PHOTOS_OF_ONE_PILL or mode != "single":
             detail = f"{len(photos)} photographs, mode {mode}: answers together are for two of one pill, mode single."
             raise SamePillError("not_two_photos", None, detail)
         views, found = [], []
         for place, photo in enumerate(photos, start=1):
-            view, outputs = self._look(photo, place)
+            view, outputs = self._view(photo, place)
             views.append(view)
             found.append(outputs)
         boxes, each = ([one[name] for one in found] for name in ("boxes", "all_probabilities"))
@@ -190,46 +189,46 @@ class PillSnap:
         calibrated = self.calibration.pairs is not None
         return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated)
 
-    def _look(self, photo: Photograph, place: int) -> tuple[View, dict[str, np.ndarray]]:
+    def _view(self, photo: AnyPhoto, place: int) -> tuple[View, dict[str, np.ndarray]]:
         """One of several photographs of one pill, and the graph's outputs for it; raises as `identify`."""
         try:
-            picture = read_picture(photo)
-            found = self.look_at_one(picture)
+            photo = open_photo(photo, self.facts)
+            found = self.look_at_one(photo)
         except PictureError as error:
             raise PictureError(error.reason, f"photograph {place}: {error.detail}") from error
         except NotOnePillError as error:
             raise SamePillError("not_one_pill", place, str(error)) from error
         x, y, w, h = (float(value) for value in found["boxes"][0])
-        return View(picture.shape[1], picture.shape[0], (x, y, w, h), float(found["scores"][0])), found
+        return View(photo.width, photo.height, (x, y, w, h), float(found["scores"][0])), found
 
-    def look_at_one(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the graph's outputs for the only pill of a photograph, uint8 (H, W, 3) RGB: one row of each.
+    def look_at_one(self, photo: ScaledPhoto) -> dict[str, np.ndarray]:
+        """Compute the graph's outputs, as `look` does, for the only pill of a photograph: one row of each.
 
         Raises:
             NotOnePillError: it shows none, or several.
         """
-        found = self.run(picture, graph_inputs("single", self.facts) | {"max_pills": np.array([MAX_BOXES])})
+        found = self.look(photo, graph_inputs("single", self.facts) | {"max_pills": np.array([MAX_BOXES])})
         pills = max(int((found["scores"] > self.facts["min_score"]).sum()), min(len(found["scores"]), 1))
         if pills != 1:
             raise NotOnePillError(pills)
         return {name: values[:1] for name, values in found.items()}
 
-    def run(self, picture: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute the graph's outputs by name, see `pillsnap.onnx.pipeline.pipeline`.
+    def look(self, photo: ScaledPhoto, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the graph's outputs by name, see `pillsnap.onnx.pipeline.pipeline`; boxes in pixels of the whole
+        photograph. One that is too small for its crops is decoded larger, and looked at again.
 
         Args:
-            picture: uint8 (H, W, 3) RGB.
+            photo: of `open_photo`.
             inputs: `min_score` and `max_pills`, see `graph_inputs`.
         """
+        found = self._run(photo.picture, inputs)
+        while (larger := fitting(photo, found["boxes"], self.facts)) is not photo:
+            photo, found = larger, self._run(larger.picture, inputs)
+        return found | {"boxes": photo.in_photo(found["boxes"])}
+
+    def _run(self, picture: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = self._session.run(None, {"photo": picture, **inputs})
         return dict(zip(self._outputs, values, strict=True))
-
-
-def read_picture(photo: Photograph) -> np.ndarray:
-    """Decode a photograph to uint8 (H, W, 3) RGB; raises `PictureError` or `OSError`."""
-    if isinstance(photo, np.ndarray):
-        return photo
-    return decode_photo(photo if isinstance(photo, bytes) else Path(photo).read_bytes())
 
 
 def graph_inputs(mode: Mode, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -240,17 +239,24 @@ def graph_inputs(mode: Mode, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def make_answer(
     mode: Mode,
-    picture: np.ndarray,
+    size: tuple[int, int],
     found: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     classes: Sequence[DrugClass],
     calibration: Calibration,
 ) -> Answer:
-    """Build an answer from boxes (N, 4), scores (N,), calibrated probabilities (N, drugs) and distances (N,)."""
+    """Build an answer from what was found.
+
+    Args:
+        mode: of the question.
+        size: width and height of the photograph.
+        found: boxes (N, 4) in its pixels, scores (N,), calibrated probabilities (N, drugs) and distances (N,).
+        classes, calibration: of the model.
+    """
     pills = tuple(
         _pill(box, float(score), row, float(distance), classes, calibration)
         for box, score, row, distance in zip(*found, strict=True)
     )
-    return Answer(mode, picture.shape[1], picture.shape[0], pills)
+    return Answer(mode, *size, pills)
 
 
 def _pill(

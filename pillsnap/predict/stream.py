@@ -9,8 +9,10 @@ import numpy as np
 
 from pillsnap.answers.answer import Answer, Mode, SamePillAnswer
 from pillsnap.hardware import usable_threads
-from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.pictures.decode import PictureError
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.model import PillSnap, SamePillError
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.photo_paths import Photo, Problem, read_photo
 
 DECODERS = 2
@@ -30,18 +32,23 @@ CURES = {
 
 @dataclass(frozen=True)
 class Answered:
-    """An answered photograph, with its pixels, uint8 (H, W, 3).
+    """An answered photograph, as large as it was decoded.
 
     Attributes:
-        photo, answer, picture: of two photographs of one pill, the first one's.
-        second: the other one and its pixels, where the answer is a `SamePillAnswer`.
+        photo, answer, decoded: of two photographs of one pill, the first one's.
+        second: the other one, where the answer is a `SamePillAnswer`.
     """
 
     photo: Photo
     answer: Answer
-    picture: np.ndarray
-    second: tuple[Photo, np.ndarray] | None = None
+    decoded: ScaledPhoto
+    second: tuple[Photo, ScaledPhoto] | None = None
     problem: None = None
+
+    @property
+    def picture(self) -> np.ndarray:
+        """All pixels, uint8 (H, W, 3); decoded again where the answer needed less."""
+        return self.decoded.whole()
 
     @property
     def shown(self) -> str:
@@ -49,12 +56,13 @@ class Answered:
         return f"{self.photo.shown} + {self.second[0].shown}" if self.second else self.photo.shown
 
     def by_photo(self) -> Iterator[tuple[Photo, np.ndarray, Answer]]:
-        """Each photograph with its pixels and what the answer says of it."""
+        """Each photograph with all its pixels, uint8 (H, W, 3), and what the answer says of it."""
         yield self.photo, self.picture, self.answer
         if self.second and isinstance(self.answer, SamePillAnswer):
             view = self.answer.photos[1]
             pill = replace(self.answer.pills[0], box=view.box, score=view.score)
-            yield *self.second, Answer(self.answer.mode, view.width, view.height, (pill,))
+            photo, decoded = self.second
+            yield photo, decoded.whole(), Answer(self.answer.mode, view.width, view.height, (pill,))
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,10 @@ def predict(snap: PillSnap, photos: Iterable[Photo], mode: Mode) -> Iterator[Out
     """
     workers = usable_threads(DECODERS)
     with ThreadPoolExecutor(workers) as pool:
-        pending: deque[tuple[Photo, Future[np.ndarray | Problem]]] = deque()
+        pending: deque[tuple[Photo, Future[ScaledPhoto | Problem]]] = deque()
         try:
             for photo in photos:
-                pending.append((photo, _submit(pool, photo)))
+                pending.append((photo, _submit(pool, photo, snap)))
                 if len(pending) == 2 * workers:
                     yield _answered(snap, *pending.popleft(), mode)
             while pending:
@@ -95,12 +103,12 @@ def predict(snap: PillSnap, photos: Iterable[Photo], mode: Mode) -> Iterator[Out
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _submit(pool: ThreadPoolExecutor, photo: Photo) -> "Future[np.ndarray | Problem]":
+def _submit(pool: ThreadPoolExecutor, photo: Photo, snap: PillSnap) -> "Future[ScaledPhoto | Problem]":
     if photo.may_block:
         # Ctrl-C could not stop a thread that waits for another program
         data = _read(photo)
-        return pool.submit(lambda: _decoded(data))
-    return pool.submit(lambda: _decoded(_read(photo)))
+        return pool.submit(lambda: _decoded(data, snap))
+    return pool.submit(lambda: _decoded(_read(photo), snap))
 
 
 def _read(photo: Photo) -> bytes | Problem:
@@ -110,9 +118,9 @@ def _read(photo: Photo) -> bytes | Problem:
         return _problem(error)
 
 
-def _decoded(data: bytes | Problem) -> np.ndarray | Problem:
+def _decoded(data: bytes | Problem, snap: PillSnap) -> ScaledPhoto | Problem:
     try:
-        return data if isinstance(data, Problem) else decode_photo(data)
+        return data if isinstance(data, Problem) else open_photo(data, snap.facts)
     except PictureError as error:
         return _problem(error)
 
@@ -122,24 +130,24 @@ def _problem(error: PictureError) -> Problem:
     return Problem(error.reason, f"{message}. {CURES[error.reason]}")
 
 
-def _answered(snap: PillSnap, photo: Photo, decoding: "Future[np.ndarray | Problem]", mode: Mode) -> Outcome:
-    picture = decoding.result()
-    if isinstance(picture, Problem):
-        return Unusable(photo, picture)
-    return Answered(photo, snap.identify(picture, mode), picture)
+def _answered(snap: PillSnap, photo: Photo, decoding: "Future[ScaledPhoto | Problem]", mode: Mode) -> Outcome:
+    decoded = decoding.result()
+    if isinstance(decoded, Problem):
+        return Unusable(photo, decoded)
+    return Answered(photo, snap.identify(decoded, mode), decoded)
 
 
 def predict_same_pill(snap: PillSnap, first: Photo, second: Photo) -> list[Outcome]:
     """Answer two photographs of one pill together: one outcome, or the problem of each that cannot be used."""
     photos = (first, second)
-    decoded = [_decoded(_read(photo)) for photo in photos]
+    decoded = [_decoded(_read(photo), snap) for photo in photos]
     each = zip(photos, decoded, strict=True)
     problems: list[Outcome] = [Unusable(photo, one) for photo, one in each if isinstance(one, Problem)]
-    pictures = [one for one in decoded if not isinstance(one, Problem)]
+    usable = [one for one in decoded if not isinstance(one, Problem)]
     if problems:
         return problems
     try:
-        answer = snap.identify(pictures)
+        answer = snap.identify(usable)
     except SamePillError as error:
         return [Unusable(photos[(error.place or 1) - 1], Problem(error.reason, error.detail))]
-    return [Answered(first, answer, pictures[0], (second, pictures[1]))]
+    return [Answered(first, answer, usable[0], (second, usable[1]))]

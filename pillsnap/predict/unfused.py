@@ -10,9 +10,11 @@ import onnxruntime
 from pillsnap.answers.answer import Answer, Mode
 from pillsnap.answers.calibration import Calibration
 from pillsnap.crops.crop import cut_crop
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.letterbox import letterbox
-from pillsnap.predict.model import make_answer, read_picture
+from pillsnap.predict.model import make_answer
 from pillsnap.predict.nms import Detections, non_max_suppression
+from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
 from pillsnap.predict.sessions import device_of, open_session, read_metadata
 from pillsnap.tables.classes import classes_from_json
 
@@ -52,21 +54,31 @@ class SeparateSteps:
 
     def identify(
         self,
-        photo: str | Path | bytes | np.ndarray,
+        photo: AnyPhoto,
         mode: Mode = "single",
         *,
         on_step: Callable[[str], None] = lambda step: None,
     ) -> Answer:
         """As `PillSnap.identify`; `on_step` is called at the end of each of `STEPS`."""
-        picture = read_picture(photo)
+        photo = open_photo(photo, self.detector_facts)
         on_step("decode")
-        found = self.choose(self.detect(picture), mode)
+        photo, detections = self.look(photo, mode)
+        found = self.choose(detections, mode)
         on_step("detector")
-        crops = self.cut(picture, found.boxes)
+        crops = self.cut(photo.picture, found.boxes)
         on_step("crop")
         logits, distances = self.classify(crops)
         on_step("classifier")
-        return self.answer(picture, mode, found, logits, distances)
+        kept = Detections(photo.in_photo(found.boxes), found.scores)
+        return self.answer((photo.width, photo.height), mode, kept, logits, distances)
+
+    def look(self, photo: ScaledPhoto, mode: Mode) -> tuple[ScaledPhoto, Detections]:
+        """All boxes of `detect`, and the photograph in whose picture they are: decoded larger, and looked at again,
+        where it was too small for the crops of an answer in this mode."""
+        found = self.detect(photo.picture)
+        while (larger := fitting(photo, self.choose(found, mode).boxes, self.detector_facts)) is not photo:
+            photo, found = larger, self.detect(larger.picture)
+        return photo, found
 
     def detect(self, picture: np.ndarray) -> Detections:
         """All boxes after non-maximum suppression, best first, see `pillsnap.predict.nms`."""
@@ -96,8 +108,9 @@ class SeparateSteps:
         return logits, distances
 
     def answer(
-        self, picture: np.ndarray, mode: Mode, kept: Detections, logits: np.ndarray, distances: np.ndarray
+        self, size: tuple[int, int], mode: Mode, kept: Detections, logits: np.ndarray, distances: np.ndarray
     ) -> Answer:
-        """Build the answer from the detections that it keeps and their crops' logits and distances."""
+        """Build the answer to a photograph of this width and height from the detections that it keeps, in its pixels,
+        and their crops' logits and distances."""
         pills = kept.boxes, kept.scores, self.calibration.probabilities(logits), distances
-        return make_answer(mode, picture, pills, self.classes, self.calibration)
+        return make_answer(mode, size, pills, self.classes, self.calibration)

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-
 from pillsnap.answers.answer import Answer
-from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.pictures.decode import PictureError
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.model import PillSnap, SamePillError
+from pillsnap.predict.open_photo import open_photo
 from pillsnap.serve.errors import RETRY_SECONDS, ServiceError, picture_error, same_pill_error, upload_slow
 from pillsnap.serve.form import Form
 from pillsnap.serve.kept import Kept
@@ -112,16 +112,16 @@ class RequestQueue:
         snap = self.snap
         model = snap.info.sha256[:12]
         with self._metrics.answer_seconds.time():
-            pictures = [self._decoded(form, place) for place in range(len(form.photos))]
-            answer = snap.identify(pictures if len(pictures) > 1 else pictures[0], form.mode)
+            photos = [self._decoded(form, place) for place in range(len(form.photos))]
+            answer = snap.identify(photos if len(photos) > 1 else photos[0], form.mode)
         # a correction is one of a photograph, so two that were answered together are not kept
-        kept = self._kept.keep(pictures[0], answer, model) if self._kept and len(pictures) == 1 else None
+        kept = self._kept.keep(photos[0].whole(), answer, model) if self._kept and len(photos) == 1 else None
         return answer, model, kept
 
-    def _decoded(self, form: Form, place: int) -> np.ndarray:
-        """A photograph of the form, uint8 (H, W, 3); raises `PictureError`, which says which of two it is."""
+    def _decoded(self, form: Form, place: int) -> ScaledPhoto:
+        """A photograph of the form; raises `PictureError`, which says which of two it is."""
         try:
-            return decode_photo(form.photos[place], max_pixels=self._limits.max_pixels)
+            return open_photo(form.photos[place], self.snap.facts, max_pixels=self._limits.max_pixels)
         except PictureError as error:
             if len(form.photos) == 1:
                 raise

@@ -11,7 +11,6 @@ from pillsnap.answers.accuracy import PhotoResult
 from pillsnap.answers.answer import Answer
 from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_photo
 from pillsnap.manifest.stored_photos import stored_photos
-from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
@@ -35,8 +34,8 @@ def test_threads_change_neither_order_nor_results(
     monkeypatch.setattr("pillsnap.benchmark.photo_results.CHUNK", 4)
     monkeypatch.setattr("pillsnap.benchmark.photo_results.usable_threads", lambda threads: threads)
 
-    def measure(picture: np.ndarray, rows: pd.DataFrame) -> PhotoResult:
-        return measure_photo(steps, picture, rows)
+    def measure(data: bytes, rows: pd.DataFrame) -> PhotoResult:
+        return measure_photo(steps, data, rows)
 
     single, several = (for_each_photo(measure, **source, threads=threads, title="test") for threads in (1, 3))
     assert [result.image_id for result in several] == sorted(set(source["pills"]["image_id"]))
@@ -47,9 +46,9 @@ def test_threads_change_neither_order_nor_results(
 
 
 def test_answer_of_a_result_is_that_of_the_steps(steps: SeparateSteps, source: dict[str, Any]) -> None:
-    def both(picture: np.ndarray, rows: pd.DataFrame) -> tuple[Answer, Answer]:
-        result = measure_photo(steps, picture, rows)
-        return answer_of(result, steps, picture), steps.identify(picture, result.domain)
+    def both(data: bytes, rows: pd.DataFrame) -> tuple[Answer, Answer]:
+        result = measure_photo(steps, data, rows)
+        return answer_of(result, steps), steps.identify(data, result.domain)
 
     answers = for_each_photo(both, **source, threads=1, title="test")
     assert len(answers) == 6
@@ -59,6 +58,6 @@ def test_answer_of_a_result_is_that_of_the_steps(steps: SeparateSteps, source: d
 
 def test_labelled_boxes_are_those_of_the_manifest(steps: SeparateSteps, source: dict[str, Any]) -> None:
     data, rows = next(stored_photos(**source))
-    result = measure_photo(steps, decode_photo(data), rows)
+    result = measure_photo(steps, data, rows)
     assert np.array_equal(result.boxes, rows[["x", "y", "w", "h"]])
     assert len(result.label_logits) == len(result.targets) == len(rows)

@@ -20,6 +20,7 @@ from pillsnap.files import read_json, sha256_of
 from pillsnap.hardware import HardwareError, gpus
 from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import PillSnap, graph_inputs
 from pillsnap.predict.nms import MIN_SCORE, Detections
@@ -73,7 +74,7 @@ def test_features_are_those_that_distances_are_measured_in(base: Path, models: P
     centroids = DrugSpace.load(calibrated(base)["drug_space"]).centroids
     for suffix in ("", ".fp16", ".int8"):
         one = PillSnap.load(models / f"pipeline{suffix}.onnx", threads=1, device="cpu")
-        found = one.run(PHOTO, graph_inputs("combo", snap.facts))
+        found = one.look(ScaledPhoto.of_pixels(PHOTO), graph_inputs("combo", snap.facts))
         nearest = np.linalg.norm(found["features"][:, None] - centroids, axis=2).min(axis=1)
         assert len(nearest) and nearest == pytest.approx(found["distances"], rel=1e-3, abs=1e-2)
 

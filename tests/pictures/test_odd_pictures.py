@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillsnap.answers.answer import Mode
-from pillsnap.pictures.decode import PictureError, decode_photo, photo_size
+from pillsnap.pictures.decode import REDUCTIONS, PictureError, decode_photo, decode_reduced, photo_size
 from pillsnap.predict.model import PillSnap
 from tests.support.models import onnx_models
 from tests.support.odd_pictures import ODD_PICTURES, OddPicture, odd_picture
@@ -60,6 +60,20 @@ def test_decoded_upright_in_its_colours_or_refused(odd_picture: OddPicture) -> N
         if odd_picture.corners:
             assert np.abs(middles(picture) - np.array(odd_picture.corners)).max() <= odd_picture.tolerance
     assert time.monotonic() - start < 10
+
+
+def test_reduced_or_refused_as_the_whole(odd_picture: OddPicture) -> None:
+    """A JPEG's damage is found also where most of its pixels are not computed."""
+    if not odd_picture.usable:
+        with pytest.raises(PictureError) as error:
+            decode_reduced(odd_picture.data, least_side=1)
+        assert error.value.reason == odd_picture.reason
+        return
+    picture, size = decode_reduced(odd_picture.data, least_side=1)
+    assert (size, picture.dtype) == (odd_picture.size, np.uint8)
+    assert picture.shape[:2] in {tuple(-(-side // factor) for side in size[::-1]) for factor in REDUCTIONS}
+    if odd_picture.corners:
+        assert np.abs(middles(picture) - np.array(odd_picture.corners)).max() <= odd_picture.tolerance
 
 
 def test_size_by_the_header_is_the_decoded_one(odd_picture: OddPicture, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from pillsnap.answers.answer import SamePillAnswer
 from pillsnap.cli import app
-from pillsnap.pictures.decode import PictureError, decode_photo
+from pillsnap.pictures.decode import PictureError
 from pillsnap.predict.model import PillSnap, SamePillError
+from pillsnap.predict.open_photo import open_photo
 from tests.support.enrolled import edited, one_box, photos
 from tests.support.models import onnx_models
 
@@ -63,7 +64,9 @@ def test_the_answer_joins_both_photographs(models: Path, sides: list[Path]) -> N
     answer = snap.identify(sides)
     assert isinstance(answer, SamePillAnswer) and answer.calibrated
     (pill,), alone = answer.pills, [snap.identify(side) for side in sides]
-    seen = [snap.look_at_one(decode_photo(data))["all_probabilities"][0].astype(float) for data in (FRONT, BACK)]
+    seen = [
+        snap.look_at_one(open_photo(data, snap.facts))["all_probabilities"][0].astype(float) for data in (FRONT, BACK)
+    ]
     joined = (seen[0] * seen[1]) ** (1 / snap.calibration.pairs.temperature)
     ranked = np.argsort(-joined)
     assert [one.k_code for one in pill.candidates] == [snap.classes[index].k_code for index in ranked]

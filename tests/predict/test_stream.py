@@ -20,6 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.photo_paths import Photo
 from pillsnap.predict.stream import CURES, predict
@@ -88,15 +89,17 @@ def test_the_next_photograph_is_decoded_while_the_model_is_at_work(
 ) -> None:
     decoded = [threading.Event() for _ in range(3)]
 
-    def decode(data: bytes) -> np.ndarray:
+    def decode(data: bytes, facts: None) -> ScaledPhoto:
         decoded[int(data)].set()
-        return np.full((1, 1, 3), int(data), np.uint8)
+        return ScaledPhoto.of_pixels(np.full((1, 1, 3), int(data), np.uint8))
 
     class Model:
-        def identify(self, picture: np.ndarray, mode: str) -> bool:
-            return decoded[min(2, int(picture[0, 0, 0]) + 1)].wait(timeout=20)
+        facts = None
 
-    monkeypatch.setattr("pillsnap.predict.stream.decode_photo", decode)
+        def identify(self, photo: ScaledPhoto, mode: str) -> bool:
+            return decoded[min(2, int(photo.picture[0, 0, 0]) + 1)].wait(timeout=20)
+
+    monkeypatch.setattr("pillsnap.predict.stream.open_photo", decode)
     for number in range(3):
         (tmp_path / f"{number}.png").write_text(str(number))
     photos = [Photo(str(tmp_path / f"{number}.png")) for number in range(3)]

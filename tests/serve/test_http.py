@@ -24,7 +24,7 @@ from tests.support.services import PHOTO, HeldUp, running, service
 
 HEADER_SECONDS = 0.5
 MOST = 6
-SLOW_DECODER = "import time, pillsnap.serve.request_queue as q; q.decode_photo = lambda *a, **k: time.sleep(60)"
+SLOW_DECODER = "import time, pillsnap.serve.request_queue as q; q.open_photo = lambda *a, **k: time.sleep(60)"
 
 
 @pytest.fixture(scope="module")

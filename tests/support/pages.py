@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import uvicorn
 
 from pillsnap.answers.answer import (
@@ -24,6 +24,7 @@ from pillsnap.answers.answer import (
     View,
 )
 from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.limits import Limits
@@ -86,6 +87,7 @@ class FixedSnap:
         self.gate.set()
 
     named = DRUGS
+    facts = MappingProxyType({"crop_size": 144, "crop_margin": 0.15, "image_size": 224})
 
     @property
     def info(self) -> ModelInfo:
@@ -94,11 +96,11 @@ class FixedSnap:
             precision=self.precision, coverage=0.95, kept=0.95, pair_precision=self.pair_precision,
         )  # fmt: skip
 
-    def identify(self, photo: np.ndarray | Sequence[np.ndarray], mode: Mode) -> Answer:
-        pictures = [photo] if isinstance(photo, np.ndarray) else photo
-        self.asked.append((b"".join(picture.tobytes() for picture in pictures), mode))
+    def identify(self, photo: ScaledPhoto | Sequence[ScaledPhoto], mode: Mode) -> Answer:
+        photos = [photo] if isinstance(photo, ScaledPhoto) else photo
+        self.asked.append((b"".join(one.picture.tobytes() for one in photos), mode))
         self.gate.wait(60)
-        answer = self.answer if len(pictures) == 1 else self.together
+        answer = self.answer if len(photos) == 1 else self.together
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 
 from pillsnap.answers.answer import Answer, ModelInfo
 from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.app import Measured, create_app
 from pillsnap.serve.enrolment import Enrolment
@@ -33,7 +33,7 @@ class HeldUp:
 
     def __init__(self, snap: PillSnap) -> None:
         self._snap = snap
-        self.named = snap.named
+        self.named, self.facts = snap.named, snap.facts
         self.go = threading.Event()
         self.go.set()
         self.asked = 0
@@ -42,7 +42,7 @@ class HeldUp:
     def info(self) -> ModelInfo:
         return self._snap.info
 
-    def identify(self, photo: np.ndarray, mode: Any) -> Answer:
+    def identify(self, photo: ScaledPhoto, mode: Any) -> Answer:
         self.asked += 1
         assert self.go.wait(30)
         return self._snap.identify(photo, mode)
