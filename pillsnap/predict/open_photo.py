@@ -15,9 +15,8 @@ from pillsnap.pictures.decode import MAX_PIXELS
 from pillsnap.pictures.scaled_photo import ScaledPhoto
 
 CROPS_ALONG = 12
-"""Crops' sides along the longer side of a photograph in which the smallest expected crop is not enlarged. A pill takes
-more than a 14th of that side in the built-in test part; where one takes less than a 12th, the photograph is decoded
-again."""
+"""How often the smallest crop that is expected lies along a photograph's longer side: at that size it is not enlarged.
+Of the built-in test part's pills 99.3 % have crops of a 12th of that side or more, and the smallest has a 13th."""
 
 AnyPhoto = str | Path | bytes | np.ndarray | ScaledPhoto
 """A path, a file's bytes, uint8 (H, W, 3) RGB, or what `open_photo` gave."""
