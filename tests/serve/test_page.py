@@ -134,7 +134,7 @@ def test_combo(chromium: Chromium, photo: Path) -> None:
         ask(tab, photo, mode="combo")
         assert boxes_of(tab) == [pytest.approx(box, abs=0.5) for box in BOXES]
         assert texts(tab, ".tag") == ["1\nKnown", "2\nUncertain", "3\nUnknown", "4\nKnown"]
-        lines = tab.run("[...document.querySelectorAll('.box')].map(one => getComputedStyle(one).borderStyle)")
+        lines = tab.run("[...document.querySelectorAll('#boxes .box')].map(one => getComputedStyle(one).borderStyle)")
         assert lines == ["solid", "dashed", "dotted", "solid"], "not told apart by colour alone"
         assert texts(tab, "#outcome h2") == ["4 pills"]
         assert texts(tab, ".summary") == ["2 known · 1 uncertain · 1 unknown"]

@@ -195,7 +195,7 @@ def boxes_of(tab: Tab) -> list[list[float]]:
     """Where the boxes are, x, y, w, h in pixels of the photograph."""
     return tab.run(f"""(() => {{
         const frame = document.getElementById("photo").getBoundingClientRect();
-        return [...document.querySelectorAll(".box")].map(box => {{
+        return [...document.querySelectorAll(".box")].filter(box => box.checkVisibility()).map(box => {{
             const {{ left, top, width, height }} = box.getBoundingClientRect();
             const scale = {WIDTH} / frame.width;
             return [left - frame.left, top - frame.top, width, height].map(value => value * scale);
