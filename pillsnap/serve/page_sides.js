@@ -36,15 +36,14 @@ function firstAlone() {
 function renderOther() {
   const { name, answer } = state.view;
   const frame = $("other-frame");
+  const seen = state.other && answer?.photos?.[1];
   frame.hidden = !state.other;
+  $("other-box").className = seen ? `box ${answer.pills[0].verdict}` : "";
   document.querySelector(".frames").classList.toggle("two", !frame.hidden);
   if (frame.hidden) return;
-  const seen = answer?.photos?.[1];
   frame.classList.toggle("busy", name === "loading");
   frame.style.setProperty("--ratio", seen ? seen.width / seen.height : 1);
   $("other").alt = say("otherPhoto");
   $("other-box").hidden = !seen;
-  if (!seen) return;
-  $("other-box").className = `box ${answer.pills[0].verdict}`;
-  placeBox($("other-box"), seen.box, seen);
+  if (seen) placeBox($("other-box"), seen.box, seen);
 }
