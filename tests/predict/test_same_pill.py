@@ -140,7 +140,8 @@ def test_every_format_names_both_photographs(models: Path, sides: list[Path]) ->
     assert json.loads(predict(*sides, "--models", models, "--format", "jsonl").stdout) == said
     (row,) = csv.DictReader(predict(*sides, "--models", models, "--format", "csv").stdout.splitlines())
     assert (row["\ufeffphoto"], row["verdict"]) == (f"{front} + {back}", "known")
-    assert "back.jpg" in predict(*sides, "--models", models).stdout
+    table = predict(*sides, "--models", models).stdout
+    assert "back.jpg" in "".join(table.split()), "a long path may be broken anywhere"
 
 
 def test_annotated_pictures_are_those_of_both_photographs(models: Path, sides: list[Path], tmp_path: Path) -> None:
