@@ -1,6 +1,6 @@
 """Measure what composed scenes are worth to a detector that has many, few or no photographs of combinations.
 
-    python benchmarks/combos.py --stage results/stage4      # the figures of benchmarks/combos.md; an hour on two cores
+    python benchmarks/combos.py --stage results/stage4      # writes benchmarks/combos.md
     python benchmarks/combos.py --stage STAGE --scenes 4 --epochs 1 --image-size 64 --out /tmp/combos   # to try it
 
 Claim: with a tenth of the combinations and composed scenes, mAP@0.5 stays within a point of that with all of them.

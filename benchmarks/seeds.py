@@ -1,6 +1,6 @@
 """Run a whole stage with several seeds, each from nothing, and compare its figures with the stage's targets.
 
-    python benchmarks/seeds.py               # the figures of benchmarks/seeds.md; 15 to 25 minutes a seed on two cores
+    python benchmarks/seeds.py               # the figures of benchmarks/seeds.md; 17 to 18 minutes a seed on two cores
     python benchmarks/seeds.py --seeds 1 --config config.yaml tests/workflow/tiny.yaml --folder /tmp/seeds \\
         --out /tmp/seeds/page                # some minutes, to try it; its figures mean nothing
 
