@@ -15,8 +15,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from pillsnap.pictures.cost.check import check_cost
+from pillsnap.pictures.cost.heic import is_heic
 from pillsnap.pictures.cost.limits import CostlyError
 from pillsnap.pictures.cost.profile import check_profile
+from pillsnap.pictures.heic import HEAD, MISSING, open_heic
 from pillsnap.pictures.jpeg_headers import with_plain_headers
 from pillsnap.pictures.metadata import Metadata, metadata_of, png_metadata
 from pillsnap.pictures.raw_photos import RAW_PHOTO, is_raw
@@ -25,8 +27,8 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are refused before decoding: 100 megapixels, 80 times an AIHub photograph."""
 
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
-"""Formats that are opened, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start programs
-(EPS) and none holds photographs."""
+"""Formats that are opened beside HEIC, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start
+programs (EPS) and none holds photographs."""
 
 REDUCTIONS = (8, 4, 2, 1)
 """What the sides of a JPEG can be divided by in decoding, most first: other scales of libjpeg cost more than all."""
@@ -56,8 +58,9 @@ def decode_photo(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     through libjpeg-turbo: both measured fastest, see benchmarks/prepare.md. Everything else goes through Pillow.
 
     Args:
-        data: the file's bytes, in one of `PHOTO_FORMATS`. Of 16 bits a channel the upper 8 are kept. Other whole
-            numbers are scaled so that 255, or the largest if that is more, becomes white; so are floats, with 1.
+        data: the file's bytes, a HEIC or in one of `PHOTO_FORMATS`. Of 10 to 16 bits a channel the upper 8 are kept.
+            Other whole numbers are scaled so that 255, or the largest if that is more, becomes white; so are floats,
+            with 1.
         max_pixels: of a picture, at most `MAX_PIXELS`; larger ones are refused by their header.
 
     Returns:
@@ -101,7 +104,7 @@ def photo_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
     """Read width and height of a photograph from its header, turned as its EXIF orientation says.
 
     Raises:
-        PictureError: `photo_unreadable`, `photo_truncated` or `photo_too_large`.
+        PictureError: `photo_unreadable`, `photo_truncated`, `photo_too_large` or `photo_too_costly`.
         OSError: the file cannot be read.
     """
     if isinstance(photo, str | Path):
@@ -122,20 +125,24 @@ def header_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
 @contextlib.contextmanager
 def _open_image(file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     """Open the picture in `file` by its header; whatever the block raises on damaged bytes is a `PictureError`."""
-    head = file.read(16)
+    head = file.read(HEAD)
     if is_raw(head, {}):
         raise PictureError("photo_unreadable", RAW_PHOTO)
     try:
-        with Image.open(file, formats=PHOTO_FORMATS) as image:
+        with open_heic(file) if is_heic(head) else Image.open(file, formats=PHOTO_FORMATS) as image:
             if isinstance(image, TiffImageFile) and is_raw(head, image.tag_v2):
                 raise PictureError("photo_unreadable", RAW_PHOTO)
             _check_size(image.width, image.height, max_pixels)
             yield image
-    except (PictureError, CostlyError):
+    except PictureError:
         raise
+    except CostlyError as error:
+        raise PictureError("photo_too_costly", str(error)) from error
     except Image.DecompressionBombError as error:
         raise PictureError("photo_too_large", str(error)) from error
     except (UnidentifiedImageError, ModuleNotFoundError) as error:
+        if is_heic(head):
+            raise PictureError("photo_unreadable", MISSING) from error
         # ultralytics, once imported, makes Pillow look for a HEIF plugin that is not there; Pillow's own message holds
         # a memory address, which would make two equal quarantines differ
         raise PictureError("photo_unreadable", f"no known picture format, begins with {head[:8]!r}") from error

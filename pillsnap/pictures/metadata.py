@@ -56,14 +56,14 @@ def metadata_of(image: Image.Image, file: BinaryIO) -> Metadata:
     """Read the metadata of an opened picture.
 
     Args:
-        image: opened; of JPEG, WebP and AVIF only the header is read.
+        image: opened; of JPEG, WebP, AVIF and HEIC only the header is read.
         file: its bytes, read again for a PNG, whose EXIF data may follow the pixels.
     """
     if image.format == "PNG":
         return png_metadata(file)
     profile = image.info.get("icc_profile") or b""
-    # Pillow turns a TIFF by itself, and gives its size as turned
-    return Metadata(1 if image.format == "TIFF" else _orientation(image.getexif), profile)
+    # Pillow turns a TIFF by itself, libheif a HEIC, and both give its size as turned
+    return Metadata(1 if image.format in ("TIFF", "HEIF") else _orientation(image.getexif), profile)
 
 
 def png_metadata(file: BinaryIO) -> Metadata:

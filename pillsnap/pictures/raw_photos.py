@@ -18,7 +18,7 @@ def is_raw(head: bytes, tags: Mapping[int, Any]) -> bool:
     """Tell whether a file is a raw photograph.
 
     Args:
-        head: its first bytes, 16 of them.
+        head: its first bytes, 16 at least.
         tags: those of its first directory where it is a TIFF, as DNG, NEF, ARW and CR2 are; empty otherwise.
     """
     undeveloped = _DNG_VERSION in tags or tags.get(_LIGHT) in _UNDEVELOPED

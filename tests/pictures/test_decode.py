@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import cv2
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillsnap.pictures.decode import PictureError, decode_jpeg, decode_photo, encode_jpeg
+from pillsnap.pictures.decode import PictureError, decode_jpeg, decode_photo, encode_jpeg, photo_size
 from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from tests.support.aihub_files import png
+from tests.support.costly_heic import said_smaller
+from tests.support.heic_bytes import small
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -155,3 +158,15 @@ def test_perceptual_hashes_of_copies_are_near_and_of_others_far() -> None:
     assert distance(one, shrink(pyramid(one), 500)) <= 12
     assert distance(one, cv2.convertScaleAbs(one, alpha=0.95)) <= 12
     assert distance(one, other) > 40
+
+
+def test_heic_without_its_package_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # its import fails
+    for read in (decode_photo, lambda data: photo_size(io.BytesIO(data))):
+        with pytest.raises(PictureError, match=r"photo_unreadable: a HEIC .* needs .*: pip install pillow-heif"):
+            read(small())
+
+
+def test_size_of_a_heic_of_too_many_pixels_is_refused_by_its_header() -> None:
+    with pytest.raises(PictureError, match="photo_too_costly"):
+        photo_size(io.BytesIO(said_smaller()))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pillsnap.answers.answer import Mode
 from pillsnap.pictures.decode import REDUCTIONS, PictureError, decode_photo, decode_reduced, photo_size
 from pillsnap.predict.model import PillSnap
+from tests.support.costly_bytes import exif_of
+from tests.support.heic_bytes import small
 from tests.support.models import onnx_models
 from tests.support.odd_pictures import ODD_PICTURES, OddPicture, odd_picture
 from tests.support.picture_bytes import saved, scene_image
@@ -28,6 +30,8 @@ MUTATED = {
     "WEBP": saved(scene_image(), "WEBP"),
     "TIFF": saved(scene_image(), "TIFF"),
     "GIF": saved(scene_image(), "GIF"),
+    "AVIF": saved(scene_image(), "AVIF"),
+    "HEIC": small(exif=b"Exif\0\0" + exif_of(3), tile_size=32),
 }
 
 

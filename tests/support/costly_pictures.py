@@ -40,7 +40,24 @@ from tests.support.costly_bytes import (
     tiled_j2k,
     tiled_tiff,
 )
+from tests.support.costly_heic import (
+    cropped,
+    of_boxes,
+    of_layers,
+    of_nested,
+    of_parameters,
+    of_pictures,
+    of_pictures_in_an_item,
+    of_units,
+    of_whole_tiles,
+    said_smaller,
+    with_exif,
+    with_film,
+    with_large_transparency,
+    with_profiles,
+)
 from tests.support.costly_streams import empty_blocks, grouped_webp
+from tests.support.heic_bytes import PHONE, heic, phone
 from tests.support.picture_bytes import DISPLAY_P3, icc_profile, png_chunk, saved
 
 PROFILE = icc_profile(DISPLAY_P3, 2.2)
@@ -78,6 +95,7 @@ HONEST: dict[str, Callable[[], bytes]] = {
     "WebP": _of("WEBP", quality=95),
     "lossless WebP": _of("WEBP", lossless=True),
     "AVIF": _of("AVIF", quality=90, speed=10),
+    "HEIC": phone,
     "GIF": lambda: saved(palette(), "GIF"),
     "TIFF": _of("TIFF"),
     "deflated TIFF": _of("TIFF", compression="tiff_adobe_deflate"),
@@ -94,6 +112,7 @@ def costly_pictures() -> Iterator[Costly]:
     yield from _jpegs()
     yield from _pngs()
     yield from _webps_and_avifs()
+    yield from _heics()
     yield from _tiffs()
     yield from _others()
 
@@ -186,6 +205,27 @@ def _webps_and_avifs() -> Iterator[Costly]:
         "AVIF", "pictures of an animation",
         lambda: saved(photograph(), "AVIF", speed=10, save_all=True, append_images=[Image.new("RGB", SIDE)] * 30),
     )  # fmt: skip
+
+
+def _heics() -> Iterator[Costly]:
+    yield from _pair("HEIC", "pictures in an item", of_pictures_in_an_item, 1, 2, "several pictures")
+    yield from _pair("HEIC", "units of information", of_units, 950, 100_000, "1,000 units")
+    yield from _pair("HEIC", "further parameters", of_parameters, 13, 5_000, "parameter sets")
+    yield Costly("HEIC", "a size that is said smaller", said_smaller, "pixels that are not shown")
+    yield Costly("HEIC", "one pixel shown", cropped, "pixels that are not shown")
+    yield Costly("HEIC", "transparency larger than the picture", with_large_transparency, "pixels that are not shown")
+    yield from _pair("HEIC", "tiles of the whole size", of_whole_tiles, 2, 30, "pixels that are not shown")
+    yield from _pair("HEIC", "layers", of_layers, 2, 50, "pixels that are not shown")
+    yield from _pair("HEIC", "grids in each other", of_nested, 3, 9, "in each other")
+    yield Costly("HEIC", "tiles of 64 pixels", lambda: heic(photograph(), **PHONE | {"tile_size": 64}))
+    yield from _pair("HEIC", "pictures beside each other", of_pictures, 100, 500, "pictures in a file")
+    described = functools.partial(of_pictures, 100)
+    yield from _pair("HEIC", "bytes of metadata for each of 100", described, 10_000, 100_000, "bytes of metadata")
+    yield from _pair("HEIC", "entries of EXIF data", with_exif, 5_400, 65_000, "EXIF")
+    shared = functools.partial(with_profiles, pictures=100)
+    yield from _pair("HEIC", "bytes of a profile for each of 100", shared, 160_000, 2_000_000, "bytes of properties")
+    yield from _pair("HEIC", "boxes", of_boxes, 900, 100_000, "1,000 boxes")
+    yield Costly("HEIC", "samples of a film", lambda: with_film(100_000))
 
 
 def _animated_webp(frames: int) -> bytes:

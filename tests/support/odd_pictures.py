@@ -15,6 +15,18 @@ import pytest
 from PIL import Image
 
 from tests.support.costly_bytes import progressive_jpeg
+from tests.support.costly_heic import of_pictures_in_an_item
+from tests.support.heic_bytes import (
+    EXIF_OF_3,
+    deep_heic,
+    heic,
+    of_brand,
+    of_several,
+    see_through_heic,
+    small,
+    still,
+    turned_heic,
+)
 from tests.support.jpeg_headers import WARNED_OF
 from tests.support.picture_bytes import (
     CORNERS,
@@ -94,6 +106,7 @@ def _odd_pictures() -> Iterator[OddPicture]:
     yield from _warned_of()
     yield from _bombs()
     yield from _turned_pictures()
+    yield from _heics()
     yield from _colours()
     yield from _shapes()
     yield from _without_pill()
@@ -181,6 +194,34 @@ def _turned_pictures() -> Iterator[OddPicture]:
         "PNG with damaged EXIF data",
         lambda: with_chunk(saved(scene_image(), "PNG"), b"eXIf", b"MM\0*\0\0\0\x08\xff\xff"), corners=CORNERS,
     )  # fmt: skip
+
+
+def _heics() -> Iterator[OddPicture]:
+    """Upright once, although a file's own properties and its EXIF data say the same; EXIF data alone do not count."""
+    wide = icc_profile(DISPLAY_P3, 2.2)
+    white_right = (CORNERS[0], (255, 255, 255), CORNERS[2], (255, 255, 255))
+    for orientation in range(1, 9):
+        make = functools.partial(turned_heic, orientation)
+        yield OddPicture(f"HEIC of orientation {orientation}", make, corners=CORNERS, tolerance=12)
+    for name, make, corners in (
+        ("HEIC of whose turn only EXIF data tell", lambda: small(exif=EXIF_OF_3), CORNERS),
+        ("HEIC in tiles", lambda: small(tile_size=16), CORNERS),
+        ("HEIC of 10 bits a channel", deep_heic, CORNERS),
+        ("HEIC of a wide gamut", lambda: small(icc_profile=wide), wide_as_srgb()),
+        ("HEIC with a damaged profile", lambda: small(icc_profile=b"garbage"), CORNERS),
+        ("HEIC with alpha", see_through_heic, white_right),
+        ("grey HEIC", lambda: heic(scene_image("L")), luminance()),
+        ("HEIC of several pictures, the first counts", lambda: of_several(0), CORNERS),
+        ("HEIC of several pictures, the second counts", lambda: of_several(1), CORNERS),
+        ("HEIC that names mif1 first", lambda: of_brand(b"mif1"), CORNERS),
+        ("HEIC of a sequence's brand", lambda: of_brand(b"hevc"), CORNERS),
+        ("HEIC with a thumbnail", lambda: small(thumbnails=[16]), CORNERS),
+    ):
+        yield OddPicture(name, make, corners=corners, tolerance=12)
+    yield OddPicture("truncated HEIC", lambda: small()[:-100], "photo_truncated")
+    yield OddPicture("HEIC's first 40 bytes", lambda: small()[:40], "photo_truncated")
+    yield OddPicture("HEIC bomb", lambda: still((50_000, 50_000)).file(1), "photo_too_large")
+    yield OddPicture("HEIC of two pictures in an item", lambda: of_pictures_in_an_item(2), "photo_too_costly")
 
 
 def _colours() -> Iterator[OddPicture]:

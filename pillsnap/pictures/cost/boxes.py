@@ -1,4 +1,4 @@
-"""Boxes of which AVIF and JP2 files consist."""
+"""Boxes of which AVIF, HEIC and JP2 files consist."""
 
 import struct
 

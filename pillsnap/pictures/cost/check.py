@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pillsnap.pictures.cost.avif import check_avif
 from pillsnap.pictures.cost.bmp import check_bmp
 from pillsnap.pictures.cost.gif import check_gif
+from pillsnap.pictures.cost.heic import check_heic, is_heic
 from pillsnap.pictures.cost.jpeg import check_jpeg
 from pillsnap.pictures.cost.jpeg2000 import check_jpeg2000
 from pillsnap.pictures.cost.png import check_png
@@ -18,11 +19,16 @@ from pillsnap.pictures.cost.ppm import check_ppm
 from pillsnap.pictures.cost.tiff import check_tiff
 from pillsnap.pictures.cost.webp import check_webp
 
+
+def _check_avif_or_heic(data: bytes) -> None:
+    (check_heic if is_heic(data) else check_avif)(data)
+
+
 _CHECKS: tuple[tuple[int, tuple[bytes, ...], Callable[[bytes], None]], ...] = (
     (0, (b"\xff\xd8\xff",), check_jpeg),
     (0, (b"\x89PNG\r\n\x1a\n",), check_png),
     (8, (b"WEBP",), check_webp),
-    (4, (b"ftyp",), check_avif),
+    (4, (b"ftyp",), _check_avif_or_heic),
     (0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), check_tiff),
     (0, (b"GIF8",), check_gif),
     (0, (b"BM",), check_bmp),
