@@ -35,7 +35,7 @@ _PICTURE_CURES = {
     "photo_too_large": "Send a smaller picture.",
     "photo_too_costly": "Save the picture again, as a plain JPEG or PNG.",
 }
-_OTHER_CURE = "Send a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM picture."
+_OTHER_CURE = "Send a JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM picture."
 
 
 class ServiceError(Exception):

@@ -34,8 +34,8 @@ FORM_IN_OPENAPI = form_in_openapi(
             "items": {"type": "string", "format": "binary"},
             "minItems": 1,
             "maxItems": PHOTOS_OF_ONE_PILL,
-            "description": "A photograph (JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM), or two, the front "
-            "and the back of one pill that is alone in them",
+            "description": "A photograph (JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP, GIF, JPEG 2000 or PPM), or two, the "
+            "front and the back of one pill that is alone in them",
         },
         "mode": {
             "type": "string",

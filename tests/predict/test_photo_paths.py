@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from pillsnap.pictures.decode import PHOTO_FORMATS, PictureError
 from pillsnap.predict import photo_paths
@@ -102,7 +103,10 @@ def test_names_can_be_shown() -> None:
 
 def test_endings_are_those_of_the_formats_that_are_opened() -> None:
     Image.init()
-    theirs = {ending for ending, kind in Image.registered_extensions().items() if kind in (*PHOTO_FORMATS, "MPO")}
+    register_heif_opener()
+    theirs = {
+        ending for ending, kind in Image.registered_extensions().items() if kind in (*PHOTO_FORMATS, "MPO", "HEIF")
+    }
     assert set(PHOTO_ENDINGS) == theirs
 
 

@@ -27,6 +27,7 @@ from pillsnap.serve.form import FORM_OVERHEAD, _MemoryParser
 from pillsnap.serve.kept import Kept
 from pillsnap.serve.logs import JsonFormatter, Throttle
 from pillsnap.serve.page import policy_of
+from tests.support.heic_bytes import small
 from tests.support.models import DRUGS, onnx_models
 from tests.support.pages import FixedSnap, both_sides, enrolled, single
 from tests.support.services import KEY, PHOTO, HeldUp, service
@@ -150,11 +151,13 @@ def test_no_pill_is_an_answer(snap: HeldUp) -> None:
         (picture(100, 100, "WEBP"), 200, ""),
         (picture(100, 100, "MPO"), 200, ""),
         (picture(100, 100, "AVIF"), 200, ""),
+        (small(), 200, ""),
+        (small()[:-30], 400, "photo_truncated"),
         (picture(101, 100, "JPEG2000"), 413, "photo_too_large"),
         (bytes(20_001), 413, "too_many_bytes"),
         (bytes(20_000 + FORM_OVERHEAD), 413, "too_many_bytes"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_picture_that_cannot_be_used(snap: HeldUp, photo: bytes, status: int, reason: str) -> None:
     asked = client(snap, max_pixels=100 * 100, max_bytes=20_000)
