@@ -179,7 +179,7 @@ class _Bits:
         return int(self.bits[self.place - count : self.place] or "0", 2)
 
     def number(self) -> int:
-        """A number in the code ue(v) (ITU-T H.265, 9.2)."""
+        """A number in the Exp-Golomb code (ITU-T H.265, 9.2)."""
         zeros = 0
         while self.take(1) == 0:
             zeros += 1
