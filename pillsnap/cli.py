@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from pillsnap.catalogue import command as catalogue
 from pillsnap.dataset import command as dataset
 from pillsnap.enrol import command as enrol
 from pillsnap.evaluate import command as evaluate
@@ -25,6 +26,7 @@ def main() -> None:
 
 
 app.add_typer(dataset.app, name="data")
+app.add_typer(catalogue.app, name="catalogue")
 app.command()(predict.predict)
 app.command()(enrol.enrol)
 app.command()(evaluate.evaluate)

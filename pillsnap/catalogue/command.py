@@ -1,0 +1,117 @@
+"""The commands `pillsnap catalogue …`: import tables of drugs, and look up a pill in them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pillsnap.cli_errors import stop
+
+if TYPE_CHECKING:
+    from pillsnap.catalogue.import_tables import Imported
+    from pillsnap.catalogue.search import Alike
+
+app = typer.Typer(help="Look up a pill by its looks, in tables of drugs.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV: drugs.csv of a stage, Korea's open data, or a table with imprints")
+    ],
+    out: Annotated[Path, typer.Option(help="The catalogue; an older one is replaced")] = Path("catalogue.sqlite"),
+) -> None:
+    """Write a catalogue of the drugs in these tables, and say what became of every row.
+
+    Exits with status 2 where a file is no such table, or cannot be read or written.
+    """
+    from pillsnap.catalogue.import_tables import import_tables
+    from pillsnap.catalogue.table_file import CatalogueError
+
+    try:
+        imported = import_tables(files, out)
+    except (CatalogueError, OSError) as error:
+        stop(str(error))
+    for each in imported:
+        _print_imported(each)
+    typer.echo(f"{out}: written, {sum(each.kept for each in imported):,} drugs")
+
+
+@app.command()
+def search(
+    catalogue: Annotated[Path, typer.Option(help="File of pillsnap catalogue import")] = Path("catalogue.sqlite"),
+    imprint: Annotated[str, typer.Option(help="What is printed, of one side or both, in any order")] = "",
+    colour: Annotated[str, typer.Option(help="Colour, or two: white,blue or 하양,파랑")] = "",
+    shape: Annotated[str, typer.Option(help="Shape: round, oval, oblong … or 원형 …")] = "",
+    score_line: Annotated[str, typer.Option(help="none, line, cross or other")] = "",
+    length: Annotated[float | None, typer.Option(help="Longer side, mm")] = None,
+    width: Annotated[float | None, typer.Option(help="Shorter side, mm")] = None,
+    tolerance: Annotated[float, typer.Option(help="Standard deviation of the sizes, mm")] = 0.5,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Drugs that are listed")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """List the drugs that look most like what was read of a pill. That is a look-up, and no answer.
+
+    Exits with status 2 where the catalogue cannot be read, or a word or number is not understood.
+    """
+    from dataclasses import asdict
+
+    from pillsnap.catalogue.search import NOTICE, Catalogue, Reading
+    from pillsnap.catalogue.table_file import CatalogueError
+
+    try:
+        reading = Reading.of(
+            imprint=imprint, colour=colour, shape=shape, score_line=score_line,
+            length=length, width=width, tolerance=tolerance,
+        )  # fmt: skip
+        alike = Catalogue(catalogue).search(reading, limit=limit)
+    except (CatalogueError, OSError) as error:
+        stop(str(error))
+    if as_json:
+        found = {"read": asdict(reading), "notice": NOTICE, "alike": [asdict(each) for each in alike]}
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        if alike:
+            _print_alike(alike)
+        typer.echo(NOTICE if alike else "No drug of the catalogue looks like this. Read less of it, or look again.")
+
+
+def _print_imported(imported: "Imported") -> None:
+    from pillsnap.catalogue.import_tables import REASONS
+
+    refused = imported.quarantined.total()
+    typer.echo(f"{imported.file}: {imported.rows:,} rows = {imported.kept:,} kept + {refused:,} quarantined")
+    for reason, count in imported.quarantined.most_common():
+        typer.echo(f"  quarantined {count:,} {reason}: {REASONS[reason]} ({imported.examples[reason]})")
+    for what, count in imported.unread.most_common():
+        typer.echo(f"  not understood, and left empty: {count:,} of {what} ({imported.examples[what]})")
+
+
+def _print_alike(alike: "list[Alike]") -> None:
+    """Print a table of drugs with their looks; the score is 0 for one that looks exactly like what was read."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD)
+    for title in ("score", "drug", "front / back", "looks", "code"):
+        table.add_column(title, justify="right" if title == "score" else "left", overflow="fold")
+    for each in alike:
+        drug = each.drug
+        sizes = " x ".join(f"{size:g}" for size in (drug.length, drug.width, drug.thickness) if size)
+        looks = [",".join(drug.colours), drug.shape, f"{sizes} mm" if sizes else "", drug.score_line]
+        table.add_row(
+            f"{each.score:.1f}",
+            *map(
+                Text,
+                (
+                    f"{drug.name}\n{drug.maker}".strip(),
+                    f"{drug.front or '-'} / {drug.back or '-'}",
+                    " ".join(filter(None, looks)),
+                    drug.code,
+                ),
+            ),
+        )
+    Console().print(table)

@@ -1,0 +1,128 @@
+"""Read tables as they are downloaded: any usual encoding and separator, quotes that match and that do not."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from pathlib import Path
+
+_MOST_LINES = 50
+"""Lines that a record with line breaks in its cells may have."""
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SPREADSHEETS = ((b"PK\x03\x04", "an XLSX spreadsheet"), (b"\xd0\xcf\x11\xe0", "an XLS spreadsheet"))
+_NO_TABLES = (b"<", b"{", b"[", b"%PDF")
+_SEPARATORS = (",", "\t", ";")
+UNDECODABLE, CELLS = "undecodable", "cells"
+
+
+class CatalogueError(ValueError):
+    """A table, a catalogue or a reading that cannot be used; the message says why, and names the cure."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a table: its first line's number, its cells, and why it cannot be used; empty where it can."""
+
+    line: int
+    cells: tuple[str, ...]
+    problem: str = ""
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Read the records of a table, the header first; lines without any content are none.
+
+    Korea's open data have quotes in their cells that no other quote matches. A line whose cells are as many as the
+    header's is therefore a record, whatever its quotes; only another one may go on in the following lines.
+
+    Raises:
+        CatalogueError: the file is no table of text, or is empty.
+        OSError: it cannot be read.
+    """
+    lines = _decoded_lines(path)
+    start = next((number for number, line in enumerate(lines) if line and line.strip()), None)
+    if start is None:
+        raise CatalogueError(f"{path}: the file is empty. Download it again.")
+    header = lines[start] or ""
+    separator = max(_SEPARATORS, key=header.count)
+    parsed = _parse([header], separator)
+    cells = parsed[0] if parsed else header.split(separator)
+    yield Record(start + 1, tuple(cells))
+    yield from _records(lines, start + 1, separator, len(cells))
+
+
+def _records(lines: Sequence[str | None], at: int, separator: str, width: int) -> Iterator[Record]:
+    while at < len(lines):
+        line = lines[at]
+        if line is None:
+            yield Record(at + 1, (), UNDECODABLE)
+            at += 1
+        elif not line.strip(f"{separator}\"' "):
+            at += 1
+        else:
+            cells, taken = _record(lines, at, separator, width)
+            yield Record(at + 1, tuple(cells), "" if len(cells) == width else CELLS)
+            at += taken
+
+
+def _record(lines: Sequence[str | None], at: int, separator: str, width: int) -> tuple[Sequence[str], int]:
+    """The cells of the record that begins at a line, and the number of its lines."""
+    line = lines[at] or ""
+    plain = line.split(separator)
+    if '"' not in line:
+        return plain, 1
+    alone = _parse([line], separator)
+    if alone and len(alone[0]) == width:
+        return alone
+    if len(plain) == width:
+        return plain, 1
+    following = (f"{each}\n" for each in takewhile(lambda each: each is not None, islice(lines, at, at + _MOST_LINES)))
+    record = _parse(following, separator)
+    return record if record and len(record[0]) == width else (plain, 1)
+
+
+def _parse(lines: Iterable[str], separator: str) -> tuple[list[str], int] | None:
+    """The first record as RFC 4180 writes it, and the number of its lines; `None` where there is none."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    try:
+        return next(reader), reader.line_num
+    except (csv.Error, StopIteration):
+        return None
+
+
+def _decoded_lines(path: Path) -> list[str | None]:
+    """The lines of a text file; `None` for those that are not in its encoding."""
+    data = path.read_bytes()
+    for mark, what in _SPREADSHEETS:
+        if data.startswith(mark):
+            raise CatalogueError(
+                f"{path}: is {what}, and tables are read as CSV. Open it in a spreadsheet program and save it as CSV "
+                "UTF-8; or download the CSV where the site offers one."
+            )
+    if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_NO_TABLES):
+        raise CatalogueError(f"{path}: is no CSV (it begins with {data[:20]!r}). Save the table as CSV UTF-8.")
+    encoding = _encoding(data)
+    if encoding == "utf-16":  # a byte of its own is no line feed there
+        return list(data.decode(encoding, errors="replace").replace("\r\n", "\n").split("\n"))
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return [_decoded(line.removesuffix(b"\r"), encoding) for line in lines]
+
+
+def _decoded(line: bytes, encoding: str) -> str | None:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _encoding(data: bytes) -> str:
+    """The encoding of a text: that of its mark, else the first that all of it is in, else that of its first line."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding
+    for encoding in ("utf-8", "cp949"):
+        if _decoded(data, encoding) is not None:
+            return encoding
+    header = data.lstrip().split(b"\n", 1)[0]
+    if header.isascii():
+        return "cp1252"
+    return "utf-8" if _decoded(header, "utf-8") is not None else "cp949"
