@@ -57,7 +57,7 @@ def search(
     """
     from dataclasses import asdict
 
-    from pillsnap.catalogue.search import NOTICE, Catalogue, Reading
+    from pillsnap.catalogue.search import Catalogue, Reading
     from pillsnap.catalogue.table_file import CatalogueError
 
     try:
@@ -65,16 +65,16 @@ def search(
             imprint=imprint, colour=colour, shape=shape, score_line=score_line,
             length=length, width=width, tolerance=tolerance,
         )  # fmt: skip
-        alike = Catalogue(catalogue).search(reading, limit=limit)
+        found = Catalogue(catalogue).search(reading, limit=limit)
     except (CatalogueError, OSError) as error:
         stop(str(error))
     if as_json:
-        found = {"read": asdict(reading), "notice": NOTICE, "alike": [asdict(each) for each in alike]}
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+    elif found.alike:
+        _print_alike(found.alike)
+        typer.echo(found.notice)
     else:
-        if alike:
-            _print_alike(alike)
-        typer.echo(NOTICE if alike else "No drug of the catalogue looks like this. Read less of it, or look again.")
+        typer.echo("No drug of the catalogue looks like this. Give less of the imprint, or look again.")
 
 
 def _print_imported(imported: "Imported") -> None:

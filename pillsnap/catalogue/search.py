@@ -104,6 +104,15 @@ class Alike:
     parts: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a look-up finds: the reading as it was understood, what the list must not be taken for, and the list."""
+
+    read: Reading
+    notice: str
+    alike: list[Alike]
+
+
 class Catalogue:
     """A catalogue in memory."""
 
@@ -119,7 +128,7 @@ class Catalogue:
         self._drug_of = np.array([drug for _, drug, _ in imprints], dtype=np.int64)
         self._whole = np.array([0 if whole else math.log(ONE_SIDE) for _, _, whole in imprints])
 
-    def search(self, reading: Reading, *, limit: int = 20) -> list[Alike]:
+    def search(self, reading: Reading, *, limit: int = 20) -> Found:
         """Find the drugs that look most like what was read, the likeliest first, at most `limit`.
 
         Drugs of the same score are in the order of the tables. None is listed whose score is below `LEAST`.
@@ -127,7 +136,7 @@ class Catalogue:
         parts = self._parts(reading)
         scores = sum(parts.values(), np.zeros(len(self.drugs)))
         order = np.argsort(-scores, kind="stable")[:limit]
-        return [
+        alike = [
             Alike(
                 self.drugs[place],
                 self._tables[place],
@@ -137,6 +146,7 @@ class Catalogue:
             for place in order
             if scores[place] >= LEAST
         ]
+        return Found(reading, NOTICE, alike)
 
     def _parts(self, reading: Reading) -> dict[str, np.ndarray]:
         """Logarithms of the likelihoods of each thing that was read, (drugs,)."""

@@ -1,15 +1,18 @@
 """Routes of the service."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pillsnap import __version__
+from pillsnap.catalogue.search import MOST, Catalogue, Found, Reading
+from pillsnap.catalogue.table_file import CatalogueError
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
 from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction
@@ -20,7 +23,7 @@ from pillsnap.serve.enrolment import (
     References,
     read_references_form,
 )
-from pillsnap.serve.errors import error_responses, handle_errors
+from pillsnap.serve.errors import error_responses, handle_errors, query_error
 from pillsnap.serve.form import FORM_IN_OPENAPI, Form, read_form
 from pillsnap.serve.http.middleware import RequestMiddleware
 from pillsnap.serve.kept import Kept
@@ -47,6 +50,7 @@ def create_app(
     measured: Measured,
     kept: Kept | None = None,
     enrolment: Enrolment | None = None,
+    catalogue: Catalogue | None = None,
 ) -> FastAPI:
     """Build the ASGI application; `app.state.queue` is its `RequestQueue`.
 
@@ -57,6 +61,7 @@ def create_app(
         measured: metrics for the model card.
         kept: where photographs and answers are kept; `None`: they are not.
         enrolment: where new drugs are written to; `None`: none are taken.
+        catalogue: where pills that are not recognised are looked up; `None`: nowhere.
     """
     metrics = Metrics()
     app = FastAPI(
@@ -74,7 +79,9 @@ def create_app(
         _add_corrections(app, kept, limits=limits, key=key)
     if enrolment:
         _add_references(app, enrolment, limits=limits, key=key)
-    _add_open_routes(app, metrics, limits=limits, key=key, kept=kept)
+    if catalogue:
+        _add_catalogue(app, catalogue, key=key)
+    _add_open_routes(app, metrics, limits=limits, key=key, kept=kept, catalogue=catalogue)
     return app
 
 
@@ -152,7 +159,46 @@ def _add_corrections(app: FastAPI, kept: Kept, *, limits: Limits, key: str | Non
         return Corrected(correction.kept, await run_in_threadpool(take_correction, kept, correction))
 
 
-def _add_open_routes(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str | None, kept: Kept | None) -> None:
+def _add_catalogue(app: FastAPI, catalogue: Catalogue, *, key: str | None) -> None:
+    """Add the route that looks up what a person read of a pill; the API key protects it."""
+    one_at_a_time = asyncio.Semaphore(1)  # so that look-ups take at most one core from photographs
+
+    @app.get(
+        "/v1/catalogue",
+        dependencies=[Depends(key_check(key))] if key else [],
+        responses=error_responses(401, 422, 500),
+    )
+    async def look_up(
+        imprint: Annotated[str, Query(max_length=200, description="Of one side or both, in any order")] = "",
+        colour: Annotated[str, Query(max_length=100, description="One or two, such as white,blue or 하양,파랑")] = "",
+        shape: Annotated[str, Query(max_length=50, description="Such as round or 원형")] = "",
+        score_line: Annotated[str, Query(max_length=50, description="none, line, cross or other")] = "",
+        length: Annotated[float | None, Query(description="Longer side, mm")] = None,
+        width: Annotated[float | None, Query(description="Shorter side, mm")] = None,
+        tolerance: Annotated[float, Query(description="Standard deviation of the sizes, mm")] = 0.5,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 20,
+    ) -> Found:
+        """List drugs of the catalogue that look like what was read of a pill: a look-up, never an answer."""
+        try:
+            reading = Reading.of(
+                imprint=imprint, colour=colour, shape=shape, score_line=score_line,
+                length=length, width=width, tolerance=tolerance,
+            )  # fmt: skip
+        except CatalogueError as error:
+            raise query_error(str(error)) from error
+        async with one_at_a_time:
+            return await run_in_threadpool(catalogue.search, reading, limit=limit)
+
+
+def _add_open_routes(
+    app: FastAPI,
+    metrics: Metrics,
+    *,
+    limits: Limits,
+    key: str | None,
+    kept: Kept | None,
+    catalogue: Catalogue | None,
+) -> None:
     """Add the routes that need no API key."""
     queue: RequestQueue = app.state.queue
     page = read_page()
@@ -162,7 +208,8 @@ def _add_open_routes(app: FastAPI, metrics: Metrics, *, limits: Limits, key: str
         """Whether photographs are taken in."""
         response.status_code = 503 if queue.stopping else 200
         keeps = kept is not None and not kept.full
-        return Health(not queue.stopping, key is not None, limits.max_bytes, limits.max_pixels, keeps)
+        looks_up = catalogue is not None
+        return Health(not queue.stopping, key is not None, limits.max_bytes, limits.max_pixels, keeps, looks_up)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:

@@ -50,6 +50,10 @@ def serve(
         Path | None,
         typer.Option(help="Take new drugs by POST /v1/references; the models with them are written to this folder"),
     ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="Look up pills that are not recognised in this file of pillsnap catalogue import"),
+    ] = None,
     device: Annotated[DeviceChoice, typer.Option(help="auto: a GPU where one works")] = DeviceChoice.auto,
 ) -> None:
     """Answer photographs over HTTP until SIGTERM or Ctrl-C.
@@ -57,6 +61,7 @@ def serve(
     Exits with status 0 when it was stopped, and with 2 where models, key, address, metrics or folder
     cannot be used.
     """
+    from pillsnap.catalogue.search import Catalogue
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.model import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, read_key
@@ -73,10 +78,14 @@ def serve(
         measured = read_measured(models, metrics)
         if enrol and not key:
             raise KeySetupError(f"--enrol {enrol}: needs an API key. Set PILLSNAP_API_KEY or --api-key-file.")
+        looks = Catalogue(catalogue) if catalogue else None
         enrolment = Enrolment(models, enrol, limits.max_pixels) if enrol else None
         snap = load_models(enrol or models, limits, device.value)
         listener = open_socket(host, port)
         kept = Kept(keep, keep_limit * 1e9) if keep else None
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:
         stop(str(error))
-    run(snap, listener, limits=limits, key=key, measured=measured, kept=kept, enrolment=enrolment, proxy=before)
+    run(
+        snap, listener, limits=limits, key=key, measured=measured,
+        kept=kept, enrolment=enrolment, catalogue=looks, proxy=before,
+    )  # fmt: skip

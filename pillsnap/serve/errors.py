@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -20,7 +21,7 @@ MEANINGS = {
     408: "The request did not arrive within the time limit",
     413: "The photograph has too many bytes or pixels, or would take too long to decode",
     415: "The request is no multipart form",
-    422: "The form lacks a photograph or a field, or what it holds cannot be used",
+    422: "The form lacks a photograph or a field, or what it or the query holds cannot be used",
     429: "As many photographs are waiting as may wait",
     500: "An error of the service itself",
     503: "The service is stopping",
@@ -72,6 +73,11 @@ def upload_slow(seconds: float) -> ServiceError:
     return ServiceError(408, "upload_slow", message, "Send it again.")
 
 
+def query_error(message: str) -> ServiceError:
+    """The error of a query that cannot be used."""
+    return ServiceError(422, "query_invalid", message, "/openapi.json tells every parameter and its bounds.")
+
+
 def internal_error(request_id: str) -> ServiceError:
     """The error for an unexpected exception, whose traceback is in the log."""
     cure = f"Try again; if it stays, look up request {request_id} in the service's log."
@@ -95,6 +101,12 @@ def handle_errors(app: FastAPI) -> None:
     async def service_error(request: Request, error: ServiceError) -> JSONResponse:
         request.state.log_fields["error"] = error.code
         return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        request.state.log_fields["error"] = "query_invalid"
+        return query_error(f"{first['loc'][-1]}: {first['msg']}.").response()
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:

@@ -43,7 +43,7 @@ function card(pill, place, total) {
   const sure = one && make("p", { className: "sure" }, ...howSure(best));
   const item = make("li", { id: `pill-${place}`, tabIndex: -1, className: `pill ${pill.verdict}` });
   item.append(make("div", { className: "head" }, drawing.shown && picture, words, sure || ""), ...alternatives(pill, one, total));
-  item.append(correction(pill, place - 1) ?? "");
+  item.append(lookUp(pill, place - 1) ?? "", correction(pill, place - 1) ?? "");
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false], ["focus", true], ["blur", false]])
     item.addEventListener(event, () => $("boxes").children[place - 1]?.classList.toggle("marked", on));
   return item;

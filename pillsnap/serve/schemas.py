@@ -51,6 +51,7 @@ class Health:
     max_bytes: Annotated[int, Field(description="Bytes that a photograph's file may have")]
     max_pixels: Annotated[int, Field(description="Pixels that a photograph may have")]
     keeps: Annotated[bool, Field(description="Whether photographs and answers are kept (`--keep`)")]
+    catalogue: Annotated[bool, Field(description="Whether pills can be looked up (`--catalogue`)")]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from types import FrameType
 import numpy as np
 import uvicorn
 
+from pillsnap.catalogue.search import Catalogue
 from pillsnap.files import read_json
 from pillsnap.hardware import cores
 from pillsnap.predict.model import PillSnap
@@ -88,6 +89,7 @@ def run(
     measured: Measured,
     kept: Kept | None = None,
     enrolment: Enrolment | None = None,
+    catalogue: Catalogue | None = None,
     proxy: Proxy | None = None,
 ) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in progress and return.
@@ -95,7 +97,9 @@ def run(
     Where a photograph is still worked on when its time is over, the process ends at once, with status 0.
     """
     start_logs()
-    app = create_app(snap, limits=limits, key=key, measured=measured, kept=kept, enrolment=enrolment)
+    app = create_app(
+        snap, limits=limits, key=key, measured=measured, kept=kept, enrolment=enrolment, catalogue=catalogue
+    )
     config = uvicorn.Config(
         app,
         log_config=None,

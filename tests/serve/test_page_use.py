@@ -1,6 +1,7 @@
 """The page of the service in a real browser: usable by all, on any width, in both languages, and safe to use."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from pillsnap.files import read_json
 from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.model import SamePillError
 from pillsnap.serve.kept import Kept
+from tests.support.catalogues import opened_catalogue
 from tests.support.chromium import Chromium, Tab
 from tests.support.pages import (
     BOXES,
@@ -25,6 +27,7 @@ from tests.support.pages import (
     texts,
     write_photo,
 )
+from tests.support.services import KEY
 
 
 @pytest.fixture(scope="module")
@@ -314,3 +317,65 @@ def test_nothing_is_asked_where_nothing_is_kept(chromium: Chromium, photo: Path)
         ]
         ask(tab, photo)
         assert texts(tab, ".correct, .corrections") == []
+
+
+FIELDS = "[...document.querySelectorAll('.fields :is(input, select)')]"
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "looks", "differs"),
+    [
+        (
+            "en-US",
+            "Not recognised: look it up",
+            "Red / Transparent / White · Oblong, capsule",
+            "Not as entered: colour",
+        ),
+        ("ko-KR", "식별되지 않은 알약 찾아보기", "빨강 / 투명 / 하양 · 장방형(캡슐 모양)", "입력과 다름: 색상"),
+    ],
+)
+def test_an_unknown_pill_is_looked_up(
+    chromium: Chromium, photo: Path, tmp_path: Path, language: str, title: str, looks: str, differs: str
+) -> None:
+    how: dict[str, Any] = {"width": 320, "height": 844, "phone": True, "language": language}
+    with opened(chromium, FixedSnap(combo()), catalogue=opened_catalogue(tmp_path), key=KEY, **how) as tab:
+        tab.run("document.getElementById('key-field').focus()")
+        tab.type(KEY)
+        tab.press("Enter")
+        tab.wait(f"{VIEW} === 'empty'")
+        ask(tab, photo, mode="combo")
+        assert texts(tab, ".look-up h4") == [title], "of the one pill that is unknown"
+        assert tab.run(f"{FIELDS}.map(one => one.value).join('')") == ""
+        assert texts(tab, ".alike li") == [], "nothing is asked before something is entered"
+        enter(tab, "imprint", "8b50")
+        tab.wait("document.querySelectorAll('.alike li').length === 1")
+        lines = texts(tab, ".alike li")[0].splitlines()
+        assert lines[:3] == ["다라캡슐", "8B50 / SI", f"{looks} · 19.4 × 6.9 mm"]
+        assert "199900002" in lines[3] and len(lines) == 4
+        enter(tab, "colour", "green")
+        tab.wait("document.querySelector('.differs') !== null")
+        assert texts(tab, ".differs") == [differs]
+        assert tab.run("document.documentElement.scrollWidth") <= 320 and tab.run(BEYOND) == []
+        assert min(tab.run(f"{FIELDS}.map(one => one.offsetHeight)")) >= 44
+        # what was entered outlives a change of the language, and is not what another pill has
+        tab.run("document.querySelector('[aria-pressed=false]').click()")
+        assert tab.run("document.querySelector('.fields input').value") == "8b50"
+        assert len(texts(tab, ".alike li")) == 1
+        enter(tab, "imprint", "QQQQ")
+        tab.wait("document.querySelectorAll('.alike li').length === 0")
+        assert len(texts(tab, ".look-up [role=status]")[0]) > 20
+    queries = [url for url in tab.requests if "v1/catalogue" in url]
+    assert len(queries) == 3 and "imprint=8b50&colour=green&limit=10" in queries[1]
+
+
+def enter(tab: Tab, name: str, value: str) -> None:
+    """Enter what a person sees of the unknown pill."""
+    field = f"document.querySelector('.fields .{name} :is(input, select)')"
+    event = "input" if name == "imprint" else "change"
+    tab.run(f"{field}.value = '{value}'; {field}.dispatchEvent(new Event('{event}'))")
+
+
+def test_no_look_up_is_offered_without_a_catalogue(chromium: Chromium, photo: Path) -> None:
+    with opened(chromium, FixedSnap(single("unknown"))) as tab:
+        ask(tab, photo)
+        assert texts(tab, ".look-up") == []

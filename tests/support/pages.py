@@ -23,6 +23,7 @@ from pillsnap.answers.answer import (
     Verdict,
     View,
 )
+from pillsnap.catalogue.search import Catalogue
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.serve.app import Measured, create_app
@@ -108,11 +109,17 @@ class FixedSnap:
 
 @contextmanager
 def page_of(
-    snap: Any, *, key: str | None = None, limits: Limits | None = None, kept: Kept | None = None
+    snap: Any,
+    *,
+    key: str | None = None,
+    limits: Limits | None = None,
+    kept: Kept | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Iterator[str]:
     """The address of a service on loopback that asks `snap`."""
     listener = open_socket("127.0.0.1", 0)
-    app = create_app(snap, limits=limits or Limits(), key=key, measured=Measured(None, "a test"), kept=kept)
+    measured = Measured(None, "a test")
+    app = create_app(snap, limits=limits or Limits(), key=key, measured=measured, kept=kept, catalogue=catalogue)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -171,11 +178,13 @@ def opened(
     key: str | None = None,
     limits: Limits | None = None,
     kept: Kept | None = None,
+    catalogue: Catalogue | None = None,
     **how: Any,
 ) -> Iterator[Tab]:
     """The page of a service in a tab, ready for a photograph; at the end, that it asked only its own server and that
     nothing went against its policy or failed in its scripts."""
-    with page_of(snap, key=key, limits=limits, kept=kept) as address, chromium.tab(**how) as tab:
+    served = page_of(snap, key=key, limits=limits, kept=kept, catalogue=catalogue)
+    with served as address, chromium.tab(**how) as tab:
         tab.open(address)
         tab.wait(f"{VIEW} !== 'start'")
         yield tab

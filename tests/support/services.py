@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from pillsnap.answers.answer import Answer, ModelInfo
+from pillsnap.catalogue.search import Catalogue
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.model import PillSnap
@@ -55,11 +56,14 @@ def service(
     measured: Measured | None = None,
     kept: Kept | None = None,
     enrolment: Enrolment | None = None,
+    catalogue: Catalogue | None = None,
     **limits: Any,
 ) -> FastAPI:
     """A service in this process."""
     measured = measured or Measured(None, "none in this test")
-    return create_app(snap, limits=Limits(**limits), key=key, measured=measured, kept=kept, enrolment=enrolment)
+    return create_app(
+        snap, limits=Limits(**limits), key=key, measured=measured, kept=kept, enrolment=enrolment, catalogue=catalogue
+    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,109 @@
+"""`pillsnap catalogue`: the commands of docs/catalogue.md run, and say what became of each row."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from pillsnap.cli import app
+from tests.support.catalogues import DRUGS, make_catalogue, write_table
+from tests.support.documents import FENCE, fenced_commands, text_of
+from tests.support.workflow import PROJECT
+
+PAGE = "docs/catalogue.md"
+COMMANDS = [command for command in fenced_commands(PAGE) if command.startswith("pillsnap catalogue")]
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["catalogue", *words], env={"COLUMNS": "160"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tables that the documents name, and the catalogue that their first command makes."""
+    found = tmp_path_factory.mktemp("documented")
+    (found / "data").mkdir()
+    write_table(found / "data/identification.csv")
+    (found / "data/pillbox.csv").write_text("ndc,name,imprint,colour,shape\n0071-1014,Any,PGN 75,orange,capsule\n")
+    stage = found / "results/stage4/manifest"
+    stage.mkdir(parents=True)
+    (stage / "drugs.csv").write_text("k_code,drug_name,shape,colours,imprint_front\nK-000114,가정,원형,하양,IDG\n")
+    return found
+
+
+def test_documented_commands_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert len(COMMANDS) > 3
+    for command in COMMANDS:
+        done = run(*shlex.split(command)[2:])
+        assert done.exit_code == 0, done.output
+        assert "drugs\n" in done.output if " import " in command else "a look-up is no answer" in done.output
+    (example,) = [block for language, block in FENCE.findall(text_of(PAGE)) if language == "python"]
+    exec(example, {})
+
+
+def test_every_option_has_a_row() -> None:
+    search = typer.main.get_command(app).commands["catalogue"].commands["search"]
+    options = {option for each in search.params for option in each.opts}
+    assert [option for option in options - {"--help"} if f"`{option}" not in text_of(PAGE)] == []
+
+
+def test_import_says_what_became_of_each_row(tmp_path: Path) -> None:
+    rows = [*DRUGS, {"품목일련번호": "1", "표시앞": "A"}, {"품목명": "라정", "표시앞": "L", "색상앞": "무지개"}]
+    table = write_table(tmp_path / "table.csv", rows=rows)
+    done = run("import", str(table), "--out", str(tmp_path / "catalogue.sqlite"))
+    account, refused, unread, written = done.output.splitlines()
+    assert account == "table.csv: 6 rows = 5 kept + 1 quarantined"
+    assert refused.startswith("  quarantined 1 name_missing: The drug has no name. (line 6: 1 | -")
+    assert unread == "  not understood, and left empty: 1 of colours (line 7: 무지개)"
+    assert written == f"{tmp_path / 'catalogue.sqlite'}: written, 5 drugs"
+
+
+def test_search_prints_a_table_or_json(tmp_path: Path) -> None:
+    path = str(make_catalogue(tmp_path))
+    done = run("search", "--catalogue", path, "--imprint", "6N", "--colour", "white", "--length", "7.5")
+    assert "가나정 5mg" in done.output and "GN / 5" in done.output and "199900001" in done.output
+    assert "다라캡슐" not in done.output and "a look-up is no answer" in done.output
+    found = json.loads(run("search", "--catalogue", path, "--imprint", "SI-8B50", "--json").output)
+    assert found["read"]["imprint"] == "SI8B50" and "no answer" in found["notice"]
+    assert [(each["drug"]["name"], each["score"]) for each in found["alike"]] == [("다라캡슐", 0)]
+    none = run("search", "--catalogue", path, "--imprint", "QQQQ")
+    assert none.exit_code == 0 and none.output.startswith("No drug of the catalogue looks like this.")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["search", "--catalogue", "no.sqlite", "--imprint", "A"], "no.sqlite: there is no such file. Make one"),
+        (["search", "--catalogue", "no.sqlite"], "Nothing to look up"),
+        (["search", "--colour", "puce"], "is not known. Give one of"),
+        (["import", "nothing.csv"], "nothing.csv"),
+    ],
+)
+def test_errors_exit_with_status_2(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*words)
+    assert (done.exit_code, done.stdout) == (2, "") and says in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
+    """A look-up needs what `pillsnap predict` needs, without ONNX Runtime."""
+    make_catalogue(tmp_path)
+    code = (
+        "import sys; from pillsnap.cli import app\n"
+        "app(['catalogue', 'search', '--catalogue', sys.argv[1], '--imprint', 'GN'], standalone_mode=False)\n"
+        "heavy = {'torch', 'pandas', 'onnxruntime', 'fastapi', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "catalogue.sqlite")], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "") and "GN / 5" in done.stdout
