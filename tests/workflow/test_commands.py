@@ -116,7 +116,14 @@ def _check_tensorboard(words: list[str]) -> None:
 def _check_curl(words: list[str]) -> None:
     """It asks a path that the service has; tests/serve/test_documents.py runs it."""
     (address,) = [word for word in words if word.startswith("http")]
-    assert urlsplit(address).path in ("/v1/identify", "/v1/model", "/v1/health", "/metrics", "/openapi.json")
+    assert urlsplit(address).path in (
+        "/v1/identify",
+        "/v1/model",
+        "/v1/catalogue",
+        "/v1/health",
+        "/metrics",
+        "/openapi.json",
+    )
 
 
 def _check_python(words: list[str], complete: bool) -> None:
