@@ -76,6 +76,13 @@ class Detector(Recipe):
         ),
     )
     image_size: int = Field(256, ge=64, le=1280, multiple_of=32, description="Side of the letterboxed input in pixels")
+    start_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description=(
+            "Share of a pill detector's starting weights in the weights that are used: the mean of both keeps what a "
+            "short training forgets (WiSE-FT, arXiv:2109.01903). Changing it trains nothing anew"
+        ),
+    )
 
     @property
     def starting_files(self) -> list[str]:

@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pillsnap.config.training import Detector, Steering, Trainings
@@ -29,6 +31,8 @@ from pillsnap.training.resources import resources_of
 from pillsnap.training.state import TrainingState, locked_state, training_signature
 from pillsnap.training.steering import Event, events_to_json, steering_signature
 from pillsnap.training.watch import TrainingWatch
+
+log = logging.getLogger(__name__)
 
 
 def train_detector(
@@ -55,7 +59,8 @@ def train_detector(
 
     Args:
         dataset: folder of `build_yolo_dataset`.
-        best: written: ultralytics checkpoint, FP16, of the EMA where validation fitness was best.
+        best: written: ultralytics checkpoint, FP16, of the EMA where validation fitness was best, or of its mean with
+            the starting weights (`start_share`).
         weights: written, safetensors, FP32: the same weights, as `save_detector` has them.
         history: written, CSV: one row an epoch, `DETECTOR_COLUMNS`; cells are empty where an epoch has no validation.
         events: written, JSON: events of steering and recovery.
@@ -189,7 +194,7 @@ def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, event
     by_key = {(event.epoch, *event.key): event for event in every if event.epoch <= saved["epoch"]}
     write_json(events, events_to_json(sorted(by_key.values(), key=lambda event: event.epoch)))
     model = build_detector(saved["description"])
-    model.load_state_dict(tensors)
+    model.load_state_dict(_mean_with_start(tensors, job.settings))
     _save(model, job.settings, best=best, weights=weights)
 
 
@@ -198,6 +203,21 @@ def _save(model: nn.Module, settings: Detector, *, best: Path, weights: Path) ->
     save_detector(weights, model, image_size=settings.image_size)
     train_args = {"model": Path(settings.model).name, **settings.model_dump(exclude={"model", "image_size"})}
     save_ultralytics_checkpoint(best, model, image_size=settings.image_size, train_args=train_args)
+
+
+def _mean_with_start(trained: Mapping[str, torch.Tensor], settings: Detector) -> Mapping[str, torch.Tensor]:
+    """Mean of trained and starting weights, `start_share` of it the starting ones; counters stay as trained."""
+    if not (settings.start_share and settings.starting_files):
+        return trained
+    start = load_weights(Path(settings.start))
+    if start.yaml["nc"] != len(NAMES):
+        log.warning("detector.start_share: not used, %s knows %d classes", settings.model, start.yaml["nc"])
+        return trained
+    started = start.state_dict()
+    return {
+        name: torch.lerp(value.float(), started[name], settings.start_share) if value.is_floating_point() else value
+        for name, value in trained.items()
+    }
 
 
 def _final_history_and_weights(

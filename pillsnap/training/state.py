@@ -20,7 +20,7 @@ from pillsnap.workflow.provenance import package_versions
 
 log = logging.getLogger(__name__)
 
-UNSIGNED = {"epochs", "checkpoint_every", "keep_checkpoints", "smallest_batch", "cache_gb"}
+UNSIGNED = {"epochs", "start_share", "checkpoint_every", "keep_checkpoints", "smallest_batch", "cache_gb"}
 """Settings that leave the bits of an epoch as they are."""
 
 

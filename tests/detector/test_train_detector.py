@@ -1,5 +1,6 @@
 """Training of the detector on a tiny data set: outputs, taking over, and epochs that add up."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -217,6 +218,24 @@ def test_other_settings_train_anew(base: Path, trained: dict[str, Any], tmp_path
     assert (tmp_path / "work.previous/last.pt").is_file()
     assert not same_weights(other, trained)
     assert len(rows(other)) == 1
+
+
+def test_a_share_of_the_starting_weights_stays(base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The mean of both is exported, without another training; weights of several classes have no share."""
+    write_untrained_detector(tmp_path / "start.safetensors", tmp_path / "ultralytics")
+    save_ultralytics_checkpoint(tmp_path / "two.pt", build_detector("yolo11n.yaml", 2), image_size=64, train_args={})
+    train = functools.partial(detector_run, base, epochs=1)
+    trained = train(tmp_path, model=str(tmp_path / "start.safetensors"))
+    tensors, start = load_file(trained["weights"]), load_file(tmp_path / "start.safetensors")
+    mean = load_file(train(tmp_path, model=str(tmp_path / "start.safetensors"), start_share=0.25)["weights"])
+    assert not (tmp_path / "work.previous").exists()
+    changed = [name for name in mean if not torch.equal(start[name], tensors[name])]
+    assert len(changed) > 100
+    for name in changed:
+        expected = 0.75 * tensors[name] + 0.25 * start[name] if mean[name].is_floating_point() else tensors[name]
+        torch.testing.assert_close(mean[name], expected)
+    others = [train(tmp_path / "two", model=str(tmp_path / "two.pt"), start_share=share) for share in (0, 0.25)]
+    assert same_weights(*others) and "start_share: not used" in caplog.text
 
 
 def test_no_epochs_export_the_starting_weights(base: Path, tmp_path: Path) -> None:
