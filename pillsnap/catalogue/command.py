@@ -18,7 +18,8 @@ app = typer.Typer(help="Look up a pill by its looks, in tables of drugs.", no_ar
 @app.command("import")
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(help="CSV: drugs.csv of a stage, Korea's open data, or a table with imprints")
+        list[Path],
+        typer.Argument(help="CSV or spreadsheets: drugs.csv of a stage, Korea's open data, or a table with imprints"),
     ],
     out: Annotated[Path, typer.Option(help="The catalogue; an older one is replaced")] = Path("catalogue.sqlite"),
 ) -> None:
@@ -27,7 +28,7 @@ def import_(
     Exits with status 2 where a file is no such table, or cannot be read or written.
     """
     from pillsnap.catalogue.import_tables import import_tables
-    from pillsnap.catalogue.table_file import CatalogueError
+    from pillsnap.catalogue.records import CatalogueError
 
     try:
         imported = import_tables(files, out)
@@ -57,8 +58,8 @@ def search(
     """
     from dataclasses import asdict
 
+    from pillsnap.catalogue.records import CatalogueError
     from pillsnap.catalogue.search import Catalogue, Reading
-    from pillsnap.catalogue.table_file import CatalogueError
 
     try:
         reading = Reading.of(

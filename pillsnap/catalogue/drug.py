@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pillsnap.catalogue.imprint import characters, readings, score_line_in, with_logo
-from pillsnap.catalogue.table_file import CatalogueError
+from pillsnap.catalogue.records import CatalogueError
 from pillsnap.catalogue.vocabulary import colours_of, score_line_of, shape_of
 from pillsnap.tables.csv_cells import unescape_formula
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pillsnap.catalogue.drug import NO_LOOKS, NO_NAME, Layout, Row
+from pillsnap.catalogue.records import CELLS, UNDECODABLE, CatalogueError, Record
 from pillsnap.catalogue.store import create_catalogue, open_catalogue, write_drug
-from pillsnap.catalogue.table_file import CELLS, UNDECODABLE, CatalogueError, Record, read_records
+from pillsnap.catalogue.table_file import read_records
 from pillsnap.files import replacing, sha256_of
 
 _DUPLICATED = "duplicated"
@@ -49,8 +50,8 @@ def import_tables(paths: Sequence[Path], out: Path) -> list[Imported]:
     """Write a catalogue of the drugs in these tables; the same tables give the same catalogue.
 
     Args:
-        paths: CSV files: `drugs.csv` of a stage, Korea's open data of identification marks, or a table with imprint,
-            colour, shape and size (RxImage, Pillbox).
+        paths: CSV files or spreadsheets: `drugs.csv` of a stage, Korea's open data of identification marks, or a table
+            with imprint, colour, shape and size (RxImage, Pillbox).
         out: the SQLite file; an older catalogue there is replaced once the new one is complete.
 
     Raises:

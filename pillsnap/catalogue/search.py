@@ -21,8 +21,8 @@ from pillsnap.catalogue.likelihood import (
     of_each,
     with_mean,
 )
+from pillsnap.catalogue.records import CatalogueError
 from pillsnap.catalogue.store import open_catalogue, read_drugs, read_imprints, read_tables
-from pillsnap.catalogue.table_file import CatalogueError
 from pillsnap.catalogue.vocabulary import COLOURS, SCORE_LINES, SHAPES, colours_of, score_line_of, shape_of
 
 LEAST = math.log(1e-6)

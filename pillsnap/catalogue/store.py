@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.catalogue.drug import Drug
-from pillsnap.catalogue.table_file import CatalogueError
+from pillsnap.catalogue.records import CatalogueError
 
 _APPLICATION = 0x50696C6C  # `Pill`: what SQLite files of this kind carry in their header
 _VERSION = 1

@@ -1,31 +1,18 @@
-"""Read tables as they are downloaded: any usual encoding and separator, quotes that match and that do not."""
+"""Read tables as they are downloaded: spreadsheets, and text in any usual encoding, with quotes that match or not."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
+
+from pillsnap.catalogue.records import CELLS, UNDECODABLE, CatalogueError, Record
+from pillsnap.catalogue.spreadsheet import is_spreadsheet, read_rows
 
 _MOST_LINES = 50
 """Lines that a record with line breaks in its cells may have."""
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_SPREADSHEETS = ((b"PK\x03\x04", "an XLSX spreadsheet"), (b"\xd0\xcf\x11\xe0", "an XLS spreadsheet"))
 _NO_TABLES = (b"<", b"{", b"[", b"%PDF")
 _SEPARATORS = (",", "\t", ";")
-UNDECODABLE, CELLS = "undecodable", "cells"
-
-
-class CatalogueError(ValueError):
-    """A table, a catalogue or a reading that cannot be used; the message says why, and names the cure."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record of a table: its first line's number, its cells, and why it cannot be used; empty where it can."""
-
-    line: int
-    cells: tuple[str, ...]
-    problem: str = ""
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -35,10 +22,14 @@ def read_records(path: Path) -> Iterator[Record]:
     header's is therefore a record, whatever its quotes; only another one may go on in the following lines.
 
     Raises:
-        CatalogueError: the file is no table of text, or is empty.
+        CatalogueError: the file is no table of text and no spreadsheet, or is empty.
         OSError: it cannot be read.
     """
-    lines = _decoded_lines(path)
+    data = path.read_bytes()
+    if is_spreadsheet(data):
+        yield from read_rows(path, data)
+        return
+    lines = _decoded_lines(path, data)
     start = next((number for number, line in enumerate(lines) if line and line.strip()), None)
     if start is None:
         raise CatalogueError(f"{path}: the file is empty. Download it again.")
@@ -89,17 +80,12 @@ def _parse(lines: Iterable[str], separator: str) -> tuple[list[str], int] | None
         return None
 
 
-def _decoded_lines(path: Path) -> list[str | None]:
+def _decoded_lines(path: Path, data: bytes) -> list[str | None]:
     """The lines of a text file; `None` for those that are not in its encoding."""
-    data = path.read_bytes()
-    for mark, what in _SPREADSHEETS:
-        if data.startswith(mark):
-            raise CatalogueError(
-                f"{path}: is {what}, and tables are read as CSV. Open it in a spreadsheet program and save it as CSV "
-                "UTF-8; or download the CSV where the site offers one."
-            )
     if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_NO_TABLES):
-        raise CatalogueError(f"{path}: is no CSV (it begins with {data[:20]!r}). Save the table as CSV UTF-8.")
+        raise CatalogueError(
+            f"{path}: is neither CSV nor a spreadsheet (it begins with {data[:20]!r}). Save the table as CSV UTF-8."
+        )
     encoding = _encoding(data)
     if encoding == "utf-16":  # a byte of its own is no line feed there
         return list(data.decode(encoding, errors="replace").replace("\r\n", "\n").split("\n"))

@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pillsnap import __version__
+from pillsnap.catalogue.records import CatalogueError
 from pillsnap.catalogue.search import MOST, Catalogue, Found, Reading
-from pillsnap.catalogue.table_file import CatalogueError
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
 from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction

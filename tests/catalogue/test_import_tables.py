@@ -1,17 +1,19 @@
 """Tables as people have them: what is read of each, and that every row is kept or quarantined with its reason."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from pillsnap.catalogue.drug import Drug
 from pillsnap.catalogue.import_tables import REASONS, import_tables
+from pillsnap.catalogue.records import CatalogueError
 from pillsnap.catalogue.store import open_catalogue, read_drugs
-from pillsnap.catalogue.table_file import CatalogueError
 from pillsnap.files import sha256_of
-from tests.support.catalogues import DRUGS, HEADER, make_catalogue, table_text, write_table
+from tests.support.catalogues import DRUGS, HEADER, make_catalogue, table_text, write_table, write_xls, write_xlsx
 from tests.support.workflow import PROJECT
 
 
@@ -34,6 +36,21 @@ def test_open_data_are_read_in_any_encoding(tmp_path: Path, encoding: str) -> No
     assert second.colours == ("red", "transparent", "white") and second.score_line is None
     assert (third.colours, third.score_line, third.front) == (("pink",), "line", "마크V분할선T")
     assert fourth.length == 7.9
+
+
+@pytest.mark.parametrize("write", [write_xls, write_xlsx])
+def test_spreadsheets_give_the_same_drugs(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    """Codes and sizes are numbers in them, `-` is as in the CSV, and what comes before the table is an empty sheet."""
+    (imported,) = import_tables([write(tmp_path / "table")], tmp_path / "catalogue.sqlite")
+    assert (imported.rows, imported.kept, imported.quarantined, imported.unread) == (4, 4, {}, {})
+    make_catalogue(tmp_path / "csv")
+    assert drugs_of(tmp_path / "catalogue.sqlite") == drugs_of(tmp_path / "csv/catalogue.sqlite")
+
+
+def test_a_spreadsheet_without_a_row(tmp_path: Path) -> None:
+    Workbook().save(tmp_path / "table.xlsx")
+    with pytest.raises(CatalogueError, match="no sheet of the spreadsheet has a row"):
+        import_tables([tmp_path / "table.xlsx"], tmp_path / "catalogue.sqlite")
 
 
 def test_what_spreadsheets_make_of_it(tmp_path: Path) -> None:
@@ -122,9 +139,9 @@ def test_several_tables_make_one_catalogue_always_the_same(tmp_path: Path) -> No
     ("content", "says"),
     [
         (b"", "is empty"),
-        (b"PK\x03\x04abc", "an XLSX spreadsheet.*save it as CSV"),
-        (b"\xd0\xcf\x11\xe0abc", "an XLS spreadsheet"),
-        (b"\n<table><tr>", "is no CSV"),
+        (b"PK\x03\x04abc", "is no spreadsheet that can be read .*save the table as CSV"),
+        (b"\xd0\xcf\x11\xe0abc", "is no spreadsheet that can be read"),
+        (b"\n<table><tr>", "is neither CSV nor a spreadsheet"),
         (b"a,b\n1,2\n", "no column of the first line tells the name"),
         ("품목명,크기장축\n가,1\n".encode("cp949"), "tells the front or back or imprint or shape or colours"),
         (HEADER.encode(), "no row can be read .*no rows"),

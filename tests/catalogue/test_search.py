@@ -12,8 +12,8 @@ from pillsnap.catalogue.drug import Drug
 from pillsnap.catalogue.import_tables import import_tables
 from pillsnap.catalogue.imprint import characters, readings
 from pillsnap.catalogue.likelihood import Imprints, log_colours, log_score_line, log_shape, log_size
+from pillsnap.catalogue.records import CatalogueError
 from pillsnap.catalogue.search import LEAST, Catalogue, Reading
-from pillsnap.catalogue.table_file import CatalogueError
 from pillsnap.catalogue.vocabulary import COLOURS, SCORE_LINES, SHAPES, colours_of, score_line_of, shape_of
 from pillsnap.sources.synthetic import catalogue as synthetic
 from tests.support.catalogues import opened_catalogue

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import openpyxl
+import xlwt
+
 from pillsnap.catalogue.import_tables import import_tables
 from pillsnap.catalogue.search import Catalogue
 
@@ -39,8 +42,40 @@ def write_table(path: Path, encoding: str = "cp949", rows: Sequence[dict[str, st
     return path
 
 
+def _cells() -> list[list[str | float]]:
+    rows = [[_cell(column, row.get(column, "-")) for column in COLUMNS] for row in DRUGS]
+    return [list(COLUMNS), *rows]
+
+
+def _cell(column: str, text: str) -> str | float:
+    return float(text) if column in ("품목일련번호", "크기장축", "보험코드") and text[-1].isdigit() else text
+
+
+def write_xls(path: Path) -> Path:
+    """Write the table as Excel 97 does, behind an empty sheet."""
+    workbook = xlwt.Workbook()
+    workbook.add_sheet("empty")
+    sheet = workbook.add_sheet("drugs")
+    for number, row in enumerate(_cells()):
+        for column, cell in enumerate(row):
+            sheet.write(number, column, cell)
+    workbook.save(path)
+    return path
+
+
+def write_xlsx(path: Path) -> Path:
+    """Write the table as newer ones do."""
+    workbook = openpyxl.Workbook()
+    sheet = workbook.create_sheet("drugs")
+    for row in _cells():
+        sheet.append(row)
+    workbook.save(path)
+    return path
+
+
 def make_catalogue(folder: Path) -> Path:
     """A catalogue of `DRUGS`."""
+    folder.mkdir(exist_ok=True)
     import_tables([write_table(folder / "identification.csv")], folder / "catalogue.sqlite")
     return folder / "catalogue.sqlite"
 
