@@ -6,8 +6,9 @@
 Claim: whatever comes, each whole request is answered or refused, and memory stays within 5 %.
 
 Method: the real command is started on a free port of loopback. Twice as many clients as it takes in at a time (workers
-and places in the queue) send one request after the other, drawn from `KINDS` with a seed: photographs in several
-formats, damaged and costly ones, forms with faults, and connections that are left half open, broken off or pipelined.
+and places in the queue) send one request after the other, drawn from `kinds_of` with a seed: photographs in several
+formats, damaged and costly ones, forms with faults. Beside them connections are left half open, broken off, pipelined,
+or never read from.
 A client that is refused (429) waits the seconds of Retry-After. A whole request without a response counts as lost, a
 status other than those of its kind as wrong. The memory of the service (RSS) is read once a second; the first third of
 the time is warm-up, and the largest value of the last third is compared with that of the second. At the end the service
@@ -31,6 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import psutil
 import soak_page
 from PIL import Image
@@ -105,6 +107,10 @@ def kinds_of(photos: Sequence[bytes]) -> dict[str, Kind]:
         image.save(stream, kind, **options)
         return stream.getvalue()
 
+    pillow_heif.register_heif_opener()  # so that Pillow writes them
+    heic = saved("HEIF", quality=90, tile_size=512, subsampling="4:2:0")  # as iPhones do
+    first = int.from_bytes(heic[:4], "big")  # bytes of the first box
+    many_boxes = heic[:first] + b"\0\0\0\x08free" * 2_000 + heic[first:]
     progressive = saved("JPEG", progressive=True)
     last = progressive.rindex(b"\xff\xda")
     many_scans = progressive[:-2] + progressive[last:-2] * 500 + b"\xff\xd9"
@@ -112,13 +118,17 @@ def kinds_of(photos: Sequence[bytes]) -> dict[str, Kind]:
     good = {f"JPEG {place}": Kind(4, form(each), 200) for place, each in enumerate(photos[:10])}
     return good | {
         "PNG": Kind(4, form(saved("PNG")), 200),
+        "HEIC": Kind(4, form(heic), 200),
+        "AVIF": Kind(4, form(saved("AVIF")), 200),
         "WebP": Kind(4, form(saved("WEBP")), 200),
         "TIFF": Kind(2, form(saved("TIFF")), 200),
         "progressive JPEG": Kind(4, form(progressive), 200),
         "half a JPEG": Kind(2, form(photo[: len(photo) // 2]), 400),
+        "half a HEIC": Kind(2, form(heic[: len(heic) // 2]), 400),
         "text": Kind(2, form(b"no picture" * 100), 400),
         "no bytes": Kind(2, form(b""), 400),
         "JPEG of 500 scans": Kind(2, form(many_scans), 413),
+        "HEIC of 2,000 boxes": Kind(2, form(many_boxes), 413),
         "PNG of 2,500 megapixels": Kind(2, form(large), 413),
         "no photograph": Kind(2, form(photo, name="picture"), 422),
         "no mode": Kind(2, form(photo, mode="triple"), 422),
@@ -205,13 +215,14 @@ def ask(address: tuple[str, int], kinds: dict[str, Kind], end: float, number: in
 
 
 def trouble(address: tuple[str, int], body: bytes, end: float) -> None:
-    """Connections that no good client makes: half a request, a broken one, many at once, and what is no HTTP."""
+    """Connections that no good client makes: half a request, a broken one, pages that are never read, no HTTP."""
     head = b"POST /v1/identify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=" + BOUNDARY.encode()
     whole = head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     others = whole[: len(whole) // 2], whole, b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n" * 20, b"\x16\x03\x01"
+    unread = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 100
     half_open: list[socket.socket] = []
     for turn in itertools.count():
-        for piece in (head,) * 10:
+        for piece in (*(head,) * 9, unread):
             _leave(address, piece, half_open, HALF_OPEN)
         broken: list[socket.socket] = []
         _leave(address, others[turn % len(others)], broken, 1)

@@ -1,5 +1,6 @@
 """HTTP as clients, proxies and attackers send it, over real sockets: connections, framings, forms, limits, the stop."""
 
+import gzip
 import json
 import re
 import signal
@@ -23,16 +24,17 @@ from tests.support.models import onnx_models
 from tests.support.services import PHOTO, HeldUp, running, service
 
 HEADER_SECONDS = 0.5
+SEND_SECONDS = 1.0
 MOST = 6
 SLOW_DECODER = "import time, pillsnap.serve.request_queue as q; q.open_photo = lambda *a, **k: time.sleep(60)"
 
 
 @pytest.fixture(scope="module")
 def address(base: Path) -> Iterator[tuple[str, int]]:
-    """A service in this process of at most `MOST` connections, whose requests have `HEADER_SECONDS` for headers."""
+    """A service in this process of at most `MOST` connections, with little time for headers and to read."""
     app = service(HeldUp(PillSnap.load(onnx_models(base), threads=1, device="cpu")))
     listener = open_socket("127.0.0.1", 0)
-    http = bounded_connections(MOST, header_seconds=HEADER_SECONDS)
+    http = bounded_connections(MOST, header_seconds=HEADER_SECONDS, send_seconds=SEND_SECONDS)
     proxy = Proxy.of("/pills/", ["127.0.0.2", "10.1.0.0/16"]).for_uvicorn()
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, http=http, ws="none", **proxy))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -44,8 +46,25 @@ def address(base: Path) -> Iterator[tuple[str, int]]:
     thread.join(20)
 
 
-def connected(address: tuple[str, int]) -> socket.socket:
-    return socket.create_connection(address, timeout=10)
+def connected(address: tuple[str, int], *, buffer: int = 0) -> socket.socket:
+    connection = socket.socket()
+    if buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    connection.settimeout(10)
+    connection.connect(address)
+    return connection
+
+
+def everything(connection: socket.socket, *, pause: float = 0.0) -> bytes:
+    """What comes until the connection is closed or reset."""
+    received = b""
+    try:
+        while part := connection.recv(65_536):
+            received += part
+            time.sleep(pause)
+    except ConnectionResetError:
+        pass
+    return received
 
 
 def answered(address: tuple[str, int], *pieces: bytes, pause: float = 0.0, host: str = "") -> bytes:
@@ -63,13 +82,6 @@ def answered(address: tuple[str, int], *pieces: bytes, pause: float = 0.0, host:
         return received
 
 
-def closed(connection: socket.socket) -> bool:
-    try:
-        return connection.recv(10) == b""
-    except ConnectionResetError:
-        return True
-
-
 def statuses(received: bytes) -> list[int]:
     return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3})", received)]
 
@@ -79,6 +91,8 @@ LAST = b"GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 FORM = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\n' + PHOTO + b"\r\n--x--\r\n"
 HEAD = b"POST /v1/identify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(FORM)
+ZIPPED = gzip.compress(FORM)
+ZIPPED_LENGTH = b"Content-Length: %d\r\n" % len(ZIPPED)
 CHUNKS = b"".join(b"%x;a=b\r\n" % len(part) + part + b"\r\n" for part in (FORM[:50], FORM[50:]))
 
 REQUESTS: dict[str, tuple[tuple[bytes, ...], list[int]]] = {
@@ -93,6 +107,13 @@ REQUESTS: dict[str, tuple[tuple[bytes, ...], list[int]]] = {
     "Expect: 100-continue": ((HEAD + LENGTH + b"Expect: 100-continue\r\n\r\n", FORM + LAST), [100, 200, 200]),
     "HTTP/1.0": ((b"GET /v1/health HTTP/1.0\r\n\r\n",), [200]),
     "HTTP/1.0 with a photograph": ((HEAD.replace(b"1.1", b"1.0") + LENGTH + b"\r\n" + FORM,), [200]),
+    "HTTP/1.0 that asks to stay": ((b"GET /v1/health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" * 2,), [200]),
+    "Expect of something else": ((HEAD + LENGTH + b"Expect: wonders\r\n\r\n" + FORM + LAST,), [200, 200]),
+    "GET with a body": ((HEALTH[:-2] + b"Content-Length: 5\r\n\r\nhello" + LAST,), [200, 200]),
+    "2,000 headers": ((LAST[:-2] + b"A: b\r\n" * 2_000 + b"\r\n",), [200]),
+    "an empty body": ((HEAD + b"Content-Length: 0\r\n\r\n" + LAST,), [422, 200]),
+    "a body in gzip": ((HEAD + ZIPPED_LENGTH + b"Content-Encoding: gzip\r\n\r\n" + ZIPPED + LAST,), [422, 200]),
+    "one length twice": ((HEAD + LENGTH + LENGTH + b"\r\n" + FORM + LAST,), [200, 200]),
     "HTTP/1.1 without Host": ((LAST.replace(b"Host: x\r\n", b""),), [400]),
     "lines that end with LF": ((LAST.replace(b"\r\n", b"\n"),), [200]),
     "HEAD": ((LAST.replace(b"GET", b"HEAD"),), [200]),
@@ -102,6 +123,13 @@ REQUESTS: dict[str, tuple[tuple[bytes, ...], list[int]]] = {
     "length and chunked": ((HEAD + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n" + FORM,), [400]),
     "two lengths": ((HEAD + LENGTH + b"Content-Length: 5\r\n\r\n" + FORM,), [400]),
     "a length that is no number": ((HEAD + b"Content-Length: many\r\n\r\n" + FORM,), [400]),
+    "a negative length": ((HEAD + b"Content-Length: -5\r\n\r\n" + FORM,), [400]),
+    "a length of 5,000 digits": ((HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",), [400]),
+    "a chunk longer than its length": (
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello, world\r\n0\r\n\r\n",), [400],
+    ),
+    "a chunk's length that is none": ((HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n" + FORM,), [400]),
+    "gzip, chunked": ((HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",), [400]),
     "headers that do not end within 40 kB": ((LAST[:-2] + b"X-A: " + b"a" * 40_000,), [400]),
     "TLS": ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),), [400]),
     "a web socket": (
@@ -170,12 +198,31 @@ def test_headers_have_a_time_limit(address: tuple[str, int]) -> None:
         assert HEADER_SECONDS / 2 < time.monotonic() - start < 3
 
 
+def test_who_does_not_read_makes_room_and_is_given_up(address: tuple[str, int]) -> None:
+    """More of the page than buffers hold is asked for, and one client reads it slowly."""
+    asked = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 200
+    held = [connected(address, buffer=1) for _ in range(MOST)]
+    for connection in held:
+        connection.sendall(asked)
+    time.sleep(0.3)
+    assert statuses(answered(address, LAST)) == [200]
+    time.sleep(SEND_SECONDS)
+    for connection in held:
+        with connection, pytest.raises(OSError):
+            for _ in range(3):  # the first of them is what the service's machine refuses
+                connection.sendall(b"a")
+                time.sleep(0.02)
+    with connected(address) as slow:
+        slow.sendall(asked[:-2] + b"Connection: close\r\n\r\n")
+        assert everything(slow, pause=0.002).count(b"</html>") == 200
+
+
 def test_connection_that_waits_longest_makes_room(address: tuple[str, int]) -> None:
     held = [connected(address) for _ in range(MOST)]
     for connection in held:
         connection.sendall(b"GET /v1")
     assert statuses(answered(address, LAST)) == [200]
-    assert closed(held[0])
+    assert everything(held[0]) == b""
     for connection in held:
         connection.close()
 

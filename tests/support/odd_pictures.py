@@ -219,6 +219,9 @@ def _heics() -> Iterator[OddPicture]:
     ):
         yield OddPicture(name, make, corners=corners, tolerance=12)
     yield OddPicture("truncated HEIC", lambda: small()[:-100], "photo_truncated")
+    yield OddPicture(
+        "HEIC of tiles, the last of which are missing", lambda: small(tile_size=32)[:-100], "photo_truncated"
+    )
     yield OddPicture("HEIC's first 40 bytes", lambda: small()[:40], "photo_truncated")
     yield OddPicture("HEIC bomb", lambda: still((50_000, 50_000)).file(1), "photo_too_large")
     yield OddPicture("HEIC of two pictures in an item", lambda: of_pictures_in_an_item(2), "photo_too_costly")

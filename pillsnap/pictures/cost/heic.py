@@ -42,7 +42,13 @@ def is_heic(head: bytes) -> bool:
 
 
 def check_heic(data: bytes) -> None:
-    """Raise `CostlyError` for a HEIC of too many boxes, items, pixels that are not shown, or pictures in an item."""
+    """Check what would be decoded of a HEIC.
+
+    Raises:
+        CostlyError: too many boxes, items, pixels that are not shown, or pictures in an item.
+        struct.error, IndexError, ZeroDivisionError: it is damaged, or ends before a part of the picture, which libheif
+            would leave grey.
+    """
     items = items_of(data)
     _check_metadata(items)
     shown = _shown(items)
@@ -104,6 +110,8 @@ class _Decoded:
 
     def _coded(self, item: int) -> int:
         """Pixels of an item by its parameters, whatever size it is said to have; its units are counted."""
+        if item in self.items.cut:
+            raise IndexError
         (start, end), *_ = [*self.items.properties_of(item, b"hvcC")] or [(len(self.items.data), 0)]
         if start not in self.parameters:
             units = _parameters(self.items.data, start, end)

@@ -19,6 +19,7 @@ class Items:
         primary: the item that is shown.
         kinds: four letters each.
         extents: places and lengths in the file of an item's parts, none beyond its end.
+        cut: items of which a part would end beyond the file's end.
         properties: kind, and start and end of the content, of each property in its order.
         owned: numbers of an item's properties, from 1 on.
         references: kind, item and the items that it refers to.
@@ -28,6 +29,7 @@ class Items:
     primary: int = 0
     kinds: dict[int, bytes] = field(default_factory=dict)
     extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    cut: set[int] = field(default_factory=set)
     properties: list[tuple[bytes, int, int]] = field(default_factory=list)
     owned: dict[int, list[int]] = field(default_factory=dict)
     references: list[tuple[bytes, int, tuple[int, ...]]] = field(default_factory=list)
@@ -93,7 +95,7 @@ def _read(items: Items, kind: bytes, start: int, end: int, idat: int) -> None:
     elif kind == b"iinf":
         items.kinds = dict(_kinds(data, start, end))
     elif kind == b"iloc":
-        items.extents = _extents(data, start, idat)
+        _read_extents(items, start, idat)
     elif kind == b"iref":
         items.references = list(_references(data, start, end))
     elif kind == b"iprp":
@@ -151,12 +153,12 @@ def _owned(data: bytes, start: int) -> dict[int, list[int]]:
     return found
 
 
-def _extents(data: bytes, start: int, idat: int) -> dict[int, list[tuple[int, int]]]:
-    """Places and lengths in the file of each item's parts by the content of `iloc`."""
+def _read_extents(items: Items, start: int, idat: int) -> None:
+    """Read places and lengths of each item's parts from the content of `iloc`."""
+    data = items.data
     version, sizes = data[start], struct.unpack_from(">H", data, start + 4)[0]
     offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
     numbers = _Numbers(data, start + 6)
-    found: dict[int, list[tuple[int, int]]] = {}
     total = 0
     for _ in range(numbers.next(4 if version == 2 else 2)):
         item = numbers.next(4 if version == 2 else 2)
@@ -170,7 +172,9 @@ def _extents(data: bytes, start: int, idat: int) -> dict[int, list[tuple[int, in
                 numbers.next(index_size)
             place = base + numbers.next(offset_size)
             left = max(0, len(data) - place)
-            found.setdefault(item, []).append((place, min(numbers.next(length_size) or left, left)))
+            length = numbers.next(length_size) or left
+            if length > left:
+                items.cut.add(item)
+            items.extents.setdefault(item, []).append((place, min(length, left)))
             total += 1
             check_at_most(METADATA_PIECES, total, "parts of items")
-    return found

@@ -1,4 +1,4 @@
-"""HTTP connections with a time limit for a request's headers, and a bound on how many are open."""
+"""HTTP connections with time limits for a request's headers and for who reads, and a bound on how many are open."""
 
 import asyncio
 import logging
@@ -14,6 +14,8 @@ from pillsnap.serve.errors import RETRY_SECONDS, ServiceError
 
 HEADER_SECONDS = 10.0
 """For a request's headers, from the connection's or their own first byte on."""
+SEND_SECONDS = 30.0
+"""For what is written of a response, until the client has taken it."""
 BACKLOG = 100
 """Connections that wait to be accepted, and those accepted before the first of them is looked at."""
 _MOST = 1_000
@@ -27,16 +29,18 @@ def most_connections() -> int:
     return _MOST if files == resource.RLIM_INFINITY else max(16, min(_MOST, files - _OTHER_FILES - 2 * BACKLOG))
 
 
-def bounded_connections(most: int, *, header_seconds: float = HEADER_SECONDS) -> Any:
+def bounded_connections(
+    most: int, *, header_seconds: float = HEADER_SECONDS, send_seconds: float = SEND_SECONDS
+) -> Any:
     """The factory of connections for uvicorn: at most `most` of them, which know of each other."""
-    return partial(BoundedConnection, most=most, header_seconds=header_seconds, waiting={})
+    return partial(BoundedConnection, most=most, header_seconds=header_seconds, send_seconds=send_seconds, waiting={})
 
 
 class BoundedConnection(H11Protocol):
-    """A connection that is closed where a request's headers take too long.
+    """A connection that is closed where a request's headers take too long, or where its client does not read.
 
-    Where too many connections are open, one without a request in progress makes room: that which waits longest. Where
-    all are busy, the new one is refused with status 503.
+    Where too many connections are open, one that waits for its client makes room, for a request or for a response to be
+    read: that which waits longest. Where all are busy, the new one is refused with status 503.
     """
 
     def __init__(
@@ -45,16 +49,20 @@ class BoundedConnection(H11Protocol):
         *args: Any,
         most: int,
         header_seconds: float,
+        send_seconds: float,
         waiting: dict["BoundedConnection", None],
         **options: Any,
     ) -> None:
         super().__init__(config, *args, **options)
-        self._most, self._header_seconds, self._waiting = most, header_seconds, waiting
+        self._most, self._header_seconds, self._send_seconds = most, header_seconds, send_seconds
+        self._waiting = waiting
         self._timer: asyncio.TimerHandle | None = None
+        self._sending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take in a connection, make room for it, or refuse it."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing pauses wherever a byte is not taken
         if len(self.connections) > self._most:
             if not self._waiting:
                 cure = f"Try again in {RETRY_SECONDS} s."
@@ -62,7 +70,7 @@ class BoundedConnection(H11Protocol):
                 headers = {"Retry-After": str(RETRY_SECONDS)}
                 self._refuse(ServiceError(503, "too_many_connections", "Too many connections are open.", cure, headers))
                 return
-            next(iter(self._waiting))._close()
+            next(iter(self._waiting))._abort()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -77,8 +85,21 @@ class BoundedConnection(H11Protocol):
         if self.cycle.response_complete and not self.transport.is_closing():
             self._waiting[self] = None
 
+    def pause_writing(self) -> None:
+        """Wait for the client to read: within the time limit, and ready to make room."""
+        super().pause_writing()
+        self._waiting[self] = None
+        self._sending = self.loop.call_later(self._send_seconds, self._not_read)
+
+    def resume_writing(self) -> None:
+        """Go on once the client has read."""
+        super().resume_writing()
+        self._read()
+        self._watch()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self._read()
         self._forget()
         super().connection_lost(exc)
 
@@ -97,8 +118,18 @@ class BoundedConnection(H11Protocol):
             self._waiting[self] = None
             self._timer = self.loop.call_later(self._header_seconds, self._too_slow)
 
+    def _read(self) -> None:
+        if self._sending:
+            self._sending.cancel()
+            self._sending = None
+
+    def _not_read(self) -> None:
+        _LOG.warning("response not read")
+        self._abort()
+
     def _forget(self) -> None:
-        self._waiting.pop(self, None)
+        if not self._sending:
+            self._waiting.pop(self, None)
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -122,3 +153,9 @@ class BoundedConnection(H11Protocol):
     def _close(self) -> None:
         self._forget()
         self.transport.close()
+
+    def _abort(self) -> None:
+        """Close the connection without waiting for the client to read."""
+        self._read()
+        self._forget()
+        self.transport.abort()
