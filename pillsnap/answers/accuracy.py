@@ -50,7 +50,8 @@ class PhotoResult(DetectorResult):
             the detector should find such a pill, and no name for it is right.
         label_logits: of the labelled boxes' crops, (N, classes).
         answered: number of detections that the answer keeps.
-        answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,).
+        answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,); the
+            distances are relative ones.
     """
 
     domain: Mode

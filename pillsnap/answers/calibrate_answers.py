@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.covariance import LedoitWolf
 
 from pillsnap.answers.calibration import Calibration, probabilities
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
-from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.answers.drug_space import DrugSpace, unit_features
 from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -55,7 +55,7 @@ def calibrate_answers(
         crops: folder of `cut_crops`.
         calibration: written, JSON: `calibration` (stored in the exported model), `validation` (its metrics there) and
             `validation_pairs` (likewise of two photographs of one pill; `None` where there are none).
-        drug_space: written, safetensors: float32 `whitening` (D, D) and `centroids` (drugs, D).
+        drug_space: written, safetensors: the arrays of `DrugSpace`.
         settings: the promises.
         device: `auto`, `cpu` or `cuda`.
         threads: threads of arithmetic on the CPU.
@@ -65,15 +65,17 @@ def calibrate_answers(
     extractor = _FeatureExtractor(classifier, drugs, torch_device(device))
     space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), drugs)
     validation = [CropDataset(crops, split) for split in ("val", "unseen_val")]
-    seen, unseen = (extractor.predictions(data, space) for data in validation)
-    chosen = choose_thresholds(seen, unseen, settings)
+    (seen, plain), (unseen, _) = (extractor.predictions(data, space) for data in validation)
+    chosen = with_plain_limits(choose_thresholds(seen, unseen, settings), seen, plain)
+    places = [_pairs(data.pills) for data in validation]
     pairs, unseen_pairs = (
-        _pairs(data.pills, pills, chosen.temperature) for data, pills in zip(validation, (seen, unseen), strict=True)
+        pair_predictions(pills, both, chosen.temperature) for pills, both in zip((seen, unseen), places, strict=True)
     )
     if len(pairs):
-        chosen = replace(chosen, pairs=choose_thresholds(pairs, unseen_pairs, settings))
+        of_pairs = choose_thresholds(pairs, unseen_pairs, settings)
+        chosen = replace(chosen, pairs=with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1)))
     with replacing(drug_space) as temporary:
-        save_file({"whitening": space.whitening, "centroids": space.centroids}, temporary)
+        save_file(asdict(space), temporary)
     metrics = {"validation": calibration_metrics(seen, unseen, chosen), "validation_pairs": None}
     if chosen.pairs:
         metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
@@ -81,12 +83,11 @@ def calibrate_answers(
     log.info("temperature %.3f, known from %s", chosen.temperature, chosen.known_from)
 
 
-def _pairs(photographed: pd.DataFrame, pills: Predictions, temperature: float) -> Predictions:
-    """Pairs of the pills that are alone in their photographs; `photographed` are `CropDataset.pills`."""
+def _pairs(photographed: pd.DataFrame) -> np.ndarray:
+    """Places of pairs of pills that are alone in their photographs, int (pairs, 2), among `CropDataset.pills`."""
     alone = np.flatnonzero(photographed["domain"] == "single")
     rows = photographed.iloc[alone]
-    pairs = choose_pairs(rows["image_id"].tolist(), rows["k_code"].tolist())
-    return pair_predictions(pills, alone[pairs], temperature)
+    return alone[choose_pairs(rows["image_id"].tolist(), rows["k_code"].tolist())]
 
 
 class _FeatureExtractor:
@@ -111,15 +112,16 @@ class _FeatureExtractor:
                 features[rows] = found.float().cpu().numpy()
         return features, data.targets.numpy()[pills]
 
-    def predictions(self, data: CropDataset, space: DrugSpace) -> Predictions:
-        """Logits, and distances to the nearest drug, of the crops of a split."""
+    def predictions(self, data: CropDataset, space: DrugSpace) -> tuple[Predictions, np.ndarray]:
+        """Predictions of the crops of a split; and their plain distances to the nearest drug, float32 (N,)."""
         features = np.empty((len(data), self._model.num_features), np.float32)
         logits = np.empty((len(data), self._drugs), np.float32)
         with torch.inference_mode():
             for rows, found in self._batches(data, np.arange(len(data))):
                 features[rows] = found.float().cpu().numpy()
                 logits[rows] = self._model.get_classifier()(found).float().cpu().numpy()
-        return Predictions(logits, space.distances(features), data.targets.numpy())
+        relative, plain = space.relative_distances(features), space.distances(features)
+        return Predictions(logits, relative, data.targets.numpy()), plain
 
     def _batches(self, data: CropDataset, pills: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         """Features of pills, (rows, D), with the rows of the result that they belong to."""
@@ -137,20 +139,43 @@ def _first_of_each(targets: np.ndarray, photographed: np.ndarray, per_drug: int)
 
 
 def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> DrugSpace:
-    """Fit a centroid for each drug and one shared covariance (Lee et al. 2018; Ledoit-Wolf shrinkage).
+    """Fit a centroid for each drug and one shared covariance (Lee et al. 2018; Ledoit-Wolf shrinkage), of features and
+    of unit features, and the covariance of all unit features together.
 
     Args:
         features: float (N, D).
         targets: class indices, int (N,); every drug occurs.
         drugs: number of drugs.
     """
-    centroids = np.stack([features[targets == drug].mean(axis=0) for drug in range(drugs)]).astype(np.float64)
-    centred = features.astype(np.float64)
-    for drug in range(drugs):  # `centroids[targets]` would be as large again
-        centred[targets == drug] -= centroids[drug]
-    precision = LedoitWolf(assume_centered=True).fit(centred).precision_
-    whitening = np.linalg.cholesky(precision)
-    return DrugSpace(whitening.astype(np.float32), (centroids @ whitening).astype(np.float32))
+    plain = _space_of_drugs(features.astype(np.float64), targets, drugs)
+    unit = unit_features(features.astype(np.float64))
+    mean = unit.mean(axis=0)
+    unit -= mean
+    background = _whitening(unit)
+    arrays = (*plain, mean, *_space_of_drugs(unit, targets, drugs), background)
+    return DrugSpace(*(array.astype(np.float32) for array in arrays))
+
+
+def _space_of_drugs(features: np.ndarray, targets: np.ndarray, drugs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whitening of features around their drug's centroid, and the whitened centroids; overwrites `features`, since
+    copies of those of thousands of drugs would not fit into memory."""
+    centroids = np.stack([features[targets == drug].mean(axis=0) for drug in range(drugs)])
+    for drug in range(drugs):
+        features[targets == drug] -= centroids[drug]
+    whitening = _whitening(features)
+    return whitening, centroids @ whitening
+
+
+def _whitening(centred: np.ndarray) -> np.ndarray:
+    """Cholesky factor of the inverse covariance of centred features."""
+    return np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(centred).precision_)
+
+
+def with_plain_limits(chosen: Calibration, pills: Predictions, plain: np.ndarray) -> Calibration:
+    """Add limits of the plain distance, (N,), below which as many pills lie as below those of the relative one."""
+    shares = ((pills.distances < limit).mean() for limit in (chosen.known_within, chosen.unknown_from))
+    within, unknown_from = (float(np.quantile(plain, share)) for share in shares)
+    return replace(chosen, plain_within=within, plain_from=unknown_from)
 
 
 def choose_thresholds(seen: Predictions, unseen: Predictions, settings: Answers) -> Calibration:

@@ -20,12 +20,14 @@ class Calibration:
         temperature: divides the logits before the softmax.
         known_from: calibrated probability from which an answer may be `known`; `None` where validation could not
             show the promised precision, so that no answer is `known`.
-        known_within: distance to the nearest drug below which an answer may be `known`.
-        unknown_from: distance to the nearest drug from which an answer is `unknown`.
+        known_within: relative distance to the nearest drug below which an answer may be `known`.
+        unknown_from: relative distance to the nearest drug from which an answer is `unknown`.
         set_from: for each coverage, the calibrated probability from which a drug belongs to the prediction set.
         precision, coverage, kept: what is promised, see `pillsnap.answers.answer.ModelInfo`.
         pairs: the same for a pill that two photographs show, where its temperature divides `joined_logits`; `None` in
             models of older versions, and where no drug has two validation photographs.
+        plain_within, plain_from: as `known_within` and `unknown_from`, of the Mahalanobis distance itself, in which
+            enrolled drugs are compared with trained ones; `None` in models of older versions, see `plain_limits`.
     """
 
     temperature: float
@@ -37,6 +39,8 @@ class Calibration:
     coverage: float
     kept: float
     pairs: "Calibration | None" = None
+    plain_within: float | None = None
+    plain_from: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON values."""
@@ -57,12 +61,19 @@ class Calibration:
         """
         return self.pairs or replace(self, temperature=float(PHOTOS_OF_ONE_PILL), known_from=None, known_within=0.0)
 
+    @property
+    def plain_limits(self) -> tuple[float, float]:
+        """`plain_within` and `plain_from`; in models of older versions, verdicts rest on the same distance."""
+        if self.plain_within is None or self.plain_from is None:
+            return self.known_within, self.unknown_from
+        return self.plain_within, self.plain_from
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax of float (N, classes) logits divided by the temperature: float (N, classes), rows sum to 1."""
         return probabilities(logits, self.temperature)
 
     def verdict(self, confidence: float, distance: float) -> Verdict:
-        """Verdict on a pill, from its top-1 probability (calibrated) and its distance to the nearest drug."""
+        """Verdict on a pill, from its top-1 probability (calibrated) and its relative distance to the nearest drug."""
         if distance >= self.unknown_from:
             return "unknown"
         sure = self.known_from is not None and confidence >= self.known_from and distance < self.known_within

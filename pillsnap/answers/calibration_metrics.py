@@ -20,7 +20,7 @@ class Predictions:
 
     Attributes:
         logits: float (N, drugs).
-        distances: to the nearest drug, float (N,).
+        distances: relative ones, to the nearest drug, float (N,); see `pillsnap.answers.drug_space`.
         targets: class index, int (N,); -1 for a drug without a class, and for a box that is no pill.
     """
 

@@ -10,7 +10,7 @@ from pillsnap.answers.agreement import agreement
 from pillsnap.answers.answer import Mode
 from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.model import PillSnap
-from pillsnap.predict.sessions import open_session
+from pillsnap.predict.sessions import distances_of_verdicts, open_session
 from pillsnap.predict.unfused import SeparateSteps
 
 ON_GPU = {"cuda": "", "cuda fp16": ".fp16"}
@@ -58,4 +58,4 @@ def compare_devices(models: Path, photos: Mapping[Mode, Sequence[bytes]], *, thr
 
 
 def _classify(session: Any, crops: np.ndarray) -> list[np.ndarray]:
-    return session.run(["logits", "distances"], {"crops": crops})
+    return session.run(["logits", distances_of_verdicts(session)], {"crops": crops})

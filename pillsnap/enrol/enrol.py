@@ -26,7 +26,7 @@ from pillsnap.predict.sessions import ModelError
 from pillsnap.tables.classes import is_k_code
 
 LOOKS_LIKE = 0.85
-"""Median distance of the photographs to a drug below which they look like it, as a multiple of `unknown_from`.
+"""Median distance of the photographs to a drug below which they look like it, as a multiple of `plain_from`.
 
 Of the demo's trained drugs, enrolled again from 5 validation pills each, 88 % are noticed so, and from 1 pill 80 %; of
 its held-out drugs 0 % and 2.5 % are taken for a trained one.
@@ -117,7 +117,8 @@ def new_drug(
         raise EnrolError("There is no photograph. Name at least one; five make better answers.")
     seen = _look_at_all(snap, photos, max_pixels)
     if not force:
-        _check_likeness(seen, LOOKS_LIKE * snap.calibration.unknown_from)
+        _, unknown_from = snap.calibration.plain_limits
+        _check_likeness(seen, LOOKS_LIKE * unknown_from)
     centroid = mean_features(np.stack([one.features for one in seen]))
     return EnrolledDrug(k_code, tuple(edi_codes), name, len(seen), centroid)
 

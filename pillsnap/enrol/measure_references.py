@@ -18,6 +18,7 @@ from pillsnap.pictures.boxes import match_boxes
 from pillsnap.predict.model import PillSnap, graph_inputs, make_answer
 from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.references import EnrolledDrug, References, mean_features
+from pillsnap.predict.sessions import RELATIVE
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
 
@@ -38,7 +39,7 @@ class Found:
     Attributes:
         k_code, group: of the manifest.
         features: whitened, float (D,).
-        distance: to the nearest trained drug.
+        distance: the Mahalanobis distance to the nearest trained drug.
         pill: the answer of the trained drugs alone.
     """
 
@@ -105,7 +106,7 @@ def _look(snap: PillSnap, min_iou: float, data: bytes, rows: pd.DataFrame) -> li
     """The labelled pills of a photograph, its file's bytes, that an answer finds."""
     mode, photo = rows["domain"].iloc[0], open_photo(data, snap.facts)
     found = snap.look(photo, graph_inputs(mode, snap.facts))
-    outputs = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
+    outputs = found["boxes"], found["scores"], found["all_probabilities"], found[RELATIVE]
     pills = make_answer(mode, (photo.width, photo.height), outputs, snap.classes, snap.calibration).pills
     matches = match_boxes(found["boxes"], rows[["x", "y", "w", "h"]].to_numpy(float), min_iou=min_iou)
     drugs = list(zip(rows["k_code"], rows["group"], strict=True))

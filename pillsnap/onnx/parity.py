@@ -134,22 +134,22 @@ def compare_classifiers(
         pool: threads for ONNX Runtime.
 
     Returns:
-        largest differences of logits and distances, and top-1 of both; and top-1 of each precision.
+        largest differences of logits, distances and relative distances, and top-1 of both; and top-1 of each precision.
     """
     with torch.inference_mode():
         outputs = [[tensor.numpy() for tensor in graph(torch.from_numpy(batch))] for batch in batches(crops)]
-    ours = np.concatenate([each for each, _ in outputs])
-    our_distances = np.concatenate([space.distances(features) for _, features in outputs])
+    ours, features = (np.concatenate(each) for each in zip(*outputs, strict=True))
     theirs = {}
     for name, path in models.items():
-        results = pool.map(_Network(path, "logits", "distances"), batches(crops))
+        results = pool.map(_Network(path, "logits", "distances", "relative_distances"), batches(crops))
         theirs[name] = tuple(np.concatenate(each) for each in zip(*results, strict=True))
-    logits, distances = theirs["fp32"]
-    top1 = {name: float((each.argmax(1) == targets).mean()) for name, (each, _) in theirs.items()}
+    logits, distances, relative = theirs["fp32"]
+    top1 = {name: float((each.argmax(1) == targets).mean()) for name, (each, *_) in theirs.items()}
     report = {
         "crops": len(crops),
         "max_logit_error": float(np.abs(ours - logits).max()),
-        "max_distance_error": float(np.abs(our_distances - distances).max()),
+        "max_distance_error": float(np.abs(space.distances(features) - distances).max()),
+        "max_relative_distance_error": float(np.abs(space.relative_distances(features) - relative).max()),
         "same_top1": float((ours.argmax(1) == logits.argmax(1)).mean()),
         "top1": {"pytorch": float((ours.argmax(1) == targets).mean()), "onnx": top1["fp32"]},
     }

@@ -13,7 +13,10 @@ from pillsnap.onnx import steps
 from pillsnap.predict.nms import MAX_BOXES
 
 PHOTO = helper.make_tensor_value_info("photo", TensorProto.UINT8, ["H", "W", 3])
-OUTPUTS = ("boxes", "scores", "classes", "probabilities", "all_probabilities", "distances", "features")
+OUTPUTS = (
+    *("boxes", "scores", "classes", "probabilities", "all_probabilities"),
+    *("distances", "relative_distances", "features"),
+)
 IR_VERSION = 10
 
 
@@ -39,9 +42,16 @@ class AnswerSettings:
 
 
 def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProto:
-    """Whiten the classifier's `features`, and add `distances` to the nearest drug; `logits` stay."""
-    parts = {"net": network, "space": steps.distances_step(space.whitening, space.centroids)}
-    return join(parts, {"space/raw": "net/features"}, list(network.graph.input), ["logits", "distances", "features"])
+    """Whiten the classifier's `features`, and add `distances` and `relative_distances` to the nearest drug; `logits`
+    stay."""
+    parts = {
+        "net": network,
+        "space": steps.distances_step(space.whitening, space.centroids),
+        "relative": steps.relative_distances_step(space),
+    }
+    wires = {"space/raw": "net/features", "relative/raw": "net/features"}
+    outputs = ["logits", "distances", "relative_distances", "features"]
+    return join(parts, wires, list(network.graph.input), outputs)
 
 
 def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: AnswerSettings) -> onnx.ModelProto:
@@ -50,11 +60,12 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
     Inputs: `photo`, uint8 (H, W, 3) RGB; `min_score`, float (1,), and `max_pills`, int64 (1,), which have defaults.
     Outputs for N pills, best detection first: `boxes`, float (N, 4): x, y, w, h in pixels; `scores`, float (N,);
     `classes`, int64 (N, 5), and their `probabilities`, float (N, 5); `all_probabilities`, float (N, drugs);
-    `distances`, float (N,); `features`, whitened, float (N, D), by which drugs are enrolled from photographs.
+    `relative_distances`, float (N,), which verdicts rest on; `distances`, float (N,), and `features`, whitened, float
+    (N, D), by which drugs are enrolled from photographs.
 
     Args:
         detector: `pictures` -> `boxes`.
-        classifier: `crops` -> `logits`, `distances` and whitened `features`.
+        classifier: `crops` -> the outputs of `with_distances`.
         settings: of the steps between.
     """
     parts = {
@@ -80,6 +91,7 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
         "classifier/crops": "cut/pictures",
         "name/logits": "classifier/logits",
         "name/nearest": "classifier/distances",
+        "name/relative": "classifier/relative_distances",
         "name/boxes": "find/boxes",
         "describe/white": "classifier/features",
         "describe/boxes": "find/boxes",

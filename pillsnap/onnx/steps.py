@@ -1,8 +1,8 @@
 """Steps of an answer around the two networks, as ONNX: letterbox, non-maximum suppression, crops, probabilities.
 
 Each computes what its counterpart in numpy does (`pillsnap.predict.letterbox`, `pillsnap.crops.crop.cut_crop`,
-`pillsnap.predict.unfused`, `pillsnap.answers.calibration`): tests compare them, and `export_onnx` compares whole
-answers.
+`pillsnap.predict.unfused`, `pillsnap.answers.calibration`, `pillsnap.answers.drug_space`): tests compare them, and
+`export_onnx` compares whole answers.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 from onnxscript import FLOAT, INT64, UINT8, script
 from onnxscript import opset18 as op
 
+from pillsnap.answers.drug_space import LEAST_LENGTH, DrugSpace
 from pillsnap.predict.letterbox import LETTERBOX_GREY
 
 OPSET = 18
@@ -154,23 +155,45 @@ def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelPr
     return measure.to_model_proto(output_types=[FLOAT["crops"], FLOAT["crops", whitening.shape[1]]])
 
 
+def relative_distances_step(space: DrugSpace) -> onnx.ModelProto:
+    """float (N, D) raw features -> float (N,) relative distances to the nearest drug, as `DrugSpace` computes them."""
+    mean, background = numpy_helper.from_array(space.mean), numpy_helper.from_array(space.background)
+    to_white, centres = (numpy_helper.from_array(each) for each in (space.unit_whitening, space.unit_centroids.T.copy()))
+    squares = numpy_helper.from_array((space.unit_centroids**2).sum(axis=1))
+
+    @script(default_opset=op)
+    def measure(raw: FLOAT["crops", "D"]):
+        unit = raw / op.Max(op.ReduceL2(raw, [1], keepdims=1), LEAST_LENGTH)
+        centred = unit - op.Constant(value=mean)
+        white = op.MatMul(centred, op.Constant(value=to_white))
+        apart = op.Constant(value=squares) - 2.0 * op.MatMul(white, op.Constant(value=centres))
+        nearest = op.ReduceMin(apart + op.ReduceSumSquare(white, [1], keepdims=1), [1], keepdims=0)
+        odd = op.ReduceSumSquare(op.MatMul(centred, op.Constant(value=background)), [1], keepdims=0)
+        relative_distances = nearest - odd
+        return relative_distances
+
+    return measure.to_model_proto(output_types=[FLOAT["crops"]])
+
+
 def names_step(temperature: float, drugs: int) -> onnx.ModelProto:
     """float (crops, drugs) logits, (crops,) distances and (N, 4) boxes -> probabilities and distances of N pills.
 
     Their five best classes, int64 (N, 5), with probabilities, float (N, 5); the probabilities of all drugs, float
-    (N, drugs); the distances, float (N,).
+    (N, drugs); the distances and the relative ones, float (N,).
     """
     best = min(5, drugs)
 
     @script(default_opset=op)
-    def name(logits: FLOAT["crops", "drugs"], nearest: FLOAT["crops"], boxes: FLOAT["pills", 4]):
+    def name(
+        logits: FLOAT["crops", "drugs"], nearest: FLOAT["crops"], relative: FLOAT["crops"], boxes: FLOAT["pills", 4]
+    ):
         count = op.Shape(boxes, start=0, end=1)
         all_probabilities = op.Softmax(op.Slice(logits, [0], count) / temperature, axis=1)
         probabilities, classes = op.TopK(all_probabilities, op.Constant(value_ints=[best]), axis=1)
-        distances = op.Slice(nearest, [0], count)
-        return classes, probabilities, all_probabilities, distances
+        distances, relative_distances = op.Slice(nearest, [0], count), op.Slice(relative, [0], count)
+        return classes, probabilities, all_probabilities, distances, relative_distances
 
-    outputs = [INT64["pills", best], FLOAT["pills", best], FLOAT["pills", drugs], FLOAT["pills"]]
+    outputs = [INT64["pills", best], FLOAT["pills", best], FLOAT["pills", drugs], FLOAT["pills"], FLOAT["pills"]]
     return name.to_model_proto(output_types=outputs)
 
 

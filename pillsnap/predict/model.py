@@ -25,7 +25,14 @@ from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
 from pillsnap.predict.references import References, joined_sha256, read_references
-from pillsnap.predict.sessions import ModelError, device_of, open_session, read_metadata
+from pillsnap.predict.sessions import (
+    RELATIVE,
+    ModelError,
+    device_of,
+    distances_of_verdicts,
+    open_session,
+    read_metadata,
+)
 from pillsnap.tables.classes import DrugClass, classes_from_json
 
 __all__ = ["ModelError", "NotOnePillError", "PillSnap", "SamePillError", "graph_inputs"]
@@ -67,6 +74,7 @@ class PillSnap:
     ) -> None:
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
+        self._distances = distances_of_verdicts(session)
         self._file_sha256, self._sha256 = sha256, joined
         self.facts = facts
         self.references = references
@@ -159,7 +167,7 @@ class PillSnap:
             return self._identify_together(photo, mode)
         photo = open_photo(photo, self.facts)
         found = self.look(photo, graph_inputs(mode, self.facts))
-        pills = found["boxes"], found["scores"], found["all_probabilities"], found["distances"]
+        pills = found["boxes"], found["scores"], found["all_probabilities"], found[RELATIVE]
         answer = make_answer(mode, (photo.width, photo.height), pills, self.classes, self.calibration)
         if not self.references.drugs:
             return answer
@@ -181,11 +189,11 @@ class PillSnap:
             raise SamePillError("same_photo", 2, "is the same photograph as the first. Turn the pill over.")
         promised = self.calibration.of_pairs
         joined = promised.probabilities(joined_logits(each))[0]
-        distance = float(np.mean([one["distances"][0] for one in found]))
-        pill = _pill(boxes[0][0], views[0].score, joined, distance, self.classes, promised)
+        plain, relative = (float(np.mean([one[name][0] for one in found])) for name in ("distances", RELATIVE))
+        pill = _pill(boxes[0][0], views[0].score, joined, relative, self.classes, promised)
         if self.references.drugs:
             apart = np.mean([self.references.distances(one["features"])[0] for one in found], axis=0)
-            pill = self.references.join(pill, distance, apart, promised)
+            pill = self.references.join(pill, plain, apart, promised)
         calibrated = self.calibration.pairs is not None
         return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated)
 
@@ -215,7 +223,8 @@ class PillSnap:
 
     def look(self, photo: ScaledPhoto, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute the graph's outputs by name, see `pillsnap.onnx.pipeline.pipeline`; boxes in pixels of the whole
-        photograph. One that is too small for its crops is decoded larger, and looked at again.
+        photograph. Verdicts rest on `relative_distances`; in models of older versions, these are `distances`. A
+        photograph that is too small for its crops is decoded larger, and looked at again.
 
         Args:
             photo: of `open_photo`.
@@ -228,7 +237,8 @@ class PillSnap:
 
     def _run(self, picture: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = self._session.run(None, {"photo": picture, **inputs})
-        return dict(zip(self._outputs, values, strict=True))
+        found = dict(zip(self._outputs, values, strict=True))
+        return found | {RELATIVE: found[self._distances]}
 
 
 def graph_inputs(mode: Mode, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -249,7 +259,7 @@ def make_answer(
     Args:
         mode: of the question.
         size: width and height of the photograph.
-        found: boxes (N, 4) in its pixels, scores (N,), calibrated probabilities (N, drugs) and distances (N,).
+        found: boxes (N, 4) in its pixels, scores (N,), calibrated probabilities (N, drugs) and relative distances (N,).
         classes, calibration: of the model.
     """
     pills = tuple(

@@ -17,9 +17,9 @@ from pillsnap.predict.sessions import ModelError
 
 REFERENCES = "references.json"
 REACH = 1.2
-"""Distance up to which an enrolled drug is named, as a multiple of `unknown_from`.
+"""Distance up to which an enrolled drug is named, as a multiple of `plain_from`.
 
-Features of drugs that no training saw scatter more than those that `unknown_from` was fitted on. Of the demo's four
+Features of drugs that no training saw scatter more than those that `plain_from` was fitted on. Of the demo's four
 held-out drugs of validation, enrolled with 5 photographs each, 83 % of the pills were named at 1.0, 92 % at 1.2 and
 94 % at 1.3; from 1.3 on pills of other held-out drugs were named, too.
 """
@@ -77,7 +77,7 @@ class References:
 
         Nothing is promised of an enrolled drug, so an answer that it takes part in is `uncertain`: one that names it,
         since no trained drug is as near, and one of a trained drug that would be `known` while an enrolled drug is
-        nearer than `known_within`.
+        nearer than `plain_within`.
 
         Args:
             pill: of the trained drugs alone.
@@ -85,15 +85,16 @@ class References:
             to_enrolled: distance to each enrolled drug, (drugs,).
             calibration: its thresholds.
         """
+        within, unknown_from = calibration.plain_limits
         order = np.argsort(to_enrolled, kind="stable")
-        near = tuple(self.drugs[i].candidate for i in order if to_enrolled[i] < REACH * calibration.unknown_from)
+        near = tuple(self.drugs[i].candidate for i in order if to_enrolled[i] < REACH * unknown_from)
         if not near:
             return pill
         nearest = to_enrolled[order[0]]
         if nearest < to_trained:
             candidates, possible = (*near, *pill.candidates)[:5], (*near, *pill.prediction_set)
             return replace(pill, verdict="uncertain", candidates=candidates, prediction_set=possible)
-        if pill.verdict == "unknown" or (pill.verdict == "known" and nearest >= calibration.known_within):
+        if pill.verdict == "unknown" or (pill.verdict == "known" and nearest >= within):
             return pill
         return replace(pill, verdict="uncertain", prediction_set=(*pill.prediction_set, *near))
 

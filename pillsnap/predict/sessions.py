@@ -27,6 +27,8 @@ CUDA_OPTIONS = {
     # by default the arena doubles, and several sessions share one GPU
     "arena_extend_strategy": "kSameAsRequested",
 }
+RELATIVE = "relative_distances"
+"""Output of a graph: how unlike every trained drug a pill is, less how odd a pill it is."""
 
 
 class ModelError(ValueError):
@@ -132,6 +134,11 @@ def read_metadata(session: onnxruntime.InferenceSession, path: Path, inputs: str
     if stored is None or session.get_inputs()[0].name != inputs:
         raise ModelError(f"{path}: is not a {path.stem} model of PillSnap. Make it with export_onnx.")
     return json.loads(stored)
+
+
+def distances_of_verdicts(session: onnxruntime.InferenceSession) -> str:
+    """Name of the output that verdicts rest on: models of older versions give the Mahalanobis distance alone."""
+    return RELATIVE if RELATIVE in {output.name for output in session.get_outputs()} else "distances"
 
 
 def device_of(session: onnxruntime.InferenceSession) -> str:

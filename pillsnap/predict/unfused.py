@@ -15,7 +15,7 @@ from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import make_answer
 from pillsnap.predict.nms import Detections, non_max_suppression
 from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
-from pillsnap.predict.sessions import device_of, open_session, read_metadata
+from pillsnap.predict.sessions import device_of, distances_of_verdicts, open_session, read_metadata
 from pillsnap.tables.classes import classes_from_json
 
 STEPS = ("decode", "detector", "crop", "classifier")
@@ -33,6 +33,7 @@ class SeparateSteps:
     ) -> None:
         self._detector = detector
         self._classifier = classifier
+        self._distances = distances_of_verdicts(classifier)
         self.detector_facts = detector_facts
         self.classifier_facts = classifier_facts
         self.calibration = Calibration.from_json(classifier_facts["calibration"])
@@ -101,10 +102,11 @@ class SeparateSteps:
         return np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
 
     def classify(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute logits, float32 (N, drugs), and distances, float32 (N,), of crops, uint8 (N, S, S, 3)."""
+        """Compute logits, float32 (N, drugs), and the distances that verdicts rest on, float32 (N,), of crops, uint8
+        (N, S, S, 3)."""
         if not len(crops):
             return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.float32)
-        logits, distances = self._classifier.run(["logits", "distances"], {"crops": crops})
+        logits, distances = self._classifier.run(["logits", self._distances], {"crops": crops})
         return logits, distances
 
     def answer(

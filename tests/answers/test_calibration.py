@@ -8,7 +8,13 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from pillsnap.answers.calibrate_answers import calibrate_answers, choose_thresholds, fit_drug_space, fit_temperature
+from pillsnap.answers.calibrate_answers import (
+    calibrate_answers,
+    choose_thresholds,
+    fit_drug_space,
+    fit_temperature,
+    with_plain_limits,
+)
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.calibration_metrics import (
     Predictions,
@@ -140,6 +146,29 @@ def test_drug_space_measures_from_the_nearest_drug() -> None:
     assert np.median(own) == pytest.approx(math.sqrt(3.36), rel=0.1), "the median of chi with 4 degrees of freedom"
     assert space.distances(np.array([[0, 0, 0, 4.0]]))[0] > 3 * np.median(own), "far where drugs hardly vary"
     assert space.distances(np.array([[0, 0, 4.0, 0]]))[0] < np.median(own), "near where they vary much"
+
+
+def test_relative_distance_is_small_where_pills_differ_as_the_drugs_do() -> None:
+    """Two pills lie equally far from the nearest drug: one where features of all pills vary, one where none do."""
+    random = np.random.default_rng(16)
+    targets = np.repeat(np.arange(40), 50)
+    centres = 10 + random.normal(0, [3, 3, 0, 0], (40, 4))
+    space = fit_drug_space(centres[targets] + random.normal(0, 1, (2000, 4)), targets, 40)
+    own = space.relative_distances(centres)
+    odd, usual = (np.array([[10.0, 10, 10, 10]]) + step for step in ([0, 0, 9, -9], [9, -9, 0, 0]))
+    assert own.max() < space.relative_distances(usual)[0] < space.relative_distances(odd)[0]
+    # a direction of features, not their length, says which drug it is
+    assert space.relative_distances(3 * centres) == pytest.approx(own, abs=1e-2)
+
+
+def test_limits_of_the_plain_distance_keep_as_many_pills() -> None:
+    pills = drawn(3000, 17)
+    plain = pills.distances.astype(float) ** 2 + 5
+    chosen = with_plain_limits(choose_thresholds(pills, Predictions.empty(DRUGS), Answers()), pills, plain)
+    for limit, of_plain in zip((chosen.known_within, chosen.unknown_from), chosen.plain_limits, strict=True):
+        assert (plain < of_plain).mean() == pytest.approx((pills.distances < limit).mean(), abs=1e-3)
+    older = {key: value for key, value in chosen.to_json().items() if not key.startswith("plain")}
+    assert Calibration.from_json(older).plain_limits == (chosen.known_within, chosen.unknown_from)
 
 
 def test_boxes_that_are_no_pill_are_wrong_but_break_no_promise_of_sets() -> None:

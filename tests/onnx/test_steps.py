@@ -85,19 +85,31 @@ def test_boxes(most: int) -> None:
 
 def test_distances_and_names() -> None:
     random = np.random.default_rng(2)
-    space = DrugSpace(random.normal(size=(8, 8)).astype(np.float32), random.normal(size=(7, 8)).astype(np.float32))
+    shapes = ((8, 8), (7, 8), (8,), (8, 8), (7, 8), (8, 8))
+    space = DrugSpace(*(random.normal(size=shape).astype(np.float32) for shape in shapes))
     features, logits = random.normal(size=(5, 8)).astype(np.float32), random.normal(size=(5, 7)).astype(np.float32)
     distances, white = runner(steps.distances_step(space.whitening, space.centroids))(raw=features)
     direct = np.linalg.norm((features @ space.whitening)[:, None] - space.centroids, axis=2).min(axis=1)
     assert distances == pytest.approx(direct, rel=1e-3)
     assert white == pytest.approx(features @ space.whitening, rel=1e-4, abs=1e-5)
     assert space.distances(features) == pytest.approx(direct, rel=1e-3)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True) - space.mean
+    own = np.linalg.norm((unit @ space.unit_whitening)[:, None] - space.unit_centroids, axis=2).min(axis=1) ** 2
+    expected = own - np.linalg.norm(unit @ space.background, axis=1) ** 2
+    relative = runner(steps.relative_distances_step(space))
+    (strange,) = relative(raw=features)
+    assert strange == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert space.relative_distances(features) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    nothing = np.zeros((1, 8), np.float32)
+    assert relative(raw=nothing)[0] == pytest.approx(space.relative_distances(nothing), rel=1e-3)
     boxes = np.zeros((4, 4), np.float32)
-    classes, best, every, away = runner(steps.names_step(0.7, 7))(logits=logits, nearest=distances, boxes=boxes)
+    classes, best, every, away, odd = runner(steps.names_step(0.7, 7))(
+        logits=logits, nearest=distances, relative=strange, boxes=boxes
+    )
     ours = probabilities(logits[:4], 0.7)
     assert every == pytest.approx(ours, abs=1e-6)
     assert np.array_equal(classes, np.argsort(-ours, axis=1)[:, :5])
     assert best == pytest.approx(np.take_along_axis(ours, classes, axis=1), abs=1e-6)
-    assert away == pytest.approx(distances[:4])
+    assert away == pytest.approx(distances[:4]) and odd == pytest.approx(strange[:4])
     (described,) = runner(steps.features_step(8))(white=white, boxes=boxes)
     assert np.array_equal(described, white[:4])

@@ -56,7 +56,7 @@ def test_trust_tells_the_measured_figures(written: dict[str, Any], page: str) ->
         assert f"{float(promised) * 100:.0f} % {found['covered'] * 100:.2f} %" in text
     known = trust["verdicts"]["known"]
     assert f"Known at least 99 % are right {known['pills']} {known['share'] * 100:.1f} %" in text
-    assert f"AUROC by distance to the nearest drug {_unseen(written):.4f} {trust['unseen']['auroc']:.4f}" in text
+    assert f"AUROC by relative distance {_unseen(written):.4f} {trust['unseen']['auroc']:.4f}" in text
     assert f"Not called known 100.00 % {trust['unseen']['not_known'] * 100:.2f} %" in text
     assert "Known from probability 0.7100 the loosest at which validation still shows 99 % right" in text
 

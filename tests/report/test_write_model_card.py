@@ -41,7 +41,7 @@ def test_card_says_what_was_measured(arguments: dict[str, Any], card: str) -> No
         "| Classifier top-1 | 646 | 93.42 % | 91.2 – 95.0 % |",
         "| Calibration error of answers (ECE) | ≤ 0.02 | 0.0134 | ✓ met |",
         f"| Test | 400 | {trust['ece']['before']:.4f} | {trust['ece']['after']:.4f} |",
-        f"| AUROC by distance to the nearest drug | 0.9968 | {trust['unseen']['auroc']:.4f} |",
+        f"| AUROC by relative distance | 0.9968 | {trust['unseen']['auroc']:.4f} |",
         "differ by imprint only (AB12 / CD34)",
         "Of 13 mistakes, 9 (69.2 %) are between drugs that differ by imprint only",
         "| Device | CPU: AMD EPYC, 2 cores |",

@@ -130,13 +130,13 @@ def unseen_rows(inputs: Measured) -> Rows:
     if not any(halves):
         return []
     shares = [
-        ("Rejected by distance, at 95 % of trained drugs kept", "caught_at_95_kept"),
+        ("Rejected by relative distance, at 95 % of trained drugs kept", "caught_at_95_kept"),
         *((f"Called {word}", f"verdicts.{word}.share") for word in VERDICTS),
         ("Not called known", "not_known"),
     ]
     return [
         ["Pills", *(count(figure(half, "pills")) for half in halves)],
-        ["AUROC by distance to the nearest drug", *(decimal(figure(half, "auroc"), 4) for half in halves)],
+        ["AUROC by relative distance", *(decimal(figure(half, "auroc"), 4) for half in halves)],
         ["AUROC by probability", *(decimal(figure(half, "auroc_of_probability"), 4) for half in halves)],
         *([label, *(percent(figure(half, path), 2) for half in halves)] for label, path in shares),
     ]
@@ -164,14 +164,14 @@ def threshold_rows(inputs: Measured) -> Rows:
         ["Temperature", decimal(chosen["temperature"], 4), "least negative log-likelihood"],
         ["Known from probability", decimal(chosen["known_from"], 4), loosest],
         [
-            "Known below distance",
+            "Known below relative distance",
             decimal(chosen["known_within"]) if known else MISSING,
             "chosen with the probability",
         ],
         [
-            "Unknown from distance",
+            "Unknown from relative distance",
             decimal(chosen["unknown_from"]),
-            f"{percent(asked['kept'], 0)} of the validation pills lie nearer to their drugs",
+            f"{percent(asked['kept'], 0)} of the validation pills lie below",
         ],
         *sets,
     ]

@@ -60,6 +60,7 @@ def _parity_rows(inputs: Inputs) -> Rows:
         ["Detector: mAP@0.5", photos, tiny(map50_difference(parity)), tiny(allowed["max_map50_difference"])],
         ["Classifier: logits", crops, tiny(classifier["max_logit_error"]), tiny(allowed["max_logit_error"])],
         ["Classifier: distances", crops, tiny(classifier["max_distance_error"]), ""],
+        ["Classifier: relative distances", crops, tiny(classifier["max_relative_distance_error"]), ""],
         ["Classifier: top-1", crops, tiny(top1_difference(parity)), tiny(allowed["max_top1_difference"])],
         *(
             row
