@@ -158,7 +158,9 @@ def distances_step(whitening: np.ndarray, centroids: np.ndarray) -> onnx.ModelPr
 def relative_distances_step(space: DrugSpace) -> onnx.ModelProto:
     """float (N, D) raw features -> float (N,) relative distances to the nearest drug, as `DrugSpace` computes them."""
     mean, background = numpy_helper.from_array(space.mean), numpy_helper.from_array(space.background)
-    to_white, centres = (numpy_helper.from_array(each) for each in (space.unit_whitening, space.unit_centroids.T.copy()))
+    to_white, centres = (
+        numpy_helper.from_array(each) for each in (space.unit_whitening, space.unit_centroids.T.copy())
+    )
     squares = numpy_helper.from_array((space.unit_centroids**2).sum(axis=1))
 
     @script(default_opset=op)

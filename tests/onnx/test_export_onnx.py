@@ -1,5 +1,6 @@
 """Export and answers: ONNX Runtime as PyTorch, photographs in, drugs out."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def test_exported_models_answer_like_pytorch(models: Path) -> None:
     assert parity["detector"]["max_score_error"] <= 1e-3
     assert parity["classifier"]["max_logit_error"] <= Onnx().max_logit_error
     assert parity["classifier"]["same_top1"] == 1
+    classifier = parity["classifier"]
+    assert 0 < classifier["max_relative_distance_error"] < 1e-2 and classifier["max_distance_error"] < 1e-2
 
 
 def test_exported_models_know_what_an_answer_needs(snap: PillSnap, steps: SeparateSteps) -> None:
@@ -77,6 +80,35 @@ def test_features_are_those_that_distances_are_measured_in(base: Path, models: P
         found = one.look(ScaledPhoto.of_pixels(PHOTO), graph_inputs("combo", snap.facts))
         nearest = np.linalg.norm(found["features"][:, None] - centroids, axis=2).min(axis=1)
         assert len(nearest) and nearest == pytest.approx(found["distances"], rel=1e-3, abs=1e-2)
+
+
+def _of_older_version(path: Path, limit: float) -> None:
+    """Take away what verdicts rest on now; pills nearer than the limit are known, others are unknown."""
+    model = onnx.load(path)
+    (gone,) = (output for output in model.graph.output if output.name == "relative_distances")
+    model.graph.output.remove(gone)
+    entry = model.metadata_props[0]
+    facts = json.loads(entry.value)
+    facts["calibration"] |= {"known_from": 0.0, "known_within": limit, "unknown_from": limit}
+    facts["calibration"] = {key: value for key, value in facts["calibration"].items() if not key.startswith("plain")}
+    entry.value = json.dumps(facts)
+    onnx.save(model, path)
+
+
+def test_models_of_older_versions_judge_by_the_distance_itself(models: Path, snap: PillSnap, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path / "onnx")
+    found = snap.look(ScaledPhoto.of_pixels(PHOTO), graph_inputs("combo", snap.facts))
+    limit = float(np.median(found["distances"]))
+    for name in ("pipeline", "classifier"):
+        _of_older_version(tmp_path / "onnx" / f"{name}.onnx", limit)
+    older = PillSnap.load(tmp_path / "onnx", threads=1, device="cpu")
+    assert older.calibration.plain_limits == (limit, limit)
+    told = [pill.verdict for pill in older.identify(PHOTO, "combo").pills]
+    assert told == ["known" if distance < limit else "unknown" for distance in found["distances"]]
+    assert {"known", "unknown"} <= set(told)
+    crops = np.stack([cut_crop(PHOTO, box, size=48, margin=0.15) for box in found["boxes"]])
+    _, distances = SeparateSteps.load(tmp_path / "onnx", threads=1, device="cpu").classify(crops)
+    assert distances == pytest.approx(found["distances"], rel=1e-2)
 
 
 def test_both_precisions_and_int8_answer_and_are_smaller(models: Path) -> None:
