@@ -86,8 +86,10 @@ def figures(stage: Stage, score: Score) -> dict[str, Any]:
     return result
 
 
-def auroc(seen: np.ndarray, strangers: np.ndarray) -> float:
-    """AUROC of scores, higher for strangers."""
+def auroc(seen: np.ndarray, strangers: np.ndarray) -> float | None:
+    """AUROC of scores, higher for strangers; `None` without pills of either kind."""
+    if not len(seen) or not len(strangers):
+        return None
     return float(roc_auc_score(np.r_[np.zeros(len(seen)), np.ones(len(strangers))], np.r_[seen, strangers]))
 
 

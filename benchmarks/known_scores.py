@@ -109,7 +109,8 @@ def _neighbours(stage: Stage) -> Score:
 
     val = stage.parts["val"]
     others = np.where(val.targets[:, None] == train.targets, np.inf, apart(val))
-    return {part: nearest(apart(pills)) for part, pills in stage.parts.items()} | {"left_out": nearest(others)}
+    squares = {part: apart(pills) for part, pills in stage.parts.items() if part in PARTS} | {"left_out": others}
+    return {part: nearest(squares[part]) for part in PARTS}
 
 
 def _vim(stage: Stage) -> Score:

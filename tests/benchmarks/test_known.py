@@ -37,7 +37,7 @@ def test_scores_are_measured_and_told(
     assert capsys.readouterr().out.strip() == page.strip() and "synthetic" in page
     assert {"train": 12, "val": 6, "unseen_val": 6}.items() <= result["pills"][0].items()
     for name, (found,) in result["scores"].items():
-        assert 0 <= found["val"]["auroc_unseen_val"] <= 1 and f"{found['test']['auroc_unseen_test']:.3f}" in page, name
+        assert 0 <= found["val"]["auroc_unseen_val"] <= 1 and f"{found['val']['auroc_unseen_val']:.3f}" in page, name
         assert (found["val"]["known"], found["test"]["right"]) == (0, None), "six validation pills promise nothing"
 
 
@@ -61,4 +61,5 @@ def test_the_chosen_score_is_the_one_that_models_compute(known: Any) -> None:
     assert found[known_scores.NOW]["test"] == pytest.approx(space.distances(features), abs=0.02)
     for name, score in found.items():
         assert set(score) == set(known_scores.PARTS) and np.isfinite(np.concatenate(list(score.values()))).all(), name
-        assert score["left_out"].mean() > score["val"].mean(), name
+        # a softmax can be as sure of another drug where its own is not among them
+        assert score["left_out"].mean() > score["val"].mean() or name == "1 - probability", name
