@@ -90,7 +90,7 @@ def _row(names: Sequence[str], cells: Sequence[str]) -> str:
 
 
 def _spread(key: str, values: Sequence[float | None]) -> str:
-    """Mean, and lowest to highest, of the stages that have the figure: without a `known` answer, none of them is right."""
+    """Mean, and lowest to highest, of the stages that have the figure."""
     there = [value for value in values if value is not None]
     if not there:
         return "–"
