@@ -3,27 +3,21 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
+import known
+import known_outputs
+import known_scores
 import numpy as np
 import pytest
 
 from pillsnap.answers.calibrate_answers import fit_drug_space
 from pillsnap.files import read_json
 from tests.support.models import onnx_models, tiny_stage, trained_classifier
-from tests.support.workflow import PROJECT
 
 
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
-    import known
-
-    return known
-
-
+@pytest.mark.campaign
 def test_scores_are_measured_and_told(
-    tmp_path: Path, base: Path, known: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage, tiny = tmp_path / "stage", tiny_stage(base)
     shutil.copytree(tiny.classes.parent, stage)
@@ -41,10 +35,7 @@ def test_scores_are_measured_and_told(
         assert (found["val"]["known"], found["test"]["right"]) == (0, None), "six validation pills promise nothing"
 
 
-def test_the_chosen_score_is_the_one_that_models_compute(known: Any) -> None:
-    import known_outputs
-    import known_scores
-
+def test_the_chosen_score_is_the_one_that_models_compute() -> None:
     random = np.random.default_rng(0)
     targets = np.repeat(np.arange(6), 40)
     directions = random.normal(0, 1, (6, 8)).astype(np.float32)
