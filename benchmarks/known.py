@@ -7,10 +7,11 @@ Claim: of the scores that cost next to nothing in the graph, verdicts rest on th
 
 Method: stages that are made, one for each seed (`benchmarks/seeds.py` makes them). Each score is fitted on the training
 crops of photographs; thresholds are chosen as rule `calibrate_answers` chooses them, on validation and one half of the
-held-out drugs; the test part and the other half have no say. The score is chosen by the AUROC on that first half, in
-the mean over the stages. *Left out* are validation pills as though their own drug were not trained: a check by many
-drugs, though not by new ones, since the features were trained with them. Graph: the chosen score's step alone, in ONNX
-Runtime on one thread.
+held-out drugs; the test part and the other half have no say. On that first half the AUROC, in the mean over the stages,
+chooses the score; of those that differ by less than 0.01, the one that leaves most answers `known`. *Left out* are
+validation pills as though their own drug were not trained: a check by many drugs, though not by new ones, since the
+features were trained with them. Pooled stages are the second and third but last of the network's, which the exported
+graph does not give. Graph: the chosen score's step alone, in ONNX Runtime on one thread.
 """
 
 import argparse

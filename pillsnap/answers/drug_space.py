@@ -36,7 +36,7 @@ class DrugSpace:
         return np.sqrt(np.maximum(nearest, 0)).astype(np.float32)
 
     def relative_distances(self, features: np.ndarray) -> np.ndarray:
-        """Relative distance of float (N, D) features to the nearest drug: float32 (N,), negative where a drug is near.
+        """Relative distance of float (N, D) features to the nearest drug: float32 (N,), which may be negative.
 
         The squared Mahalanobis distance of the unit features to the nearest drug, less that to all pills together: how
         unlike the drug a pill is, less how odd it is for any (Ren et al., *A Simple Fix to Mahalanobis Distance for
