@@ -148,7 +148,7 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> Dru
         drugs: number of drugs.
     """
     plain = _space_of_drugs(features.astype(np.float64), targets, drugs)
-    unit = unit_features(features.astype(np.float64))
+    unit = unit_features(features).astype(np.float64)
     mean = unit.mean(axis=0)
     unit -= mean
     background = _whitening(unit)
