@@ -1,7 +1,7 @@
 """Build the detector's dataset in ultralytics' layout from the prepared photographs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +46,7 @@ def build_yolo_dataset(
         backgrounds: CSV, schema `MANIFEST_BACKGROUNDS`; `None`: there are none.
     """
     empty = read_table(backgrounds, MANIFEST_BACKGROUNDS) if backgrounds else make_table([], MANIFEST_BACKGROUNDS)
+    places: dict[str, Path] = {}
     with replacing_folder(dataset) as folder:
         for split, path in manifest.items():
             pills = read_table(path, MANIFEST)
@@ -59,8 +60,9 @@ def build_yolo_dataset(
             write_label_files(chosen, folder / "labels" / split)
             for image_id in without:
                 (folder / "labels" / split / f"{image_id}.txt").touch()
-            _write_images(photos | without, prepared, folder / "images" / split)
+            places |= dict.fromkeys(photos | without, folder / "images" / split)
             log.info("%s: %d photos, %d pills, %d backgrounds", split, len(photos), len(chosen), len(without))
+        _write_images(places, prepared)
         composed = lay_out_scenes(scenes, images=folder / "images" / "train", labels=folder / "labels" / "train")
         log.info("train: %d composed scenes beside the photos", composed)
         write_description(folder)
@@ -85,10 +87,12 @@ def _first(image_ids: set[str], count: int, seed: int) -> set[str]:
     return set(order.index[:count])
 
 
-def _write_images(image_ids: set[str], prepared: Sequence[Path], folder: Path) -> None:
+def _write_images(places: Mapping[str, Path], prepared: Sequence[Path]) -> None:
+    """Write photographs into the folder of each; every archive is read once."""
     for archive in prepared:
-        photos = read_table(archive / "photos.parquet", PHOTOS)
+        photos = read_table(archive / "photos.parquet", PHOTOS)[["image_id", "offset", "length"]]
         with (archive / "photos.bin").open("rb") as shard:
-            for photo in photos[photos["image_id"].isin(image_ids)].itertuples():
-                data = read_from_shard(shard, photo.offset, photo.length)
-                (folder / f"{photo.image_id}.jpg").write_bytes(data)
+            for image_id, offset, length in photos.itertuples(index=False, name=None):
+                if image_id in places:
+                    data = read_from_shard(shard, offset, length)
+                    (places[image_id] / f"{image_id}.jpg").write_bytes(data)

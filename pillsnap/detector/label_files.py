@@ -1,7 +1,10 @@
 """Label files as ultralytics reads them: class and normalised box, one pill a line."""
 
+import itertools
+import operator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 
@@ -12,9 +15,11 @@ def write_label_files(pills: pd.DataFrame, folder: Path) -> None:
         pills: image_id, width and height of the photograph in pixels, box x, y, w, h in them; one pill a row.
         folder: it must exist.
     """
-    for image_id, rows in pills.groupby("image_id", sort=True):
-        centre_x, centre_y = (rows["x"] + rows["w"] / 2) / rows["width"], (rows["y"] + rows["h"] / 2) / rows["height"]
-        width, height = rows["w"] / rows["width"], rows["h"] / rows["height"]
-        boxes = zip(centre_x, centre_y, width, height, strict=True)
-        lines = ["0 " + " ".join(f"{value:.6f}" for value in box) for box in boxes]
-        (folder / f"{image_id}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    ordered = pills.sort_values("image_id", kind="stable")
+    boxes, sizes = (ordered[columns].to_numpy(float) for columns in (list("xywh"), ["width", "height"]))
+    shares = np.hstack([(boxes[:, :2] + boxes[:, 2:] / 2) / sizes, boxes[:, 2:] / sizes]).tolist()
+    lines = zip(
+        ordered["image_id"], ("0 {:.6f} {:.6f} {:.6f} {:.6f}\n".format(*share) for share in shares), strict=True
+    )
+    for image_id, rows in itertools.groupby(lines, key=operator.itemgetter(0)):
+        (folder / f"{image_id}.txt").write_text("".join(line for _, line in rows), encoding="utf-8")
