@@ -12,7 +12,7 @@ from pillsnap.files import write_json
 from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.labels import LabelReading
 from pillsnap.sources.registry import get_kind
-from pillsnap.tables.files import make_table, write_table
+from pillsnap.tables.files import write_rows, write_table
 from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, LOOKS, PILLS
 
 log = logging.getLogger(__name__)
@@ -46,12 +46,12 @@ def index_archive(
             f"{', '.join(sorted(reading.unlisted))[:2000]}. Add a row for each; one without K-code keeps its name."
         )
     reading.pills.sort(key=lambda pill: (pill["member"], pill["label_member"]))
-    write_table(make_table(reading.pills, PILLS), pills, PILLS)
+    write_rows(reading.pills, pills, PILLS)
     reading.backgrounds.sort(key=lambda photo: photo["member"])
-    write_table(make_table(reading.backgrounds, BACKGROUNDS), backgrounds, BACKGROUNDS)
+    write_rows(reading.backgrounds, backgrounds, BACKGROUNDS)
     described = [(*look, labels) for look, labels in sorted(reading.looks.items())]
     write_table(pd.DataFrame(described, columns=list(LOOKS.columns)), looks, LOOKS)
-    write_table(make_table(reading.issues, ISSUES), issues, ISSUES)
+    write_rows(reading.issues, issues, ISSUES)
     read = {"archives": reading.archives_read, "photos": reading.photos_read, "labels": reading.labels_read}
     directory = reading.directories.get(archive.photos, "")
     write_json(counts, read | {"other_files": reading.other_files, "photos_directory": directory})

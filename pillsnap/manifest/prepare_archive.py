@@ -28,7 +28,7 @@ from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.labels import LabelError, LabelReading
-from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.files import make_table, read_table, write_rows
 from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN, PLANNED_BACKGROUNDS
 
 log = logging.getLogger(__name__)
@@ -99,9 +99,9 @@ def prepare_archive(
         results = each_photo(archive, photos, prepare, threads=threads, counts=counts) if total else iter(())
         for photo, result in progress(results, total=total, title=archive.name):
             _store(photo, result, photo_shard, crop_shard, rows, notes)
-        write_table(make_table(rows["photos"], PHOTOS), folder / "photos.parquet", PHOTOS)
-        write_table(make_table(rows["contexts"], CONTEXTS), folder / "crops.parquet", CONTEXTS)
-        write_table(make_table(notes.issues, ISSUES), folder / "issues.parquet", ISSUES)
+        write_rows(rows["photos"], folder / "photos.parquet", PHOTOS)
+        write_rows(rows["contexts"], folder / "crops.parquet", CONTEXTS)
+        write_rows(notes.issues, folder / "issues.parquet", ISSUES)
         if box_finder:
             write_json(folder / "boxes.json", dict(box_finder.facts))
     log.info("%s: %d photos prepared; %s", archive.name, len(rows["photos"]), notes.reasons())

@@ -13,7 +13,7 @@ from pillsnap.progress import progress
 from pillsnap.scenes.backgrounds import Backgrounds
 from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.scene import PIECES, Pieces, compose_scene
-from pillsnap.tables.files import make_table, read_table, write_table
+from pillsnap.tables.files import read_table, write_rows
 from pillsnap.tables.schemas import PHOTOS, SCENE_PILLS, SCENES
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ def compose_scenes(
                     | dict(zip("xywh", pill.box, strict=True))
                     for pill in scene.pills
                 ]
-        write_table(make_table(rows, SCENES), folder / "scenes.parquet", SCENES)
-        write_table(make_table(labels, SCENE_PILLS), folder / "pills.parquet", SCENE_PILLS)
+        write_rows(rows, folder / "scenes.parquet", SCENES)
+        write_rows(labels, folder / "pills.parquet", SCENE_PILLS)
     log.info("%d scenes composed, %d pills", len(rows), len(labels))
 
 

@@ -15,7 +15,7 @@ from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.progress import progress
 from pillsnap.scenes.cut_outs import add_cut_out, cut_out
 from pillsnap.scenes.mask import CutOutError, segment_pill
-from pillsnap.tables.files import make_table, read_split, read_table, write_table
+from pillsnap.tables.files import read_split, read_table, write_rows
 from pillsnap.tables.schemas import CONTEXTS, CUT_OUTS, REFUSED_CUT_OUTS
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def store_cut_outs(folder: Path, windows: Iterable[tuple[Any, np.ndarray, tuple[
                 refused.append(named | {"reason": error.reason})
                 continue
             rows.append(named | _row(pill, mask) | add_cut_out(shard, *cut_out(window, mask)))
-    write_table(make_table(rows, CUT_OUTS), folder / "pills.parquet", CUT_OUTS)
-    write_table(make_table(refused, REFUSED_CUT_OUTS), folder / "refused.parquet", REFUSED_CUT_OUTS)
+    write_rows(rows, folder / "pills.parquet", CUT_OUTS)
+    write_rows(refused, folder / "refused.parquet", REFUSED_CUT_OUTS)
     reasons = pd.Series([row["reason"] for row in refused], dtype=str).value_counts().sort_index()
     counts = {reason: int(number) for reason, number in reasons.items()}
     return {"read": len(rows) + len(refused), "cut_out": len(rows), "refused": counts}

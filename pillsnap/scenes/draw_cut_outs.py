@@ -8,7 +8,7 @@ from pillsnap.files import ShardWriter, replacing_folder
 from pillsnap.scenes.cut_outs import add_cut_out, cut_out
 from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
 from pillsnap.sources.synthetic.pill import View, draw_pill
-from pillsnap.tables.files import make_table, write_table
+from pillsnap.tables.files import write_rows
 from pillsnap.tables.schemas import CUT_OUTS
 
 _FRAME_MM = 70.0
@@ -37,7 +37,7 @@ def draw_cut_outs(*, folder: Path, drugs: int, views: int, scale: float, seed: i
                     named = {"image_id": f"drawn.{drug.k_code}.{number}", "label_member": "", "k_code": drug.k_code}
                     place = add_cut_out(shard, colour, alpha)
                     rows.append(named | {"class_index": index, "length": float(min(1.0, length))} | place)
-        write_table(make_table(rows, CUT_OUTS), made / "pills.parquet", CUT_OUTS)
+        write_rows(rows, made / "pills.parquet", CUT_OUTS)
 
 
 def _view(number: int, scale: float, rng: np.random.Generator) -> View:

@@ -10,7 +10,7 @@ import pyarrow as arrow
 from pyarrow import parquet
 
 from pillsnap.files import replacing
-from pillsnap.tables.csv_cells import escape_formula, unescape_formula
+from pillsnap.tables.csv_cells import FORMULA, escape_formula, unescape_formula
 from pillsnap.tables.schemas import MANIFEST
 
 ROW_GROUP = 10_000
@@ -23,7 +23,11 @@ class TableError(ValueError):
 
 def make_table(rows: Iterable[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
     """Build a table from rows and check it; an empty one has the schema's columns too."""
-    return check_table(pd.DataFrame(list(rows), columns=list(schema.columns)), schema, "rows")
+    return check_table(_table_of(rows, schema), schema, "rows")
+
+
+def _table_of(rows: Iterable[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(schema.columns))
 
 
 def check_table(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str | Path) -> pd.DataFrame:
@@ -45,13 +49,18 @@ def write_table(table: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchem
             checked.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
 
 
+def write_rows(rows: Iterable[Mapping[str, Any]], path: str | Path, schema: pa.DataFrameSchema) -> None:
+    """Write a table of rows like `write_table`; an empty one has the schema's columns too."""
+    write_table(_table_of(rows, schema), path, schema)
+
+
 def read_table(path: str | Path, schema: pa.DataFrameSchema, *, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Read and check a table of `write_table`; `filters` are pyarrow's and choose rows of a Parquet file."""
     if Path(path).suffix == ".csv":
         # texts are not parsed: an EDI code of digits is no number
         texts = {name: "str" for name, column in schema.columns.items() if str(column.dtype).startswith("str")}
         table = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=texts)
-        table = _each_text(table, unescape_formula)
+        table = _changed(table, f"'{FORMULA}", unescape_formula)
     else:
         table = pd.read_parquet(path, filters=filters)
     return check_table(table, schema, path)
@@ -65,18 +74,21 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 def read_texts(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read all columns, or some, of a CSV file of `write_csv`, as texts."""
-    return _each_text(
-        pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=str, usecols=columns), unescape_formula
-    )
+    texts = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, dtype=str, usecols=columns)
+    return _changed(texts, f"'{FORMULA}", unescape_formula)
 
 
 def _to_csv(table: pd.DataFrame, path: Path) -> None:
-    _each_text(table, escape_formula).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+    _changed(table, FORMULA, escape_formula).to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
-def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    columns = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
-    return table.assign(**{name: table[name].map(change) for name in columns})
+def _changed(table: pd.DataFrame, which: str, change: Callable[[str], str]) -> pd.DataFrame:
+    """Change the texts that begin with a regular expression; Arrow finds these few."""
+    changed = {}
+    for name in table.columns:
+        if pd.api.types.is_string_dtype(table[name].dtype) and (found := table[name].str.match(which)).any():
+            changed[name] = table[name].where(~found, table.loc[found, name].map(change))
+    return table.assign(**changed)
 
 
 def read_split(path: str | Path, split: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 
@@ -18,7 +19,7 @@ from pillsnap.sources.archives import SourceError
 from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo_data import read_yolo_data
 from pillsnap.tables.csv_cells import escape_formula, unescape_formula
-from pillsnap.tables.files import read_texts
+from pillsnap.tables.files import read_texts, write_csv
 from tests.support import dataset_runs
 from tests.support.archives import hand_made, prepare_source
 from tests.support.dataset_runs import aihub_run, page_arguments
@@ -112,7 +113,18 @@ def _number(cell: str) -> bool:
     return bool(re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", cell))
 
 
-@pytest.mark.parametrize("text", [*FORMULAS, "''=", "'A", "약", "", "\t1", "a=1", "K-000001"])
+TEXTS = [*FORMULAS, "''=", "'A", "약", "", "\t1", "a=1", "K-000001"]
+
+
+def test_a_column_is_defused_cell_by_cell_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "names.csv"
+    write_csv(pd.DataFrame({"number": range(len(TEXTS)), "name": TEXTS}), path)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        assert [cell for _, cell in csv.reader(stream)] == ["name", *map(escape_formula, TEXTS)]
+    assert list(read_texts(path)["name"]) == TEXTS
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_what_is_defused_is_given_back(text: str) -> None:
     assert not escape_formula(text).startswith(BEGINS)
     assert unescape_formula(escape_formula(text)) == text
