@@ -4,6 +4,7 @@ import datetime
 import platform
 import resource
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,17 @@ def write_record(
 def identities(files: Files) -> dict[str, str]:
     """Hash the content of each file or folder, by path: SHA-256, of raw archives `fingerprint_of`.
 
-    The path of what comes with the workflow is given from the checkout's root, wherever the results are kept.
+    The path of what comes with the workflow is given from the checkout's root, wherever the results are kept. Prepared
+    archives of a large stage are a hundred gigabytes, so all cores hash, whatever the job was given.
     """
-    found = {}
-    for role, paths in files.items():
-        for path in [paths] if isinstance(paths, str | Path) else paths:
-            found[_recorded_path(Path(path))] = identity_of(path, raw=role in RAW)
-    return found
+    listed = [
+        (Path(path), role in RAW)
+        for role, paths in files.items()
+        for path in ([paths] if isinstance(paths, str | Path) else paths)
+    ]
+    with ThreadPoolExecutor(cores()) as pool:
+        hashed = pool.map(lambda one: identity_of(one[0], raw=one[1]), listed)
+        return {_recorded_path(path): identity for (path, _), identity in zip(listed, hashed, strict=True)}
 
 
 def _recorded_path(path: Path) -> str:
