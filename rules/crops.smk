@@ -22,6 +22,7 @@ rule cut_crops:
         "<logs>/{stage}/cut_crops.tsv"
     conda:
         "../envs/pillsnap.yaml"
+    threads: CONFIG.threads
     params:
         settings=CONFIG.crops.model_dump(),
         min_score=CONFIG.benchmark.min_score,

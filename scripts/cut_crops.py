@@ -15,5 +15,6 @@ with job(snakemake):
         crops=Path(snakemake.output.crops),
         settings=Crops(**snakemake.params.settings),
         min_score=snakemake.params.min_score,
+        threads=snakemake.threads,
         scenes=[Path(path) for path in snakemake.input.scenes],
     )

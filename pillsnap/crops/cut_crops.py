@@ -1,11 +1,16 @@
 """Cut crops for the classifier: every labelled pill by its label, and by the detector's box that matches it."""
 
+import itertools
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -13,13 +18,18 @@ from pillsnap.config.config import Crops
 from pillsnap.crops.composed import cut_composed
 from pillsnap.crops.crop import cut_crop
 from pillsnap.files import ShardWriter, read_from_shard, replacing_folder, write_json
+from pillsnap.hardware import usable_threads
 from pillsnap.pictures.boxes import iou_matrix, match_boxes
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
+from pillsnap.pictures.in_order import in_order
 from pillsnap.progress import progress
-from pillsnap.tables.files import make_table, read_split, read_table, write_table
+from pillsnap.tables.files import ROW_GROUP, make_table, read_split, read_table, write_table
 from pillsnap.tables.schemas import COMPOSED, CONTEXTS, CROPS, DETECTIONS, UNSEEN
 
 log = logging.getLogger(__name__)
+
+_PLACE = ["left", "top", "offset", "length"]
+_USED = ["image_id", "domain", "k_code", "class_index", *"xywh", *_PLACE]
 
 
 @dataclass(frozen=True)
@@ -27,18 +37,14 @@ class _Photo:
     """A photograph of the training or validation part, or of an unseen drug.
 
     Attributes:
-        image_id: its name in the manifest.
-        pills: its manifest rows.
-        contexts: its context crops by label member: left, top, offset, length.
-        stored: the open `crops.bin` that holds them.
-        detected: the detector's boxes, float (N, 4), x, y, w, h in pixels of the raw photograph.
+        pills: its manifest rows, with `left` and `top` of their context crops.
+        contexts: the context crops' JPEGs; empty for a pill that is not cut.
+        detected: the detector's boxes, x, y, w, h in pixels of the raw photograph.
     """
 
-    image_id: str
-    pills: pd.DataFrame
-    contexts: pd.DataFrame
-    stored: BinaryIO
-    detected: np.ndarray
+    pills: list[Any]
+    contexts: list[bytes]
+    detected: list[list[float]]
 
 
 class OneClassError(ValueError):
@@ -53,6 +59,7 @@ def cut_crops(
     crops: Path,
     settings: Crops,
     min_score: float,
+    threads: int = 1,
     scenes: Sequence[Path] = (),
 ) -> None:
     """Cut the crops of training and validation, and of the unseen drugs' first half, whose class is -1.
@@ -66,25 +73,28 @@ def cut_crops(
         crops: folder, written: `<split>.bin` with JPEGs, `index.parquet` of schema `CROPS`, `summary.json`.
         settings: size, margin, quality, IoU of a match.
         min_score: detections below it are left out, as in an answer.
+        threads: cutting threads beside the one that reads and writes; the crops are the same with any number.
         scenes: folders of `compose_scenes`, whose pills are trained on beside the photographs'.
 
     Raises:
         OneClassError: the training part has one class, so that there is nothing to tell apart.
     """
-    _check_classes(read_split(manifest["train"], "train"), crops.parent)
-    rows: list[dict[str, Any]] = []
-    detected = read_table(detections, DETECTIONS)
-    detected = detected[detected["score"] >= min_score]
+    cv2.setNumThreads(1)
+    detected = read_table(detections, DETECTIONS, filters=[("score", ">=", min_score)])
+    tables: list[pd.DataFrame] = []
     with replacing_folder(crops) as folder:
         for split, path in manifest.items():
             pills = read_split(path, split)
+            if split == "train":
+                _check_classes(pills, crops.parent)
+            photos = _photos(pills, prepared, detected[detected["split"] == split], cut_all=split in UNSEEN)
             with ShardWriter(folder / f"{split}.bin") as shard:
-                photos = _photos(pills, prepared, detected[detected["split"] == split])
-                for photo in progress(photos, total=pills["image_id"].nunique(), title=split):
-                    rows += _cut(photo, split, shard, settings)
-                if scenes and split == "train":
-                    rows += cut_composed(scenes, pills, shard, settings)
-        table = make_table(rows, CROPS)
+                cut = in_order(partial(_cut, settings=settings), photos, threads=usable_threads(threads))
+                done = progress(cut, total=pills["image_id"].nunique(), title=split)
+                rows = (_stored(row, jpeg, split, shard) for photo in done for row, jpeg in photo)
+                composed = cut_composed(scenes, pills, shard, settings) if scenes and split == "train" else ()
+                tables += _tables(itertools.chain(rows, composed))
+        table = pd.concat(tables, ignore_index=True)
         write_table(table, folder / "index.parquet", CROPS)
         write_json(folder / "summary.json", _summary(table, list(manifest), scenes))
     log.info("%d crops of %d pills", len(table), table["pill_id"].nunique())
@@ -99,52 +109,84 @@ def _check_classes(pills: pd.DataFrame, results: Path) -> None:
         )
 
 
-def _photos(pills: pd.DataFrame, prepared: Sequence[Path], detections: pd.DataFrame) -> Iterator[_Photo]:
-    """The photographs of `pills`, archive by archive, with the detector's boxes in them."""
-    by_image = dict(list(pills.groupby("image_id", sort=True)))
-    boxes = {image_id: rows[list("xywh")].to_numpy(float) for image_id, rows in detections.groupby("image_id")}
+def _photos(
+    pills: pd.DataFrame, prepared: Sequence[Path], detections: pd.DataFrame, *, cut_all: bool
+) -> Iterator[_Photo]:
+    """The photographs of `pills`, archive by archive, with the detector's boxes in them.
+
+    A pill without a class is only for the detector to learn, and has no crop, unless `cut_all`.
+    """
+    by_archive = dict(list(pills.groupby("archive")))
+    own = detections.merge(pills[["image_id", "archive"]].drop_duplicates(), on="image_id")
+    seen = dict(list(own.groupby("archive")))
     for archive in prepared:
-        contexts = read_table(archive / "crops.parquet", CONTEXTS)
-        contexts = contexts[contexts["image_id"].isin(by_image)]
+        if archive.name not in by_archive:
+            continue
+        boxes = _boxes(seen.get(archive.name, own.head(0)))
+        rows = by_archive[archive.name].merge(
+            read_table(archive / "crops.parquet", CONTEXTS).drop(columns=list("xywh")),
+            on=["image_id", "label_member"],
+            how="left",
+        )
+        rows = rows[_USED].astype(dict.fromkeys(_PLACE, int)).sort_values("image_id", kind="stable")
         with (archive / "crops.bin").open("rb") as stored:
-            for image_id, rows in contexts.groupby("image_id", sort=True):
-                detected = boxes.get(image_id, np.zeros((0, 4)))
-                yield _Photo(image_id, by_image[image_id], rows.set_index("label_member"), stored, detected)
+            for image_id, found in itertools.groupby(rows.itertuples(index=False), key=attrgetter("image_id")):
+                photo = list(found)
+                contexts = [
+                    read_from_shard(stored, pill.offset, pill.length) if cut_all or pill.class_index >= 0 else b""
+                    for pill in photo
+                ]
+                yield _Photo(photo, contexts, boxes.get(image_id, []))
 
 
-def _cut(photo: _Photo, split: str, shard: ShardWriter, settings: Crops) -> list[dict[str, Any]]:
-    """Cut every pill of a photograph into `shard`; returns rows of schema `CROPS`."""
-    labelled = photo.pills[["x", "y", "w", "h"]].to_numpy(float)
-    matched = {label: detection for detection, label in match_boxes(photo.detected, labelled, min_iou=settings.min_iou)}
-    rows = []
-    for number, pill in enumerate(photo.pills.itertuples()):
-        if pill.class_index < 0 and split not in UNSEEN:
-            continue  # only the detector learns it
-        context = photo.contexts.loc[pill.label_member]
-        window = decode_jpeg(read_from_shard(photo.stored, int(context["offset"]), int(context["length"])))
+def _boxes(detections: pd.DataFrame) -> dict[str, list[list[float]]]:
+    """Boxes x, y, w, h by image_id, in their order."""
+    boxes: dict[str, list[list[float]]] = defaultdict(list)
+    for image_id, box in zip(detections["image_id"], detections[list("xywh")].to_numpy(float).tolist(), strict=True):
+        boxes[image_id].append(box)
+    return boxes
+
+
+def _cut(photo: _Photo, settings: Crops) -> list[tuple[dict[str, Any], bytes]]:
+    """Cut every pill of a photograph: rows of schema `CROPS` that lack split and place, with their JPEGs."""
+    labelled = np.array([[pill.x, pill.y, pill.w, pill.h] for pill in photo.pills])
+    detected = np.array(photo.detected).reshape(-1, 4)
+    matched = {label: detection for detection, label in match_boxes(detected, labelled, min_iou=settings.min_iou)}
+    cut = []
+    for number, (pill, context) in enumerate(zip(photo.pills, photo.contexts, strict=True)):
+        if not context:
+            continue
+        window = decode_jpeg(context)
         boxes = {"label": labelled[number]}
         if number in matched:
-            boxes["detector"] = photo.detected[matched[number]]
+            boxes["detector"] = detected[matched[number]]
         for box_from, box in boxes.items():
-            local = box - np.array([context["left"], context["top"], 0, 0], float)
+            local = box - np.array([pill.left, pill.top, 0, 0], float)
             crop = cut_crop(window, local, size=settings.size, margin=settings.margin)
-            offset, length = shard.add(encode_jpeg(crop, settings.quality))
-            rows.append(
-                {
-                    "pill_id": f"{photo.image_id}:{pill.k_code}:{number}",
-                    "split": split,
-                    "box_from": box_from,
-                    "image_id": photo.image_id,
-                    "domain": pill.domain,
-                    "k_code": pill.k_code,
-                    "class_index": pill.class_index,
-                    # rounding may bring the IoU of equal boxes above 1
-                    "iou": float(min(1.0, iou_matrix(box, labelled[number])[0, 0])) if box_from == "detector" else 1.0,
-                    "offset": offset,
-                    "length": length,
-                }
-            )
-    return rows
+            row = {
+                "pill_id": f"{pill.image_id}:{pill.k_code}:{number}",
+                "box_from": box_from,
+                "image_id": pill.image_id,
+                "domain": pill.domain,
+                "k_code": pill.k_code,
+                "class_index": pill.class_index,
+                # rounding may bring the IoU of equal boxes above 1
+                "iou": float(min(1.0, iou_matrix(box, labelled[number])[0, 0])) if box_from == "detector" else 1.0,
+            }
+            cut.append((row, encode_jpeg(crop, settings.quality)))
+    return cut
+
+
+def _stored(row: dict[str, Any], jpeg: bytes, split: str, shard: ShardWriter) -> dict[str, Any]:
+    offset, length = shard.add(jpeg)
+    return row | {"split": split, "offset": offset, "length": length}
+
+
+def _tables(rows: Iterator[dict[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Gather rows as tables of some thousand, which take a tenth of their memory; at least one table."""
+    yield make_table(itertools.islice(rows, ROW_GROUP), CROPS)
+    while some := list(itertools.islice(rows, ROW_GROUP)):
+        yield make_table(some, CROPS)
 
 
 def _summary(table: pd.DataFrame, splits: Sequence[str], scenes: Sequence[Path]) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Photographs of an archive, read in place one after the other, and the boxes of their labels in their own pixels."""
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +11,7 @@ import pandas as pd
 from pillsnap.files import read_json
 from pillsnap.pictures.box_finder import Box
 from pillsnap.pictures.decode import PictureError
+from pillsnap.pictures.in_order import in_order
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.containers.container import Container, ContainerError, MemberError
 from pillsnap.sources.labels import LabelError, box_scale, fit_box
@@ -63,17 +62,10 @@ def each_photo(
     Raises:
         ContainerError: the archive cannot be opened, or is not the one that was indexed.
     """
-    with Container(archive.photos) as container, ThreadPoolExecutor(threads) as pool:
+    with Container(archive.photos) as container:
         _check_indexed(container, counts)
-        running: deque = deque()
-        for photo in photos:
-            raw = read_member(container, photo.row.member)
-            running.append((photo, pool.submit(work, raw, photo)))
-            if len(running) > 2 * threads:
-                done, future = running.popleft()
-                yield done, future.result()
-        for done, future in running:
-            yield done, future.result()
+        read = ((photo, read_member(container, photo.row.member)) for photo in photos)
+        yield from in_order(lambda item: (item[0], work(item[1], item[0])), read, threads=threads)
 
 
 def _check_indexed(container: Container, counts: Path | None) -> None:

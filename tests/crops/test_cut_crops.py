@@ -81,7 +81,8 @@ def test_only_boxes_that_match_are_cut_and_their_iou_is_kept(run, tmp_path, chan
 
 def test_crops_hold_every_pill_and_nothing_of_the_test_part(run, tmp_path) -> None:
     pills = run.pills("train", "val")
-    indices = [cut(run, tmp_path / name, seen(pills, lambda boxes: boxes[:2])) for name in ("first", "second")]
+    found = seen(pills, lambda boxes: boxes[:2])
+    indices = [cut(run, tmp_path / name, found, threads=threads) for name, threads in (("first", 1), ("second", 2))]
     assert sha256_of(tmp_path / "first") == sha256_of(tmp_path / "second")
     index, facts = indices[0], read_json(tmp_path / "first/summary.json")
     labelled, found = (index[index["box_from"] == name] for name in ("label", "detector"))
