@@ -1,4 +1,4 @@
-"""Index, plan and manifest at AIHub's full size, on one small machine.
+"""Rules that read every label, at AIHub's full size, on one small machine.
 
     python benchmarks/full_size.py                               # the figures of benchmarks/full_size.md
     python benchmarks/full_size.py --small --out /tmp/full_size  # seconds, to try it
@@ -9,9 +9,10 @@ manifest of 500,000 photographs less than 30 s.
 
 Archives are built first, without pixels: every photograph is an empty member, since neither index nor plan opens one;
 every label is a complete one, 1.1 kB of JSON, deflated. They are indexed by `index_archive`, one process a core. The
-manifest needs prepared photographs: their tables are made up (sizes, random hashes), no picture is. Each step runs in a
-process of its own; seconds are elapsed time, memory is the largest process's peak. Files are in the page cache. Data
-are synthetic.
+later steps need prepared photographs: their tables are made up (sizes, random hashes), and all point at one small
+picture, so that what pixels cost is left out; of `cut_crops` it is measured by itself. Each step runs in a process of
+its own; seconds are elapsed time, memory is the largest process's peak. Files are in the page cache. Data are
+synthetic.
 """
 
 import argparse
@@ -28,9 +29,17 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from full_size_archives import FULL, Plan, build_archives
+from full_size_prepared import (
+    build_dataset,
+    cut_tables,
+    hashed_bytes_a_second,
+    make_up_detections,
+    make_up_prepared,
+    pill_cut_seconds,
+    write_page,
+)
 from page_origin import origin
 
 from pillsnap.config.data import Manifest, Stage
@@ -43,8 +52,8 @@ from pillsnap.manifest.plan_stage import plan_stage
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.registry import list_archives
 from pillsnap.sources.settings import Source
-from pillsnap.tables.files import make_table, read_table, write_table
-from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import PLAN
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 PROJECT = Path(__file__).parents[1]
@@ -58,11 +67,13 @@ Made by `python benchmarks/full_size.py`, whose first lines tell how; every figu
 - {date}, {device}; commit `{commit}`{dirty}; pandas {pandas}
 - {labels:,} labels, {photos:,} photographs, {drugs:,} drugs, {pairs} pairs of archives
 
-| step | seconds | peak memory of a process | |
-|---|---|---|---|
+| step | seconds | of processors | peak memory of a process | |
+|---|---|---|---|---|
 {rows}
 
-Indexing runs at {rate:,.0f} labels a second and core, {processes} processes.
+Indexing runs at {rate:,.0f} labels a second and core, {processes} processes. A pill's pixels take `cut_crops`
+{pill:.1f} ms of a core at production's size. A core hashes {hashed:.2f} GB a second: each job does so with what it read
+and wrote.
 """
 
 
@@ -93,8 +104,12 @@ def measure(folder: Path, plan: Plan, processes: int, images: int) -> dict[str, 
     steps["index"] = timed(index_all, archives, results, processes)
     steps["plan stage4"] = timed(plan_all, archives, results, images, plan.drugs)
     steps["snakemake -n"] = timed(dry_run, root)
-    timed(make_up_prepared, archives, results)
+    names = [archive.name for archive in archives]
+    timed(make_up_prepared, names, results)
     steps["manifest"] = timed(manifest_all, archives, results)
+    timed(make_up_detections, results / "manifest", results / "detections.parquet")
+    for step in (build_dataset, write_page, cut_tables):
+        steps[step.__name__] = timed(step, names, results)
     planned = read_table(results / "plan.parquet", PLAN)
     labels = plan.labels - plan.combo_labels + _labels_of(archives, results, "combo")
     return {
@@ -110,6 +125,8 @@ def measure(folder: Path, plan: Plan, processes: int, images: int) -> dict[str, 
         "planned_photos": int(planned["image_id"].nunique()),
         "planned_drugs": int(planned["k_code"].nunique()),
         "labels_a_second_and_core": labels / steps["index"]["seconds"] / processes,
+        "pill_cut_seconds": pill_cut_seconds(),
+        "hashed_bytes_a_second": hashed_bytes_a_second(folder),
         "steps": steps,
     }
 
@@ -124,8 +141,10 @@ def _timed(step: Callable, *words: Any) -> dict[str, float]:
     start = time.perf_counter()
     step(*words)
     seconds = time.perf_counter() - start
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return {"seconds": round(seconds, 2), "peak_bytes": peak * 1024}
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    peak = max(usage.ru_maxrss for usage in used)
+    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_bytes": peak * 1024}
 
 
 def index_all(archives: list[Archive], results: Path, processes: int) -> None:
@@ -173,24 +192,6 @@ def dry_run(root: Path) -> None:
     subprocess.run([Path(sys.executable).parent / words[0], *words[1:]], cwd=PROJECT, check=True, capture_output=True)
 
 
-def make_up_prepared(archives: list[Archive], results: Path) -> None:
-    """Tables of prepared photographs, as if every planned one had been decoded."""
-    rng = np.random.default_rng(576)
-    plan = read_table(results / "plan.parquet", PLAN)
-    by_archive = dict(list(plan.groupby("archive")))
-    for archive in archives:
-        folder, pills = results / "prepared" / archive.name, by_archive.get(archive.name, plan.head(0))
-        folder.mkdir(parents=True)
-        photos = pills.drop_duplicates("image_id")[["image_id", "width", "height"]]
-        hashes = [rng.integers(0, 256, (len(photos), 32), dtype=np.uint8) for _ in range(2)]
-        texts = [[row.tobytes().hex() for row in rows] for rows in hashes]
-        photos = photos.assign(sha256=texts[0], phash=texts[1], offset=0, length=1)[list(PHOTOS.columns)]
-        contexts = pills.assign(left=0, top=0, offset=0, length=1)[list(CONTEXTS.columns)]
-        write_table(photos, folder / "photos.parquet", PHOTOS)
-        write_table(contexts, folder / "crops.parquet", CONTEXTS)
-        write_table(make_table([], ISSUES), folder / "issues.parquet", ISSUES)
-
-
 def manifest_all(archives: list[Archive], results: Path) -> None:
     build_manifest(
         plan=results / "plan.parquet",
@@ -230,9 +231,13 @@ def page(result: dict[str, Any]) -> str:
         "plan stage4": f"{result['planned_photos']:,} photographs, {result['planned_drugs']:,} drugs",
         "snakemake -n": "the report of stage4, nothing made yet",
         "manifest": "with the audit of the split",
+        "build_dataset": "`build_yolo_dataset` without the photographs' bytes",
+        "write_page": "`write_dataset_page`",
+        "cut_tables": "`cut_crops` on one core, without its pixels",
     }
     rows = [
-        f"| {name} | {step['seconds']:.1f} | {step['peak_bytes'] / 1e9:.2f} GB | {told[name]} |"
+        f"| {name} | {step['seconds']:.1f} | {step['cpu_seconds']:.1f} | {step['peak_bytes'] / 1e9:.2f} GB "
+        f"| {told[name]} |"
         for name, step in result["steps"].items()
     ]
     return PAGE.format(
@@ -240,6 +245,8 @@ def page(result: dict[str, Any]) -> str:
         **origin(result),
         pandas=result["versions"]["pandas"],
         rate=result["labels_a_second_and_core"],
+        pill=result["pill_cut_seconds"] * 1e3,
+        hashed=result["hashed_bytes_a_second"] / 1e9,
         rows="\n".join(rows),
     )
 
