@@ -14,6 +14,7 @@ _K_CODE = re.compile(r"K-\d{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")
 _NO_CODE = {"none", "null", "nan", "na"}
 _LARGEST_SIDE = 10**6
+_LOOK = ("form_code_name", "drug_shape", "color_class1", "color_class2", "print_front", "print_back")
 _LONGEST_LOOK = 80
 _LONGEST_NAME, _LONGEST_CODES = 300, 2000
 """Characters: tables hold those of every label, and a label may have 1 MiB."""
@@ -79,10 +80,8 @@ class AihubLabel:
 
     def look(self) -> tuple[str, str, str, str, str]:
         """Return form, shape, colours (separated by commas), imprint on front and back; empty where missing."""
-        form, shape, front, back = (
-            _text(self.image.get(name)) for name in ("form_code_name", "drug_shape", "print_front", "print_back")
-        )
-        return form, shape, _colours(*(_text(self.image.get(f"color_class{n}")) for n in (1, 2))), front, back
+        given = (self.image.get(name) for name in _LOOK)
+        return _look(*[value[:_LONGEST_NAME] if isinstance(value, str) else "" for value in given])
 
 
 def parse_label(data: bytes) -> AihubLabel:
@@ -128,15 +127,16 @@ def _edi_codes(given: str) -> tuple[str, list[str]]:
     return ",".join(good), [part for part in parts if part not in good]
 
 
-def _text(value: Any) -> str:
-    text = _clean(value)[:_LONGEST_LOOK] if isinstance(value, str) else ""
-    return "" if text.lower() in _NO_CODE else text
-
-
-@lru_cache(4096)
-def _colours(first: str, second: str) -> str:
+@lru_cache(4096)  # all labels of a drug say the same
+def _look(*given: str) -> tuple[str, str, str, str, str]:
+    form, shape, first, second, front, back = map(_text, given)
     named = [colour.strip() for colour in f"{first},{second}".split(",")]
-    return ",".join(dict.fromkeys(colour for colour in named if colour))
+    return form, shape, ",".join(dict.fromkeys(colour for colour in named if colour)), front, back
+
+
+def _text(value: str) -> str:
+    text = clean_text(value)[:_LONGEST_LOOK]
+    return "" if text.lower() in _NO_CODE else text
 
 
 _clean = lru_cache(4096)(clean_text)

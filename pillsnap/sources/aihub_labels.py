@@ -135,14 +135,15 @@ def _read_label(
 
 def _photo_of(label: AihubLabel, own_key: str, listed: dict[str, _Photo], refused: set[str]) -> _Photo:
     """Return the photograph that a label refers to; `own_key` is the key of the label's own file name."""
-    key = photo_key(label.file_name) if label.file_name else own_key
+    name = label.file_name
+    key = photo_key(name) if name else own_key
     if key != own_key and key in listed and own_key in listed:
-        raise LabelError("label_names_other_photo", ascii(label.file_name)[:200])
+        raise LabelError("label_names_other_photo", ascii(name)[:200])
     if key in refused:
         raise LabelError("label_of_quarantined_photo", "")
     if key not in listed:
-        raise LabelError("label_without_photo", ascii(label.file_name)[1:-1][:200])
-    if not label.file_name:
+        raise LabelError("label_without_photo", ascii(name)[1:-1][:200])
+    if not name:
         label.repairs.append(("file_name_missing", ""))
     return listed[key]
 

@@ -1,6 +1,7 @@
 """Parse file names of AIHub data set 576's photographs, such as `K-000114_0_2_0_0_75_260_200`."""
 
 import re
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -58,8 +59,13 @@ def parse_photo_name(stem: str) -> PhotoName | None:
 
 def is_test_image(container: Path, name: str) -> bool:
     """Whether a photograph of a zip, tar or folder is in the course's `test_images`, of which there are no labels."""
-    folders = (container.name, *PurePosixPath(name).parts[:-1])
-    return any((match := COURSE_NAME.fullmatch(folder)) and match[1].lower() == "test" for folder in folders)
+    return _is_test_folder(container.name, name.rpartition("/")[0])
+
+
+@lru_cache(4096)  # a drug's photographs lie in one folder
+def _is_test_folder(container: str, folder: str) -> bool:
+    folders = (container, *PurePosixPath(folder).parts)
+    return any((match := COURSE_NAME.fullmatch(part)) and match[1].lower() == "test" for part in folders)
 
 
 def counted_drugs(stem: str) -> tuple[str, ...]:
