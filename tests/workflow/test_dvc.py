@@ -1,12 +1,15 @@
-"""DVC records what Snakemake made, repeats it, and brings it back in another clone, from a folder or over SSH."""
+"""DVC records what Snakemake made, repeats it, and brings it back elsewhere, from a folder, over SSH or from S3."""
 
+import filecmp
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.s3 import s3_bucket
 from tests.support.sshd import sshd
 from tests.support.workflow import AFTER_BENCHMARK, AFTER_CROPS, AFTER_DETECTOR, AFTER_MANIFEST, Workflow
 
@@ -26,6 +29,25 @@ def make_pull(workflow: Workflow, *, check: bool = True) -> str:
 def first_json(said: str) -> dict:
     """DVC warns beside its JSON that the other stages are not made."""
     return json.JSONDecoder().raw_decode(said[said.index('{"') :])[0]
+
+
+def push_and_pull(workflow: Workflow, folder: Path, address: str, settings: dict[str, str]) -> None:
+    """Push to a remote, pull from there into a clone in `folder`, and compare every file."""
+    clone = workflow.clone(folder)
+    for one in (workflow, clone):
+        one.run_quickly("dvc", "remote", "add", "--local", "far", address)
+        for key, value in settings.items():
+            one.run_quickly("dvc", "remote", "modify", "--local", "far", key, value)
+    workflow.run_quickly("dvc", "push", "--remote", "far", *PULLED)
+    workflow.run_quickly("dvc", "remote", "remove", "--local", "far")
+    clone.run_quickly("dvc", "remote", "default", "--local", "far")
+    make_pull(clone)
+    assert_nothing_to_do(clone)
+    for place in ("data/raw", "results/index", "results/stage4"):
+        pulled = [file for file in (clone.folder / place).rglob("*") if file.is_file()]
+        assert pulled
+        for file in pulled:
+            assert filecmp.cmp(file, workflow.folder / file.relative_to(folder), shallow=False), file
 
 
 def assert_nothing_to_do(workflow: Workflow) -> None:
@@ -173,17 +195,16 @@ def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -
 @pytest.mark.campaign
 def test_pull_over_ssh(recorded, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # neither keys nor settings of whoever runs this
-    other = recorded.clone(tmp_path / "project")
     with sshd(tmp_path) as server:
-        for workflow in (recorded, other):
-            workflow.run_quickly("dvc", "remote", "add", "--local", "far", f"{server.address}{tmp_path}/far")
-            workflow.run_quickly("dvc", "remote", "modify", "--local", "far", "keyfile", str(server.key))
-        recorded.run_quickly("dvc", "push", "--remote", "far", *PULLED)
-        recorded.run_quickly("dvc", "remote", "remove", "--local", "far")
-        other.run_quickly("dvc", "remote", "default", "--local", "far")
-        make_pull(other)
+        push_and_pull(recorded, tmp_path / "project", f"{server.address}{tmp_path}/far", {"keyfile": str(server.key)})
         assert "Accepted publickey" in (tmp_path / "log").read_text()
-    assert_nothing_to_do(other)
+
+
+@pytest.mark.campaign
+def test_pull_over_s3(recorded, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # as above
+    with s3_bucket("pills") as settings:
+        push_and_pull(recorded, tmp_path / "project", "s3://pills/far", settings)
 
 
 @pytest.mark.campaign
