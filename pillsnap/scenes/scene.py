@@ -35,34 +35,22 @@ Things = Mapping[str, Callable[[np.random.Generator, float], Thing]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of scene.
-
-    Attributes:
-        share: of all scenes.
-        pills: fewest and most.
-        size: range of the middle pill's length, as a share of the photograph's longer side.
-        one_drug: share of its scenes whose pills are all of one drug.
-        beside: share of its pills that are laid next to the one before.
-        heaped: whether they lie on one another.
-    """
+    """A kind of scene: its share of all, fewest and most pills, and the range of the middle pill's length as a share of
+    the photograph's longer side."""
 
     share: float
     pills: tuple[int, int]
     size: tuple[float, float]
-    one_drug: float = 0.12
-    beside: float = 0.2
-    heaped: bool = False
 
 
 KINDS = {
-    "empty": Kind(0.10, (0, 0), (0.03, 0.3)),
-    "one": Kind(0.15, (1, 1), (0.03, 0.5)),
-    "filling": Kind(0.08, (1, 2), (0.5, 0.95)),
-    "both sides": Kind(0.05, (2, 2), (0.12, 0.45), one_drug=1, beside=1),
-    "few": Kind(0.24, (2, 7), (0.03, 0.25)),
-    "many": Kind(0.20, (8, 25), (0.02, 0.12)),
-    "pile": Kind(0.08, (4, 25), (0.04, 0.16), heaped=True),
-    "pile of one drug": Kind(0.10, (4, 25), (0.03, 0.16), one_drug=1, heaped=True),
+    "empty": Kind(0.06, (0, 0), (0.03, 0.3)),
+    "one": Kind(0.17, (1, 1), (0.03, 0.5)),
+    "filling": Kind(0.10, (1, 2), (0.5, 0.95)),
+    "both sides": Kind(0.06, (2, 2), (0.12, 0.45)),
+    "few": Kind(0.27, (2, 7), (0.03, 0.25)),
+    "many": Kind(0.25, (8, 25), (0.02, 0.12)),
+    "pile": Kind(0.09, (4, 25), (0.04, 0.16)),
 }
 
 
@@ -131,7 +119,7 @@ def compose_scene(
         for _ in range(int(rng.integers(1, 9))):
             _add_thing(canvas, pieces.things, size / _PILL_MM, rng, most_covered=0.0)
     number = min(settings.max_pills, int(rng.integers(kind.pills[0], kind.pills[1] + 1)))
-    _add_pills(canvas, _choose(cut_outs, kind, number, rng), size, kind, settings.max_covered, rng)
+    _add_pills(canvas, _choose(cut_outs, name, number, rng), size, name, settings.max_covered, rng)
     if pieces.things and rng.random() < 0.15:
         _add_thing(canvas, pieces.things, size / _PILL_MM, rng, most_covered=settings.max_covered)
     shown = np.clip(frame.view(canvas.picture), 0, 255)
@@ -159,14 +147,14 @@ def _ground(
     return name, np.clip(grounds[name][1](rng, shape), 0, 255)
 
 
-def _choose(cut_outs: CutOuts, kind: Kind, number: int, rng: np.random.Generator) -> list[CutOut]:
-    if rng.random() < kind.one_drug:
+def _choose(cut_outs: CutOuts, kind: str, number: int, rng: np.random.Generator) -> list[CutOut]:
+    if kind == "both sides" or rng.random() < 0.12:  # of one drug
         return cut_outs.take(rng, number)
     return [pill for _ in range(number) for pill in cut_outs.take(rng)]
 
 
 def _add_pills(
-    canvas: Canvas, pills: list[CutOut], size: float, kind: Kind, most_covered: float, rng: np.random.Generator
+    canvas: Canvas, pills: list[CutOut], size: float, kind: str, most_covered: float, rng: np.random.Generator
 ) -> None:
     """Lay pills down, the middle one `size` pixels long; one that finds no place is left out."""
     factor = size / float(np.median([pill.length for pill in pills])) if pills else 0.0
@@ -180,13 +168,13 @@ def _add_pills(
         if canvas.areas and room < 0:
             return
         for attempt in range(_ATTEMPTS):
-            if kind.heaped:
+            if kind == "pile":
                 centre = heap + rng.normal(0, spread * (1 + attempt / 10), 2)
-            elif last is not None and rng.random() < kind.beside:
+            elif last is not None and (kind == "both sides" or rng.random() < 0.2):
                 centre = _beside(*last, max(alpha.shape), rng)
             else:
                 centre = _anywhere(canvas, rng)
-            if canvas.fits(alpha, centre, most_covered=most_covered if kind.heaped else _BESIDE, pill=True):
+            if canvas.fits(alpha, centre, most_covered=most_covered if kind == "pile" else _BESIDE, pill=True):
                 clear = float(rng.uniform(0.25, 0.6)) if rng.random() < _TRANSLUCENT else 0.0
                 shown = lit(colour, alpha, canvas.light, gloss)
                 if reflecting:
