@@ -95,7 +95,8 @@ def _config(words: argparse.Namespace) -> Config:
         classifier = classifier.model_copy(update={"image_size": words.image_size})
         crops = crops.model_copy(update={"size": words.image_size * 5 // 4})
     classifier = classifier.model_copy(update={"batch": words.batch or classifier.global_batch_size})
-    return config.model_copy(update={"classifier": classifier, "crops": crops})
+    detector = config.detector.model_copy(update={"batch": config.detector.global_batch_size})
+    return config.model_copy(update={"classifier": classifier, "crops": crops, "detector": detector})
 
 
 def measure(folder: Path, words: argparse.Namespace, config: Config) -> dict[str, Any]:

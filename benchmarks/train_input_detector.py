@@ -11,7 +11,7 @@ from train_input_classifier import PRECISIONS
 from pillsnap.config.config import Detector
 from pillsnap.detector.train_detector import prepare_ultralytics
 from pillsnap.hardware import use_threads
-from pillsnap.preflight.models import architecture
+from pillsnap.training.model_sizes import architecture
 
 
 class DetectorRace:

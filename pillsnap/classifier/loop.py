@@ -123,11 +123,12 @@ class TrainingLoop:
         if state and state["step"] and self._is_outdated(state):
             state = job.checkpoints.load(upto=upto, within=False)
         job.processes.barrier()  # the main one may write soon
-        events = list(job.events)
-        self._log_events(events)
+        events = [Event(**event) for event in state["events"]] if state else []
+        first = [event for event in job.events if event not in events]
+        self._log_events(first)
+        events = first + events
         if state:
             self._trainer.load_state_dict(state)
-            events += [Event(**event) for event in state["events"]]
             log.info("resuming after epoch %d, step %d", state["epoch"], state["step"])
         epoch = self._trainer.progress.epoch
         if state and state["inputs"] != job.inputs:

@@ -14,12 +14,12 @@ from pillsnap.classifier.loop import EXPORTED, ClassifierJob, TrainingLoop
 from pillsnap.config.training import Classifier, Steering, Trainings
 from pillsnap.files import read_json, replacing, sha256_of
 from pillsnap.hardware import torch_device, use_threads
-from pillsnap.training.batch_size import fit_batch
+from pillsnap.training.batch_size import BatchChoice, fit_batch
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.processes import Processes, process_group
 from pillsnap.training.recovery import train_with_recovery
 from pillsnap.training.state import TrainingState, locked_state, training_signature
-from pillsnap.training.steering import Event, steering_signature
+from pillsnap.training.steering import steering_signature
 from pillsnap.training.watch import TrainingWatch
 
 
@@ -89,7 +89,7 @@ def train_classifier(
         if not state.finished(settings.epochs):
             data = Crops(crops, settings, device=processes.device(kind))
             settings, steering, chosen = fit_batch(
-                settings, steering, state.folder, kind=kind, processes=processes, pills=len(data.train)
+                settings, steering, state.folder, kind=kind, processes=processes, pictures=len(data.train)
             )
             _train(state, data, read_json(classes), settings, steering, training, seed, processes, chosen)
         if not processes.is_main:
@@ -108,7 +108,7 @@ def _train(
     training: Trainings,
     seed: int,
     processes: Processes,
-    chosen: list[Event],
+    chosen: BatchChoice | None,
 ) -> None:
     """Train from the last checkpoint to the exported files in the state's folder."""
     folder = state.folder
@@ -124,7 +124,7 @@ def _train(
         inputs=read_json(folder / "signature.json")["inputs"],
         folder=folder,
         checkpoints=Checkpoints(folder, recipe=settings, backup=backup),
-        events=chosen,
+        events=[chosen.event] if chosen else [],
     )
     with contextlib.ExitStack() as stack:
         if processes.is_main:

@@ -31,7 +31,17 @@ class Recipe(Section):
             "change earlier ones; after it the rate stays constant"
         ),
     )
-    batch: int = Field(8, ge=2, description="Global batch size: images per optimizer step, over all processes")
+    batch: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+        8,
+        description=(
+            "Global batch size: images per optimizer step, over all processes. `auto`: chosen by the memory of the GPU "
+            "when the training begins, and kept; learning rates and the weights' average follow. On the CPU `auto` is "
+            "`reference_batch`"
+        ),
+    )
+    reference_batch: int = Field(
+        8, ge=2, description="With `batch: auto` the batch that learning rates and the weights' average are given for"
+    )
     smallest_batch: int = Field(
         1,
         ge=1,
@@ -56,8 +66,8 @@ class Recipe(Section):
 
     @property
     def global_batch_size(self) -> int:
-        """`batch` as a number."""
-        return self.batch
+        """`batch`, or `reference_batch` as long as none is chosen."""
+        return self.reference_batch if self.batch == "auto" else self.batch
 
 
 class Detector(Recipe):
@@ -127,17 +137,8 @@ class Classifier(Recipe):
     resize_by: int = Field(64, ge=8, description="Pixels from one size to the next, up to `image_size`")
     epochs: int = Field(20, ge=1, description=Recipe.model_fields["epochs"].description)
     horizon: int = Field(20, ge=1, description=Recipe.model_fields["horizon"].description)
-    batch: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(  # type: ignore[assignment]
-        64,
-        description=(
-            f"{Recipe.model_fields['batch'].description}. `auto`: chosen by the memory of the GPU when the training "
-            "begins, and kept; learning rates and `average_decay` follow. On the CPU `auto` is `reference_batch`"
-        ),
-    )
-    reference_batch: int = Field(
-        8,
-        ge=2,
-        description="With `batch: auto` the batch that learning rates and `average_decay` are given for",
+    batch: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+        64, description=Recipe.model_fields["batch"].description
     )
     learning_rate: float = Field(3e-3, gt=0, lt=1, description=Recipe.model_fields["learning_rate"].description)
     layer_decay: float = Field(
@@ -170,11 +171,6 @@ class Classifier(Recipe):
     cache_gb: float = Field(
         2.0, ge=0, description="Memory for decoded crops in GB; crops that fit are decoded once instead of every epoch"
     )
-
-    @property
-    def global_batch_size(self) -> int:
-        """`batch`, or `reference_batch` as long as none is chosen."""
-        return self.reference_batch if self.batch == "auto" else self.batch
 
     @property
     def starting_files(self) -> list[str]:

@@ -32,10 +32,11 @@ def ddp_world_size(device: str, requested: int, settings: Detector) -> int:
     if device == "cpu" or requested == 1:
         return 1
     check_gpus(requested)
-    if settings.batch % requested:
+    if settings.global_batch_size % requested:
+        key = "reference_batch" if settings.batch == "auto" else "batch"
         raise HardwareError(
-            f"detector.batch = {settings.batch}: cannot be shared equally by training.processes = {requested}. Set it "
-            "to a multiple."
+            f"detector.{key} = {settings.global_batch_size}: cannot be shared equally by training.processes = "
+            f"{requested}. Set it to a multiple."
         )
     return requested
 

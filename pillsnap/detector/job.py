@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.config.training import Detector, Steering
+from pillsnap.training.batch_size import BatchChoice
 from pillsnap.training.checkpoints import Checkpoints
 from pillsnap.training.watch import TrainingWatch
 
@@ -24,6 +25,7 @@ class DetectorJob:
         seed, threads: as in `train_detector`.
         device: `cpu` or `cuda`.
         world_size: processes, one per GPU, that share a batch.
+        chosen: the batch that `batch: auto` became; `None` where the recipe has a number.
         backup: folder that gets a copy of every kept checkpoint.
         watch: of the main process; `None` in the others.
     """
@@ -36,6 +38,7 @@ class DetectorJob:
     device: str
     threads: int
     world_size: int
+    chosen: BatchChoice | None = None
     backup: Path | None = None
     watch: TrainingWatch | None = None
 
@@ -47,7 +50,7 @@ class DetectorJob:
     def ultralytics_args(self, accumulation_steps: int) -> dict[str, Any]:
         """Arguments of ultralytics' trainer, whose batch is one micro-batch over all processes."""
         settings = self.settings
-        micro_batch = -(-settings.batch // self.world_size // accumulation_steps) * self.world_size
+        micro_batch = -(-settings.global_batch_size // self.world_size // accumulation_steps) * self.world_size
         return {
             "model": settings.start,
             "data": str(self.dataset.absolute() / "data.yaml"),

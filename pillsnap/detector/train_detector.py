@@ -25,6 +25,7 @@ from pillsnap.detector.weights import (
 )
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import torch_device
+from pillsnap.training.batch_size import fit_batch
 from pillsnap.training.history import write_history
 from pillsnap.training.recovery import Recovery, train_with_recovery
 from pillsnap.training.resources import resources_of
@@ -99,15 +100,19 @@ def train_detector(
                 processes=world_size,
             )
         with locked_state(work, signature, processes=processes, resume_with_new_inputs=training.cycles > 0) as state:
+            recipe, steering, batch = fit_batch(
+                settings, steering, state.folder, kind=chosen, processes=processes, pictures=_pictures(dataset)
+            )
             job = DetectorJob(
                 dataset=dataset,
                 folder=state.folder,
-                settings=settings,
+                settings=recipe,
                 steering=steering,
                 seed=seed,
                 device=chosen,
                 threads=threads,
                 world_size=world_size,
+                chosen=batch,
                 backup=Path(training.backup) / work.parent.name / work.name if training.backup else None,
             )
             watch = _watch(job, training) if processes.is_main else None
@@ -137,9 +142,13 @@ def _export_untrained(
         )
     write_history([], history)
     write_json(events, [])
-    pictures = sum(1 for _ in (dataset / "images" / "train").iterdir())
-    write_json(resources, resources_of(work / "untrained", pictures=pictures))
+    write_json(resources, resources_of(work / "untrained", pictures=_pictures(dataset)))
     _save(model, settings, best=best, weights=weights)
+
+
+def _pictures(dataset: Path) -> int:
+    """Training pictures of the data set."""
+    return sum(1 for _ in (dataset / "images" / "train").iterdir())
 
 
 def _starting_weights(model: str) -> dict[str, Path]:
@@ -155,12 +164,12 @@ def _starting_weights(model: str) -> dict[str, Path]:
 
 
 def _watch(job: DetectorJob, training: Trainings) -> TrainingWatch:
-    pictures = sum(1 for _ in (job.dataset / "images" / "train").iterdir())
+    pictures = _pictures(job.dataset)
     return TrainingWatch(
         job.folder,
         model="detector",
         epochs=job.settings.epochs,
-        steps=-(-pictures // job.settings.batch),
+        steps=-(-pictures // job.settings.global_batch_size),
         pictures=pictures,
         sample_seconds=training.sample_seconds,
     )
@@ -201,7 +210,8 @@ def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, event
 def _save(model: nn.Module, settings: Detector, *, best: Path, weights: Path) -> None:
     """Write the model as safetensors and as an ultralytics checkpoint."""
     save_detector(weights, model, image_size=settings.image_size)
-    train_args = {"model": Path(settings.model).name, **settings.model_dump(exclude={"model", "image_size"})}
+    without = {"model", "image_size", "reference_batch"}
+    train_args = {"model": Path(settings.model).name, **settings.model_dump(exclude=without)}
     save_ultralytics_checkpoint(best, model, image_size=settings.image_size, train_args=train_args)
 
 

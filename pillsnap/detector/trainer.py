@@ -56,6 +56,9 @@ class PillTrainer(DetectionTrainer):
         self.history: list[dict[str, float | None]] = saved["history"]
         recovered = [event for event in recovery.events if event.epoch <= saved["epoch"]]
         events = [*(Event(**event) for event in saved["events"]), *recovered]
+        if job.chosen and job.chosen.event not in events:
+            events = [job.chosen.event, *events]
+            self._log_events(events[:1])
         self.steering = Steering(job.steering, model="detector", recipe=job.settings, events=events)
         recovery.epoch = saved["epoch"]
         super().__init__(overrides=job.ultralytics_args(recovery.accumulation_steps))
@@ -108,7 +111,7 @@ class PillTrainer(DetectionTrainer):
             return build_dataloader(dataset, batch_size, workers=workers, shuffle=False, rank=rank, device=self.device)
         sampler = EpochBatchSampler(
             len(dataset),
-            batch=job.settings.batch,
+            batch=job.settings.global_batch_size,
             accumulation_steps=self.recovery.accumulation_steps,
             seed=job.seed,
             rank=max(rank, 0),
@@ -132,6 +135,9 @@ class PillTrainer(DetectionTrainer):
         """Load our checkpoint; ultralytics calls this at the end of its preparations."""
         self.stopper = _EarlyStopping(self)
         self._use_precision()
+        self._parameters = list(self.model.parameters())
+        if self.job.chosen:
+            self.ema.decay = self.job.chosen.scale_decay(self.ema.decay)
         if self.saved is None:
             return
         saved, model = self.saved, unwrap_model(self.model)
@@ -197,7 +203,7 @@ class PillTrainer(DetectionTrainer):
         if not self._step_ends[self._micro_batch - 1]:
             return
         self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.model.parameters(), max_norm=self.steering.value("clip"))
+        nn.utils.clip_grad_norm_(self._parameters, max_norm=self.steering.value("clip"))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()

@@ -13,7 +13,6 @@ from pillsnap.hardware import cores, memory
 from pillsnap.preflight.amounts import count_amounts
 from pillsnap.preflight.backgrounds import check_backgrounds
 from pillsnap.preflight.findings import Finding, Verdict, of_verdict
-from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.stage import MachineCheck, check_data, check_hardware
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
@@ -48,7 +47,7 @@ def check_machine(
     for one in findings:
         log.info("%s  %s: %s", one.verdict.value, one.what, one.found)
     refuse(findings, stage)
-    write_json(preflight, _record(machine, findings, config, stage))
+    write_json(preflight, _record(machine, findings, stage))
 
 
 def refuse(findings: Sequence[Finding], stage: str) -> None:
@@ -59,7 +58,7 @@ def refuse(findings: Sequence[Finding], stage: str) -> None:
         raise PreflightError(f"{stage} is refused before its first photograph is decoded:\n" + "\n".join(lines))
 
 
-def _record(machine: MachineCheck, findings: Sequence[Finding], config: Config, stage: str) -> dict[str, Any]:
+def _record(machine: MachineCheck, findings: Sequence[Finding], stage: str) -> dict[str, Any]:
     total, available = memory()
     warned = bool(of_verdict(findings, Verdict.warning))
     return {
@@ -69,7 +68,7 @@ def _record(machine: MachineCheck, findings: Sequence[Finding], config: Config, 
         "findings": [asdict(one) for one in findings],
         "disk_bytes": {part.name: {"need": part.need, "there": part.written} for part in machine.parts},
         "memory_bytes": machine.memory_needs,
-        "gpu_bytes": gpu_need(config),
+        "gpu_bytes": machine.gpu_need,
         "machine": {
             "cores": cores(),
             "memory_total_bytes": total,

@@ -1,15 +1,16 @@
 """Check the GPUs: their free memory, and the processes that use the rest. No process is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psutil
 
 from pillsnap.config.config import Config
 from pillsnap.cuda import CudaDevice, CudaDriver
 from pillsnap.hardware import Gpu
+from pillsnap.preflight.amounts import Amounts
 from pillsnap.preflight.findings import Finding, finding, gib
 from pillsnap.preflight.models import training_bytes
-from pillsnap.training.batch_size import choose_batch
+from pillsnap.training.batch_size import BatchChoice, choose_batch
 from pillsnap.training.model_sizes import CUDA_BYTES
 
 
@@ -40,21 +41,36 @@ def check_gpus(found: Sequence[Gpu], driver: CudaDriver | None, config: Config) 
     return findings + [_check_gpu(_unlisted(device), device, need) for device in used.values()]
 
 
-def check_batch(driver: CudaDriver | None, pills: float, config: Config) -> list[Finding]:
-    """Tell which batch `classifier.batch: auto` becomes.
+def choose_batches(driver: CudaDriver | None, amounts: Amounts, config: Config) -> dict[str, BatchChoice]:
+    """The batch that `batch: auto` becomes, by part: `detector`, `classifier`, or none of them.
 
     Args:
         driver: CUDA's driver; `None` where it is not installed.
-        pills: training pills of the stage.
-        config: recipe, device and processes.
+        amounts: of the stage.
+        config: recipes, device and processes.
     """
-    recipe, devices = config.classifier, driver.devices[: config.training.processes] if driver else ()
-    if recipe.batch != "auto":
-        return []
-    least = min(devices, key=lambda each: each.memory_total, default=None) if config.device != "cpu" else None
+    devices = driver.devices[: config.training.processes] if driver and config.device != "cpu" else ()
+    least = min(devices, key=lambda each: each.memory_total, default=None)
     name, size = (least.name, least.memory_total) if least else (None, None)
-    choice = choose_batch(recipe, gpu=name, gpu_memory=size, world_size=len(devices) or 1, pills=int(pills))
-    return [finding("classifier.batch", f"auto: {choice.event.said}")]
+    share, choices = 1 - config.plan.val_fraction, {}
+    for part, pictures in (("detector", amounts.detector_photos), ("classifier", amounts.trained_pills)):
+        recipe = getattr(config, part)
+        if recipe.batch == "auto":
+            choices[part] = choose_batch(
+                recipe, gpu=name, gpu_memory=size, world_size=len(devices) or 1, pictures=int(pictures * share)
+            )
+    return choices
+
+
+def with_batches(config: Config, choices: Mapping[str, BatchChoice]) -> Config:
+    """The configuration with the chosen batches as numbers."""
+    parts = {part: getattr(config, part).model_copy(update={"batch": choice.batch}) for part, choice in choices.items()}
+    return config.model_copy(update=parts)
+
+
+def check_batches(choices: Mapping[str, BatchChoice]) -> list[Finding]:
+    """Tell which batches `auto` becomes."""
+    return [finding(f"{part}.batch", f"auto: {choice.event.said}") for part, choice in choices.items()]
 
 
 def _unlisted(device: CudaDevice) -> Gpu:

@@ -78,7 +78,7 @@ def check_shared_memory(config: Config) -> list[Finding]:
     free = shared_memory_free()
     if free is None:
         return []
-    batch = config.detector.batch * 3 * (config.detector.image_size + VALIDATION_PADDING) ** 2
+    batch = config.detector.global_batch_size * 3 * (config.detector.image_size + VALIDATION_PADDING) ** 2
     need = config.threads * PREFETCHED * batch * (1 + 2 * 2)
     cure = f"Start the container with more, such as --shm-size={max(1, -(-need // 2**30))}g, or lower threads"
     found = f"{gib(free)} free in {SHARED_MEMORY}; the detector's readers need about {gib(need)}"

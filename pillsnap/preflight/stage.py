@@ -14,7 +14,7 @@ from pillsnap.preflight.amounts import Amounts
 from pillsnap.preflight.cuda import check_cuda
 from pillsnap.preflight.disk import Part, check_disk, disk_parts
 from pillsnap.preflight.findings import Finding
-from pillsnap.preflight.gpu import check_batch, check_gpus
+from pillsnap.preflight.gpu import check_batches, check_gpus, choose_batches, gpu_need, with_batches
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
 from pillsnap.preflight.plan import check_plan
@@ -26,10 +26,11 @@ from pillsnap.sources.registry import list_all_archives
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """A stage's needs of the machine, and findings: disk by part, memory by rule, both in bytes."""
+    """A stage's needs of the machine, and findings: disk by part, memory by rule and on a GPU, in bytes."""
 
     parts: list[Part]
     memory_needs: dict[str, int]
+    gpu_need: int
     gpus: list[Gpu]
     findings: list[Finding]
 
@@ -46,6 +47,8 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
     found, driver = gpus(), cuda_driver()
     on_gpu = bool(driver and driver.devices) and config.device != "cpu"
     parts = disk_parts(amounts, config, stage)
+    choices = choose_batches(driver, amounts, config)
+    config = with_batches(config, choices)
     needs = memory_needs(amounts, config, jobs=jobs, gpu=on_gpu)
     findings = [
         *check_disk(parts, stage),
@@ -54,9 +57,9 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
         *check_shared_memory(config),
         *check_gpus(found, driver, config),
         *check_cuda(found, driver, config),
-        *check_batch(driver, amounts.trained_pills * (1 - config.plan.val_fraction), config),
+        *check_batches(choices),
     ]
-    return MachineCheck(parts, needs, found, findings)
+    return MachineCheck(parts, needs, gpu_need(config), found, findings)
 
 
 def check_data(

@@ -1,14 +1,16 @@
-"""Choose the classifier's batch by the memory of its GPUs, with learning rates and the EMA's decay that fit it."""
+"""Choose a training's batch by the memory of its GPUs, with learning rates and the EMA's decay that fit it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import torch
 
-from pillsnap.config.training import Classifier, Steering
+from pillsnap.config.training import Classifier, Detector, Steering
 from pillsnap.files import read_json, write_json
-from pillsnap.training.model_sizes import CUDA_BYTES, batch_bytes, classifier_size
+from pillsnap.training.model_sizes import CUDA_BYTES, batch_bytes
 from pillsnap.training.processes import Processes
 from pillsnap.training.steering import Event
 
@@ -20,6 +22,11 @@ MOST_REFERENCES = 16
 """Reference batches in a chosen one, at most: how far the scaling rules are followed is chosen."""
 FEWEST_STEPS = 100
 """Steps of an epoch that a larger batch must leave: chosen."""
+DETECTOR_DECAY = 0.9999
+"""Decay of the detector's EMA after its first steps: that of ultralytics' `ModelEMA`."""
+
+AnyRecipe = TypeVar("AnyRecipe", Classifier, Detector)
+Model = Literal["classifier", "detector"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class BatchChoice:
         reference_batch: of the recipe.
         learning_rate, average_decay: that follow.
         gpu, gpu_memory: the GPU with the least memory, and its bytes; `None` on the CPU.
-        pills: of an epoch.
+        pictures: of an epoch.
     """
 
     batch: int
@@ -40,12 +47,16 @@ class BatchChoice:
     average_decay: float
     gpu: str | None
     gpu_memory: int | None
-    pills: int
+    pictures: int
 
     @property
     def ratio(self) -> float:
         """Chosen batch over reference batch."""
         return self.batch / self.reference_batch
+
+    def scale_decay(self, decay: Callable[[float], float]) -> Callable[[float], float]:
+        """An EMA's decay by the number of its updates, each of which stands for `ratio` ones of the reference batch."""
+        return lambda updates: decay(updates * self.ratio) ** self.ratio
 
     @property
     def event(self) -> Event:
@@ -53,14 +64,14 @@ class BatchChoice:
         by = f"{self.gpu}, {self.gpu_memory / 2**30:.0f} GiB" if self.gpu_memory else "the CPU"
         said = (
             f"batch {self.batch} by {by} (reference batch {self.reference_batch}): learning rate "
-            f"{self.learning_rate:.3g}, average_decay {self.average_decay:.6g}"
+            f"{self.learning_rate:.3g}, decay of the average {self.average_decay:.6g}"
         )
         changes = {"batch": self.batch, "learning_rate_factor": math.sqrt(self.ratio), "decay": self.average_decay}
         return Event(0, "batch", "auto", said, True, changes)
 
 
 def choose_batch(
-    recipe: Classifier, *, gpu: str | None, gpu_memory: int | None, world_size: int, pills: int
+    recipe: Classifier | Detector, *, gpu: str | None, gpu_memory: int | None, world_size: int, pictures: int
 ) -> BatchChoice:
     """The largest doubling of the reference batch whose share of each GPU fits into its memory by the estimate of
     preflight, and that leaves an epoch `FEWEST_STEPS`; without a GPU the reference batch.
@@ -73,65 +84,68 @@ def choose_batch(
         recipe: with `batch: auto`.
         gpu, gpu_memory: name and bytes of the GPU with the least memory.
         world_size: GPUs that share a batch.
-        pills: of an epoch.
+        pictures: of an epoch.
     """
     batch, most = recipe.reference_batch, recipe.reference_batch * MOST_REFERENCES
-    size = classifier_size(recipe.model)
-    while gpu_memory and batch * 2 <= min(most, pills // FEWEST_STEPS):
-        if CUDA_BYTES + batch_bytes(recipe, size, -(-batch * 2 // world_size)) > USED * gpu_memory:
+    while gpu_memory and batch * 2 <= min(most, pictures // FEWEST_STEPS):
+        if CUDA_BYTES + batch_bytes(recipe, -(-batch * 2 // world_size)) > USED * gpu_memory:
             break
         batch *= 2
     ratio = batch / recipe.reference_batch
+    decay = recipe.average_decay if isinstance(recipe, Classifier) else DETECTOR_DECAY
     return BatchChoice(
         batch=batch,
         reference_batch=recipe.reference_batch,
         learning_rate=recipe.learning_rate * math.sqrt(ratio),
-        average_decay=recipe.average_decay**ratio,
+        average_decay=decay**ratio,
         gpu=gpu,
         gpu_memory=gpu_memory,
-        pills=pills,
+        pictures=pictures,
     )
 
 
 def fit_batch(
-    recipe: Classifier, steering: Steering, folder: Path, *, kind: str, processes: Processes, pills: int
-) -> tuple[Classifier, Steering, list[Event]]:
-    """Recipe and steering with numbers in place of `batch: auto`, and the event that tells them; unchanged where the
-    batch is a number.
+    recipe: AnyRecipe, steering: Steering, folder: Path, *, kind: str, processes: Processes, pictures: int
+) -> tuple[AnyRecipe, Steering, BatchChoice | None]:
+    """Recipe and steering with numbers in place of `batch: auto`, and the choice; unchanged and `None` where the batch
+    is a number.
 
     Args:
         recipe, steering: of the configuration.
         folder: of the training's state, which keeps the choice.
         kind: `cpu` or `cuda`.
         processes: the main one chooses.
-        pills: of an epoch.
+        pictures: of an epoch.
     """
     if recipe.batch != "auto":
-        return recipe, steering, []
+        return recipe, steering, None
     file = folder / FILE
     if processes.is_main and not file.is_file():
         gpu, memory = _smallest_gpu(processes.world_size) if kind == "cuda" else (None, None)
-        choice = choose_batch(recipe, gpu=gpu, gpu_memory=memory, world_size=processes.world_size, pills=pills)
+        choice = choose_batch(recipe, gpu=gpu, gpu_memory=memory, world_size=processes.world_size, pictures=pictures)
         write_json(file, asdict(choice))
     processes.barrier()
     choice = BatchChoice(**read_json(file))
-    numbers = {"batch": choice.batch, "learning_rate": choice.learning_rate, "average_decay": choice.average_decay}
-    return recipe.model_copy(update=numbers), scale_rates(steering, math.sqrt(choice.ratio)), [choice.event]
+    numbers = {"batch": choice.batch, "learning_rate": choice.learning_rate}
+    model: Model = "detector"
+    if isinstance(recipe, Classifier):
+        model, numbers["average_decay"] = "classifier", choice.average_decay
+    return recipe.model_copy(update=numbers), scale_rates(steering, math.sqrt(choice.ratio), model=model), choice
 
 
-def scale_rates(steering: Steering, factor: float) -> Steering:
-    """Steering with the classifier's learning rates of phases and interventions times a factor."""
+def scale_rates(steering: Steering, factor: float, *, model: Model) -> Steering:
+    """Steering with a model's learning rates of phases and interventions times a factor."""
 
     def scaled(change: dict[str, float]) -> dict[str, float]:
         return {name: value * factor for name, value in change.items() if name == "learning_rate"}
 
-    phases = [
-        phase.model_copy(update={"classifier": phase.classifier.model_copy(update=scaled(phase.classifier.values))})
-        for phase in steering.phases
-    ]
+    phases = []
+    for phase in steering.phases:
+        change = getattr(phase, model)
+        phases.append(phase.model_copy(update={model: change.model_copy(update=scaled(change.values))}))
     interventions = [
         each.model_copy(update={"change": each.change.model_copy(update=scaled(each.change.values))})
-        if each.model == "classifier"
+        if each.model == model
         else each
         for each in steering.interventions
     ]

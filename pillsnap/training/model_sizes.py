@@ -1,7 +1,11 @@
 """Device memory of a training: measured by model name, and rules of thumb on top."""
 
+import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from pillsnap.config.training import Classifier, Detector
 
@@ -43,13 +47,24 @@ CUDA_BYTES = 2**29
 """A process's CUDA context and libraries: a rule of thumb."""
 
 
-def classifier_size(model: str) -> ModelSize:
-    """Return the size of a timm model by its name, with or without weights and hub in it."""
-    return SIZES.get(Path(model).stem, LARGEST["classifier"])
+def size_of(recipe: Detector | Classifier) -> ModelSize:
+    """Return the size of a recipe's model, by its name."""
+    if isinstance(recipe, Detector):
+        return SIZES.get(architecture(recipe), LARGEST["detector"])
+    return SIZES.get(Path(recipe.model).stem, LARGEST["classifier"])  # with or without weights and hub in the name
 
 
-def batch_bytes(recipe: Detector | Classifier, size: ModelSize, batch: int) -> int:
+def architecture(settings: Detector) -> str:
+    """Return the name of a detector's model, `yolo11n` for instance; of weights that do not say it, their file's."""
+    for file in settings.starting_files:
+        with contextlib.suppress(OSError, SafetensorError, KeyError), safe_open(file, framework="np") as stored:
+            return Path(json.loads((stored.metadata() or {})["pillsnap"])["model"]["yaml_file"]).stem
+    return Path(settings.model).stem
+
+
+def batch_bytes(recipe: Detector | Classifier, batch: int) -> int:
     """Estimate a training's device memory in bytes: parameters, gradients, optimizer, and the activations of `batch`
     images at the recipe's last size, in FP32."""
+    size = size_of(recipe)
     kept = batch * recipe.image_size**2 * size.pixel_bytes
     return int((size.parameters * TRAINING_BYTES + kept) * OVERHEAD)

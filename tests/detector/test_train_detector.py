@@ -212,6 +212,18 @@ def test_bf16_trains_on_the_cpu_and_resumes(base: Path, trained: dict[str, Any],
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
 
 
+def test_auto_on_the_cpu_is_the_reference_batch(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
+    """To the byte, through a resume that tells the choice once; a batch of its own makes no event."""
+    for epochs in (1, 2):
+        job = detector_run(base, tmp_path, epochs=epochs, batch="auto", reference_batch=4)
+    for name in ("weights", "best"):
+        assert job[name].read_bytes() == trained[name].read_bytes()
+    (event,) = read_json(job["events"])
+    assert event["said"].startswith("batch 4 by the CPU (reference batch 4): learning rate 0.001")
+    assert read_json(job["work"] / "batch.json")["average_decay"] == 0.9999
+    assert read_json(trained["events"]) == [] and not (trained["work"] / "batch.json").exists()
+
+
 def test_other_settings_train_anew(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
     detector_run(base, tmp_path, epochs=1)
     other = detector_run(base, tmp_path, epochs=1, seed=1)

@@ -10,7 +10,7 @@ import pytest
 
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
-from pillsnap.config.training import Detector
+from pillsnap.config.training import Classifier, Detector
 from pillsnap.files import read_json, write_json
 from pillsnap.preflight import disk, memory, stage
 from pillsnap.preflight.amounts import Amounts, count_amounts
@@ -20,12 +20,12 @@ from pillsnap.preflight.findings import GIB, gib
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
-from pillsnap.preflight.models import architecture, model_size, training_bytes
+from pillsnap.preflight.models import training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
 from pillsnap.tables.files import make_table, read_table
 from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
-from pillsnap.training.model_sizes import LARGEST, SIZES
+from pillsnap.training.model_sizes import LARGEST, SIZES, architecture, size_of
 from tests.support.archives import DataRun, hand_made, prepare_source
 from tests.support.detectors import write_untrained_detector
 from tests.support.plans import archive, planned
@@ -212,7 +212,7 @@ def test_tiny_recipes_ask_for_little(overlay: str) -> None:
     ],
 )
 def test_model_is_known_by_its_name(name: str, size: object) -> None:
-    assert model_size(config(classifier={"model": name, "model_args": None}), "classifier") == size
+    assert size_of(Classifier(model=name)) == size
 
 
 def test_production_recipe_fits_the_reference_card() -> None:

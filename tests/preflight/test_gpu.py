@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,7 @@ from pillsnap.hardware import Gpu
 from pillsnap.preflight import gpu
 from pillsnap.preflight.cuda import check_cuda, runs_on
 from pillsnap.preflight.findings import GIB
-from pillsnap.preflight.gpu import check_batch, check_gpus
+from pillsnap.preflight.gpu import check_batches, check_gpus, choose_batches, with_batches
 from pillsnap.preflight.stage import check_hardware
 from tests.support.nvidia import install_cuda, install_nvml
 from tests.support.preflight import AMOUNTS, PRODUCTION, config, ends
@@ -90,9 +91,13 @@ def test_a_gpu_for_each_process_is_looked_at() -> None:
     ],
 )
 def test_batch_that_auto_becomes_is_told(settings: dict, driven: CudaDriver | None, words: str) -> None:
-    recipe = PRODUCTION.classifier.model_copy(update=settings)
-    found = check_batch(driven, 400_000, PRODUCTION.model_copy(update={"classifier": recipe}))
-    assert [each.found[: len(words)] for each in found] == ([words] if words else [])
+    for part in ("classifier", "detector"):
+        recipe = getattr(PRODUCTION, part).model_copy(update=settings)
+        one = PRODUCTION.model_copy(update={part: recipe})
+        choices = choose_batches(driven, replace(AMOUNTS, trained_pills=1e6, detector_photos=1e6), one)
+        told = {each.what: each.found[: len(words)] for each in check_batches(choices)}
+        assert told == ({f"{part}.batch": words} if words else {})
+        assert getattr(with_batches(one, choices), part).batch == (choices[part].batch if words else 8)
 
 
 FP32 = {"classifier": {"precision": "fp32"}, "detector": {"precision": "fp32"}}

@@ -32,10 +32,11 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
     from pillsnap.detector.train_detector import train_detector
     from pillsnap.training.history import read_history
 
+    batch = config.detector.global_batch_size
     recipe = config.detector.model_copy(
-        update={"epochs": EPOCHS, "horizon": EPOCHS, "validate_every": 1, "patience": EPOCHS}
+        update={"epochs": EPOCHS, "horizon": EPOCHS, "validate_every": 1, "patience": EPOCHS, "batch": batch}
     )
-    pictures = recipe.batch * steps
+    pictures = batch * steps
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for split, count in (("train", pictures), ("val", max(2, pictures // 10))):
@@ -49,8 +50,8 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
     cure = "" if whole else "See the log of the training above"
     yield Row("detector, resumed", text, "all epochs", Verdict.ok if whole else Verdict.failed, cure)
     rate = pictures / (rows[-1]["seconds"] or 1.0)
-    words = f"detector {recipe.image_size} px, batch {recipe.batch}, {recipe.precision}"
-    figures = {"images_per_second": rate, "batch": recipe.batch, "size": recipe.image_size}
+    words = f"detector {recipe.image_size} px, batch {batch}, {recipe.precision}"
+    figures = {"images_per_second": rate, "batch": batch, "size": recipe.image_size}
     yield Row(words, f"{rate:,.1f} images/s, validation included", "", Verdict.ok, figures=figures)
 
 
