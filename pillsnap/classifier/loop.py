@@ -17,7 +17,7 @@ from torchvision.utils import make_grid
 from pillsnap.classifier.batches import Crops
 from pillsnap.classifier.epoch_order import epoch_order, picture_size
 from pillsnap.classifier.model import preprocessing_of
-from pillsnap.classifier.trainer import ClassifierTrainer, Row
+from pillsnap.classifier.trainer import ClassifierTrainer, Row, validation_batch
 from pillsnap.config.training import Classifier
 from pillsnap.config.training import Steering as SteeringSettings
 from pillsnap.crops.dataset import Item
@@ -35,17 +35,8 @@ EXPORTED = ("best.safetensors", "history.csv", "events.json", "resources.json")
 """Files that a finished training has in the folder `exported` of its state."""
 LOSS_SYNC_EVERY = {"cpu": 1, "cuda": 20}
 """Steps from one synchronisation of the loss to the next: it makes the CPU wait for the GPU."""
-VALIDATION_TIMES, VALIDATION_BATCH = 8, 64
-"""See `validation_batch`: chosen, no GPU has been measured."""
 MAX_SHOWN = 32
 """Pictures of a batch that are logged to TensorBoard, at most."""
-
-
-def validation_batch(micro_batch: int, kind: str) -> int:
-    """Pictures of a validation's batch on the device `kind`. Without gradients more fit than in a micro-batch: twice as
-    many, and up to `VALIDATION_TIMES` as many on a GPU, where fewer than `VALIDATION_BATCH` would leave it waiting for
-    launches."""
-    return max(2 * micro_batch, min(VALIDATION_TIMES * micro_batch, VALIDATION_BATCH) if kind == "cuda" else 0)
 
 
 @dataclass(frozen=True)

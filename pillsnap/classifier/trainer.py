@@ -24,6 +24,15 @@ Row = dict[str, Any]
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Dtype of autocast by precision."""
+VALIDATION_TIMES, VALIDATION_BATCH = 8, 64
+"""See `validation_batch`: chosen, no GPU has been measured."""
+
+
+def validation_batch(micro_batch: int, kind: str) -> int:
+    """Pictures of a validation's batch on the device `kind`. Without gradients more fit than in a micro-batch: twice as
+    many, and up to `VALIDATION_TIMES` as many on a GPU, where fewer than `VALIDATION_BATCH` would leave it waiting for
+    launches."""
+    return max(2 * micro_batch, min(VALIDATION_TIMES * micro_batch, VALIDATION_BATCH) if kind == "cuda" else 0)
 
 
 @dataclass

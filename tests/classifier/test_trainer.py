@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pillsnap.classifier.loop import validation_batch
-from pillsnap.classifier.trainer import ClassifierTrainer
+from pillsnap.classifier.trainer import ClassifierTrainer, validation_batch
 from pillsnap.training.processes import Processes
 from tests.support.models import recipe
 

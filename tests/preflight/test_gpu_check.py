@@ -13,12 +13,18 @@ from typer.testing import CliRunner
 
 from pillsnap import cuda
 from pillsnap.cli import app
+from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
+from pillsnap.cuda import CudaDevice, CudaDriver
+from pillsnap.files import write_text
+from pillsnap.hardware import cores
+from pillsnap.preflight.amounts import estimate_amounts
 from pillsnap.preflight.gpu_check import check_gpu as check_gpu_module
 from pillsnap.preflight.gpu_check import classifier as classifier_module
 from pillsnap.preflight.gpu_check import memory as memory_module
 from pillsnap.preflight.gpu_check.check_gpu import check_gpu
 from pillsnap.preflight.gpu_check.compute import check_compute
+from pillsnap.preflight.gpu_check.data import check_data
 from pillsnap.preflight.gpu_check.detector import check_detector
 from pillsnap.preflight.gpu_check.device import check_device
 from pillsnap.preflight.gpu_check.forecast import classifier_hours, fastest_batch, forecast
@@ -26,6 +32,8 @@ from pillsnap.preflight.gpu_check.loading import check_loading
 from pillsnap.preflight.gpu_check.memory import check_memory_cap
 from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
 from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
+from pillsnap.preflight.gpu_check.rule_hours import rules_of
+from pillsnap.workflow.rules import RULES
 from tests.support.models import onnx_models
 from tests.support.nvidia import install_cuda, install_nvml
 from tests.support.preflight import PRODUCTION, config
@@ -126,10 +134,12 @@ def test_classifier_is_measured_at_both_sizes_until_memory_ends(monkeypatch: pyt
     plain = [(32, 4, False), (32, 8, False), (32, 16, False), (48, 4, False), (48, 8, False), (48, 16, False)]
     compiled = [(size, 4, mode) for mode in (True, "reduce-overhead") for size in (32, 48)]
     assert asked == [*plain, *compiled]
+    validation = rows.pop(4)
     assert [(row.figures["size"], row.figures["batch"]) for row in rows] == [
         (32, 4), (32, 8), (48, 4), (48, 8), *[(size, batch) for size, batch, _ in compiled],
     ]  # fmt: skip
     assert all(row.figures["images_per_second"] > 0 and row.verdict is Verdict.ok for row in rows)
+    assert validation.figures["validation_images_per_second"] > 0 and validation.figures["batch"] == 8
 
 
 def test_memory_that_ends_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,20 +194,99 @@ def test_forecast_by_hand() -> None:
     assert sum(classifier_hours(recipe, {384: 50.0}, each) for each in (1800, 1800)) == pytest.approx(0.1)
 
 
-def test_forecast_advises_the_fastest_batch() -> None:
-    rates = {(32, 4): 100.0, (48, 4): 50.0, (32, 64): 900.0, (48, 64): 400.0, (32, 128): 990.0}
-    figures = [
-        {"size": size, "batch": batch, "images_per_second": rate, "compiled": False}
-        for (size, batch), rate in rates.items()
+def rated(**figures: object) -> Row:
+    return Row("measured", "", "", Verdict.ok, figures=figures)
+
+
+def rates(of: dict[tuple[int, int], float], compiled: bool | str = False) -> list[Row]:
+    """The classifier's rates by size and batch."""
+    return [
+        rated(size=size, batch=batch, images_per_second=rate, compiled=compiled) for (size, batch), rate in of.items()
     ]
-    assert fastest_batch(figures, SMALL.classifier) == 64, "128 does not fit at the last size"
-    rows = [Row("classifier", "", "", Verdict.ok, figures=each) for each in figures]
-    rows.append(Row("detector 64 px", "", "", Verdict.ok, figures={"images_per_second": 10.0}))
-    ours, best, detector = forecast(SMALL, "stage1", rows)
+
+
+@pytest.fixture
+def unmade(tmp_path: Path) -> Config:
+    """The small configuration with a first stage of 200 photographs; no stage was made."""
+    pathvars = SMALL.pathvars.model_copy(update={"logs": str(tmp_path / "logs")})
+    stages = SMALL.stages.model_copy(update={"stage1": SMALL.stages.stage1.model_copy(update={"images": 200})})
+    return SMALL.model_copy(update={"pathvars": pathvars, "stages": stages})
+
+
+def test_forecast_advises_the_fastest_batch(unmade: Config) -> None:
+    rows = rates({(32, 4): 100.0, (48, 4): 50.0, (32, 64): 900.0, (48, 64): 400.0, (32, 128): 990.0})
+    assert fastest_batch([row.figures for row in rows], SMALL.classifier) == 64, "128 does not fit at the last size"
+    *_, ours, best = forecast(unmade, "stage1", rows)
+    assert (ours.check, best.check) == ("classifier, the recipe's batch 4", "classifier, the fastest batch 64")
     assert best.figures["learning_rate"] == pytest.approx(4 * SMALL.classifier.learning_rate)
-    assert ours.figures["hours"] > 7 * best.figures["hours"] > 0 < detector.figures["hours"]
-    with pytest.raises(NotCheckedError):
-        next(iter(forecast(SMALL, "stage1", [])))
+    assert ours.figures["hours"] > 7 * best.figures["hours"] > 0
+    *_, slow, _ = forecast(unmade, "stage1", [*rows, rated(loader_images_per_second=25.0)])
+    assert slow.figures["hours"] == pytest.approx(slow.figures["pills"] * unmade.classifier.epochs / 25 / 3600)
+
+
+def hours_of(settings: Config, rows: list[Row]) -> dict[str, float | None]:
+    """Hours of stage2's rules; `None` where they are not measured."""
+    found = [row for row in forecast(settings, "stage2", rows) if row.check.startswith("forecast: ")]
+    for row in found:
+        missing = "not measured" in row.measured
+        assert (row.verdict, bool(row.cure)) == (Verdict.not_checked if missing else Verdict.ok, missing)
+    return {row.check.removeprefix("forecast: "): row.figures.get("hours") for row in found}
+
+
+def test_forecast_of_every_rule_says_what_was_not_measured(unmade: Config, tmp_path: Path) -> None:
+    """A rule's hours are by a rate of this check, else by a finished stage, else not known."""
+    amounts, val, recipe = estimate_amounts(unmade, "stage2"), unmade.plan.val_fraction, unmade.classifier
+    rules = set(RULES) - {"evaluate_detector", "cut_pills", "compose_scenes"}
+    assert set(rules_of(PRODUCTION)) == rules - {"make_synthetic_archive"}
+    assert hours_of(unmade, []) == dict.fromkeys(rules) | {"stage2": 0}
+    write_text(tmp_path / "logs/stage1/export_onnx.tsv", "s\tcpu_time\n72.0\t60\n")
+    write_text(tmp_path / "logs/stage1/cut_crops.tsv", "s\tcpu_time\n36.0\t30\n")
+    write_text(tmp_path / "logs/stage1/train_classifier.tsv", "s\tcpu_time\n1.0\t1\n")
+    write_text(tmp_path / "logs/index_archive/TS_1.tsv", "s\tcpu_time\n3.6\t3\n")
+    growth = amounts.trained_pills / estimate_amounts(unmade, "stage1").trained_pills
+    assert growth > 1.5
+    scaled = {"export_onnx": 0.02, "index_archive": 0.001, "cut_crops": pytest.approx(0.01 * growth)}
+    assert hours_of(unmade, []) == dict.fromkeys(rules) | scaled | {"stage2": pytest.approx(0.021 + 0.01 * growth)}
+    rows = [
+        *rates({(32, 4): 100.0, (48, 4): 50.0}),
+        *rates({(32, 4): 400.0, (48, 4): 200.0}, "reduce-overhead"),
+        rated(validation_images_per_second=300.0),
+        rated(model="detector", images_per_second=10.0),
+        rated(rule="prepare_archive", each_second=5.0),
+        rated(rule="cut_crops", each_second=50.0),
+    ]
+    pills, photos = amounts.trained_pills * (1 - val), amounts.detector_photos * (1 - val)
+    checked = amounts.trained_pills * val / 300 / 3600
+    hours = hours_of(unmade, rows)
+    assert hours["cut_crops"] == pytest.approx(amounts.trained_pills / 50 / 3600), "a rate counts more than a stage"
+    assert hours["prepare_archive"] == pytest.approx(amounts.photos / 5 / cores() / 3600)
+    assert hours["train_detector"] == pytest.approx(unmade.detector.epochs * photos / 10 / 3600)
+    training = classifier_hours(recipe, {32: 100.0, 48: 50.0}, pills)
+    assert hours["train_classifier"] == pytest.approx(training + recipe.epochs * checked), "validations counted"
+    crops = min(amounts.trained_pills, 64 * amounts.drugs)
+    assert hours["calibrate_answers"] == pytest.approx(crops / 300 / 3600 + checked)
+    graphs = unmade.model_copy(update={"classifier": recipe.model_copy(update={"compile": "reduce-overhead"})})
+    assert hours_of(graphs, rows)["train_classifier"] == pytest.approx(training / 4 + recipe.epochs * checked)
+
+
+def test_forecast_takes_the_batch_that_auto_becomes(unmade: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = unmade.classifier.model_copy(update={"batch": "auto", "reference_batch": 4})
+    settings = unmade.model_copy(update={"classifier": auto})
+    rows = rates({(32, 4): 10.0, (48, 4): 10.0, (32, 8): 20.0, (48, 8): 20.0})
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.forecast.cuda_driver", lambda: None)
+    on_cpu = hours_of(settings, rows)["train_classifier"]
+    card = CudaDriver((13, 0), (CudaDevice("Test card", "a", (9, 0), 2**40),))
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.forecast.cuda_driver", lambda: card)
+    monkeypatch.setattr("pillsnap.training.batch_size.MOST_REFERENCES", 2)
+    assert hours_of(settings, rows)["train_classifier"] == pytest.approx(on_cpu / 2)
+    assert hours_of(settings, rows[:2])["train_classifier"] is None, "no rate of that batch"
+
+
+def test_work_of_the_data_rules_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.data.REPEATS", 1)
+    rows = list(check_data(SMALL))
+    assert [row.figures["rule"] for row in rows] == ["prepare_archive", "cut_crops"]
+    assert all(row.figures["each_second"] > 0 for row in rows)
 
 
 def test_without_a_gpu_the_command_fails_and_checks_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -214,7 +303,8 @@ def test_all_checks_run_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(check_gpu_module, "check_device", lambda config: [ok("device")])
     monkeypatch.setattr(check_gpu_module, "_checks", lambda *_: {"one": lambda: [ok("one")]})
     rows = check_gpu(SMALL, stage="stage1", models=tmp_path, record=tmp_path / "gpu.json")
-    assert told(rows) == [("device", "ok"), ("one", "ok"), ("forecast", "not checked")]
+    assert told(rows)[:2] == [("device", "ok"), ("one", "ok")]
+    assert ("forecast: train_classifier", "not checked") in told(rows)
 
 
 ABSENT = (

@@ -1,7 +1,6 @@
 """The overlays for GPUs: each lies over the production recipe, and passes preflight for stage4 on cards that are
 played."""
 
-
 import pytest
 import yaml
 

@@ -76,11 +76,17 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
 
         return check_onnx_runtime(models, device)
 
+    def data() -> Iterable[Row]:
+        from pillsnap.preflight.gpu_check.data import check_data
+
+        return check_data(config)
+
     def several_gpus() -> Iterable[Row]:
         raise NotCheckedError("a step over two GPUs is no part of this check yet")
 
     return {
         "bf16 product": compute,
+        "data": data,
         "ONNX Runtime": onnx_runtime,
         "detector": detector,
         "memory that ends": memory,

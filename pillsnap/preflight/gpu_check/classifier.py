@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from pillsnap.classifier.epoch_order import picture_size
-from pillsnap.classifier.trainer import ClassifierTrainer
+from pillsnap.classifier.trainer import ClassifierTrainer, validation_batch
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
 from pillsnap.preflight.findings import gib
@@ -47,6 +47,7 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
                 if not is_out_of_memory(error):
                     raise
                 break
+    yield _validation_row(recipe, drugs, device, steps)
     for compiled in (True, "reduce-overhead"):  # last, since compiling takes minutes
         for size in sizes:
             yield _row(config, recipe.model_copy(update={"compile": compiled}), size, drugs, device, steps)
@@ -68,6 +69,27 @@ def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str,
     return Row(words, text, f"<= {gib(expected)}", Verdict.failed if cure else Verdict.ok, cure, figures)
 
 
+def _validation_row(recipe: Classifier, drugs: int, device: str, steps: int) -> Row:
+    """Validate crops that are on the device already; `calibrate_answers` computes the same on others."""
+    trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
+    trainer.use_precision(recipe.precision)
+    batch = validation_batch(recipe.global_batch_size, device)
+    pictures, targets = _noise(batch, int(recipe.image_size * CROP), drugs, device)
+    trainer.validate([(pictures, targets)] * WARMUP)
+    synchronize(device)
+    start = time.perf_counter()
+    trainer.validate([(pictures, targets)] * steps)
+    rate = batch * steps / (time.perf_counter() - start)
+    words = f"classifier {recipe.image_size} px, validation in batches of {batch}, {recipe.precision}"
+    figures = {"validation_images_per_second": rate, "size": recipe.image_size, "batch": batch}
+    return Row(words, f"{rate:,.1f} images/s", "", Verdict.ok, figures=figures)
+
+
+def _noise(batch: int, side: int, drugs: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    pictures = torch.randint(256, (batch, side, side, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+    return pictures, torch.randint(drugs, (batch,), device=device)
+
+
 def measure_steps(
     recipe: Classifier, size: int, *, drugs: int, device: str, steps: int, accumulation_steps: int = 1
 ) -> tuple[float, int | None]:
@@ -80,9 +102,8 @@ def measure_steps(
     trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
     trainer.use_precision(recipe.precision)
     trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    batch, side = recipe.global_batch_size, int(size * CROP)
-    pictures = torch.randint(256, (batch, side, side, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
-    targets = torch.randint(drugs, (batch,), device=device)
+    batch = recipe.global_batch_size
+    pictures, targets = _noise(batch, int(size * CROP), drugs, device)
     for step in range(WARMUP + steps):
         if step == WARMUP:
             synchronize(device)

@@ -51,7 +51,7 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
     yield Row("detector, resumed", text, "all epochs", Verdict.ok if whole else Verdict.failed, cure)
     rate = pictures / (rows[-1]["seconds"] or 1.0)
     words = f"detector {recipe.image_size} px, batch {batch}, {recipe.precision}"
-    figures = {"images_per_second": rate, "batch": batch, "size": recipe.image_size}
+    figures = {"model": "detector", "images_per_second": rate, "batch": batch, "size": recipe.image_size}
     yield Row(words, f"{rate:,.1f} images/s, validation included", "", Verdict.ok, figures=figures)
 
 
