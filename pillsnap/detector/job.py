@@ -78,7 +78,8 @@ class DetectorJob:
             "device": ",".join(map(str, range(self.world_size))) if self.device == "cuda" else "cpu",
             "workers": self.threads,
             "seed": self.seed,
-            "deterministic": True,
+            # a GPU does not repeat its bits whatever is asked for, and loses its fastest kernels
+            "deterministic": self.device == "cpu",
             "amp": False,
             "plots": False,
             "verbose": False,

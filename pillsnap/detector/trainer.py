@@ -79,6 +79,7 @@ class PillTrainer(DetectionTrainer):
 
     def _do_train(self) -> None:
         use_threads(self.job.threads)
+        torch.backends.cudnn.benchmark = self.device.type == "cuda"  # all pictures have one size
         if self.device.type == "cpu" and self.job.settings.precision == "fp16":
             log.warning("detector.precision = fp16: on the CPU the detector trains in fp32; bf16 works there")
         if not is_finished(self.saved, self.job.settings):

@@ -12,11 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from pillsnap.config.training import Change, Phase, Steering, Trainings
+from pillsnap.detector.job import DetectorJob
 from pillsnap.detector.train_detector import train_detector
 from pillsnap.detector.weights import WeightsError, build_detector, load_detector, save_ultralytics_checkpoint
 from pillsnap.files import read_json, sha256_of
 from pillsnap.training.history import DETECTOR_COLUMNS, read_history
-from tests.support.detectors import detector_run, rows, same_weights, unbroken, write_untrained_detector
+from tests.support.detectors import SETTINGS, detector_run, rows, same_weights, unbroken, write_untrained_detector
 from tests.support.models import DETECTOR_SIZE, draw_photo
 from tests.support.workflow import PROJECT
 
@@ -222,6 +223,21 @@ def test_auto_on_the_cpu_is_the_reference_batch(base: Path, trained: dict[str, A
     assert event["said"].startswith("batch 4 by the CPU (reference batch 4): learning rate 0.001")
     assert read_json(job["work"] / "batch.json")["average_decay"] == 0.9999
     assert read_json(trained["events"]) == [] and not (trained["work"] / "batch.json").exists()
+
+
+@pytest.mark.parametrize(("device", "deterministic"), [("cpu", True), ("cuda", False)])
+def test_a_gpu_is_not_slowed_for_bits_that_it_does_not_repeat(tmp_path: Path, device: str, deterministic: bool) -> None:
+    job = DetectorJob(
+        dataset=tmp_path,
+        folder=tmp_path,
+        settings=SETTINGS,
+        steering=Steering(),
+        seed=0,
+        device=device,
+        threads=1,
+        world_size=1,
+    )
+    assert job.ultralytics_args(1)["deterministic"] is deterministic
 
 
 def test_other_settings_train_anew(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
