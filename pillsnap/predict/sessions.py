@@ -82,7 +82,8 @@ def _open_on_cuda(path: Path, options: onnxruntime.SessionOptions) -> onnxruntim
         _open_on_cpu(path, options)  # a file that is no model is no fault of CUDA
         raise HardwareError(f"ONNX Runtime cannot use CUDA ({_shortened(str(error))}).") from error
     if device_of(session) != "cuda":
-        raise HardwareError(f"ONNX Runtime cannot use CUDA ({_provider_error()}).")
+        reason = why_no_cuda() or "its CUDA provider loads, and finds no device that works"
+        raise HardwareError(f"ONNX Runtime cannot use CUDA ({reason}).")
     return session
 
 
@@ -96,8 +97,10 @@ def _preload_cuda() -> None:
         log.debug("%s", said.getvalue().strip())
 
 
-def _provider_error() -> str:
-    """Why CUDA's provider did not load: ONNX Runtime only writes it to standard error, and goes on without."""
+def why_no_cuda() -> str:
+    """Why ONNX Runtime's CUDA provider does not load, empty where it does: a session only writes it to standard error,
+    and goes on without."""
+    _preload_cuda()
     if PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
         return "this build has no CUDA: install onnxruntime-gpu in place of onnxruntime"
     library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
@@ -105,7 +108,7 @@ def _provider_error() -> str:
         ctypes.CDLL(str(library))
     except OSError as error:
         return str(error)
-    return "its CUDA provider loads, and finds no device that works"
+    return ""
 
 
 def _shortened(error: str) -> str:

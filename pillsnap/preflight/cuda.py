@@ -1,7 +1,10 @@
-"""Check that CUDA can do what the settings ask for: driver, devices, architecture, bf16, processes."""
+"""Check that CUDA can do what the settings ask for: driver, devices, architecture, bf16, processes, ONNX Runtime."""
 
 import os
+import shutil
+import sysconfig
 from collections.abc import Sequence
+from pathlib import Path
 
 from pillsnap.config.config import Config
 from pillsnap.cuda import CudaDevice, CudaDriver
@@ -66,6 +69,10 @@ def _check_devices(devices: Sequence[CudaDevice], config: Config) -> list[Findin
     if wanted > there:
         text = f"training.processes = {wanted}, and {there} visible to CUDA"
         findings.append(finding("GPUs", text, refused=True, cure=f"Set training.processes to {there} or fewer"))
+    batch = config.detector.global_batch_size
+    if batch % wanted:
+        text = f"detector.batch = {batch} cannot be shared equally by training.processes = {wanted}"
+        findings.append(finding("GPUs", text, refused=True, cure="Set the batch to a multiple of the processes"))
     used, built = devices[:wanted], torch.cuda.get_arch_list()
     for device in [each for each in used if built and not runs_on(each.capability, built)]:
         text = f"{device.name} has compute capability {_dotted(device)}; torch was built for {' '.join(built)}"
@@ -76,6 +83,36 @@ def _check_devices(devices: Sequence[CudaDevice], config: Config) -> list[Findin
         cure = "Set it to fp32, or to fp16"
         findings.append(finding("bf16", text, refused=True, cure=cure))
     return findings
+
+
+def check_onnx_runtime(driver: CudaDriver | None, config: Config) -> list[Finding]:
+    """Check that ONNX Runtime loads what it computes with on a GPU: answers are made with it after both trainings.
+    Nothing where no GPU is used."""
+    if config.device == "cpu" or not (driver and driver.devices):
+        return []
+    from pillsnap.predict.sessions import why_no_cuda
+
+    reason = why_no_cuda()
+    text = f"cannot use CUDA: {reason}" if reason else "its CUDA provider loads"
+    cure = f"Install the lock file: make env; {OR_CPU}"
+    wanted = config.device == "cuda"
+    return [finding("ONNX Runtime", text, refused=bool(reason) and wanted, warning=bool(reason), cure=cure)]
+
+
+def check_compiler(driver: CudaDriver | None, config: Config) -> list[Finding]:
+    """Check for what `torch.compile` builds its kernels with when the training begins: Triton, on a GPU, a C compiler,
+    on the CPU torch a C++ compiler, both Python's headers. Nothing where no model is compiled."""
+    if not config.classifier.compile:
+        return []
+    on_gpu = config.device != "cpu" and bool(driver and driver.devices)
+    language, variable, names = ("C", "CC", ("gcc", "clang")) if on_gpu else ("C++", "CXX", ("g++",))
+    names = (os.environ[variable].split()[0],) if os.environ.get(variable) else names
+    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    missing = [] if any(map(shutil.which, names)) else [f"a {language} compiler ({' or '.join(names)})"]
+    missing += [] if header.is_file() else [f"Python's headers ({header.name})"]
+    found = f"classifier.compile needs {' and '.join(missing)}" if missing else f"{language}, with Python's headers"
+    cure = "Install it (Debian: build-essential, python3-dev), or set classifier.compile: false"
+    return [finding("compiler", found, refused=bool(missing), cure=cure)]
 
 
 def runs_on(capability: tuple[int, int], built: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from pillsnap.config.config import Config
 from pillsnap.cuda import cuda_driver
 from pillsnap.hardware import Gpu, gpus
 from pillsnap.preflight.amounts import Amounts
-from pillsnap.preflight.cuda import check_cuda
+from pillsnap.preflight.cuda import check_compiler, check_cuda, check_onnx_runtime
 from pillsnap.preflight.disk import Part, check_disk, disk_parts
 from pillsnap.preflight.findings import Finding
 from pillsnap.preflight.gpu import check_batches, check_gpus, choose_batches, gpu_need, with_batches
@@ -57,6 +57,8 @@ def check_hardware(amounts: Amounts, config: Config, stage: str, *, jobs: int) -
         *check_shared_memory(config),
         *check_gpus(found, driver, config),
         *check_cuda(found, driver, config),
+        *check_onnx_runtime(driver, config),
+        *check_compiler(driver, config),
         *check_batches(choices),
     ]
     return MachineCheck(parts, needs, gpu_need(config), found, findings)

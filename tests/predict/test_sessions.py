@@ -14,7 +14,7 @@ from PIL import Image
 from pillsnap import cuda
 from pillsnap.hardware import HardwareError
 from pillsnap.predict import sessions
-from pillsnap.predict.sessions import CUDA_OPTIONS, ModelError, device_of, open_session
+from pillsnap.predict.sessions import CUDA_OPTIONS, ModelError, device_of, open_session, why_no_cuda
 from tests.support.models import draw_photo, onnx_models
 from tests.support.nvidia import install_cuda, old_driver
 
@@ -75,6 +75,25 @@ def test_one_that_was_asked_for_is_an_error_with_its_reason(monkeypatch: pytest.
         "device = cuda: ONNX Runtime cannot use CUDA (CUDA failure 35: driver is too old). Set device to auto or cpu."
     )
     assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("providers", "words"),
+    [
+        (["CPUExecutionProvider"], "this build has no CUDA: install onnxruntime-gpu"),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], "no-such-library.so"),
+    ],
+)
+def test_why_cuda_does_not_load_is_known_without_a_model(
+    monkeypatch: pytest.MonkeyPatch, providers: list[str], words: str
+) -> None:
+    def missing(path: str) -> None:
+        raise OSError("no-such-library.so: cannot open shared object file")
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(sessions.ctypes, "CDLL", missing)
+    assert words in why_no_cuda()
 
 
 def test_no_model_is_no_fault_of_cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pillsnap.config.training import Trainings
 from pillsnap.cuda import CudaDevice, CudaDriver
 from pillsnap.hardware import Gpu
 from pillsnap.preflight import gpu
-from pillsnap.preflight.cuda import check_cuda, runs_on
+from pillsnap.preflight.cuda import check_compiler, check_cuda, check_onnx_runtime, runs_on
 from pillsnap.preflight.findings import GIB
 from pillsnap.preflight.gpu import check_batches, check_gpus, choose_batches, with_batches
 from pillsnap.preflight.stage import check_hardware
@@ -120,6 +120,7 @@ PHASE = {"steering": {"phases": [{"name": "fine-tuning", "from_epoch": 9, "detec
         (driver("a", capability=(7, 5)), FP32 | PHASE, ["bf16"], "phase fine-tuning: detector = bf16"),
         (driver("a"), {"training": {"processes": 2}}, ["GPUs"], "training.processes = 2, and 1 visible to CUDA"),
         (driver("a", "b"), {"training": {"processes": 2}}, [], ""),
+        (driver("a", "b"), {"training": {"processes": 2}, "detector": {"batch": 9}}, ["GPUs"], "detector.batch = 9"),
         (None, {}, ["CUDA"], "there are GPUs, and no libcuda.so.1"),
         (CudaDriver((13, 0), error="CUDA_ERROR_X: broken"), {}, ["CUDA"], "cannot be used: CUDA_ERROR_X: broken"),
         (None, {"device": "cpu"}, [], ""),
@@ -144,6 +145,62 @@ def test_gpus_that_are_hidden(monkeypatch: pytest.MonkeyPatch, visible: str, dev
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     (found,) = check_cuda([card(15)], driver(), config(device=device))
     assert ends(found) == verdict and f"CUDA_VISIBLE_DEVICES={visible} leaves no GPU" in found.found
+
+
+@pytest.mark.parametrize(
+    ("driven", "device", "reason", "verdicts"),
+    [
+        (None, "cuda", "libcublasLt.so.13: cannot open", []),
+        (driver("a"), "cpu", "libcublasLt.so.13: cannot open", []),
+        (driver("a"), "auto", "", ["ok"]),
+        (driver("a"), "auto", "libcublasLt.so.13: cannot open", ["warning"]),
+        (driver("a"), "cuda", "libcublasLt.so.13: cannot open", ["refused"]),
+    ],
+)
+def test_onnx_runtime_without_cuda_is_found_before_the_trainings(
+    monkeypatch: pytest.MonkeyPatch, driven: CudaDriver | None, device: str, reason: str, verdicts: list[str]
+) -> None:
+    monkeypatch.setattr("pillsnap.predict.sessions.why_no_cuda", lambda: reason)
+    findings = check_onnx_runtime(driven, config(device=device))
+    assert [ends(found) for found in findings] == verdicts
+    assert all(reason in found.found for found in findings)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "driven", "there", "header", "words"),
+    [
+        (False, driver("a"), "", "no.h", None),
+        ("reduce-overhead", driver("a"), "clang", "Python.h", ""),
+        ("reduce-overhead", driver("a"), "g++", "Python.h", "a C compiler (gcc or clang)"),
+        (True, None, "g++", "Python.h", ""),
+        (True, None, "gcc", "Python.h", "a C++ compiler (g++)"),
+        (True, driver("a"), "gcc", "no.h", "Python's headers (Python.h)"),
+        (True, driver("a"), "", "no.h", "a C compiler (gcc or clang) and Python's headers (Python.h)"),
+    ],
+)
+def test_what_compiles_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    compiled: bool | str,
+    driven: CudaDriver | None,
+    there: str,
+    header: str,
+    words: str | None,
+) -> None:
+    (tmp_path / header).touch()
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr("shutil.which", lambda name: name if name == there else None)
+    findings = check_compiler(driven, config(classifier={"compile": compiled}))
+    assert [ends(found) for found in findings] == ([] if words is None else ["refused" if words else "ok"])
+    assert all(words in found.found for found in findings if words)
+
+
+def test_compiler_of_the_surroundings_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    (found,) = check_compiler(driver("a"), config(classifier={"compile": True}))
+    assert "a C compiler (no-such-compiler)" in found.found
 
 
 @pytest.mark.parametrize(
