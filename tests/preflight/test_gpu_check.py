@@ -16,7 +16,7 @@ from pillsnap.cli import app
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
 from pillsnap.cuda import CudaDevice, CudaDriver
-from pillsnap.files import write_text
+from pillsnap.files import write_json, write_text
 from pillsnap.hardware import cores
 from pillsnap.preflight.amounts import estimate_amounts
 from pillsnap.preflight.gpu_check import check_gpu as check_gpu_module
@@ -33,6 +33,7 @@ from pillsnap.preflight.gpu_check.memory import check_memory_cap
 from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
 from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
 from pillsnap.preflight.gpu_check.rule_hours import rules_of
+from pillsnap.preflight.gpu_check.several import check_several_gpus
 from pillsnap.workflow.rules import RULES
 from tests.support.models import onnx_models
 from tests.support.nvidia import install_cuda, install_nvml
@@ -184,6 +185,46 @@ def test_detector_is_killed_and_resumes() -> None:
     resumed, rate = check_detector(SMALL, device="cpu", steps=4)
     assert (resumed.verdict, resumed.measured) == (Verdict.ok, "killed after an epoch; 3 of 3 epochs")
     assert rate.figures["images_per_second"] > 0
+
+
+@pytest.mark.campaign
+def test_two_processes_share_a_step_and_end_together() -> None:
+    step, end = check_several_gpus(SMALL, drugs=3, device="cpu", there=2)
+    assert (step.verdict, step.measured) == (Verdict.ok, "2 processes did it, to the same weights")
+    assert end.verdict is Verdict.ok and end.measured.startswith("both ended after ")
+
+
+@pytest.mark.parametrize(
+    ("weights", "failed_at", "ended", "verdicts"),
+    [
+        ([1.5, 1.5], 100.0, 130.0, ["ok", "ok"]),
+        ([1.5, 1.6], 100.0, 130.0, ["failed", "ok"]),
+        ([1.5], None, 130.0, ["failed", "failed"]),
+        ([1.5, 1.5], 100.0, 161.0, ["ok", "failed"]),
+        ([1.5, 1.5], 100.0, None, ["ok", "failed"]),
+    ],
+    ids=["fine", "other weights", "one died before", "too late", "hangs"],
+)
+def test_what_two_processes_must_do(
+    monkeypatch: pytest.MonkeyPatch,
+    weights: list[float],
+    failed_at: float | None,
+    ended: float | None,
+    verdicts: list[str],
+) -> None:
+    def played(folder: Path) -> float | None:
+        for rank, value in enumerate(weights):
+            write_json(folder / f"rank-{rank}.json", {"weights": value})
+        if failed_at:
+            write_json(folder / "failed.json", {"at": failed_at})
+        return ended
+
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.several._run", played)
+    rows = list(check_several_gpus(SMALL, drugs=3, device="cuda", there=2))
+    assert [row.verdict.value for row in rows] == verdicts
+    assert all(bool(row.cure) == (row.verdict is Verdict.failed) for row in rows)
+    with pytest.raises(NotCheckedError, match="there is no second GPU"):
+        next(iter(check_several_gpus(SMALL, drugs=3, device="cuda", there=1)))
 
 
 def test_forecast_by_hand() -> None:

@@ -14,7 +14,7 @@ from pillsnap.files import write_json
 from pillsnap.hardware import cores, cpu_name
 from pillsnap.preflight.gpu_check.device import check_device
 from pillsnap.preflight.gpu_check.forecast import forecast
-from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
+from pillsnap.preflight.gpu_check.rows import Row, Verdict, run_checks
 
 PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime-gpu", "nvidia-cudnn-cu13", "triton")
 SECONDS = 420
@@ -82,7 +82,11 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         return check_data(config)
 
     def several_gpus() -> Iterable[Row]:
-        raise NotCheckedError("a step over two GPUs is no part of this check yet")
+        import torch
+
+        from pillsnap.preflight.gpu_check.several import check_several_gpus
+
+        return check_several_gpus(config, drugs=drugs, device=device, there=torch.cuda.device_count())
 
     return {
         "bf16 product": compute,

@@ -74,7 +74,7 @@ def _validation_row(recipe: Classifier, drugs: int, device: str, steps: int) -> 
     trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
     trainer.use_precision(recipe.precision)
     batch = validation_batch(recipe.global_batch_size, device)
-    pictures, targets = _noise(batch, int(recipe.image_size * CROP), drugs, device)
+    pictures, targets = draw_crops(batch, int(recipe.image_size * CROP), drugs, device)
     trainer.validate([(pictures, targets)] * WARMUP)
     synchronize(device)
     start = time.perf_counter()
@@ -85,7 +85,8 @@ def _validation_row(recipe: Classifier, drugs: int, device: str, steps: int) -> 
     return Row(words, f"{rate:,.1f} images/s", "", Verdict.ok, figures=figures)
 
 
-def _noise(batch: int, side: int, drugs: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_crops(batch: int, side: int, drugs: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops of noise, uint8 (N, 3, side, side), and class indices, int64 (N,), on the device."""
     pictures = torch.randint(256, (batch, side, side, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
     return pictures, torch.randint(drugs, (batch,), device=device)
 
@@ -103,7 +104,7 @@ def measure_steps(
     trainer.use_precision(recipe.precision)
     trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batch = recipe.global_batch_size
-    pictures, targets = _noise(batch, int(size * CROP), drugs, device)
+    pictures, targets = draw_crops(batch, int(size * CROP), drugs, device)
     for step in range(WARMUP + steps):
         if step == WARMUP:
             synchronize(device)
