@@ -1,6 +1,7 @@
 """Measure the stage's classifier: steps of its trainer at the recipe's batch and at the largest that fits."""
 
 import gc
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -92,10 +93,26 @@ def draw_crops(batch: int, side: int, drugs: int, device: str) -> tuple[torch.Te
 
 
 def measure_steps(
-    recipe: Classifier, size: int, *, drugs: int, device: str, steps: int, accumulation_steps: int = 1
+    recipe: Classifier,
+    size: int,
+    *,
+    drugs: int,
+    device: str,
+    steps: int,
+    accumulation_steps: int = 1,
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]] | None = None,
 ) -> tuple[float, int | None]:
-    """Images a second of whole steps of the trainer, augmentation included, on crops that are on the device already;
-    and the peak of its memory in bytes, `None` on the CPU."""
+    """Images a second of whole steps of the trainer, augmentation included, and the peak of its memory in bytes, `None`
+    on the CPU.
+
+    Args:
+        recipe, drugs: of the model.
+        size: side of the input.
+        device: `cuda` or `cpu`.
+        steps: that count; `WARMUP` ones come before them.
+        accumulation_steps: micro-batches of a step.
+        batches: of a loader, one a step; by default one batch that is on the device already.
+    """
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
@@ -104,11 +121,12 @@ def measure_steps(
     trainer.use_precision(recipe.precision)
     trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batch = recipe.global_batch_size
-    pictures, targets = draw_crops(batch, int(size * CROP), drugs, device)
+    batches = batches or itertools.repeat(draw_crops(batch, int(size * CROP), drugs, device))
     for step in range(WARMUP + steps):
         if step == WARMUP:
             synchronize(device)
             start = time.perf_counter()
+        pictures, targets = next(batches)
         views = trainer.views(pictures, size, global_batch_size=batch)
         trainer.step(
             views,

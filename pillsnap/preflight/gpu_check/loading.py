@@ -44,12 +44,14 @@ class DrawnCrops:
 
 
 def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Iterator[Row]:
-    """Compare the loader's rate, copies to the device included, with the training's at its last size."""
+    """Compare the loader's rate, copies to the device included, with the training's at its last size, and with that of
+    both together."""
     from pillsnap.classifier.batches import MAX_WORKERS, CropBatches
     from pillsnap.hardware import usable_threads
 
     recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
-    training, _ = measure_steps(recipe, recipe.image_size, drugs=drugs, device=device, steps=steps)
+    asked: dict[str, Any] = {"drugs": drugs, "device": device, "steps": steps}
+    training, _ = measure_steps(recipe, recipe.image_size, **asked)
     data: Any = DrawnCrops(config.crops.size, drugs)
     workers = usable_threads(MAX_WORKERS)
     random = np.random.default_rng(1)
@@ -57,18 +59,23 @@ def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Ite
         [(int(pill), 0.0) for pill in random.integers(0, CROPS, recipe.global_batch_size)]
         for _ in range(WARMUP + steps)
     ]
-    batches = CropBatches(data, device=device, workers=workers, cache_bytes=0).batches(order)
-    with contextlib.closing(batches):
+    loader = CropBatches(data, device=device, workers=workers, cache_bytes=0)
+    with contextlib.closing(loader.batches(order)) as batches:
         for _ in range(WARMUP):
             next(batches)
         start = time.perf_counter()
         loaded = sum(len(targets) for _, targets in batches)
         synchronize(device)
     alone = loaded / (time.perf_counter() - start)
+    with contextlib.closing(loader.batches(order)) as batches:
+        together, _ = measure_steps(recipe, recipe.image_size, batches=batches, **asked)
     slow = alone < ENOUGH * training
-    text = f"loader {alone:,.1f} images/s with {workers} workers, training {training:,.1f}"
+    text = (
+        f"loader {alone:,.1f} images/s with {workers} workers, training {training:,.1f}, both together {together:,.1f}"
+    )
     text += f": {'the loader' if slow else 'the device'} is the bottleneck"
     cure = "More cores, or a classifier.cache_gb that holds the crops" if slow else ""
     figures = {"loader_images_per_second": alone, "training_images_per_second": training, "workers": workers}
+    figures |= {"together_images_per_second": together}
     needed = f"loader >= {ENOUGH} times the training"
     yield Row("loader", text, needed, Verdict.failed if slow else Verdict.ok, cure, figures)
