@@ -56,8 +56,9 @@ def test_pretrained_asks_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "resnet10t"])
 def test_layers_nearer_to_the_input_learn_more_slowly(name: str) -> None:
     model = timm.create_model(name, num_classes=3)
-    scales = {}
-    for group in parameter_groups(model, 0.5):
+    scales, groups = {}, parameter_groups(model, 0.5)
+    assert len({(group["lr_scale"], group["decay_scale"]) for group in groups}) == len(groups), "none can be merged"
+    for group in groups:
         scales |= {id(parameter): (group["lr_scale"], group["decay_scale"]) for parameter in group["params"]}
     named = {key: scales[id(value)] for key, value in model.named_parameters()}
     assert len(scales) == len(named), "each parameter is in one group"
@@ -94,6 +95,20 @@ def test_moving_average_is_short_at_first() -> None:
     start, now = averaged.state_dict()["fc.weight"], model.state_dict()["fc.weight"]
     assert torch.allclose(now - start, torch.full_like(now, 1 - expected), atol=1e-5)
     assert averaged.state_dict()["bn1.num_batches_tracked"] == 1, "counters are no means"
+
+
+def test_moving_average_is_one_call_over_lists_that_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = create_classifier(CLASSIFIER, 3)
+    averaging = Ema(copy.deepcopy(model), model)
+    floats = sum(value.is_floating_point() for value in model.state_dict().values())
+    calls, lerp = [], torch._foreach_lerp_
+    monkeypatch.setattr(
+        torch, "_foreach_lerp_", lambda own, other, weight: calls.append(len(own)) or lerp(own, other, weight)
+    )
+    monkeypatch.setattr(torch.nn.Module, "state_dict", lambda self: pytest.fail("the lists are made anew"))
+    for step in range(2):
+        averaging.update(decay=0.9, step=step)
+    assert calls == [floats, floats]
 
 
 @pytest.mark.parametrize(("k", "right"), [(1, 1), (2, 2), (3, 3), (5, 3)])
