@@ -188,6 +188,20 @@ def test_detector_is_killed_and_resumes() -> None:
     assert rate.figures["images_per_second"] > 0
 
 
+def test_detector_is_measured_with_the_batch_that_auto_becomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Config] = []
+    card = CudaDriver((13, 0), (CudaDevice("Test card", "a", (9, 0), 139 * 2**30),))
+    monkeypatch.setattr(check_gpu_module, "cuda_driver", lambda: card)
+    monkeypatch.setattr(
+        "pillsnap.preflight.gpu_check.detector.check_detector", lambda one, device: asked.append(one) or []
+    )
+    auto = PRODUCTION.detector.model_copy(update={"batch": "auto"})
+    for recipe in (PRODUCTION.detector, auto):
+        settings = PRODUCTION.model_copy(update={"detector": recipe})
+        assert check_gpu_module._checks(settings, "stage4", tmp_path)["detector"]() == []
+    assert [one.detector.batch for one in asked] == [8, 64]
+
+
 @pytest.mark.campaign
 def test_two_processes_share_a_step_and_end_together() -> None:
     step, end = check_several_gpus(SMALL, drugs=3, device="cpu", there=2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.config.config import Config
+from pillsnap.cuda import cuda_driver
 from pillsnap.files import write_json
 from pillsnap.hardware import cores, cpu_name
 from pillsnap.preflight.gpu_check.device import check_device
@@ -67,9 +68,12 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         return check_memory_cap(config, drugs=drugs, device=device)
 
     def detector() -> Iterable[Row]:
+        from pillsnap.preflight.amounts import estimate_amounts
+        from pillsnap.preflight.gpu import choose_batches, with_batches
         from pillsnap.preflight.gpu_check.detector import check_detector
 
-        return check_detector(config, device=device)
+        choices = choose_batches(cuda_driver(), estimate_amounts(config, stage), config)
+        return check_detector(with_batches(config, choices), device=device)
 
     def onnx_runtime() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
