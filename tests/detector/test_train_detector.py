@@ -213,9 +213,12 @@ def test_bf16_trains_on_the_cpu_and_resumes(base: Path, trained: dict[str, Any],
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
 
 
-def test_auto_on_the_cpu_is_the_reference_batch(base: Path, trained: dict[str, Any], tmp_path: Path) -> None:
-    """To the byte, through a resume that tells the choice once; a batch of its own makes no event."""
-    for epochs in (1, 2):
+@pytest.mark.parametrize("runs", [(2,), pytest.param((1, 2), marks=pytest.mark.campaign)], ids=["at once", "resumed"])
+def test_auto_on_the_cpu_is_the_reference_batch(
+    base: Path, trained: dict[str, Any], tmp_path: Path, runs: tuple[int, ...]
+) -> None:
+    """To the byte; the choice is told once, and a batch of its own makes no event."""
+    for epochs in runs:
         job = detector_run(base, tmp_path, epochs=epochs, batch="auto", reference_batch=4)
     for name in ("weights", "best"):
         assert job[name].read_bytes() == trained[name].read_bytes()
