@@ -24,7 +24,7 @@ def forecast(config: Config, stage: str, rows: Sequence[Row]) -> Iterator[Row]:
     from pillsnap.preflight.gpu_check.rule_hours import data_hours, forecast_rules
 
     amounts, figures = estimate_amounts(config, stage), [row.figures for row in rows]
-    hours = data_hours(amounts, figures) | gpu_hours(config, amounts, figures)
+    hours = data_hours(amounts, figures, threads=config.threads) | gpu_hours(config, amounts, figures)
     yield from forecast_rules(config, stage, hours)
     yield from _advice(config.classifier, amounts.trained_pills * (1 - config.plan.val_fraction), figures)
 

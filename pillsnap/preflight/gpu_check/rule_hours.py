@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.config.config import Config
-from pillsnap.hardware import cores
+from pillsnap.hardware import cores, usable_threads
 from pillsnap.preflight.amounts import Amounts, estimate_amounts
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 from pillsnap.preflight.memory import CROPS_PER_DRUG
@@ -81,9 +81,10 @@ def _elapsed(time: RuleTime) -> float:
     return time.seconds / min(time.jobs, cores())
 
 
-def data_hours(amounts: Amounts, figures: Sequence[Mapping[str, Any]]) -> dict[str, RuleHours]:
-    """Hours of the rules whose work on a photograph `check_data` measured, on all cores where it has jobs for them."""
-    work = {"prepare_archive": amounts.photos / cores(), "cut_crops": amounts.trained_pills}
+def data_hours(amounts: Amounts, figures: Sequence[Mapping[str, Any]], *, threads: int) -> dict[str, RuleHours]:
+    """Hours of the rules whose work on a photograph `check_data` measured: `prepare_archive` has jobs for all cores,
+    `cut_crops` so many `threads`."""
+    work = {"prepare_archive": amounts.photos / cores(), "cut_crops": amounts.trained_pills / usable_threads(threads)}
     return {
         each["rule"]: RuleHours(work[each["rule"]] / each["each_second"] / 3600, "this check, pictures alone")
         for each in figures
