@@ -12,9 +12,11 @@ TORCH_PROCESS = 611 * 2**20
 """The same with torch, measured."""
 TRAINING_PROCESSES = 2 * 2**30
 """A training's processes beside the model on the CPU, readers and CUDA's libraries included: chosen."""
-PREPARE_ROW, MANIFEST_ROW, CUT_ROW = 2_423, 2_024, 9_319
+PREPARE_ROW, MANIFEST_ROW, CUT_ROW = 2_423, 2_024, 1_660
 """Bytes a plan row adds to the peak of `prepare_archive`, `build_manifest` and `cut_crops`: slope between plans of
-20,000 and 100,000 made-up rows with AIHub's names."""
+20,000 and 100,000 made-up rows with AIHub's names; of `cut_crops`, with two crops a row, 8,534 and 49,598 rows."""
+CUT_PIXEL = 60
+"""Bytes that a thread of `cut_crops` holds for each pixel of a crop: FP32 at twice its side, and once more at its own."""
 PHOTO_BYTES = 24
 """Bytes a pixel of the photographs that one decoding job holds: eight raw ones, and a few decoded copies of one."""
 PREFETCHED, VALIDATION_PADDING = 5, 32
@@ -39,10 +41,15 @@ def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> d
         "prepare_archive": int(jobs * one),
         "build_manifest": int(PROCESS + amounts.pills * MANIFEST_ROW),
         "calibrate_answers": int(TORCH_PROCESS + _calibration_bytes(amounts)),
-        "cut_crops": int(TORCH_PROCESS + (amounts.pills + composed_crops(amounts, config)) * CUT_ROW),
+        "cut_crops": int(PROCESS + _cut_bytes(amounts, config)),
         "train_detector": TRAINING_PROCESSES + trained["detector"],
         "train_classifier": TRAINING_PROCESSES + trained["classifier"],
     }
+
+
+def _cut_bytes(amounts: Amounts, config: Config) -> float:
+    rows = amounts.pills + composed_crops(amounts, config)
+    return rows * CUT_ROW + config.threads * CUT_PIXEL * config.crops.size**2
 
 
 def _calibration_bytes(amounts: Amounts) -> float:

@@ -132,7 +132,7 @@ def test_memory(monkeypatch: pytest.MonkeyPatch, total: float, available: float,
 
 @pytest.mark.parametrize(
     ("pills", "jobs", "on_gpu", "hungriest"),
-    [(1e3, 2, True, "train_detector"), (1e6, 16, True, "prepare_archive"), (2e6, 1, True, "cut_crops")],
+    [(1e3, 2, True, "train_detector"), (1e6, 16, True, "prepare_archive"), (2e6, 1, True, "prepare_archive")],
 )
 def test_memory_grows_with_pills_and_jobs(pills: float, jobs: int, on_gpu: bool, hungriest: str) -> None:
     amounts = Amounts(**vars(AMOUNTS) | {"pills": pills})
