@@ -16,7 +16,7 @@ PREPARE_ROW, MANIFEST_ROW, CUT_ROW = 2_423, 2_024, 1_660
 """Bytes a plan row adds to the peak of `prepare_archive`, `build_manifest` and `cut_crops`: slope between plans of
 20,000 and 100,000 made-up rows with AIHub's names; of `cut_crops`, with two crops a row, 8,534 and 49,598 rows."""
 CUT_PIXEL = 60
-"""Bytes that a thread of `cut_crops` holds for each pixel of a crop: FP32 at twice its side, and once more at its own."""
+"""Bytes that a thread of `cut_crops` holds for a pixel of a crop: FP32 at twice its side, and once more at its own."""
 PHOTO_BYTES = 24
 """Bytes a pixel of the photographs that one decoding job holds: eight raw ones, and a few decoded copies of one."""
 PREFETCHED, VALIDATION_PADDING = 5, 32
