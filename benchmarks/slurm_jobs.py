@@ -1,6 +1,6 @@
 """Jobs of a run through Slurm, by Slurm's own records: what each requested, where and how long it ran.
 
-    python -m tests.support.one_node_slurm bash -c \
+    python -m tests.support.local_slurm bash -c \
         'snakemake --workflow-profile profiles/slurm -- results/stage4/report.html; python benchmarks/slurm_jobs.py'
 
 Claim: every job went through Slurm; trainings had the GPU, and no two jobs had it at one time.

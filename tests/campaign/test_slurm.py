@@ -13,9 +13,9 @@ import yaml
 from slurm_jobs import SlurmJob, describe_jobs, job_table, overlaps, parse_job, read_jobs
 
 from pillsnap.files import write_json
-from tests.support import one_node_slurm
+from tests.support import local_slurm
 from tests.support.debian import need
-from tests.support.one_node_slurm import one_node_slurm as slurm
+from tests.support.local_slurm import local_slurm as slurm
 from tests.support.workflow import SCENE_RULES, Workflow
 
 GPU_RULES = {
@@ -30,8 +30,8 @@ LONGEST = 1500.0
 
 def _need_slurm() -> None:
     """Skip where no Slurm can be set up, see `debian.need`."""
-    packages = sorted(set(one_node_slurm.DAEMONS.values()))
-    need(f"Slurm ({one_node_slurm.missing()})", lambda: "" if one_node_slurm.missing() else "all", *packages)
+    packages = sorted(set(local_slurm.DAEMONS.values()))
+    need(f"Slurm ({local_slurm.missing()})", lambda: "" if local_slurm.missing() else "all", *packages)
 
 
 @dataclass(frozen=True)
@@ -182,31 +182,31 @@ def test_results_are_those_of_a_local_run_without_trouble(ran: Run, made: Workfl
 
 def test_nothing_of_the_cluster_stays(tmp_path) -> None:
     _need_slurm()
-    alive = one_node_slurm.living()
-    before = {path.name: path.stat().st_ino for path in one_node_slurm.SETTINGS.parent.glob("slurm*")}
+    alive = local_slurm.living()
+    before = {path.name: path.stat().st_ino for path in local_slurm.SETTINGS.parent.glob("slurm*")}
     with pytest.raises(RuntimeError), slurm(cpus=1, memory_mb=1000):
         subprocess.run(["sbatch", "--output=/dev/null", "--wrap=sleep 600"], check=True, capture_output=True)
-        assert (one_node_slurm.SETTINGS / "slurm.conf").is_file()
+        assert (local_slurm.SETTINGS / "slurm.conf").is_file()
         raise RuntimeError
-    assert {path.name: path.stat().st_ino for path in one_node_slurm.SETTINGS.parent.glob("slurm*")} == before
+    assert {path.name: path.stat().st_ino for path in local_slurm.SETTINGS.parent.glob("slurm*")} == before
     daemons = {"slurmctld", "slurmd", "slurmstepd", "munged"}
-    assert one_node_slurm.living() & daemons <= alive
+    assert local_slurm.living() & daemons <= alive
 
 
 def test_a_cluster_that_was_killed_leaves_no_daemon_and_gives_the_settings_back(tmp_path) -> None:
     _need_slurm()
-    settings = one_node_slurm.SETTINGS
+    settings = local_slurm.SETTINGS
     had = sorted(path.name for path in settings.iterdir()) if settings.exists() else None
-    process = subprocess.Popen([sys.executable, one_node_slurm.__file__, "sh", "-c", f"touch {tmp_path}/up; sleep 60"])
+    process = subprocess.Popen([sys.executable, local_slurm.__file__, "sh", "-c", f"touch {tmp_path}/up; sleep 60"])
     while not (tmp_path / "up").exists():
         assert process.poll() is None
         time.sleep(0.1)
     process.kill()
     process.wait()
     deadline = time.monotonic() + 30
-    while one_node_slurm.missing() and time.monotonic() < deadline:
+    while local_slurm.missing() and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert one_node_slurm.missing() == ""
+    assert local_slurm.missing() == ""
     with slurm(cpus=1, memory_mb=1000):
         pass
     assert (sorted(path.name for path in settings.iterdir()) if settings.exists() else None) == had

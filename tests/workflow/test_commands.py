@@ -226,7 +226,7 @@ def test_command_in_a_sentence_is_known(command: str) -> None:
         ("tail -F logs/stage4/no_such_rule.log", "KeyError"),
         ("pillsnap serve --prot 8000", "AssertionError"),
         ("python tests/no_such_script.py", "AssertionError"),
-        ("python -m tests.support.one_node_slurm snakemake --no-such-option", "SystemExit"),
+        ("python -m tests.support.local_slurm snakemake --no-such-option", "SystemExit"),
         ("curl -s http://127.0.0.1:8000/v2/identify", "AssertionError"),
         ("wget file", "AssertionError"),
         ("pytest tests/no_such_folder/", "AssertionError"),

@@ -1,6 +1,6 @@
 """A real Slurm of one node on this machine, for as long as something uses it.
 
-    python -m tests.support.one_node_slurm snakemake --workflow-profile profiles/slurm -- results/stage4/report.html
+    python -m tests.support.local_slurm snakemake --workflow-profile profiles/slurm -- results/stage4/report.html
 
 Debian's slurmctld, slurmd and munged run on the loopback interface, as root and without systemd, with one GPU that no
 hardware stands behind. The command runs among them; afterwards every daemon is gone, and /etc/slurm is what it was.
@@ -92,7 +92,7 @@ def _path() -> str:
 
 
 @contextmanager
-def one_node_slurm(*, cpus: int, memory_mb: int) -> Iterator[Path]:
+def local_slurm(*, cpus: int, memory_mb: int) -> Iterator[Path]:
     """A cluster of one node with one GPU; yields its folder, in which `jobs.txt` gets a line a finished job.
 
     Args:
@@ -205,7 +205,7 @@ def _wait(ready: Callable[[], bool], what: str, folder: Path) -> None:
 def main(command: list[str]) -> int:
     """Run a command with the cluster; its exit status."""
     try:
-        with one_node_slurm(cpus=max(2, len(os.sched_getaffinity(0))), memory_mb=BELIEVED_MB):
+        with local_slurm(cpus=max(2, len(os.sched_getaffinity(0))), memory_mb=BELIEVED_MB):
             return subprocess.run([*_TOGETHER, *command]).returncode
     except ClusterError as error:
         sys.exit(f"No Slurm: {error}")
