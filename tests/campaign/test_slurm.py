@@ -1,4 +1,4 @@
-"""The tiny workflow through a real Slurm: from raw archives to the report, with jobs that are killed on the way."""
+"""The tiny workflow through a real Slurm, from raw archives to the report: jobs are killed, and nodes are lost."""
 
 import shutil
 import subprocess
@@ -14,8 +14,10 @@ from slurm_jobs import SlurmJob, describe_jobs, job_table, overlaps, parse_job, 
 
 from pillsnap.files import write_json
 from tests.support import local_slurm
-from tests.support.debian import need
+from tests.support.debian import need_slurm
+from tests.support.local_slurm import Cluster
 from tests.support.local_slurm import local_slurm as slurm
+from tests.support.lost_nodes import NODES, PATIENCE, Training, end_steps, ended, job, lose, until
 from tests.support.workflow import SCENE_RULES, Workflow
 
 GPU_RULES = {
@@ -26,12 +28,6 @@ DATA_RULES = {"index_archive", "prepare_archive"}
 LOCAL = (".snakemake_timestamp", ".cache")
 """Ends of names of what tells of time and place: ultralytics' list of its labels has whole paths."""
 LONGEST = 1500.0
-
-
-def _need_slurm() -> None:
-    """Skip where no Slurm can be set up, see `debian.need`."""
-    packages = sorted(set(local_slurm.DAEMONS.values()))
-    need(f"Slurm ({local_slurm.missing()})", lambda: "" if local_slurm.missing() else "all", *packages)
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def _starve(workflow: Workflow, rule: str) -> None:
     path.write_text(yaml.safe_dump(profile), encoding="utf-8")
 
 
-def _run_through_slurm(workflow: Workflow, cluster: Path) -> Run:
+def _run_through_slurm(workflow: Workflow, cluster: Cluster) -> Run:
     """The profile as it is, but for shorter waits."""
     command = [
         "snakemake", "--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "4",
@@ -112,14 +108,14 @@ def _run_through_slurm(workflow: Workflow, cluster: Path) -> Run:
         process.wait()
     assert process.returncode == 0, said.read_text()[-5000:]
     assert trouble.done == {"cancelled", "competitor", "killed"}
-    return Run(workflow, read_jobs(), (cluster / "slurmd.log").read_text(errors="replace"))
+    return Run(workflow, read_jobs(), (cluster.folder / "node1.log").read_text(errors="replace"))
 
 
 @pytest.fixture(scope="module")
 def ran(made: Workflow, tmp_path_factory) -> Run:
     """The workflow through Slurm, from the raw archives on. The node has cores to spare, so that only the GPU can make
     a GPU job wait."""
-    _need_slurm()
+    need_slurm()
     workflow = made.clone(tmp_path_factory.mktemp("slurm") / "project")
     for drawn in ("data", "results/provenance/make_synthetic_archive"):
         shutil.copytree(made.folder / drawn, workflow.folder / drawn, copy_function=shutil.copy)
@@ -181,7 +177,7 @@ def test_results_are_those_of_a_local_run_without_trouble(ran: Run, made: Workfl
 
 
 def test_nothing_of_the_cluster_stays(tmp_path) -> None:
-    _need_slurm()
+    need_slurm()
     alive = local_slurm.living()
     before = {path.name: path.stat().st_ino for path in local_slurm.SETTINGS.parent.glob("slurm*")}
     with pytest.raises(RuntimeError), slurm(cpus=1, memory_mb=1000):
@@ -194,7 +190,7 @@ def test_nothing_of_the_cluster_stays(tmp_path) -> None:
 
 
 def test_a_cluster_that_was_killed_leaves_no_daemon_and_gives_the_settings_back(tmp_path) -> None:
-    _need_slurm()
+    need_slurm()
     settings = local_slurm.SETTINGS
     had = sorted(path.name for path in settings.iterdir()) if settings.exists() else None
     process = subprocess.Popen([sys.executable, local_slurm.__file__, "sh", "-c", f"touch {tmp_path}/up; sleep 60"])
@@ -210,6 +206,43 @@ def test_a_cluster_that_was_killed_leaves_no_daemon_and_gives_the_settings_back(
     with slurm(cpus=1, memory_mb=1000):
         pass
     assert (sorted(path.name for path in settings.iterdir()) if settings.exists() else None) == had
+
+
+def test_where_a_node_is_lost_one_training_goes_on_on_the_other(made: Workflow, tmp_path: Path) -> None:
+    """Twice: once the training ends with the node, once it stays alive there, cut off."""
+    need_slurm()
+    workflow = made.copy(tmp_path / "project")
+    weights = Path("results/stage4/classifier/best.safetensors")
+    shutil.rmtree((workflow.folder / weights).parent)
+    training = Training(workflow.folder)
+    shutil.rmtree(training.work)
+    words = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
+    with slurm(cpus=6, memory_mb=100_000, nodes=NODES) as cluster, (tmp_path / "said.txt").open("w") as said:
+        snakemake = subprocess.Popen(
+            ["snakemake", *words, "--", str(weights)],
+            cwd=workflow.folder, env=workflow.environment, stdout=said, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            first = until(training.stopped, "a training")
+            node = job().node
+            end_steps()
+            lose(cluster, node)
+            assert ended(first)
+            second = until(lambda: training.stopped(first), "a second training")
+            assert job().node != node
+            cluster.start_node(node)
+            lose(cluster, job().node)
+            assert job().node == node
+            until(lambda: training.waits_for(second), "a third training")
+            assert second.status() == psutil.STATUS_STOPPED
+            cluster.start_node(*set(NODES) - {node})  # which ends what should not run there
+            until(lambda: ended(second), "the end of the second training")
+            assert snakemake.wait(PATIENCE) == 0, Path(said.name).read_text()[-5000:]
+            assert (job().state, job().node) == ("COMPLETED", node)
+        finally:
+            snakemake.kill()
+            snakemake.wait()
+    assert (workflow.folder / weights).read_bytes() == (made.folder / weights).read_bytes()
 
 
 LINE = (

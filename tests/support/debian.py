@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.support.local_slurm import DAEMONS, missing
+
 
 def need(what: str, find: Callable[[], str | None], *packages: str) -> str:
     """What `find` finds. Where that is nothing the test is skipped, but under PILLSNAP_CI=1 the packages are installed.
@@ -30,3 +32,8 @@ def need(what: str, find: Callable[[], str | None], *packages: str) -> str:
                 environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
                 subprocess.run(["apt-get", "-qq", *words], env=environment, capture_output=True, check=False)
     return find() or pytest.fail(f"PILLSNAP_CI=1 needs {what}, and apt-get cannot install {named}")
+
+
+def need_slurm() -> None:
+    """Skip where no Slurm can be set up, see `need`."""
+    need(f"Slurm ({missing()})", lambda: "" if missing() else "all", *sorted(set(DAEMONS.values())))

@@ -1,10 +1,11 @@
-"""A real Slurm of one node on this machine, for as long as something uses it.
+"""A real Slurm on this machine, of one node or several, for as long as something uses it.
 
     python -m tests.support.local_slurm snakemake --workflow-profile profiles/slurm -- results/stage4/report.html
 
-Debian's slurmctld, slurmd and munged run on the loopback interface, as root and without systemd, with one GPU that no
-hardware stands behind. The command runs among them; afterwards every daemon is gone, and /etc/slurm is what it was.
-Slurm's clients look for their configuration in /etc/slurm only, as the executor plugin drops `SLURM_CONF`.
+Debian's slurmctld, munged and a slurmd for each node run on the loopback interface, as root and without systemd; each
+node has one GPU that no hardware stands behind. The command runs among them; afterwards every daemon is gone, and
+/etc/slurm is what it was. Slurm's clients look for their configuration in /etc/slurm only, as the executor plugin drops
+`SLURM_CONF`.
 """
 
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -29,9 +30,8 @@ _TOGETHER = ["setpriv", "--pdeathsig", "TERM"]
 _PATIENCE = 30.0
 
 _CONF = """ClusterName=pillsnap
-SlurmctldHost={node}(127.0.0.1)
-SlurmctldPort={controller_port}
-SlurmdPort={node_port}
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -39,11 +39,11 @@ AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/%n.log
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -61,13 +61,34 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=UsePss,OverMemoryKill
 AccountingStorageType=accounting_storage/none
-NodeName={node} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:1 State=UNKNOWN
-PartitionName=all Nodes={node} Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP
+"""
+_NODE = """NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory_mb} \
+Gres=gpu:1 State=UNKNOWN
 """
 
 
 class ClusterError(Exception):
     """The cluster cannot be set up; the message says why."""
+
+
+class Cluster:
+    """A cluster that runs.
+
+    Attributes:
+        folder: with the logs of the controller and, under its name, of each node.
+        nodes: each node's daemon.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.nodes: dict[str, subprocess.Popen] = {}
+        self._stack = stack
+
+    def start_node(self, name: str) -> None:
+        """Start a node's daemon, for the first time or again, and wait until jobs can be sent to it."""
+        self.nodes[name] = _daemon(self._stack, self.folder, "slurmd", "-D", "-N", name)
+        _wait(lambda: "idle" in _told("sinfo", "--noheader", "--format=%t", f"--nodes={name}"), name, self.folder)
 
 
 def missing() -> str:
@@ -92,12 +113,13 @@ def _path() -> str:
 
 
 @contextmanager
-def local_slurm(*, cpus: int, memory_mb: int) -> Iterator[Path]:
-    """A cluster of one node with one GPU; yields its folder, in which `jobs.txt` gets a line a finished job.
+def local_slurm(*, cpus: int, memory_mb: int, nodes: Sequence[str] = ("node1",)) -> Iterator[Cluster]:
+    """A cluster of nodes with one GPU each.
 
     Args:
-        cpus: of the node, as Slurm believes; may be more than the machine has.
-        memory_mb: of the node, likewise.
+        cpus: of each node, as Slurm believes; may be more than the machine has.
+        memory_mb: of each node, likewise.
+        nodes: their names.
 
     Raises:
         ClusterError: something is missing, or a daemon does not come up.
@@ -107,32 +129,32 @@ def local_slurm(*, cpus: int, memory_mb: int) -> Iterator[Path]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-")))
         folder.chmod(0o755)
-        stack.enter_context(_settings(folder, cpus=cpus, memory_mb=memory_mb))
+        host, (port, *ports) = socket.gethostname().split(".")[0], _free_ports(1 + len(nodes))
+        lines = [_CONF.format(host=host, folder=folder, port=port)]
+        for name, of_node in zip(nodes, ports, strict=True):
+            lines.append(_NODE.format(name=name, host=host, port=of_node, cpus=cpus, memory_mb=memory_mb))
+        stack.enter_context(_settings("".join(lines)))
+        (folder / "state").mkdir()
         _start_munge(stack, folder)
         _daemon(stack, folder, "slurmctld", "-D", "-c")
-        _daemon(stack, folder, "slurmd", "-D")
-        _wait(lambda: "idle" in _told("sinfo", "--noheader", "--format=%t"), "the node", folder)
+        cluster = Cluster(folder, stack)
+        for name in nodes:
+            cluster.start_node(name)
         # queued and running jobs end before the daemons, so that no process of theirs stays
         stack.callback(_end_jobs)
-        yield folder
+        yield cluster
 
 
 @contextmanager
-def _settings(folder: Path, *, cpus: int, memory_mb: int) -> Iterator[None]:
-    """Put the cluster's settings into /etc/slurm; what was there comes back, even after a run that was killed."""
+def _settings(conf: str) -> Iterator[None]:
+    """Put a cluster's settings into /etc/slurm; what was there comes back, even after a run that was killed."""
     if SETTINGS.exists() and not SAVED.exists():
         SETTINGS.rename(SAVED)
     shutil.rmtree(SETTINGS, ignore_errors=True)
     try:
         SETTINGS.mkdir()
-        node, ports = socket.gethostname().split(".")[0], _free_ports()
-        conf = _CONF.format(
-            node=node, folder=folder, cpus=cpus, memory_mb=memory_mb, controller_port=ports[0], node_port=ports[1]
-        )
         (SETTINGS / "slurm.conf").write_text(conf)
-        (SETTINGS / "gres.conf").write_text(f"NodeName={node} Name=gpu File=/dev/null\n")
-        for name in ("state", "spool"):
-            (folder / name).mkdir()
+        (SETTINGS / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         yield
     finally:
         shutil.rmtree(SETTINGS, ignore_errors=True)
@@ -140,11 +162,10 @@ def _settings(folder: Path, *, cpus: int, memory_mb: int) -> Iterator[None]:
             SAVED.rename(SETTINGS)
 
 
-def _free_ports() -> list[int]:
-    with socket.socket() as first, socket.socket() as second:
-        for sock in (first, second):
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in (first, second)]
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def _start_munge(stack: ExitStack, folder: Path) -> None:
@@ -156,8 +177,8 @@ def _start_munge(stack: ExitStack, folder: Path) -> None:
     _wait(lambda: (folder / "munge.socket").exists(), "munged", folder)
 
 
-def _daemon(stack: ExitStack, folder: Path, program: str, *words: str) -> None:
-    with (folder / f"{program}.out").open("w") as out:
+def _daemon(stack: ExitStack, folder: Path, program: str, *words: str) -> subprocess.Popen:
+    with (folder / f"{program}.out").open("a") as out:
         process = subprocess.Popen(
             [*_TOGETHER, program, *words],
             env=os.environ | {"PATH": _path()},
@@ -166,6 +187,7 @@ def _daemon(stack: ExitStack, folder: Path, program: str, *words: str) -> None:
             start_new_session=True,
         )
     stack.callback(_stop, process)
+    return process
 
 
 def _stop(process: subprocess.Popen) -> None:
