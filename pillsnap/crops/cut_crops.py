@@ -80,14 +80,15 @@ def cut_crops(
         OneClassError: the training part has one class, so that there is nothing to tell apart.
     """
     cv2.setNumThreads(1)
-    detected = read_table(detections, DETECTIONS, filters=[("score", ">=", min_score)])
     tables: list[pd.DataFrame] = []
     with replacing_folder(crops) as folder:
         for split, path in manifest.items():
             pills = read_split(path, split)
             if split == "train":
                 _check_classes(pills, crops.parent)
-            photos = _photos(pills, prepared, detected[detected["split"] == split], cut_all=split in UNSEEN)
+            of_split = [("score", ">=", min_score), ("split", "==", split)]
+            detected = read_table(detections, DETECTIONS, filters=of_split)
+            photos = _photos(pills, prepared, detected, cut_all=split in UNSEEN)
             with ShardWriter(folder / f"{split}.bin") as shard:
                 cut = in_order(partial(_cut, settings=settings), photos, threads=usable_threads(threads))
                 done = progress(cut, total=pills["image_id"].nunique(), title=split)
