@@ -31,8 +31,8 @@ IoU 0.5, any class:
 |---|---|---|---|
 {grounds}
 """
-_TRAINED = """- trained: the detector of a stage of the default configuration, which started from it and saw synthetic
-  photographs besides, {image_size} pixels
+_TRAINED = """- trained: the detector of a stage of the default configuration, which started from it, saw synthetic
+  photographs besides, and is the mean of both (`detector.start_share`), {image_size} pixels
 """
 
 
