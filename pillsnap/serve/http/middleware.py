@@ -18,6 +18,7 @@ CLIENT_GONE = 499
 
 _LOG = logging.getLogger("pillsnap.serve")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _DRAIN_SECONDS = 2.0
 
 
@@ -32,6 +33,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        _use_path_alone(scope)
         exchange = _Exchange(scope, receive, send, self._drain_bytes)
         # every path with GET has HEAD, whose response has no body
         inner = scope if scope["method"] != "HEAD" else {**scope, "method": "GET"}
@@ -60,6 +62,15 @@ class RequestMiddleware:
             "bytes": exchange.received,
         }
         _LOG.info("request", extra={"fields": fields | exchange.log_fields})
+
+
+def _use_path_alone(scope: Scope) -> None:
+    """Leave out scheme and host where a request names its whole address (absolute form, RFC 9112, 3.2.2)."""
+    root: str = scope.get("root_path", "")
+    path = scope["path"].removeprefix(root)
+    if found := _ABSOLUTE.match(path):
+        scope["path"] = root + (path[found.end() :] or "/")
+        scope["raw_path"] = scope["path"].encode()
 
 
 class _Exchange:
