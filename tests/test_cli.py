@@ -1,9 +1,15 @@
-"""Where only a part of the package is installed, a command says which extra it needs."""
+"""What commands say where a part of the package is not installed, or a path cannot be used."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.support.workflow import PROJECT
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(PROJECT)}
 
 
 @pytest.mark.parametrize(
@@ -23,3 +29,24 @@ def test_a_missing_package_is_named_with_its_extra(missing: str, words: list[str
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{missing} is not installed. ")
     assert extra in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["catalogue", "import", "missing"], "missing: no such file or directory. Check the path"),
+        (["catalogue", "import", "folder"], "folder: is a directory. Check the path"),
+        (["serve", "--api-key-file", "missing"], "missing: no such file or directory. Check the path"),
+        (["data", "check", "folder", "--write", "file"], "file: exists, and was kept. Give --write another name."),
+        (["data", "check", "missing"], "no folder missing. Mount or fetch the data, or correct the path"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_named_first(words: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    code = "from pillsnap.cli import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+    assert says in done.stderr and "Errno" not in done.stderr

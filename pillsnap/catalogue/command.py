@@ -33,7 +33,7 @@ def import_(
     try:
         imported = import_tables(files, out)
     except (CatalogueError, OSError) as error:
-        stop(str(error))
+        stop(error)
     for each in imported:
         _print_imported(each)
     typer.echo(f"{out}: written, {sum(each.kept for each in imported):,} drugs")
@@ -68,7 +68,7 @@ def search(
         )  # fmt: skip
         found = Catalogue(catalogue).search(reading, limit=limit)
     except (CatalogueError, OSError) as error:
-        stop(str(error))
+        stop(error)
     if as_json:
         typer.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
     elif found.alike:

@@ -59,7 +59,10 @@ def import_tables(paths: Sequence[Path], out: Path) -> list[Imported]:
         OSError: a file cannot be read or written.
     """
     if out.exists():
-        open_catalogue(out).close()
+        try:
+            open_catalogue(out).close()
+        except CatalogueError as error:
+            raise CatalogueError(f"{error} {out} exists, and was kept: name another file with --out.") from error
     with replacing(out) as temporary, closing(create_catalogue(temporary)) as database:
         imported = [_import_table(database, number, path) for number, path in enumerate(paths, start=1)]
         database.commit()

@@ -29,6 +29,7 @@ LEAST = math.log(1e-6)
 """Score below which a drug is not listed: what was read is a million times likelier of one that looks exactly so."""
 MOST = 100
 MOST_CHARACTERS = 40
+_MOST_COLOURS = 2
 LARGEST_MM = 60.0
 NOTICE = "These look alike, no more: a look-up is no answer. Compare each with the pill, and ask a pharmacist."
 
@@ -71,6 +72,8 @@ class Reading:
         colours, unknown = colours_of(colour)
         if unknown:
             raise _unknown_word("colour", unknown[0], COLOURS)
+        if len(colours) > _MOST_COLOURS:
+            raise CatalogueError(f"colour {colour!r}: names {len(colours)}. Give the one or two that the pill has.")
         named = [("shape", shape, shape_of, SHAPES), ("score line", score_line, score_line_of, SCORE_LINES)]
         for what, word, read, names in named:
             if word.strip() and not read(word):

@@ -11,6 +11,8 @@ from pillsnap.catalogue.spreadsheet import is_spreadsheet, read_rows
 _MOST_LINES = 50
 """Lines that a record with line breaks in its cells may have."""
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+"""First bytes of UTF-16, whose text has zeros."""
 _NO_TABLES = (b"<", b"{", b"[", b"%PDF")
 _SEPARATORS = (",", "\t", ";")
 
@@ -82,7 +84,8 @@ def _parse(lines: Iterable[str], separator: str) -> tuple[list[str], int] | None
 
 def _decoded_lines(path: Path, data: bytes) -> list[str | None]:
     """The lines of a text file; `None` for those that are not in its encoding."""
-    if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_NO_TABLES):
+    binary = b"\0" in data[:1000] and not data.startswith(_WIDE)
+    if binary or data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_NO_TABLES):
         raise CatalogueError(
             f"{path}: is neither CSV nor a spreadsheet (it begins with {data[:20]!r}). Save the table as CSV UTF-8."
         )

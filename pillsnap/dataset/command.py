@@ -32,6 +32,8 @@ def check(
     from pillsnap.sources.archives import SourceError
 
     try:
+        if write and write.exists():
+            raise FileExistsError
         checked = check_source(path)
         print_check(path, checked, write)
         if checked.problem:
@@ -43,7 +45,7 @@ def check(
     except FileExistsError:
         stop(f"{write}: exists, and was kept. Give --write another name.")
     except (SourceError, OSError) as error:
-        stop(str(error))
+        stop(error)
 
 
 @app.command()
@@ -63,7 +65,7 @@ def summary(
     try:
         found = summarise(stage_data_of(results, stage), stage=stage, kinds=kinds_of(results, stage))
     except DataError as error:
-        stop(str(error))
+        stop(error)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
     else:
@@ -105,7 +107,7 @@ def show(
             drawn = crop_sheet(data, drug, results / stage / "prepared") if picture else None
             print_drug(facts, stage=stage, kinds=kinds)
     except (DataError, OSError) as error:
-        stop(str(error))
+        stop(error)
     if picture and drawn is not None:
         _write_jpeg(picture, drawn)
 

@@ -58,16 +58,19 @@ def enrol(
             force=force, threads=threads, device=device.value,
         )  # fmt: skip
     except (EnrolError, ModelError, HardwareError, OSError) as error:
-        stop(str(error))
+        stop(error)
     count = f"{drug.references} photograph{'' if drug.references == 1 else 's'}"
     typer.echo(f"{out}: written; names {drug.k_code} {drug.name}, which rests on {count}")
 
 
 def _list(models: Path) -> None:
-    """Print the enrolled drugs, one a line: K-code, number of photographs, EDI codes and name, apart by tabs."""
+    """Print the enrolled drugs, one a line: K-code, number of photographs, EDI codes and name, separated by tabs."""
     from pillsnap.predict.model import PillSnap
 
-    for drug in PillSnap.load(models, device="cpu").references.drugs:
+    drugs = PillSnap.load(models, device="cpu").references.drugs
+    if not drugs:
+        typer.echo(f"{models}: no drug is enrolled", err=True)
+    for drug in drugs:
         typer.echo("\t".join((drug.k_code, str(drug.references), ",".join(drug.edi_codes) or "-", drug.name)))
 
 

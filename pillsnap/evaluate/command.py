@@ -53,7 +53,7 @@ def evaluate(
             threads=threads,
         )
     except (OutError, ModelError, HardwareError, SourceError, ContainerError, OSError) as error:
-        stop(str(error))
+        stop(error)
     _print(found)
     typer.echo(f"\n{out / 'evaluation.html'}")
 

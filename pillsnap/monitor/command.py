@@ -27,4 +27,4 @@ def monitor(
         settings = read_config(*(config or [Path("config.yaml")]))
         show_stage(stage, settings, work=work, live=not once and sys.stdout.isatty())
     except (ConfigError, StageError) as error:
-        stop(str(error))
+        stop(error)

@@ -29,6 +29,6 @@ def open_heic(file: BinaryIO) -> Image.Image:
     try:
         check_heic(file.read())
     except (struct.error, IndexError, ZeroDivisionError) as error:
-        raise ValueError("boxes of a HEIC are damaged, or its end is missing") from error
+        raise ValueError("a HEIC whose structure is damaged, or whose end is missing") from error
     file.seek(0)
     return HeifImageFile(file)

@@ -108,7 +108,7 @@ def predict(
     except TargetError as error:
         stop(f"--annotated {annotated}: {error}")
     except (ModelError, HardwareError) as error:
-        stop(str(error))
+        stop(error)
     name = "json" if as_json else (format or FormatChoice.table).value
     if same_pill:
         if not snap.calibration.pairs:
@@ -126,7 +126,7 @@ def _check_same_pill(found: "Sequence[Photo]", mode: ModeChoice, format: FormatC
     if format is FormatChoice.submission:
         stop("--same-pill --format submission: that table has a row a photograph. Choose another format.")
     if len(found) != PHOTOS_OF_ONE_PILL:
-        stop(f"--same-pill: {len(found)} photographs are named, and it takes two of one pill, its front and its back.")
+        stop(f"--same-pill takes two photographs of one pill, its front and its back; given: {len(found)}.")
 
 
 def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: Mapping[str, Path]) -> int:

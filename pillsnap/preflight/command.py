@@ -36,7 +36,7 @@ def doctor(
     try:
         findings = examine(read_config(*(config or [Path("config.yaml")])), stage)
     except ConfigError as error:
-        stop(str(error))
+        stop(error)
     if as_json:
         report = {"stage": stage, "versions": package_versions(), "findings": [asdict(finding) for finding in findings]}
         typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
@@ -58,7 +58,7 @@ def _check_gpu(stage: str, config: list[Path] | None, models: Path, record: Path
     try:
         settings = read_config(*(config or [Path("config.yaml")]))
     except ConfigError as error:
-        stop(str(error))
+        stop(error)
     if stage not in type(settings.stages).model_fields:
         stop(f"--stage {stage}: must be one of {', '.join(type(settings.stages).model_fields)}.")
     rows = check_gpu(settings, stage=stage, models=models, record=record)

@@ -36,7 +36,7 @@ def trace(
     try:
         found = follow(file, results, check=check)
     except (RecordError, OSError) as error:
-        stop(str(error))
+        stop(error)
     # without a terminal, lines are not wrapped at 80 columns
     Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(found.tree)
     for problem in dict.fromkeys(found.problems):
@@ -61,7 +61,7 @@ def diff(
     try:
         found = compare(run_of(before, stage), run_of(after, stage))
     except (RecordError, OSError) as error:
-        stop(str(error))
+        stop(error)
     _print_comparison(found)
     if any(found.causes.values()):
         raise typer.Exit(1)
@@ -96,7 +96,7 @@ def verify(
         project = rebuild(commit, stage, place, cores=cores)
         found = compare_with_recorded(commit, stage, project, tolerance=tolerance)
     except (RecordError, OSError) as error:
-        stop(str(error))
+        stop(error)
     for outcome in Outcome:
         group = [finding for finding in found if finding.outcome is outcome]
         typer.echo(f"{len(group):5}  {outcome.value}")

@@ -84,7 +84,7 @@ def serve(
         listener = open_socket(host, port)
         kept = Kept(keep, keep_limit * 1e9) if keep else None
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:
-        stop(str(error))
+        stop(error)
     run(
         snap, listener, limits=limits, key=key, measured=measured,
         kept=kept, enrolment=enrolment, catalogue=looks, proxy=before,

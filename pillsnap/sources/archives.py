@@ -81,7 +81,7 @@ def existing_root(source: Source) -> Path:
         raise NotRecognisedError(f"source.root = {source.root}: is a file. Name its folder; unpack an archive first.")
     if not root.is_dir():
         raise SourceError(
-            f"source.root = {source.root}: there is no folder {root}. Mount or fetch the data, or correct "
-            "source.root in the configuration."
+            f"source.root = {source.root}: there is no folder {root}. Mount or fetch the data, or correct the path, "
+            "source.root in a configuration."
         )
     return root

@@ -82,7 +82,8 @@ def test_search_prints_a_table_or_json(tmp_path: Path) -> None:
         (["search", "--catalogue", "no.sqlite", "--imprint", "A"], "no.sqlite: there is no such file. Make one"),
         (["search", "--catalogue", "no.sqlite"], "Nothing to look up"),
         (["search", "--colour", "puce"], "is not known. Give one of"),
-        (["import", "nothing.csv"], "nothing.csv"),
+        (["search", "--colour", "white,red,blue"], "names 3. Give the one or two"),
+        (["import", "nothing.csv"], "nothing.csv: no such file or directory. Check the path"),
     ],
 )
 def test_errors_exit_with_status_2(

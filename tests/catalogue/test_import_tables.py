@@ -142,6 +142,7 @@ def test_several_tables_make_one_catalogue_always_the_same(tmp_path: Path) -> No
         (b"PK\x03\x04abc", "is no spreadsheet that can be read .*save the table as CSV"),
         (b"\xd0\xcf\x11\xe0abc", "is no spreadsheet that can be read"),
         (b"\n<table><tr>", "is neither CSV nor a spreadsheet"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "is neither CSV nor a spreadsheet"),
         (b"a,b\n1,2\n", "no column of the first line tells the name"),
         ("품목명,크기장축\n가,1\n".encode("cp949"), "tells the front or back or imprint or shape or colours"),
         (HEADER.encode(), "no row can be read .*no rows"),
@@ -157,7 +158,7 @@ def test_what_is_no_such_table(tmp_path: Path, content: bytes, says: str) -> Non
 
 def test_another_file_is_never_replaced(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.csv")
-    with pytest.raises(CatalogueError, match="is no catalogue"):
+    with pytest.raises(CatalogueError, match=r"is no catalogue.* exists, and was kept: name another file with --out"):
         import_tables([table], table)
     assert table.read_bytes() == table_text().encode("cp949")
     path = make_catalogue(tmp_path)

@@ -156,8 +156,8 @@ def test_annotated_pictures_are_those_of_both_photographs(models: Path, sides: l
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["front"], "--same-pill: 1 photographs are named, and it takes two of one pill"),
-        (["front", "front"], "--same-pill: 1 photographs are named"),
+        (["front"], "--same-pill takes two photographs of one pill, its front and its back; given: 1."),
+        (["front", "front"], "its front and its back; given: 1."),
         (["front", "back", "--mode", "combo"], "--same-pill --mode combo: each of its photographs shows one pill"),
         (["front", "back", "--format", "submission"], "--same-pill --format submission: that table has a row"),
         (["front", "copy"], "copy.jpg: is the same photograph as the first. Turn the pill over."),

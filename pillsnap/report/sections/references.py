@@ -22,8 +22,8 @@ def section(inputs: Inputs) -> Section:
 def _new(numbers: list[dict[str, Any]]) -> Table:
     shares = ("top1", "least", "most", "spread", "in_set", "unknown", "known", "right", "mistaken")
     titles = (
-        "Photographs", "Drugs", "Named right", "Least drug", "Most drug", "Spread", "In the set", "Unknown", "Known",
-        "Right, if named", "Mistaken",
+        "Photographs", "Drugs", "Named right", "Lowest drug", "Highest drug", "Spread", "In the set", "Unknown",
+        "Known", "Right, if named", "Mistaken",
     )  # fmt: skip
     rows = [
         [count(one["references"]), count(one["drugs"]), *(percent(one[name]) for name in shares)] for one in numbers
