@@ -26,16 +26,14 @@ class DiskError(OSError):
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path`, which is renamed to `path` when the block succeeds, and removed otherwise.
 
-    Temporary files of killed processes are removed first. Raises `DiskError` where the block fails because the disk is
-    full or not writable. Hand-written, for folders too, and to explain a full disk.
+    Temporary files of killed processes are removed first and last. Raises `DiskError` where the block fails because the
+    disk is full or not writable. Hand-written, for folders too, and to explain a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            if not _is_running(int(stale.suffixes[-2][1:])):
-                _remove(stale)
+        _remove_stale(path)
         yield temporary
         temporary.replace(path)
     except Exception as error:
@@ -45,6 +43,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # the next writer removes it
             _remove(temporary)
+            _remove_stale(path)  # of another writer that was killed meanwhile
+
+
+def _remove_stale(path: Path) -> None:
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if not _is_running(int(stale.suffixes[-2][1:])):
+            _remove(stale)
 
 
 def _is_running(pid: int) -> bool:

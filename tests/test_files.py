@@ -135,3 +135,14 @@ def test_what_a_killed_process_left_is_removed_before_its_parent_knows(tmp_path:
     write_text(tmp_path / "table.csv", "b")
     assert not left.exists()
     child.wait()
+
+
+def test_what_a_writer_left_that_was_killed_meanwhile_is_removed(tmp_path: Path) -> None:
+    """A job that outlived its Snakemake writes beside the new one, and is killed."""
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+        (tmp_path / f".a.txt.{other.pid}.part").touch()
+        other.kill()
+        other.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
