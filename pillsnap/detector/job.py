@@ -78,7 +78,7 @@ class DetectorJob:
             "device": ",".join(map(str, range(self.world_size))) if self.device == "cuda" else "cpu",
             "workers": self.threads,
             "seed": self.seed,
-            # a GPU does not repeat its bits whatever is asked for, and loses its fastest kernels
+            # no bits are promised on a GPU (docs/training.md), and deterministic kernels are not its fastest
             "deterministic": self.device == "cpu",
             "amp": False,
             "plots": False,

@@ -229,7 +229,7 @@ def test_auto_on_the_cpu_is_the_reference_batch(
 
 
 @pytest.mark.parametrize(("device", "deterministic"), [("cpu", True), ("cuda", False)])
-def test_a_gpu_is_not_slowed_for_bits_that_it_does_not_repeat(tmp_path: Path, device: str, deterministic: bool) -> None:
+def test_kernels_are_deterministic_where_bits_are_promised(tmp_path: Path, device: str, deterministic: bool) -> None:
     job = DetectorJob(
         dataset=tmp_path,
         folder=tmp_path,
