@@ -11,7 +11,7 @@ from pillsnap.crops.crop import context_window
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.scenes.mask import CutOutError, segment_pill
 from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
-from pillsnap.sources.synthetic.scene import render_with_masks
+from pillsnap.sources.synthetic.scene import render_with_truth
 from pillsnap.sources.synthetic.views import single_photos
 
 SEED, VIEWS = 31, 2
@@ -24,7 +24,8 @@ def measure_masks(photos: int) -> dict[str, Any]:
     for drug in make_catalogue(drugs=-(-photos // VIEWS), seed=SEED):
         for photo in list(single_photos(drug, "training", 36, 1, SEED))[:: 36 // VIEWS]:
             rng = key_rng(SEED, "photo", photo.stem)
-            picture, owner = render_with_masks(photo.pills, photo.shot, scale=photo.scale, rng=rng)
+            drawn = render_with_truth(photo.pills, photo.shot, scale=photo.scale, rng=rng)
+        picture, owner = drawn.photo, drawn.owner
             true = owner == 1
             x, y, w, h = cv2.boundingRect(true.astype(np.uint8))
             sides = picture.shape[1], picture.shape[0]

@@ -28,6 +28,32 @@ class EnrolledCandidate(Candidate):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the reader read of a pill, whatever its drug; confidences are calibrated, 0 to 1.
+
+    Attributes:
+        imprint: letters and digits of the side that is seen, in their order; empty where it seems to have none.
+        imprint_confidence: probability that this is the whole imprint.
+        characters: those of `imprint` that are read right with a probability of 0.9 each, in their order; there may be
+            more, and others between them.
+        shape: in the words of `pillsnap.catalogue.vocabulary`, `round` for instance.
+        shape_confidence: of the shape.
+        colours: likewise, `white` for instance; at least one.
+        colours_confidence: that these are the pill's colours, all of them and no other.
+        contradicts: whether the imprint contradicts the first candidate; then the pill is not `known`.
+    """
+
+    imprint: str
+    imprint_confidence: float
+    characters: str
+    shape: str
+    shape_confidence: float
+    colours: tuple[str, ...]
+    colours_confidence: float
+    contradicts: bool
+
+
+@dataclass(frozen=True)
 class Pill:
     """One pill of an answer.
 
@@ -40,6 +66,7 @@ class Pill:
             the enrolled drugs that the pill is near, where it is nearer to one of them than to every trained drug.
         prediction_set: the drugs of the conformal set, most probable first, and the enrolled drugs that the pill is
             near; at least one, none where `unknown`.
+        reading: what was read of it; `None` from models without a reader.
     """
 
     box: tuple[float, float, float, float]
@@ -47,6 +74,7 @@ class Pill:
     verdict: Verdict
     candidates: tuple[EnrolledCandidate | Candidate, ...]
     prediction_set: tuple[EnrolledCandidate | Candidate, ...]
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +89,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class View:
-    """One of several photographs of one pill: its size in pixels, and the pill's box and detector score in it."""
+    """One of several photographs of one pill: its size in pixels, the pill's box and detector score in it, and what was
+    read of it there."""
 
     width: int
     height: int
     box: tuple[float, float, float, float]
     score: float
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +104,8 @@ class SamePillAnswer(Answer):
     """What two photographs of one pill show together.
 
     Attributes:
-        width, height, pills: size of the first photograph, and the one pill with its box there.
+        width, height, pills: size of the first photograph, and the one pill with its box there; its reading is `None`,
+            each photograph has its own.
         photos: the photographs in their order.
         calibrated: whether the model holds thresholds for two photographs; without, nothing is promised of the answer,
             and it is never `known`.

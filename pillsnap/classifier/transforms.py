@@ -55,20 +55,38 @@ def augment(
     Returns:
         float (N, 3, size, size).
     """
-    count = len(pictures)
+    return apply_views(pictures, size, draw_views(global_batch_size or len(pictures), generator)[shard])
+
+
+def draw_views(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw the views of `augment`: float (count, 8), the steps (x, y) to the right and down, the middle's place, then
+    gain and offset of the light."""
 
     def uniform(low: float, high: float) -> torch.Tensor:
-        return torch.rand(global_batch_size or count, generator=generator)[shard] * (high - low) + low
+        return torch.rand(count, generator=generator) * (high - low) + low
 
     angle, zoom = uniform(-torch.pi, torch.pi), uniform(0.85, 1.15)
     shift = torch.stack([uniform(-0.08, 0.08), uniform(-0.08, 0.08)], 1)
     gain, offset = uniform(0.8, 1.2), uniform(-0.15, 0.15)
     right = torch.stack([torch.cos(angle), torch.sin(angle)], 1) * zoom[:, None]
     down = torch.stack([-right[:, 1], right[:, 0]], 1)
-    light = torch.stack([gain, offset], 1)
-    values = _to_device_of(pictures, torch.cat([right, down, shift, light], 1))
+    return torch.cat([right, down, shift, torch.stack([gain, offset], 1)], 1)
+
+
+def apply_views(pictures: torch.Tensor, size: int, views: torch.Tensor) -> torch.Tensor:
+    """Views of pictures, float (N, 3, S, S), as `draw_views` drew them: float (N, 3, size, size)."""
+    values = _to_device_of(pictures, views)
     moved = functional.grid_sample(pictures, _grid(values, size), padding_mode="border", align_corners=False)
     return moved.mul_(values[:, 6, None, None, None]).add_(values[:, 7, None, None, None])
+
+
+def places_in_views(places: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
+    """Where places of pictures, x and y as shares of the side, float (N, P, 2), are in their views; NaN stays."""
+    away = places * 2 - 1 - views[:, None, 4:6]
+    steps = views[:, :4].unflatten(1, (2, 2))
+    # right and down are orthogonal and equally long
+    along = away @ steps.transpose(1, 2) / (steps[:, :1] ** 2).sum(-1, keepdim=True)
+    return (along + 1) / 2
 
 
 def _grid(values: torch.Tensor, size: int) -> torch.Tensor:

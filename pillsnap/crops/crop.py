@@ -24,15 +24,20 @@ def cut_crop(picture: np.ndarray, box: np.ndarray | Sequence[float], *, size: in
     Returns:
         uint8 (size, size, 3).
     """
-    x, y, w, h = (float(value) for value in box)
-    side = max(1, round(max(w, h) * (1 + margin)))
-    # `round` takes halves to the even neighbour: the same pill in a photograph and in a part of it would differ
-    left, top = math.floor(x + (w - side) / 2 + 0.5), math.floor(y + (h - side) / 2 + 0.5)
+    left, top, side = crop_window(box, margin)
     stride = max(1, (side + 2 * size) // (4 * size))
     places = (stride - 1) // 2 + stride * np.arange(side // stride)
     window = _window(picture, left, top, side) if stride == 1 else _subsampled(picture, top + places, left + places)
     points = cv2.resize(window.astype(np.float32), (2 * size, 2 * size), interpolation=cv2.INTER_LINEAR)
     return np.rint(cv2.resize(points, (size, size), interpolation=cv2.INTER_AREA)).astype(np.uint8)
+
+
+def crop_window(box: np.ndarray | Sequence[float], margin: float) -> tuple[int, int, int]:
+    """Left, top and side of the square window of a crop, in whole pixels; it may reach beyond the photograph."""
+    x, y, w, h = (float(value) for value in box)
+    side = max(1, round(max(w, h) * (1 + margin)))
+    # `round` takes halves to the even neighbour: the same pill in a photograph and in a part of it would differ
+    return math.floor(x + (w - side) / 2 + 0.5), math.floor(y + (h - side) / 2 + 0.5), side
 
 
 def _window(picture: np.ndarray, left: int, top: int, side: int) -> np.ndarray:

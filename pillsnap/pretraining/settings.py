@@ -1,14 +1,49 @@
-"""Settings of the detector that comes with the project."""
+"""Settings of the detector and the reader that come with the project."""
+
+from typing import Any
 
 from pydantic import Field
 
 from pillsnap.config.data import Scenes
-from pillsnap.config.training import Detector
-from pillsnap.settings import Section
+from pillsnap.config.training import Detector, Precision
+from pillsnap.settings import Fraction, Section
+
+
+class ReaderCrops(Section):
+    """Drawn crops that the reader learns from."""
+
+    photos: int = Field(ge=1, description="Drawn photographs of training, each of 4 to 7 pills")
+    photos_per_shard: int = Field(500, ge=1, description="Photographs of a job")
+    validation_photos: int = Field(ge=1, description="Drawn photographs of validation: one shard, other imprints")
+    spared_drugs: int = Field(ge=0, description="Drugs of the catalogue `spared_seed` whose imprints are never drawn")
+    spared_seed: int = Field(ge=0, description="Seed of the built-in photographs' drugs")
+    any_imprint: Fraction = Field(0.3, description="Share of pills with an imprint of any characters and length")
+    backs: Fraction = Field(0.2, description="Share of pills that show their back, which often has no imprint")
+    box_error: float = Field(0.025, ge=0, description="Standard deviation of a box's errors, of its longer side")
+    size: int = Field(144, ge=32, description="Side of a crop in pixels, as `crops.size`")
+    margin: float = Field(0.15, ge=0, description="Margin of a crop, as `crops.margin`")
+    quality: int = Field(95, ge=1, le=100, description="JPEG quality of a crop")
+
+
+class ReaderRecipe(Section):
+    """Training of the reader."""
+
+    model: str = Field(description="timm model that gives features at strides of 4, 8, 16 and 32 pixels")
+    model_args: dict[str, Any] = Field({}, description="Arguments of the timm model")
+    width: int = Field(96, ge=8, description="Channels of the map in which the imprint's places are looked for")
+    image_size: int = Field(128, ge=32, multiple_of=32, description="Side of the input in pixels")
+    epochs: int = Field(ge=1, description="Epochs")
+    batch: int = Field(64, ge=2, description="Crops of a step")
+    learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate (AdamW; warm-up, then a cosine)")
+    final_rate: float = Field(0.01, gt=0, le=1, description="Learning rate at the end, as a share of the peak")
+    warmup_steps: int = Field(200, ge=0, description="Steps of linear warm-up")
+    weight_decay: float = Field(0.05, ge=0, lt=1, description="Weight decay; norms and biases have none")
+    clip: float = Field(5.0, gt=0, description="Maximum gradient norm")
+    precision: Precision = Field("fp32", description="Precision of the forward pass")
 
 
 class Pretraining(Section):
-    """A detector trained on composed scenes of drawn pills, and on no photograph: `weights/config.yaml`."""
+    """A detector and a reader trained on drawn pills, and on no photograph: `weights/config.yaml`."""
 
     seed: int = Field(
         ge=0, lt=2**31, description="Seed of drugs, scenes and training; another one than `config.yaml`'s"
@@ -21,7 +56,9 @@ class Pretraining(Section):
     side: int = Field(ge=64, description="Longer side of a scene in pixels")
     scenes: Scenes = Field(description="Scenes of training")
     validation_scenes: int = Field(ge=1, description="Scenes of validation, with another seed")
-    detector: Detector = Field(description="Recipe of the training")
+    detector: Detector = Field(description="Recipe of the detector's training")
+    reader_crops: ReaderCrops = Field(description="Crops of the reader's training")
+    reader: ReaderRecipe = Field(description="Recipe of the reader's training")
 
     def scenes_of(self, split: str) -> Scenes:
         """The scenes of `train` or `val`."""

@@ -267,6 +267,17 @@ CUT_OUTS = _schema(
 """Cut-out pills in the order of `pills.bin`: `length` is the pill's longer side as a share of its photograph's; at
 `offset` lie `colour_bytes` of JPEG and behind them `mask_bytes` of PNG."""
 
+READER_CROPS = _schema(
+    imprint=_text(),
+    places=_text(),
+    shape=_text(),
+    colours=_text(),
+    offset=_integer(),
+    length=_integer(),
+)
+"""Drawn crops for the reader in the order of `crops.bin`: the imprint of the side that is seen; the middle of each of
+its characters, x and y as shares of the crop's side, separated by spaces; shape, and colours with commas between."""
+
 REFUSED_CUT_OUTS = _schema(image_id=_text(), label_member=_text(), reason=_text())
 """Pills that could not be cut out, and why."""
 

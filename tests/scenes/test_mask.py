@@ -9,7 +9,7 @@ from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
 from pillsnap.scenes.cut_outs import cut_out
 from pillsnap.scenes.mask import REASONS, CutOutError, segment_pill
 from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
-from pillsnap.sources.synthetic.scene import render_photo, render_with_masks
+from pillsnap.sources.synthetic.scene import render_photo, render_with_truth
 from pillsnap.sources.synthetic.views import single_photos
 
 BOX = (40, 50, 80, 60)
@@ -33,7 +33,8 @@ def test_masks_of_drawn_photographs_are_the_true_ones() -> None:
     for drug in make_catalogue(drugs=14, seed=5):
         photo = next(single_photos(drug, "training", 36, 1, 5))
         rng = key_rng(5, "photo", photo.stem)
-        picture, owner = render_with_masks(photo.pills, photo.shot, scale=photo.scale, rng=rng)
+        drawn = render_with_truth(photo.pills, photo.shot, scale=photo.scale, rng=rng)
+        picture, owner = drawn.photo, drawn.owner
         x, y, w, h = cv2.boundingRect((owner == 1).astype(np.uint8))
         left, top, right, bottom = context_window((x, y, w, h), picture.shape[1], picture.shape[0], context=0.6)
         window = decode_jpeg(encode_jpeg(picture[top:bottom, left:right], 95))
@@ -53,9 +54,9 @@ def test_true_masks_have_the_boxes_of_the_photograph() -> None:
     photo = next(single_photos(drug, "training", 36, 1, 5))
     same = {"scale": photo.scale}
     picture, boxes = render_photo(photo.pills, photo.shot, rng=key_rng(5, "x"), **same)
-    again, owner = render_with_masks(photo.pills, photo.shot, rng=key_rng(5, "x"), **same)
-    assert np.array_equal(picture, again)
-    assert [list(cv2.boundingRect((owner == 1).astype(np.uint8)))] == boxes
+    again = render_with_truth(photo.pills, photo.shot, rng=key_rng(5, "x"), **same)
+    assert np.array_equal(picture, again.photo)
+    assert [list(cv2.boundingRect((again.owner == 1).astype(np.uint8)))] == boxes
 
 
 def ring(picture: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Draw one pill: outline, relief and shading."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -42,11 +43,13 @@ class View:
 
 @dataclass(frozen=True)
 class Patch:
-    """A drawn pill: colour float32 (H, W, 3) 0 to 255, coverage float32 (H, W) 0 to 1, height of its top in pixels."""
+    """A drawn pill: colour float32 (H, W, 3) 0 to 255, coverage float32 (H, W) 0 to 1, height of its top in pixels, and
+    the middle of each character of its imprint, x and y in pixels, float (N, 2)."""
 
     colour: np.ndarray
     alpha: np.ndarray
     height: float
+    characters: np.ndarray
 
 
 def draw_pill(drug: Drug, view: View, rng: np.random.Generator) -> Patch:
@@ -73,7 +76,9 @@ def draw_pill(drug: Drug, view: View, rng: np.random.Generator) -> Patch:
         normal = _unit(*cv2.split(normal * (1 - on_wall) + _wall_normals(silhouette) * on_wall))
     albedo = _albedo(drug, a, b, marks, rng)
     colour = _shade(albedo, normal, drug, view)
-    return Patch(colour, alpha.astype(np.float32), drug.thick * view.scale)
+    corner = np.array([seen[1].start, seen[0].start]) - (size - 1) / 2
+    characters = _to_screen(_imprint_middles(drug, view.side), view, tilt_sine) - corner - [0, rise / 2]
+    return Patch(colour, alpha.astype(np.float32), drug.thick * view.scale, characters)
 
 
 def _to_pill(u: np.ndarray, v: np.ndarray, view: View, tilt_sine: float) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +86,11 @@ def _to_pill(u: np.ndarray, v: np.ndarray, view: View, tilt_sine: float) -> tupl
     x, y = u / view.scale, v / (view.scale * tilt_sine)
     cosine, sine = np.cos(view.angle), np.sin(view.angle)
     return x * cosine + y * sine, -x * sine + y * cosine
+
+
+def _to_screen(along: np.ndarray, view: View, tilt_sine: float) -> np.ndarray:
+    """Transform places on the pill's length, in millimetres from its middle, to screen pixels: float (N, 2)."""
+    return along[:, None] * view.scale * [np.cos(view.angle), np.sin(view.angle) * tilt_sine]
 
 
 def _outline(drug: Drug, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -138,21 +148,46 @@ def _relief(drug: Drug, a: np.ndarray, b: np.ndarray, top: np.ndarray, side: int
     return height.astype(np.float32), marks
 
 
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=120)
+
+
 def _imprint_mask(text: str, drug: Drug, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Coverage of the imprint at pill coordinates: float32, 0 to 1."""
     if not text:
         return np.zeros_like(a)
-    font = ImageFont.load_default(size=120)
-    left, top, right, bottom = font.getbbox(text, stroke_width=2)
-    image = Image.new("L", (int(right - left) + 24, int(bottom - top) + 24))
-    ImageDraw.Draw(image).text((12 - left, 12 - top), text, fill=255, font=font, stroke_width=2)
+    left, top, width, height = _text_box(text)
+    image = Image.new("L", (width, height))
+    ImageDraw.Draw(image).text((12 - left, 12 - top), text, fill=255, font=_font(), stroke_width=2)
     mask = cv2.GaussianBlur(np.asarray(image), (0, 0), 2.2)
-    width_mm = min(drug.leng_long * (0.62 if drug.leng_long > 1.4 * drug.leng_short else 0.58), 2.1 * len(text) + 1.5)
+    width_mm = _imprint_width(text, drug)
     height_mm = min(drug.leng_short * (0.5 if len(text) > 2 else 0.58), width_mm * mask.shape[0] / mask.shape[1])
     scale_x, scale_y = mask.shape[1] / width_mm, mask.shape[0] / height_mm
     map_x = (a * scale_x + mask.shape[1] / 2).astype(np.float32)
     map_y = (b * scale_y + mask.shape[0] / 2).astype(np.float32)
     return cv2.remap(mask, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).astype(np.float32) / 255
+
+
+def _text_box(text: str) -> tuple[float, float, int, int]:
+    """Left, top, width and height of an imprint's picture, in pixels of the font."""
+    left, top, right, bottom = _font().getbbox(text, stroke_width=2)
+    return left, top, int(right - left) + 24, int(bottom - top) + 24
+
+
+def _imprint_width(text: str, drug: Drug) -> float:
+    """Width of an imprint in millimetres."""
+    return min(drug.leng_long * (0.62 if drug.leng_long > 1.4 * drug.leng_short else 0.58), 2.1 * len(text) + 1.5)
+
+
+def _imprint_middles(drug: Drug, side: int) -> np.ndarray:
+    """Middle of each character of a side's imprint on the pill's length, in millimetres from the pill's middle."""
+    text = (drug.print_front, drug.print_back)[side]
+    if not text:
+        return np.zeros(0)
+    left, _, width, _ = _text_box(text)
+    ends = np.array([_font().getlength(text[:count]) for count in range(len(text) + 1)])
+    return ((ends[:-1] + ends[1:]) / 2 + 12 - left - width / 2) * _imprint_width(text, drug) / width
 
 
 def _normals(height: np.ndarray, scale: float, tilt_sine: float) -> np.ndarray:

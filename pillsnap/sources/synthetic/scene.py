@@ -32,6 +32,26 @@ class Shot:
     longitude: int
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn photograph.
+
+    Attributes:
+        photo: uint8 (1280, 976, 3) RGB.
+        owner: uint8 (1280, 976): 0 for the backdrop, else the pill's number from 1.
+        characters: of each pill, the middle of each character of its imprint: x and y in pixels, float (N, 2).
+    """
+
+    photo: np.ndarray
+    owner: np.ndarray
+    characters: list[np.ndarray]
+
+    @property
+    def boxes(self) -> list[list[int]]:
+        """Each pill's visible extent: x, y, w, h in pixels."""
+        return [_extent(self.owner == number) for number in range(1, len(self.characters) + 1)]
+
+
 def render_photo(
     pills: Sequence[tuple[Drug, int]], shot: Shot, *, scale: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[list[int]]]:
@@ -46,18 +66,14 @@ def render_photo(
     Returns:
         uint8 (1280, 976, 3) RGB, and each pill's visible extent as x, y, w, h in pixels.
     """
-    photo, owner = render_with_masks(pills, shot, scale=scale, rng=rng)
-    return photo, [_extent(owner == number) for number in range(1, len(pills) + 1)]
+    drawn = render_with_truth(pills, shot, scale=scale, rng=rng)
+    return drawn.photo, drawn.boxes
 
 
-def render_with_masks(
+def render_with_truth(
     pills: Sequence[tuple[Drug, int]], shot: Shot, *, scale: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Photograph pills like `render_photo`, and tell which pixel shows which pill.
-
-    Returns:
-        uint8 (1280, 976, 3) RGB, and uint8 (1280, 976): 0 for the backdrop, else the pill's number from 1.
-    """
+) -> Drawn:
+    """Photograph pills like `render_photo`, and tell which pixel shows what."""
     azimuth, elevation, warmth = _LAMPS[shot.light]
     azimuth, elevation = azimuth + rng.normal(0, 4), elevation + rng.normal(0, 2)
     flat = np.cos(np.radians(elevation))
@@ -78,7 +94,8 @@ def render_with_masks(
     owner = np.zeros((HEIGHT, WIDTH), np.uint8)
     for number, (patch, place) in enumerate(zip(patches, places, strict=True), start=1):
         _paste(canvas, owner, patch, place, number, exposure)
-    return _sensor(canvas, rng), owner
+    characters = [patch.characters + place for patch, place in zip(patches, places, strict=True)]
+    return Drawn(_sensor(canvas, rng), owner, characters)
 
 
 def _extent(mask: np.ndarray) -> list[int]:
