@@ -1,5 +1,5 @@
 # What makes answers trustworthy.
-# Needs: the classifier, the crops of training, validation and never-seen drugs.
+# Needs: the classifier, the reader, the drugs' looks, the crops of training, validation and never-seen drugs.
 # Makes: results/{stage}/answers/{calibration.json, drug_space.safetensors}.
 
 
@@ -7,7 +7,8 @@ rule calibrate_answers:
     """Choose temperature and thresholds on validation, so that answers keep what they promise."""
     input:
         classifier="<results>/{stage}/classifier/best.safetensors",
-        classes="<results>/{stage}/manifest/classes.json",
+        reader=CONFIG.reader.starting_files,
+        drugs="<results>/{stage}/manifest/drugs.csv",
         crops="<results>/{stage}/crops",
         code=code_of("calibrate_answers"),
     output:

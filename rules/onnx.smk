@@ -1,5 +1,5 @@
 # Both models as ONNX, and one graph from photograph to answer.
-# Needs: both trainings, the calibration, validation photographs and crops.
+# Needs: both trainings, the reader, the calibration, validation photographs and crops.
 # Makes: results/{stage}/onnx/{detector,classifier,pipeline}{.onnx,.fp16.onnx,.int8.onnx} and parity.json.
 
 
@@ -8,6 +8,7 @@ rule export_onnx:
     input:
         detector="<results>/{stage}/detector/best.safetensors",
         classifier="<results>/{stage}/classifier/best.safetensors",
+        reader=CONFIG.reader.starting_files,
         classes="<results>/{stage}/manifest/classes.json",
         calibration="<results>/{stage}/answers/calibration.json",
         drug_space="<results>/{stage}/answers/drug_space.safetensors",

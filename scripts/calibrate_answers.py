@@ -9,7 +9,8 @@ with job(snakemake):
     from pillsnap.config.config import Answers
 
     calibrate_answers(
-        **{name: Path(snakemake.input[name]) for name in ("classifier", "classes", "crops")},
+        **{name: Path(snakemake.input[name]) for name in ("classifier", "drugs", "crops")},
+        reader=next(map(Path, snakemake.input.reader), None),
         **{name: Path(path) for name, path in snakemake.output.items() if name != "record"},
         settings=Answers(**snakemake.params.settings),
         device=snakemake.params.device,

@@ -8,8 +8,10 @@ with job(snakemake):
     from pillsnap.config.config import Benchmark, Crops, Onnx
     from pillsnap.onnx.export_onnx import export_onnx
 
+    lists = ("reader", "prepared", "code")
     export_onnx(
-        **{name: Path(path) for name, path in snakemake.input.items() if name not in ("prepared", "code")},
+        **{name: Path(path) for name, path in snakemake.input.items() if name not in lists},
+        reader=next(map(Path, snakemake.input.reader), None),
         prepared=[Path(path) for path in snakemake.input.prepared],
         onnx_folder=Path(snakemake.output.onnx_folder),
         work=Path(snakemake.params.work),

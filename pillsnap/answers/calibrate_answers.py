@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.covariance import LedoitWolf
 
-from pillsnap.answers.calibration import Calibration, probabilities
+from pillsnap.answers.calibration import Calibration, ReadingCalibration, probabilities
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
 from pillsnap.answers.drug_space import DrugSpace, unit_features
+from pillsnap.answers.fit_reading import ReadPills, fit_reading
+from pillsnap.answers.naming import Imprints, held_back, join_reading
 from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -24,8 +26,10 @@ from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
-from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import COMPOSED
+from pillsnap.reader.looks import looks_of
+from pillsnap.reader.model import Reader, load_reader
+from pillsnap.tables.files import read_table
+from pillsnap.tables.schemas import COMPOSED, DRUGS
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +43,8 @@ COVERAGES = (0.9, 0.95, 0.99)
 def calibrate_answers(
     *,
     classifier: Path,
-    classes: Path,
+    reader: Path | None,
+    drugs: Path,
     crops: Path,
     calibration: Path,
     drug_space: Path,
@@ -51,7 +56,8 @@ def calibrate_answers(
 
     Args:
         classifier: safetensors of `train_classifier`.
-        classes: class list of `build_manifest`.
+        reader: weights of the reader; `None`: nothing is read.
+        drugs: table of drugs of `build_manifest`, schema `DRUGS`.
         crops: folder of `cut_crops`.
         calibration: written, JSON: `calibration` (stored in the exported model), `validation` (its metrics there) and
             `validation_pairs` (likewise of two photographs of one pill; `None` where there are none).
@@ -61,11 +67,22 @@ def calibrate_answers(
         threads: threads of arithmetic on the CPU.
     """
     use_threads(threads)
-    drugs = len(read_classes(classes))
-    extractor = _FeatureExtractor(classifier, drugs, torch_device(device))
-    space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), drugs)
+    looks = looks_of(read_table(drugs, DRUGS))
+    extractor = _Extractor(classifier, reader, len(looks), torch_device(device))
+    imprints = Imprints.of([drug.imprints for drug in looks])
+    space = fit_drug_space(
+        *extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), len(looks), imprints.codes
+    )
     validation = [CropDataset(crops, split) for split in ("val", "unseen_val")]
-    (seen, plain), (unseen, _) = (extractor.predictions(data, space) for data in validation)
+    found = [extractor.opinions(data) for data in validation]
+    read = found[0].read
+    reading = fit_reading(found[0].logits, validation[0].targets.numpy(), read, looks) if read else None
+    joined = [one.joined(space, reading) for one in found]
+    seen, unseen = (
+        Predictions(logits, distances, data.targets.numpy())
+        for (logits, distances, _), data in zip(joined, validation, strict=True)
+    )
+    plain = space.distances(found[0].features)
     chosen = with_plain_limits(choose_thresholds(seen, unseen, settings), seen, plain)
     places = [_pairs(data.pills) for data in validation]
     pairs, unseen_pairs = (
@@ -74,13 +91,19 @@ def calibrate_answers(
     if len(pairs):
         of_pairs = choose_thresholds(pairs, unseen_pairs, settings)
         chosen = replace(chosen, pairs=with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1)))
+    chosen = replace(chosen, reading=reading)
     with replacing(drug_space) as temporary:
         save_file(asdict(space), temporary)
-    metrics = {"validation": calibration_metrics(seen, unseen, chosen), "validation_pairs": None}
+    held, unseen_held = (
+        replace(pills, distances=held_back(pills.distances, disagreements, chosen))
+        for pills, (_, _, disagreements) in zip((seen, unseen), joined, strict=True)
+    )
+    metrics = {"validation": calibration_metrics(held, unseen_held, chosen), "validation_pairs": None}
     if chosen.pairs:
         metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
     write_json(calibration, {"calibration": chosen.to_json()} | metrics)
-    log.info("temperature %.3f, known from %s", chosen.temperature, chosen.known_from)
+    weight = "nothing is read" if reading is None else f"weight of the imprint {reading.weight:.2f}"
+    log.info("temperature %.3f, known from %s, %s", chosen.temperature, chosen.known_from, weight)
 
 
 def _pairs(photographed: pd.DataFrame) -> np.ndarray:
@@ -90,14 +113,33 @@ def _pairs(photographed: pd.DataFrame) -> np.ndarray:
     return alone[choose_pairs(rows["image_id"].tolist(), rows["k_code"].tolist())]
 
 
-class _FeatureExtractor:
-    """The trained classifier, for features and logits of crops."""
+@dataclass(frozen=True)
+class _Opinions:
+    """What both networks say of N pills: logits (N, drugs), features (N, D), and the reader's logits."""
 
-    def __init__(self, weights: Path, drugs: int, device: str) -> None:
+    logits: np.ndarray
+    features: np.ndarray
+    read: ReadPills | None
+
+    def joined(self, space: DrugSpace, reading: ReadingCalibration | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits, relative distances and disagreements, see `join_reading`; without a reader nothing disagrees."""
+        relative = space.relative_distances(self.features)
+        if not (self.read and reading):
+            return self.logits, relative, np.zeros_like(relative)
+        return join_reading(self.logits, relative, self.read.characters, Imprints(space.imprints), reading)
+
+
+class _Extractor:
+    """The trained classifier and the reader, for what they say of crops."""
+
+    def __init__(self, weights: Path, reader: Path | None, drugs: int, device: str) -> None:
         self._model, self._image_size = load_classifier(weights, drugs)
         self._model.to(device)
+        self._reader: Reader | None = None
+        if reader:
+            self._reader, self._reader_size = load_reader(reader)
+            self._reader.to(device)
         self._device = device
-        self._drugs = drugs
 
     def features(self, data: CropDataset, *, per_drug: int) -> tuple[np.ndarray, np.ndarray]:
         """Features, float32 (N, D), and class indices, (N,), of the first crops of each drug of a split, composed ones
@@ -108,29 +150,36 @@ class _FeatureExtractor:
         pills = _first_of_each(data.targets.numpy(), data.pills["domain"].to_numpy() != COMPOSED, per_drug)
         features = np.empty((len(pills), self._model.num_features), np.float32)
         with torch.inference_mode():
-            for rows, found in self._batches(data, pills):
-                features[rows] = found.float().cpu().numpy()
+            for rows, crops in self._batches(data, pills):
+                features[rows] = self._features(crops).float().cpu().numpy()
         return features, data.targets.numpy()[pills]
 
-    def predictions(self, data: CropDataset, space: DrugSpace) -> tuple[Predictions, np.ndarray]:
-        """Predictions of the crops of a split; and their plain distances to the nearest drug, float32 (N,)."""
-        features = np.empty((len(data), self._model.num_features), np.float32)
-        logits = np.empty((len(data), self._drugs), np.float32)
+    def opinions(self, data: CropDataset) -> _Opinions:
+        """What both networks say of the crops of a split."""
+        features, logits = [np.empty((0, self._model.num_features), np.float32)], []
+        read: list[list[np.ndarray]] = []
         with torch.inference_mode():
-            for rows, found in self._batches(data, np.arange(len(data))):
-                features[rows] = found.float().cpu().numpy()
-                logits[rows] = self._model.get_classifier()(found).float().cpu().numpy()
-        relative, plain = space.relative_distances(features), space.distances(features)
-        return Predictions(logits, relative, data.targets.numpy()), plain
+            for _, crops in self._batches(data, np.arange(len(data))):
+                found = self._features(crops)
+                features.append(found.float().cpu().numpy())
+                logits.append(self._model.get_classifier()(found).float().cpu().numpy())
+                if self._reader:
+                    _, *words = self._reader(resize(normalise(crops, self._reader.body), self._reader_size))
+                    read.append([each.float().cpu().numpy() for each in words])
+        drugs = np.empty((0, self._model.num_classes), np.float32)
+        words_of_all = ReadPills(*map(np.concatenate, zip(*read, strict=True))) if read else None
+        return _Opinions(np.concatenate([drugs, *logits]), np.concatenate(features), words_of_all)
+
+    def _features(self, crops: torch.Tensor) -> torch.Tensor:
+        pictures = resize(normalise(crops, self._model), self._image_size)
+        return self._model.forward_head(self._model.forward_features(pictures), pre_logits=True)
 
     def _batches(self, data: CropDataset, pills: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Features of pills, (rows, D), with the rows of the result that they belong to."""
+        """Crops of pills, uint8 (rows, 3, S, S) on the device, with the rows of the result that they belong to."""
         for start in range(0, len(pills), BATCH):
             batch = pills[start : start + BATCH]
             crops = torch.stack([data.picture(int(pill), box_from="detector") for pill in batch])
-            pictures = resize(normalise(crops.to(self._device), self._model), self._image_size)
-            found = self._model.forward_head(self._model.forward_features(pictures), pre_logits=True)
-            yield slice(start, start + len(batch)), found
+            yield slice(start, start + len(batch)), crops.to(self._device)
 
 
 def _first_of_each(targets: np.ndarray, photographed: np.ndarray, per_drug: int) -> np.ndarray:
@@ -138,7 +187,7 @@ def _first_of_each(targets: np.ndarray, photographed: np.ndarray, per_drug: int)
     return np.sort(np.concatenate([np.flatnonzero((targets == drug) & photographed)[:per_drug] for drug in drugs]))
 
 
-def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> DrugSpace:
+def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int, imprints: np.ndarray) -> DrugSpace:
     """Fit a centroid for each drug and one shared covariance (Lee et al. 2018; Ledoit-Wolf shrinkage), of features and
     of unit features, and the covariance of all unit features together.
 
@@ -146,6 +195,7 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> Dru
         features: float (N, D).
         targets: class indices, int (N,); every drug occurs.
         drugs: number of drugs.
+        imprints: codes of the drugs' imprints, which become a part of the space as they are.
     """
     plain = _space_of_drugs(features.astype(np.float64), targets, drugs)
     unit = unit_features(features).astype(np.float64)
@@ -153,7 +203,7 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> Dru
     unit -= mean
     background = _whitening(unit)
     arrays = (*plain, mean, *_space_of_drugs(unit, targets, drugs), background)
-    return DrugSpace(*(array.astype(np.float32) for array in arrays))
+    return DrugSpace(*(array.astype(np.float32) for array in arrays), imprints=imprints)
 
 
 def _space_of_drugs(features: np.ndarray, targets: np.ndarray, drugs: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,26 @@ LEAST = 1e-30
 
 
 @dataclass(frozen=True)
+class ReadingCalibration:
+    """How what the reader reads becomes probabilities, and how much it counts beside the classifier.
+
+    Attributes:
+        imprint_temperature, shape_temperature, colour_temperature: divide the reader's logits.
+        weight: factor of each drug's log-likelihood of the imprint, which is added to its logit.
+        distance_weight: factor of the disagreement of the imprint with the named drug, which is added to the relative
+            distance.
+        contradicts_from: disagreement from which the imprint contradicts the named drug.
+    """
+
+    imprint_temperature: float
+    shape_temperature: float
+    colour_temperature: float
+    weight: float
+    distance_weight: float
+    contradicts_from: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Values chosen on validation by `calibrate_answers` and stored in the exported model.
 
@@ -28,6 +48,7 @@ class Calibration:
             models of older versions, and where no drug has two validation photographs.
         plain_within, plain_from: as `known_within` and `unknown_from`, of the Mahalanobis distance itself, in which
             enrolled drugs are compared with trained ones; `None` in models of older versions, see `plain_limits`.
+        reading: of the reader; `None` without one.
     """
 
     temperature: float
@@ -41,6 +62,7 @@ class Calibration:
     pairs: "Calibration | None" = None
     plain_within: float | None = None
     plain_from: float | None = None
+    reading: ReadingCalibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON values."""
@@ -49,8 +71,9 @@ class Calibration:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Calibration":
         """Build from the values of `to_json`."""
-        pairs = values.get("pairs")
-        return cls(**{**values, "pairs": pairs and cls.from_json(pairs)})
+        pairs, reading = values.get("pairs"), values.get("reading")
+        parts = {"pairs": pairs and cls.from_json(pairs), "reading": reading and ReadingCalibration(**reading)}
+        return cls(**{**values, **parts})
 
     @property
     def of_pairs(self) -> "Calibration":

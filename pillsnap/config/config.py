@@ -16,7 +16,7 @@ from pillsnap.config.data import (
     Stages,
     Yolo,
 )
-from pillsnap.config.training import Classifier, Detector, Recipe, Steering, Trainings
+from pillsnap.config.training import Classifier, Detector, Reader, Recipe, Steering, Trainings
 from pillsnap.settings import Fraction, Quality, Section
 from pillsnap.sources.archives import expanded
 from pillsnap.sources.registry import get_kind
@@ -168,6 +168,7 @@ class Config(Section):
     audit: Audit = Field(default_factory=Audit, description="Label audit")
     crops: Crops = Field(default_factory=Crops, description="Crops")
     classifier: Classifier = Field(default_factory=Classifier, description="Classifier")
+    reader: Reader = Field(default_factory=Reader, description="Reader of imprint, shape and colours")
     steering: Steering = Field(default_factory=Steering, description="Phases, interventions and milestones")
     training: Trainings = Field(default_factory=Trainings, description="How trainings run")
     answers: Answers = Field(default_factory=Answers, description="Promises of an answer")

@@ -97,10 +97,7 @@ class Detector(Recipe):
     @property
     def starting_files(self) -> list[str]:
         """File of starting weights, if any."""
-        if not self.model.endswith((".pt", ".safetensors")):
-            return []
-        with_workflow = workflow_file(self.model)
-        return [with_workflow if not Path(self.model).exists() and Path(with_workflow).exists() else self.model]
+        return [_with_workflow(self.model)] if self.model.endswith((".pt", ".safetensors")) else []
 
     @property
     def start(self) -> str:
@@ -176,6 +173,29 @@ class Classifier(Recipe):
     def starting_files(self) -> list[str]:
         """File of starting weights, if any."""
         return [self.weights] if self.weights and self.weights != "pretrained" else []
+
+
+class Reader(Section):
+    """Reader of imprint, shape and colours, which goes with every answer."""
+
+    weights: str | None = Field(
+        "weights/pill-reader.safetensors",
+        description=(
+            "Weights of a reader (`.safetensors`); a path that is not below the working folder is looked for where the "
+            "workflow lies. `null`: none, nothing is read"
+        ),
+    )
+
+    @property
+    def starting_files(self) -> list[str]:
+        """File of the weights, if any."""
+        return [_with_workflow(self.weights)] if self.weights else []
+
+
+def _with_workflow(path: str) -> str:
+    """A path below the working folder, or where the workflow lies if it is only there."""
+    with_workflow = workflow_file(path)
+    return with_workflow if not Path(path).exists() and Path(with_workflow).exists() else path
 
 
 class Trainings(Section):

@@ -43,6 +43,7 @@ def export_onnx(
     *,
     detector: Path,
     classifier: Path,
+    reader: Path | None,
     classes: Path,
     calibration: Path,
     drug_space: Path,
@@ -63,6 +64,7 @@ def export_onnx(
     Args:
         detector: safetensors of `train_detector`.
         classifier: safetensors of `train_classifier`.
+        reader: weights of the reader; `None`: nothing is read.
         classes: class list of `build_manifest`.
         calibration, drug_space: of `calibrate_answers`.
         crops: folder of `cut_crops`; validation crops are compared.
@@ -99,16 +101,20 @@ def export_onnx(
         **{"classes": classes_to_json(drugs), "calibration": fitted.to_json()},
         "preprocessing": "uint8 RGB, upright; letterbox, scaling and normalisation are part of the graph",
     }
-    graphs = detector_graph(detector, work), classifier_graph(classifier, len(drugs))
+    # a reader whose reading cannot be calibrated is left out
+    graphs = (
+        detector_graph(detector, work),
+        classifier_graph(classifier, len(drugs), reader if fitted.reading else None),
+    )
     squares = [letterbox(p.picture, detector_image_size)[0] for p in photos[: settings.calibration_photos]]
     networks = _export_networks(*graphs, np.stack(squares), val_crops[: settings.calibration_photos])
     with replacing_folder(onnx_folder) as folder:
         for precision, (detector_onnx, classifier_onnx) in networks.items():
-            classifier_onnx = with_distances(classifier_onnx, space)
+            classifier_onnx = with_distances(classifier_onnx, space, fitted)
             whole = pipeline(detector_onnx, classifier_onnx, answer)
             for name, model in zip(NAMES, (detector_onnx, classifier_onnx, whole), strict=True):
                 _save(model, file_of(folder, name, precision), facts | {"precision": precision})
-        reached = _compare(folder, *graphs, space, photos, val_crops, targets, answer.nms_iou, threads)
+        reached = _compare(folder, *graphs, space, fitted, photos, val_crops, targets, answer.nms_iou, threads)
         _check(reached, settings)
         write_json(folder / "parity.json", reached)
     log.info("%s", json.dumps(reached))
@@ -125,7 +131,7 @@ def _export_networks(
     """Detector and classifier by precision; pictures and crops give the ranges of INT8."""
     two_squares, two_crops = (torch.from_numpy(np.resize(each, (2, *each.shape[1:]))) for each in (squares, crops))
     detector_onnx = export_network(detector, two_squares, "pictures", ["boxes"])
-    classifier_onnx = export_network(classifier, two_crops, "crops", ["logits", "features"])
+    classifier_onnx = export_network(classifier, two_crops, "crops", classifier.outputs)
     return {
         "fp32": (detector_onnx, classifier_onnx),
         "fp16": (half_precision(detector_onnx), half_precision(classifier_onnx)),
@@ -158,6 +164,7 @@ def _compare(
     detector: DetectorGraph,
     classifier: ClassifierGraph,
     space: DrugSpace,
+    calibration: Calibration,
     photos: Sequence[parity.Photo],
     crops: np.ndarray,
     targets: np.ndarray,
@@ -170,7 +177,9 @@ def _compare(
     )
     with ThreadPoolExecutor(usable_threads(threads)) as pool:
         boxes, found = parity.compare_detectors(detector, detectors, photos, nms_iou=nms_iou, pool=pool)
-        logits, top1 = parity.compare_classifiers(classifier, space, classifiers, crops, targets, pool=pool)
+        logits, top1 = parity.compare_classifiers(
+            classifier, space, calibration, classifiers, crops, targets, pool=pool
+        )
         fused = parity.compare_fused(folder, photos, found["fp32"], pool=pool)
     precisions = {
         precision: {

@@ -12,6 +12,7 @@ from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
 from pillsnap.detector.weights import load_detector, prepare_ultralytics
 from pillsnap.onnx.steps import OPSET
+from pillsnap.reader.model import Reader, load_reader
 
 
 class DetectorGraph(nn.Module):
@@ -27,17 +28,31 @@ class DetectorGraph(nn.Module):
 
 
 class ClassifierGraph(nn.Module):
-    """uint8 (N, S, S, 3) RGB crops -> float32 (N, classes) logits and (N, D) features, from which they are made."""
+    """uint8 (N, S, S, 3) RGB crops -> what the classifier and the reader say of them, float32.
 
-    def __init__(self, model: nn.Module, image_size: int) -> None:
+    `outputs` names it: logits (N, classes) and the features (N, D) that they are made from; with a reader also logits
+    of each place's character (N, PLACES, 37), of the shape (N, 11), and of each colour (N, 16).
+    """
+
+    def __init__(self, model: nn.Module, image_size: int, reader: Reader | None = None, reader_size: int = 0) -> None:
         super().__init__()
-        self.model = model
-        self.image_size = image_size
+        self.model, self.image_size = model, image_size
+        self.reader, self.reader_size = reader, reader_size
 
-    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        pictures = resize(normalise(crops.permute(0, 3, 1, 2), self.model), self.image_size)
-        features = self.model.forward_head(self.model.forward_features(pictures), pre_logits=True)
-        return self.model.get_classifier()(features), features
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs."""
+        return ["logits", "features", *(("characters", "shapes", "colours") if self.reader else ())]
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        pictures = crops.permute(0, 3, 1, 2)
+        seen = resize(normalise(pictures, self.model), self.image_size)
+        features = self.model.forward_head(self.model.forward_features(seen), pre_logits=True)
+        named = self.model.get_classifier()(features), features
+        if not self.reader:
+            return named
+        _, *read = self.reader(resize(normalise(pictures, self.reader.body), self.reader_size))
+        return *named, *read
 
 
 def detector_graph(weights: Path, work: Path) -> DetectorGraph:
@@ -49,9 +64,9 @@ def detector_graph(weights: Path, work: Path) -> DetectorGraph:
     return DetectorGraph(model).eval()
 
 
-def classifier_graph(weights: Path, drugs: int) -> ClassifierGraph:
-    """Load the classifier of `train_classifier`."""
-    return ClassifierGraph(*load_classifier(weights, drugs)).eval()
+def classifier_graph(weights: Path, drugs: int, reader: Path | None = None) -> ClassifierGraph:
+    """Load the classifier of `train_classifier`, and a reader."""
+    return ClassifierGraph(*load_classifier(weights, drugs), *(load_reader(reader) if reader else ())).eval()
 
 
 def export_network(graph: nn.Module, example: torch.Tensor, inputs: str, outputs: list[str]) -> onnx.ModelProto:

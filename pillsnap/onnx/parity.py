@@ -18,7 +18,9 @@ from torch import nn
 from pillsnap.answers.accuracy import DetectorResult, detector_metrics
 from pillsnap.answers.agreement import agreement
 from pillsnap.answers.answer import Answer, Mode
+from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.answers.naming import Imprints, held_back, join_reading
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.predict.letterbox import letterbox
@@ -117,6 +119,7 @@ def map50(photos: Sequence[Photo], found: Sequence[Detections]) -> float | None:
 def compare_classifiers(
     graph: nn.Module,
     space: DrugSpace,
+    calibration: Calibration,
     models: Mapping[str, Path],
     crops: np.ndarray,
     targets: np.ndarray,
@@ -126,8 +129,9 @@ def compare_classifiers(
     """Run the classifier in PyTorch and in ONNX Runtime, and compare them in FP32.
 
     Args:
-        graph: the classifier in PyTorch; gives logits and features.
+        graph: the classifier in PyTorch, with the reader if the calibration has a reading.
         space: gives the features' distances.
+        calibration: how the two are joined.
         models: ONNX classifiers by precision, `fp32` among them.
         crops: uint8 (N, S, S, 3).
         targets: class indices (N,).
@@ -138,7 +142,11 @@ def compare_classifiers(
     """
     with torch.inference_mode():
         outputs = [[tensor.numpy() for tensor in graph(torch.from_numpy(batch))] for batch in batches(crops)]
-    ours, features = (np.concatenate(each) for each in zip(*outputs, strict=True))
+    ours, features, *read = (np.concatenate(each) for each in zip(*outputs, strict=True))
+    near = space.relative_distances(features)
+    if calibration.reading:
+        ours, near, apart = join_reading(ours, near, read[0], Imprints(space.imprints), calibration.reading)
+        near = held_back(near, apart, calibration)
     theirs = {}
     for name, path in models.items():
         results = pool.map(_Network(path, "logits", "distances", "relative_distances"), batches(crops))
@@ -149,7 +157,7 @@ def compare_classifiers(
         "crops": len(crops),
         "max_logit_error": float(np.abs(ours - logits).max()),
         "max_distance_error": float(np.abs(space.distances(features) - distances).max()),
-        "max_relative_distance_error": float(np.abs(space.relative_distances(features) - relative).max()),
+        "max_relative_distance_error": float(np.abs(near - relative).max()),
         "same_top1": float((ours.argmax(1) == logits.argmax(1)).mean()),
         "top1": {"pytorch": float((ours.argmax(1) == targets).mean()), "onnx": top1["fp32"]},
     }

@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
+from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.answers.naming import Imprints
 from pillsnap.onnx import steps
 from pillsnap.predict.nms import MAX_BOXES
 
@@ -17,6 +19,8 @@ OUTPUTS = (
     *("boxes", "scores", "classes", "probabilities", "all_probabilities"),
     *("distances", "relative_distances", "features"),
 )
+READINGS = ("disagreements", "characters", "shapes", "colours")
+"""Outputs of a graph with a reader: the imprint's disagreement with the named drug, and calibrated probabilities."""
 IR_VERSION = 10
 
 
@@ -41,9 +45,12 @@ class AnswerSettings:
     drugs: int
 
 
-def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProto:
-    """Whiten the classifier's `features`, and add `distances` and `relative_distances` to the nearest drug; `logits`
-    stay."""
+def with_distances(network: onnx.ModelProto, space: DrugSpace, calibration: Calibration) -> onnx.ModelProto:
+    """Whiten the classifier's `features`, and add `distances` and `relative_distances` to the nearest drug.
+
+    Without a reader, `logits` stay. With one they are joined with what was read, and so are `relative_distances`;
+    `READINGS` are added.
+    """
     parts = {
         "net": network,
         "space": steps.distances_step(space.whitening, space.centroids),
@@ -51,6 +58,11 @@ def with_distances(network: onnx.ModelProto, space: DrugSpace) -> onnx.ModelProt
     }
     wires = {"space/raw": "net/features", "relative/raw": "net/features"}
     outputs = ["logits", "distances", "relative_distances", "features"]
+    if calibration.reading:
+        parts["read"] = steps.reading_step(Imprints(space.imprints), calibration)
+        wires |= {"read/raw": "net/logits", "read/nearest": "relative/relative_distances"}
+        wires |= {"read/letters": "net/characters", "read/forms": "net/shapes", "read/tints": "net/colours"}
+        outputs += READINGS
     return join(parts, wires, list(network.graph.input), outputs)
 
 
@@ -61,7 +73,9 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
     Outputs for N pills, best detection first: `boxes`, float (N, 4): x, y, w, h in pixels; `scores`, float (N,);
     `classes`, int64 (N, 5), and their `probabilities`, float (N, 5); `all_probabilities`, float (N, drugs);
     `relative_distances`, float (N,), which verdicts rest on; `distances`, float (N,), and `features`, whitened, float
-    (N, D), by which drugs are enrolled from photographs.
+    (N, D), by which drugs are enrolled from photographs. With a reader also `disagreements`, float (N,), of the imprint
+    with the most probable drug, and probabilities of the `characters` of its places, float (N, PLACES, 37), of the
+    `shapes`, float (N, 11), and of `colours`, float (N, 16).
 
     Args:
         detector: `pictures` -> `boxes`.
@@ -96,6 +110,12 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
         "describe/white": "classifier/features",
         "describe/boxes": "find/boxes",
     }
+    outputs = list(OUTPUTS)
+    if READINGS[0] in {value.name for value in classifier.graph.output}:
+        parts["read"] = steps.readings_step()
+        wires |= {"read/apart": "classifier/disagreements", "read/letters": "classifier/characters"}
+        wires |= {"read/forms": "classifier/shapes", "read/tints": "classifier/colours", "read/boxes": "find/boxes"}
+        outputs += READINGS
     question = [
         helper.make_tensor_value_info("min_score", TensorProto.FLOAT, [1]),
         helper.make_tensor_value_info("max_pills", TensorProto.INT64, [1]),
@@ -104,7 +124,7 @@ def pipeline(detector: onnx.ModelProto, classifier: onnx.ModelProto, settings: A
         numpy_helper.from_array(np.array([settings.min_score], np.float32), "min_score"),
         numpy_helper.from_array(np.array([MAX_BOXES], np.int64), "max_pills"),
     ]
-    return join(parts, wires, [PHOTO, *question], OUTPUTS, defaults)
+    return join(parts, wires, [PHOTO, *question], outputs, defaults)
 
 
 def _width(model: onnx.ModelProto, output: str) -> int:

@@ -11,11 +11,17 @@ from onnx import TensorProto, numpy_helper
 from onnxscript import FLOAT, INT64, UINT8, script
 from onnxscript import opset18 as op
 
+from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import LEAST_LENGTH, DrugSpace
+from pillsnap.answers.naming import LEAST, Imprints
 from pillsnap.predict.letterbox import LETTERBOX_GREY
+from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 
 OPSET = 18
 """The opset that these steps are written in, and every graph with them."""
+
+CODES = len(CHARACTERS) + 1
+"""Characters of a place, and the end."""
 
 _DOUBLE, _FLOAT, _INT, _BYTE = TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 
@@ -175,6 +181,72 @@ def relative_distances_step(space: DrugSpace) -> onnx.ModelProto:
         return relative_distances
 
     return measure.to_model_proto(output_types=[FLOAT["crops"]])
+
+
+def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProto:
+    """Join the opinions of classifier and reader, as `join_reading` and `held_back` of `pillsnap.answers.naming` do.
+
+    From float (N, drugs) raw logits, (N,) nearest relative distances, and the reader's logits of characters
+    (N, PLACES, 37), shapes (N, 11) and colours (N, 16) to the joined logits and distances, (N,) disagreements, and
+    calibrated probabilities of characters, shapes and colours.
+    """
+    columns, reading = numpy_helper.from_array(imprints.one_hot), calibration.reading
+    if reading is None:
+        raise ValueError("the calibration has no reading")
+    per_imprint, per_shape, per_colour = (
+        float(value) for value in (reading.imprint_temperature, reading.shape_temperature, reading.colour_temperature)
+    )
+    weight, distance_weight = float(reading.weight), float(reading.distance_weight)
+    contradicts_from, within = float(reading.contradicts_from), float(calibration.known_within)
+
+    @script(default_opset=op)
+    def join(
+        raw: FLOAT["crops", "drugs"],
+        nearest: FLOAT["crops"],
+        letters: FLOAT["crops", PLACES, CODES],
+        forms: FLOAT["crops", "shapes"],
+        tints: FLOAT["crops", "colours"],
+    ):
+        scores = op.LogSoftmax(letters / per_imprint, axis=-1)
+        apart = op.Reshape(scores - op.ReduceMax(scores, [2], keepdims=1), op.Constant(value_ints=[0, -1]))
+        of_sides = op.Reshape(op.MatMul(apart, op.Constant(value=columns)), op.Constant(value_ints=[0, -1, 2]))
+        likelihoods = op.Max(op.ReduceMax(of_sides, [2], keepdims=0), LEAST)
+        logits = raw + weight * likelihoods
+        named = op.ArgMax(logits, axis=1, keepdims=1)
+        disagreements = op.Neg(op.Squeeze(op.GatherElements(likelihoods, named, axis=1), [1]))
+        joined = nearest + distance_weight * disagreements
+        relative_distances = op.Where(disagreements >= contradicts_from, op.Max(joined, within), joined)
+        characters = op.Exp(scores)
+        shapes = op.Softmax(forms / per_shape, axis=1)
+        colours = op.Sigmoid(tints / per_colour)
+        return logits, relative_distances, disagreements, characters, shapes, colours
+
+    drugs = len(imprints.codes)
+    outputs = [FLOAT["crops", drugs], FLOAT["crops"], FLOAT["crops"], FLOAT["crops", PLACES, CODES]]
+    outputs += [FLOAT["crops", len(SHAPE_NAMES)], FLOAT["crops", len(COLOUR_NAMES)]]
+    return join.to_model_proto(output_types=outputs)
+
+
+def readings_step() -> onnx.ModelProto:
+    """What was read of crops, and (N, 4) boxes -> what was read of N pills: disagreements, and probabilities of
+    characters, shapes and colours."""
+
+    @script(default_opset=op)
+    def slice_readings(
+        apart: FLOAT["crops"],
+        letters: FLOAT["crops", PLACES, CODES],
+        forms: FLOAT["crops", "shapes"],
+        tints: FLOAT["crops", "colours"],
+        boxes: FLOAT["pills", 4],
+    ):
+        count = op.Shape(boxes, start=0, end=1)
+        disagreements, characters = op.Slice(apart, [0], count), op.Slice(letters, [0], count)
+        shapes, colours = op.Slice(forms, [0], count), op.Slice(tints, [0], count)
+        return disagreements, characters, shapes, colours
+
+    outputs = [FLOAT["pills"], FLOAT["pills", PLACES, CODES]]
+    outputs += [FLOAT["pills", len(SHAPE_NAMES)], FLOAT["pills", len(COLOUR_NAMES)]]
+    return slice_readings.to_model_proto(output_types=outputs)
 
 
 def names_step(temperature: float, drugs: int) -> onnx.ModelProto:

@@ -16,6 +16,7 @@ from pillsnap.answers.answer import (
     Mode,
     ModelInfo,
     Pill,
+    Reading,
     SamePillAnswer,
     View,
 )
@@ -24,6 +25,7 @@ from pillsnap.pictures.decode import PictureError
 from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
+from pillsnap.predict.readings import readings_of
 from pillsnap.predict.references import References, joined_sha256, read_references
 from pillsnap.predict.sessions import (
     RELATIVE,
@@ -169,11 +171,19 @@ class PillSnap:
         found = self.look(photo, graph_inputs(mode, self.facts))
         pills = found["boxes"], found["scores"], found["all_probabilities"], found[RELATIVE]
         answer = make_answer(mode, (photo.width, photo.height), pills, self.classes, self.calibration)
+        read = zip(answer.pills, self._readings(found), strict=True)
+        answer = replace(answer, pills=tuple(replace(pill, reading=reading) for pill, reading in read))
         if not self.references.drugs:
             return answer
         apart = self.references.distances(found["features"])
         each = zip(answer.pills, found["distances"].tolist(), apart, strict=True)
         return replace(answer, pills=tuple(self.references.join(*one, self.calibration) for one in each))
+
+    def _readings(self, found: Mapping[str, np.ndarray]) -> Sequence[Reading | None]:
+        """What was read of each pill, from the graph's outputs; `None` without a reader."""
+        if self.calibration.reading is None:
+            return [None] * len(found["boxes"])
+        return readings_of(found, self.calibration.reading)
 
     def _identify_together(self, photos: Sequence[AnyPhoto], mode: Mode) -> SamePillAnswer:
         if len(photos) != PHOTOS_OF_ONE_PILL or mode != "single":
@@ -207,7 +217,8 @@ class PillSnap:
         except NotOnePillError as error:
             raise SamePillError("not_one_pill", place, str(error)) from error
         x, y, w, h = (float(value) for value in found["boxes"][0])
-        return View(photo.width, photo.height, (x, y, w, h), float(found["scores"][0])), found
+        (reading,) = self._readings(found)
+        return View(photo.width, photo.height, (x, y, w, h), float(found["scores"][0]), reading), found
 
     def look_at_one(self, photo: ScaledPhoto) -> dict[str, np.ndarray]:
         """Compute the graph's outputs, as `look` does, for the only pill of a photograph: one row of each.

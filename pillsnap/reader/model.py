@@ -45,18 +45,27 @@ class Reader(nn.Module):
         self.name = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, len(CHARACTERS) + 1))
         self.look = nn.Linear(coarse, len(SHAPE_NAMES) + len(COLOUR_NAMES))
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, pictures: torch.Tensor, shown: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
         """Returns logits of each place's cell (N, PLACES, cells), of its character (N, PLACES, 37), of the shape
-        (N, 11), and of each colour for itself (N, 16)."""
+        (N, 11), and of each colour for itself (N, 16).
+
+        Args:
+            pictures: normalised.
+            shown: in training, the cell in which each place is, int64 (N, PLACES): logits of the characters there,
+                (N, PLACES, 37), are returned, too. Characters are learned before their order is.
+        """
         _, fine, middle, coarse = self.body(pictures)
         cells = functional.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest") + self.middle(middle)
         cells = self.mix(functional.interpolate(cells, scale_factor=2.0, mode="nearest") + self.fine(fine))
         places = self.attend(cells).flatten(2)
-        found = places.softmax(-1) @ cells.flatten(2).transpose(1, 2)
+        features = cells.flatten(2).transpose(1, 2)
         whole = cells.mean((2, 3))[:, None].expand(-1, PLACES, -1)
-        characters = self.name(torch.cat([found, whole], dim=-1))
+        characters = self.name(torch.cat([places.softmax(-1) @ features, whole], dim=-1))
         shapes, colours = self.look(coarse.mean((2, 3))).split([len(SHAPE_NAMES), len(COLOUR_NAMES)], dim=1)
-        return places, characters, shapes, colours
+        if shown is None:
+            return places, characters, shapes, colours
+        there = features.gather(1, shown[..., None].expand(-1, -1, features.shape[-1]))
+        return places, characters, shapes, colours, self.name(torch.cat([there, whole], dim=-1))
 
 
 def save_reader(path: Path, reader: Reader, facts: dict[str, object], *, half: bool = False) -> None:
@@ -74,7 +83,7 @@ def save_reader(path: Path, reader: Reader, facts: dict[str, object], *, half: b
 
 
 def load_reader(weights: Path) -> tuple[Reader, int]:
-    """The reader that `save_reader` wrote, in FP32 and evaluation mode on the CPU, and the side of its input, pixels."""
+    """The reader that `save_reader` wrote, FP32, in evaluation mode on the CPU, and the side of its input in pixels."""
     with safe_open(weights, framework="pt") as stored:
         facts = json.loads(stored.metadata()["pillsnap"])
         state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)

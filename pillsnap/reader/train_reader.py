@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 AVERAGE_DECAY = 0.998
 """Decay of the weights' moving average."""
+LOSSES = {"characters": 1.0, "shown": 0.5, "places": 0.3, "shapes": 0.3, "colours": 0.3}
+"""Weights of the losses: characters where the reader looks, characters where they are, and the others."""
 FIGURES = ("imprint", "characters", "blank", "shape", "colours")
 """Columns of the history that are accuracies on validation, see `reading_accuracy`."""
 
@@ -130,7 +132,7 @@ class _Training:
         began, settings = time.monotonic(), self._settings
         order = np.random.default_rng((self._seed, self.epoch)).permutation(len(data))
         steps = len(data) // settings.batch
-        sums = torch.zeros(4)
+        sums = torch.zeros(len(LOSSES))
         self._model.train()
         for number in range(steps):
             done = self._step / (steps * settings.epochs)
@@ -144,8 +146,7 @@ class _Training:
                 log.info(
                     "epoch %d: step %d of %d, losses %s", self.epoch + 1, number + 1, steps, _few(sums / (number + 1))
                 )
-        names = ("characters_loss", "places_loss", "shapes_loss", "colours_loss")
-        means = dict(zip(names, (sums / steps).tolist(), strict=True))
+        means = {f"{name}_loss": value for name, value in zip(LOSSES, (sums / steps).tolist(), strict=True)}
         return {"epoch": self.epoch + 1, "seconds": round(time.monotonic() - began), "learning_rate": rate} | means
 
     def _train_batch(self, data: ReaderCropSet, rows: torch.Tensor) -> torch.Tensor:
@@ -155,14 +156,14 @@ class _Training:
         pictures = data.pictures[rows].to(self._device).permute(0, 3, 1, 2)
         views = draw_views(len(rows), generator)
         seen = apply_views(normalise(pictures, self._model.body), settings.image_size, views)
-        cells = cells_of(places_in_views(data.places[rows], views), settings.image_size // STRIDE)
+        cells = cells_of(places_in_views(data.places[rows], views), settings.image_size // STRIDE).to(self._device)
         dtype = AUTOCAST.get(settings.precision)
         with torch.autocast(self._device, dtype) if dtype else nullcontext():
-            outputs = self._model(seen.contiguous(memory_format=torch.channels_last))
+            outputs = self._model(seen.contiguous(memory_format=torch.channels_last), cells)
         truth = (each[rows].to(self._device) for each in (data.codes, data.shapes, data.colours))
-        losses = _losses([each.float() for each in outputs], cells.to(self._device), *truth)
+        losses = _losses([each.float() for each in outputs], cells, *truth)
         self._optimizer.zero_grad()
-        (losses[0] + 0.3 * losses[1:].sum()).backward()
+        (losses * losses.new_tensor(list(LOSSES.values()))).sum().backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip)
         self._optimizer.step()
         self._averaging.update(decay=AVERAGE_DECAY, step=self._step)
@@ -187,12 +188,13 @@ def _losses(
     shapes: torch.Tensor,
     colours: torch.Tensor,
 ) -> torch.Tensor:
-    """Losses of characters, of their places, of shapes and of colours: (4,)."""
-    place_logits, character_logits, shape_logits, colour_logits = outputs
+    """The losses in the order of `LOSSES`: (5,)."""
+    place_logits, character_logits, shape_logits, colour_logits, shown_logits = outputs
     there = codes != END
     return torch.stack(
         [
             functional.cross_entropy(character_logits.flatten(0, 1), codes.flatten()),
+            functional.cross_entropy(shown_logits[there], codes[there]),
             functional.cross_entropy(place_logits[there], cells[there]),
             functional.cross_entropy(shape_logits, shapes),
             functional.binary_cross_entropy_with_logits(colour_logits, colours) * 4,

@@ -1,0 +1,116 @@
+"""Calibrate the reader on validation, and weigh what it reads against the classifier."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_expit, log_softmax
+
+from pillsnap.answers.calibration import ReadingCalibration
+from pillsnap.answers.naming import Imprints, log_probabilities
+from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks
+
+TEMPERATURES = (0.2, 20.0)
+"""Bounds of the reader's temperatures."""
+LARGEST_WEIGHT = 10.0
+DISTANCE_WEIGHT = 2.0
+"""A relative distance is twice the logarithm of a ratio of densities, a disagreement once that of a ratio of
+probabilities: by this factor, their sum is twice the logarithm of a product."""
+CONTRADICTED = 0.005
+"""Share of the rightly named validation pills whose imprint may seem to contradict."""
+
+
+@dataclass(frozen=True)
+class ReadPills:
+    """The reader's logits of N pills: of characters (N, PLACES, 37), shapes (N, 11), colours (N, 16)."""
+
+    characters: np.ndarray
+    shapes: np.ndarray
+    colours: np.ndarray
+
+
+def fit_reading(
+    logits: np.ndarray, targets: np.ndarray, read: ReadPills, looks: Sequence[Looks]
+) -> ReadingCalibration | None:
+    """Fit everything on validation pills; `None` where no drug's labels tell an imprint.
+
+    Args:
+        logits: of the classifier, (N, drugs).
+        targets: class indices (N,).
+        read: what was read of the same pills.
+        looks: of each drug.
+    """
+    if not any(imprint for drug in looks for imprint in drug.imprints):
+        return None
+    imprints = Imprints.of([drug.imprints for drug in looks])
+    imprint_temperature = _temperature(lambda value: _imprint_loss(read.characters, value, imprints.codes[targets]))
+    likelihoods = imprints.log_likelihoods(read.characters, imprint_temperature)
+    weight = _weight(logits, likelihoods, targets)
+    joined = logits + weight * likelihoods
+    right = joined.argmax(axis=1) == targets
+    disagreements = -likelihoods[np.arange(len(targets)), targets][right]
+    pill_looks = [looks[target] for target in targets]
+    return ReadingCalibration(
+        imprint_temperature=imprint_temperature,
+        shape_temperature=_temperature(lambda value: _shape_loss(read.shapes / value, pill_looks)),
+        colour_temperature=_temperature(lambda value: _colour_loss(read.colours / value, pill_looks)),
+        weight=weight,
+        distance_weight=DISTANCE_WEIGHT if weight else 0.0,
+        contradicts_from=float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
+        if right.any()
+        else math.inf,
+    )
+
+
+def _temperature(loss: Callable[[float], float]) -> float:
+    """Temperature of the least loss."""
+    bounds = tuple(map(math.log, TEMPERATURES))
+    found = minimize_scalar(
+        lambda value: loss(math.exp(value)), bounds=bounds, method="bounded", options={"xatol": 1e-4}
+    )
+    return float(math.exp(found.x))
+
+
+def _imprint_loss(characters: np.ndarray, temperature: float, codes: np.ndarray) -> float:
+    """Negative log-likelihood of the imprint of either side; the side that is seen is not told.
+
+    Args:
+        characters: logits (N, PLACES, 37).
+        temperature: that divides them.
+        codes: of both sides of each pill, (N, 2, PLACES).
+    """
+    scores = log_probabilities(characters, temperature)
+    of_sides = np.take_along_axis(scores[:, None], codes[..., None], axis=3)[..., 0].sum(axis=2)
+    same = (codes[:, 0] == codes[:, 1]).all(axis=1)
+    either = np.where(same, of_sides[:, 0], np.logaddexp(*of_sides.T))
+    return float(-either.mean())
+
+
+def _shape_loss(scaled: np.ndarray, looks: Sequence[Looks]) -> float:
+    """Negative log-likelihood of the shapes that labels tell; 0 where they tell none."""
+    rows = [row for row, drug in enumerate(looks) if drug.shape]
+    truth = [SHAPE_NAMES.index(drug.shape) for drug in looks if drug.shape]
+    return float(-log_softmax(scaled, axis=1)[rows, truth].mean()) if rows else 0.0
+
+
+def _colour_loss(scaled: np.ndarray, looks: Sequence[Looks]) -> float:
+    """Negative log-likelihood of the colours that labels tell, each for itself; 0 where they tell none."""
+    rows = [row for row, drug in enumerate(looks) if drug.colours]
+    signs = np.array([[1 if name in looks[row].colours else -1 for name in COLOUR_NAMES] for row in rows])
+    return float(-log_expit(scaled[rows] * signs).sum(axis=1).mean()) if rows else 0.0
+
+
+def _weight(logits: np.ndarray, likelihoods: np.ndarray, targets: np.ndarray) -> float:
+    """Factor of the log-likelihoods, 0 to `LARGEST_WEIGHT`, with which the joined logits, divided by the temperature
+    that fits them, have the least negative log-likelihood."""
+    rows = np.arange(len(targets))
+
+    def loss(parameters: np.ndarray) -> float:
+        scale, share = parameters
+        return float(-log_softmax(logits * scale + likelihoods * share, axis=1)[rows, targets].mean())
+
+    found = minimize(loss, x0=[1.0, 1.0], bounds=[(0.05, 20.0), (0.0, 20.0)], method="L-BFGS-B")
+    scale, share = found.x
+    return float(min(share / scale, LARGEST_WEIGHT))

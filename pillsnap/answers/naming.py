@@ -1,0 +1,93 @@
+"""How well what was read fits each drug's imprints, and what that adds to the classifier's opinion.
+
+Computed here in numpy, and in the exported graph by `pillsnap.onnx.steps.reading_step`; tests compare them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import log_softmax
+
+from pillsnap.answers.calibration import Calibration, ReadingCalibration
+from pillsnap.reader.looks import CHARACTERS, PLACES, codes_of
+
+LEAST = -12.0
+"""Logarithm of the least likelihood of an imprint: labels have errors, and logos are no characters."""
+_ROWS = 4096
+
+
+class Imprints:
+    """Imprints of the drugs of a model, in class order."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        """Take the codes of front and back, int (drugs, 2, PLACES), see `pillsnap.reader.looks.codes_of`."""
+        self.codes = codes
+
+    @classmethod
+    def of(cls, imprints: Sequence[tuple[str, str]]) -> "Imprints":
+        """Encode the readable front and back of each drug."""
+        return cls(codes_of([side for sides in imprints for side in sides]).reshape(-1, 2, PLACES))
+
+    def log_likelihoods(self, characters: np.ndarray, temperature: float) -> np.ndarray:
+        """Logarithm of P(what was read | imprint of the drug) / P(what was read | the likeliest characters), of the
+        side that fits better: float32 (N, drugs), from `LEAST` to 0.
+
+        Args:
+            characters: logits of each place's character, float (N, PLACES, 37).
+            temperature: that divides them.
+        """
+        likelihoods = np.empty((len(characters), len(self.codes)), np.float32)
+        columns = self.one_hot
+        for start in range(0, len(characters), _ROWS):  # those of both sides, of all pills, may not fit into memory
+            scores = log_probabilities(characters[start : start + _ROWS], temperature)
+            scores -= scores.max(axis=2, keepdims=True)
+            of_sides = scores.reshape(len(scores), -1) @ columns
+            likelihoods[start : start + _ROWS] = of_sides.reshape(len(scores), -1, 2).max(axis=2)
+        return np.maximum(likelihoods, LEAST)
+
+    @property
+    def one_hot(self) -> np.ndarray:
+        """float32 (PLACES * 37, drugs * 2): the columns are the codes of each side."""
+        sides = self.codes.reshape(-1, PLACES)
+        ones = np.zeros((PLACES, len(CHARACTERS) + 1, len(sides)), np.float32)
+        ones[np.arange(PLACES), sides, np.arange(len(sides))[:, None]] = 1
+        return ones.reshape(-1, len(sides))
+
+
+def log_probabilities(characters: np.ndarray, temperature: float) -> np.ndarray:
+    """Logarithms of the probabilities of each place's characters, from logits (N, PLACES, 37): float32, as large."""
+    return log_softmax(characters.astype(np.float32) / np.float32(temperature), axis=-1)
+
+
+def join_reading(
+    logits: np.ndarray,
+    relative: np.ndarray,
+    characters: np.ndarray,
+    imprints: Imprints,
+    reading: ReadingCalibration,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Join the opinions of classifier and reader.
+
+    Args:
+        logits: of the classifier, float (N, drugs).
+        relative: relative distances to the nearest drug, float (N,).
+        characters: logits of the reader, float (N, PLACES, 37).
+        imprints: of the drugs.
+        reading: temperature and weights.
+
+    Returns:
+        the joined logits, float32 (N, drugs), which then name the drug; the joined distances, (N,); and the
+        disagreement of the imprint with the named drug, (N,): the logarithm of how much likelier what was read is of
+        other characters than of its imprints, 0 to 12.
+    """
+    likelihoods = imprints.log_likelihoods(characters, reading.imprint_temperature)
+    joined = (logits + np.float32(reading.weight) * likelihoods).astype(np.float32)
+    named = joined.argmax(axis=1)
+    disagreements = -likelihoods[np.arange(len(named)), named]
+    return joined, (relative + np.float32(reading.distance_weight) * disagreements).astype(np.float32), disagreements
+
+
+def held_back(relative: np.ndarray, disagreements: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """Relative distances, float (N,), of which those of contradicted drugs are too large for a `known` answer."""
+    contradicted = calibration.reading is not None and disagreements >= calibration.reading.contradicts_from
+    return np.where(contradicted, np.maximum(relative, np.float32(calibration.known_within)), relative)
