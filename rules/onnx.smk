@@ -10,6 +10,7 @@ rule export_onnx:
         classifier="<results>/{stage}/classifier/best.safetensors",
         reader=CONFIG.reader.starting_files,
         classes="<results>/{stage}/manifest/classes.json",
+        looks="<results>/{stage}/manifest/drugs.csv",
         calibration="<results>/{stage}/answers/calibration.json",
         drug_space="<results>/{stage}/answers/drug_space.safetensors",
         crops="<results>/{stage}/crops",

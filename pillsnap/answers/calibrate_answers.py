@@ -69,15 +69,12 @@ def calibrate_answers(
     use_threads(threads)
     looks = looks_of(read_table(drugs, DRUGS))
     extractor = _Extractor(classifier, reader, len(looks), torch_device(device))
-    imprints = Imprints.of([drug.imprints for drug in looks])
-    space = fit_drug_space(
-        *extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), len(looks), imprints.codes
-    )
+    space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), len(looks))
     validation = [CropDataset(crops, split) for split in ("val", "unseen_val")]
     found = [extractor.opinions(data) for data in validation]
     read = found[0].read
     reading = fit_reading(found[0].logits, validation[0].targets.numpy(), read, looks) if read else None
-    joined = [one.joined(space, reading) for one in found]
+    joined = [one.joined(space, Imprints.of_drugs(looks), reading) for one in found]
     seen, unseen = (
         Predictions(logits, distances, data.targets.numpy())
         for (logits, distances, _), data in zip(joined, validation, strict=True)
@@ -121,12 +118,14 @@ class _Opinions:
     features: np.ndarray
     read: ReadPills | None
 
-    def joined(self, space: DrugSpace, reading: ReadingCalibration | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def joined(
+        self, space: DrugSpace, imprints: Imprints, reading: ReadingCalibration | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Logits, relative distances and disagreements, see `join_reading`; without a reader nothing disagrees."""
         relative = space.relative_distances(self.features)
         if not (self.read and reading):
             return self.logits, relative, np.zeros_like(relative)
-        return join_reading(self.logits, relative, self.read.characters, Imprints(space.imprints), reading)
+        return join_reading(self.logits, relative, self.read.characters, imprints, reading)
 
 
 class _Extractor:
@@ -187,7 +186,7 @@ def _first_of_each(targets: np.ndarray, photographed: np.ndarray, per_drug: int)
     return np.sort(np.concatenate([np.flatnonzero((targets == drug) & photographed)[:per_drug] for drug in drugs]))
 
 
-def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int, imprints: np.ndarray) -> DrugSpace:
+def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int) -> DrugSpace:
     """Fit a centroid for each drug and one shared covariance (Lee et al. 2018; Ledoit-Wolf shrinkage), of features and
     of unit features, and the covariance of all unit features together.
 
@@ -195,7 +194,6 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int, imprin
         features: float (N, D).
         targets: class indices, int (N,); every drug occurs.
         drugs: number of drugs.
-        imprints: codes of the drugs' imprints, which become a part of the space as they are.
     """
     plain = _space_of_drugs(features.astype(np.float64), targets, drugs)
     unit = unit_features(features).astype(np.float64)
@@ -203,7 +201,7 @@ def fit_drug_space(features: np.ndarray, targets: np.ndarray, drugs: int, imprin
     unit -= mean
     background = _whitening(unit)
     arrays = (*plain, mean, *_space_of_drugs(unit, targets, drugs), background)
-    return DrugSpace(*(array.astype(np.float32) for array in arrays), imprints=imprints)
+    return DrugSpace(*(array.astype(np.float32) for array in arrays))
 
 
 def _space_of_drugs(features: np.ndarray, targets: np.ndarray, drugs: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Where the drugs lie in feature space, how far a pill is from the nearest one, and their imprints."""
+"""Where the drugs lie in feature space, and how far a pill is from the nearest one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ class DrugSpace:
         mean: of the unit features of all drugs, float32 (D,).
         unit_whitening, unit_centroids: as `whitening` and `centroids`, of unit features less their mean.
         background: float32 (D, D), as `whitening`, of unit features around their mean.
-        imprints: codes of each drug's front and back, int64 (drugs, 2, PLACES); see `pillsnap.reader.looks.codes_of`.
     """
 
     whitening: np.ndarray
@@ -30,7 +29,6 @@ class DrugSpace:
     unit_whitening: np.ndarray
     unit_centroids: np.ndarray
     background: np.ndarray
-    imprints: np.ndarray
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Mahalanobis distance of float (N, D) features to the nearest drug: float32 (N,)."""

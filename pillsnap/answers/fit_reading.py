@@ -44,7 +44,7 @@ def fit_reading(
     """
     if not any(imprint for drug in looks for imprint in drug.imprints):
         return None
-    imprints = Imprints.of([drug.imprints for drug in looks])
+    imprints = Imprints.of_drugs(looks)
     imprint_temperature = _temperature(lambda value: _imprint_loss(read.characters, value, imprints.codes[targets]))
     likelihoods = imprints.log_likelihoods(read.characters, imprint_temperature)
     weight = _weight(logits, likelihoods, targets)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
-from pillsnap.reader.looks import CHARACTERS, PLACES, codes_of
+from pillsnap.reader.looks import CHARACTERS, PLACES, Looks, codes_of
 
 LEAST = -12.0
 """Logarithm of the least likelihood of an imprint: labels have errors, and logos are no characters."""
@@ -24,9 +24,9 @@ class Imprints:
         self.codes = codes
 
     @classmethod
-    def of(cls, imprints: Sequence[tuple[str, str]]) -> "Imprints":
-        """Encode the readable front and back of each drug."""
-        return cls(codes_of([side for sides in imprints for side in sides]).reshape(-1, 2, PLACES))
+    def of_drugs(cls, looks: Sequence[Looks]) -> "Imprints":
+        """Encode front and back of each drug."""
+        return cls(codes_of([side for drug in looks for side in drug.imprints]).reshape(-1, 2, PLACES))
 
     def log_likelihoods(self, characters: np.ndarray, temperature: float) -> np.ndarray:
         """Logarithm of P(what was read | imprint of the drug) / P(what was read | the likeliest characters), of the

@@ -14,6 +14,7 @@ import torch
 
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.answers.naming import Imprints
 from pillsnap.config.config import Benchmark, Crops, Onnx
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import read_json, replacing_folder, write_json
@@ -25,9 +26,10 @@ from pillsnap.onnx.precisions import PRECISIONS, half_precision, quantized
 from pillsnap.onnx.steps import OPSET
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.nms import MAX_BOXES
+from pillsnap.reader.looks import looks_of
 from pillsnap.tables.classes import classes_to_json, read_classes
 from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import MANIFEST
+from pillsnap.tables.schemas import DRUGS, MANIFEST
 from pillsnap.workflow.provenance import git_commit
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def export_onnx(
     classifier: Path,
     reader: Path | None,
     classes: Path,
+    looks: Path,
     calibration: Path,
     drug_space: Path,
     crops: Path,
@@ -66,6 +69,7 @@ def export_onnx(
         classifier: safetensors of `train_classifier`.
         reader: weights of the reader; `None`: nothing is read.
         classes: class list of `build_manifest`.
+        looks: table of drugs of `build_manifest`, schema `DRUGS`, with their imprints.
         calibration, drug_space: of `calibrate_answers`.
         crops: folder of `cut_crops`; validation crops are compared.
         manifest: validation manifest; its photographs are compared.
@@ -83,6 +87,7 @@ def export_onnx(
     use_threads(threads)
     drugs = read_classes(classes)
     space, fitted = DrugSpace.load(drug_space), Calibration.from_json(read_json(calibration)["calibration"])
+    imprints = Imprints.of_drugs(looks_of(read_table(looks, DRUGS)))
     photos = parity.validation_photos(read_table(manifest, MANIFEST), prepared, settings.parity_photos)
     val_crops, targets = _validation_crops(crops, settings.parity_photos)
     answer = AnswerSettings(
@@ -110,11 +115,13 @@ def export_onnx(
     networks = _export_networks(*graphs, np.stack(squares), val_crops[: settings.calibration_photos])
     with replacing_folder(onnx_folder) as folder:
         for precision, (detector_onnx, classifier_onnx) in networks.items():
-            classifier_onnx = with_distances(classifier_onnx, space, fitted)
+            classifier_onnx = with_distances(classifier_onnx, space, imprints, fitted)
             whole = pipeline(detector_onnx, classifier_onnx, answer)
             for name, model in zip(NAMES, (detector_onnx, classifier_onnx, whole), strict=True):
                 _save(model, file_of(folder, name, precision), facts | {"precision": precision})
-        reached = _compare(folder, *graphs, space, fitted, photos, val_crops, targets, answer.nms_iou, threads)
+        reached = _compare(
+            folder, *graphs, space, imprints, fitted, photos, val_crops, targets, answer.nms_iou, threads
+        )
         _check(reached, settings)
         write_json(folder / "parity.json", reached)
     log.info("%s", json.dumps(reached))
@@ -164,6 +171,7 @@ def _compare(
     detector: DetectorGraph,
     classifier: ClassifierGraph,
     space: DrugSpace,
+    imprints: Imprints,
     calibration: Calibration,
     photos: Sequence[parity.Photo],
     crops: np.ndarray,
@@ -178,7 +186,7 @@ def _compare(
     with ThreadPoolExecutor(usable_threads(threads)) as pool:
         boxes, found = parity.compare_detectors(detector, detectors, photos, nms_iou=nms_iou, pool=pool)
         logits, top1 = parity.compare_classifiers(
-            classifier, space, calibration, classifiers, crops, targets, pool=pool
+            classifier, space, imprints, calibration, classifiers, crops, targets, pool=pool
         )
         fused = parity.compare_fused(folder, photos, found["fp32"], pool=pool)
     precisions = {

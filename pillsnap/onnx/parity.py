@@ -119,6 +119,7 @@ def map50(photos: Sequence[Photo], found: Sequence[Detections]) -> float | None:
 def compare_classifiers(
     graph: nn.Module,
     space: DrugSpace,
+    imprints: Imprints,
     calibration: Calibration,
     models: Mapping[str, Path],
     crops: np.ndarray,
@@ -131,7 +132,7 @@ def compare_classifiers(
     Args:
         graph: the classifier in PyTorch, with the reader if the calibration has a reading.
         space: gives the features' distances.
-        calibration: how the two are joined.
+        imprints, calibration: by which the two are joined.
         models: ONNX classifiers by precision, `fp32` among them.
         crops: uint8 (N, S, S, 3).
         targets: class indices (N,).
@@ -145,7 +146,7 @@ def compare_classifiers(
     ours, features, *read = (np.concatenate(each) for each in zip(*outputs, strict=True))
     near = space.relative_distances(features)
     if calibration.reading:
-        ours, near, apart = join_reading(ours, near, read[0], Imprints(space.imprints), calibration.reading)
+        ours, near, apart = join_reading(ours, near, read[0], imprints, calibration.reading)
         near = held_back(near, apart, calibration)
     theirs = {}
     for name, path in models.items():

@@ -45,7 +45,9 @@ class AnswerSettings:
     drugs: int
 
 
-def with_distances(network: onnx.ModelProto, space: DrugSpace, calibration: Calibration) -> onnx.ModelProto:
+def with_distances(
+    network: onnx.ModelProto, space: DrugSpace, imprints: Imprints, calibration: Calibration
+) -> onnx.ModelProto:
     """Whiten the classifier's `features`, and add `distances` and `relative_distances` to the nearest drug.
 
     Without a reader, `logits` stay. With one they are joined with what was read, and so are `relative_distances`;
@@ -59,7 +61,7 @@ def with_distances(network: onnx.ModelProto, space: DrugSpace, calibration: Cali
     wires = {"space/raw": "net/features", "relative/raw": "net/features"}
     outputs = ["logits", "distances", "relative_distances", "features"]
     if calibration.reading:
-        parts["read"] = steps.reading_step(Imprints(space.imprints), calibration)
+        parts["read"] = steps.reading_step(imprints, calibration)
         wires |= {"read/raw": "net/logits", "read/nearest": "relative/relative_distances"}
         wires |= {"read/letters": "net/characters", "read/forms": "net/shapes", "read/tints": "net/colours"}
         outputs += READINGS

@@ -197,7 +197,8 @@ def test_no_logits_of_training_crops_are_computed(base: Path, tmp_path: Path, mo
     monkeypatch.setattr("pillsnap.answers.calibrate_answers.load_classifier", load)
     calibrate_answers(
         classifier=trained_classifier(base)["best"],
-        classes=stage.classes,
+        reader=None,
+        drugs=stage.drugs,
         crops=stage.crops,
         calibration=tmp_path / "calibration.json",
         drug_space=tmp_path / "drug_space.safetensors",

@@ -20,6 +20,7 @@ from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.tables.classes import DrugClass, write_classes
 from pillsnap.tables.files import make_table, write_table
 from pillsnap.tables.schemas import CROPS, MANIFEST, PHOTOS
+from pillsnap.tables.schemas import DRUGS as DRUGS_TABLE
 from pillsnap.training.history import read_history
 from tests.support.once import once_in_a_run
 
@@ -39,6 +40,7 @@ CLASSIFIER = Classifier(
     model="test_resnet", image_size=32, epochs=2, horizon=2, batch=8, learning_rate=2e-3, warmup_epochs=0.5, patience=5
 )
 DETECTOR_SIZE = 64
+READER = Path("weights/pill-reader.safetensors")
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class TinyStage:
         manifest: CSV by split; `unseen` has both halves of the drugs that no model sees.
         prepared: folder of one archive.
         classes: class list.
+        drugs: table of drugs; each has an imprint of its own, which no photograph shows.
         crops: folder of crops.
     """
 
     manifest: dict[str, Path]
     prepared: Path
     classes: Path
+    drugs: Path
     crops: Path
 
 
@@ -97,8 +101,16 @@ def tiny_stage(base: Path) -> TinyStage:
         rows = [row for row in pills if row["split"].startswith(name)]
         write_table(make_table(rows, MANIFEST), path, MANIFEST)
     write_classes(DRUGS, folder / "classes.json")
+    write_table(make_table(map(_look, DRUGS), DRUGS_TABLE), folder / "drugs.csv", DRUGS_TABLE)
     write_crops(folder / "crops")
-    return TinyStage(manifest, archive, folder / "classes.json", folder / "crops")
+    return TinyStage(manifest, archive, folder / "classes.json", folder / "drugs.csv", folder / "crops")
+
+
+def _look(drug: DrugClass) -> dict[str, Any]:
+    named = {"class_index": drug.index, "k_code": drug.k_code, "edi_codes": ",".join(drug.edi_codes)}
+    look = {"form": "나정", "shape": "타원형", "colours": "빨강", "imprint_back": ""}
+    counts = {f"{split}_pills": count for split, count in PHOTOS_OF.items()}
+    return named | {"drug_name": drug.name} | look | {"imprint_front": f"P{drug.index}"} | counts
 
 
 def _store_photo(split: str, number: int, shard: ShardWriter) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -244,7 +256,8 @@ def calibrated(base: Path) -> dict[str, Path]:
     made = {"calibration": base / "calibration.json", "drug_space": base / "drug_space.safetensors"}
     calibrate_answers(
         classifier=trained_classifier(base)["best"],
-        classes=stage.classes,
+        reader=READER,
+        drugs=stage.drugs,
         crops=stage.crops,
         settings=Answers(),
         device="cpu",
@@ -260,7 +273,9 @@ def export_job(base: Path, folder: Path) -> dict[str, Any]:
     return {
         "detector": untrained_detector(base),
         "classifier": trained_classifier(base)["best"],
+        "reader": READER,
         "classes": stage.classes,
+        "looks": stage.drugs,
         **calibrated(base),
         "crops": stage.crops,
         "manifest": stage.manifest["val"],
