@@ -28,10 +28,9 @@ class ReaderCrops(Section):
 class ReaderRecipe(Section):
     """Training of the reader."""
 
-    model: str = Field(description="timm model that gives features at strides of 4, 8, 16 and 32 pixels")
+    model: str = Field(description="timm model that sees the whole crop")
     model_args: dict[str, Any] = Field({}, description="Arguments of the timm model")
-    width: int = Field(96, ge=8, description="Channels of the map in which the imprint's places are looked for")
-    image_size: int = Field(128, ge=32, multiple_of=32, description="Side of the input in pixels")
+    image_size: int = Field(96, ge=32, description="Side in pixels of the crop that the timm model sees")
     epochs: int = Field(ge=1, description="Epochs")
     batch: int = Field(64, ge=2, description="Crops of a step")
     learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate (AdamW; warm-up, then a cosine)")

@@ -1,4 +1,4 @@
-"""Network of the reader: a small convolutional network that looks for the places of an imprint, in order."""
+"""Network of the reader: it finds the line of the imprint, turns it upright and reads it; shape and colours beside."""
 
 import json
 from pathlib import Path
@@ -12,67 +12,110 @@ from torch.nn import functional
 
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 
-STRIDE = 8
-"""Pixels of the input to a cell of the map in which places are looked for."""
+STRIP_HEIGHT, STRIP_WIDTH = 64, 112
+"""Pixels of the upright strip that holds the imprint."""
+STRIP_REACH = (0.72, 0.44)
+"""Width and height of the strip as shares of the crop's side."""
+COLUMNS = STRIP_WIDTH // 4
+"""Columns of features in which the places of the characters are looked for."""
+_CHANNELS = (16, 32, 64, 96, 128)
 
 
 class Reader(nn.Module):
-    """float (N, 3, S, S) normalised crops -> where the places of the imprint are, and what is read.
+    """Reader of crops: what a pill looks like, and what is imprinted on it.
 
-    Features of three resolutions are added up at a stride of 8 pixels. Each place of the imprint has a map of attention
-    over these cells; the mean features under it name its character.
+    A timm model sees the whole crop, small, and tells shape, colours, and the axis of the imprint. Along it a strip is
+    cut, which a network of columns reads in both directions; that one counts which looks upright.
 
     Args:
-        model, model_args: timm model that gives features at strides of 4, 8, 16 and 32 pixels.
-        width: channels of the map.
+        model, model_args: timm model without a classifier.
+        image_size: side in pixels of the crop that it sees.
     """
 
-    def __init__(self, model: str, model_args: dict[str, object], *, width: int) -> None:
+    def __init__(self, model: str, model_args: dict[str, object], *, image_size: int) -> None:
         super().__init__()
-        self.body = timm.create_model(
-            model, pretrained=False, features_only=True, out_indices=(1, 2, 3, 4), **model_args
-        )
-        _, fine, middle, coarse = self.body.feature_info.channels()
-        self.fine, self.middle, self.coarse = (nn.Conv2d(count, width, 1) for count in (fine, middle, coarse))
-        self.mix = nn.Sequential(
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        )
-        self.attend = nn.Conv2d(width, PLACES, 1)
-        self.name = nn.Sequential(nn.Linear(2 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, len(CHARACTERS) + 1))
-        self.look = nn.Linear(coarse, len(SHAPE_NAMES) + len(COLOUR_NAMES))
+        self.image_size = image_size
+        self.body = timm.create_model(model, pretrained=False, num_classes=0, **model_args)
+        self.looks = nn.Linear(self.body.num_features, 2 + len(SHAPE_NAMES) + len(COLOUR_NAMES))
+        strides = ((2, 2), (2, 1), (2, 2), (2, 1), (2, 1))
+        layers: list[nn.Module] = []
+        for before, after, stride in zip((3, *_CHANNELS), _CHANNELS, strides, strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        last = _CHANNELS[-1]
+        layers += [nn.Conv2d(last, last, (2, 3), padding=(0, 1), bias=False), nn.BatchNorm2d(last), nn.ReLU()]
+        self.columns = nn.Sequential(*layers)
+        self.attend = nn.Conv1d(last, PLACES, 5, padding=2)
+        self.name = nn.Sequential(nn.Linear(2 * last, last), nn.ReLU(), nn.Linear(last, len(CHARACTERS) + 1))
+        self.upright = nn.Linear(last, 1)
 
-    def forward(self, pictures: torch.Tensor, shown: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
-        """Returns logits of each place's cell (N, PLACES, cells), of its character (N, PLACES, 37), of the shape
-        (N, 11), and of each colour for itself (N, 16).
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Read normalised crops, float (N, 3, S, S).
 
-        Args:
-            pictures: normalised.
-            shown: in training, the cell in which each place is, int64 (N, PLACES): logits of the characters there,
-                (N, PLACES, 37), are returned, too. Characters are learned before their order is.
+        Returns:
+            logits of each place's character, (N, PLACES, 37), of the shape, (N, 11), and of each colour for itself,
+            (N, 16).
         """
-        _, fine, middle, coarse = self.body(pictures)
-        cells = functional.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest") + self.middle(middle)
-        cells = self.mix(functional.interpolate(cells, scale_factor=2.0, mode="nearest") + self.fine(fine))
-        places = self.attend(cells).flatten(2)
-        features = cells.flatten(2).transpose(1, 2)
-        whole = cells.mean((2, 3))[:, None].expand(-1, PLACES, -1)
-        characters = self.name(torch.cat([places.softmax(-1) @ features, whole], dim=-1))
-        shapes, colours = self.look(coarse.mean((2, 3))).split([len(SHAPE_NAMES), len(COLOUR_NAMES)], dim=1)
-        if shown is None:
-            return places, characters, shapes, colours
-        there = features.gather(1, shown[..., None].expand(-1, -1, features.shape[-1]))
-        return places, characters, shapes, colours, self.name(torch.cat([there, whole], dim=-1))
+        small = functional.interpolate(
+            pictures, (self.image_size, self.image_size), mode="bilinear", antialias=True, align_corners=False
+        )
+        axes, shapes, colours = self.look(small)
+        strips = cut_strips(pictures, half_angle(axes))
+        _, ahead, upright = self.read(strips)
+        _, back, upside_down = self.read(strips.flip((2, 3)))
+        return torch.where((upright >= upside_down)[:, None, None], ahead, back), shapes, colours
+
+    def look(self, small: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Look at crops of `image_size` pixels: cosine and sine of twice the axis' angle, (N, 2), of unit length;
+        logits of shapes and of colours."""
+        axes, shapes, colours = self.looks(self.body(small)).split([2, len(SHAPE_NAMES), len(COLOUR_NAMES)], dim=1)
+        return functional.normalize(axes, dim=1, eps=1e-6), shapes, colours
+
+    def read(self, strips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Read strips of `cut_strips`: logits of each place's column, (N, PLACES, 28), of its character, (N, PLACES,
+        37), and of the strip's being upright, (N,)."""
+        features = self.columns(strips).squeeze(2)
+        places = self.attend(features)
+        found = places.softmax(-1) @ features.transpose(1, 2)
+        whole = features.mean(2)
+        characters = self.name(torch.cat([found, whole[:, None].expand(-1, PLACES, -1)], dim=-1))
+        return places, characters, self.upright(whole).squeeze(1)
+
+
+def half_angle(doubled: torch.Tensor) -> torch.Tensor:
+    """Cosine and sine, (N, 2), of half the angles between -180 and 180 degrees whose cosine and sine are given."""
+    cosine, sine = doubled.unbind(1)
+    # a little off zero: the square root has no slope there
+    along = ((1 + cosine) / 2).clamp(min=1e-6).sqrt()
+    across = ((1 - cosine) / 2).clamp(min=1e-6).sqrt()
+    return torch.stack([along, torch.where(sine < 0, -across, across)], dim=1)
+
+
+def cut_strips(pictures: torch.Tensor, directions: torch.Tensor, middles: torch.Tensor | None = None) -> torch.Tensor:
+    """Cut the strip around the imprint's line out of crops.
+
+    Args:
+        pictures: float (N, 3, S, S).
+        directions: cosine and sine of the line's angle, (N, 2): x to the right, y down.
+        middles: of the strips, x and y in [-1, 1], (N, 2); that of the crop by default.
+
+    Returns:
+        float (N, 3, 64, 112).
+    """
+    width, height = STRIP_REACH
+    x = torch.linspace(-1 + 1 / STRIP_WIDTH, 1 - 1 / STRIP_WIDTH, STRIP_WIDTH, device=pictures.device) * width
+    y = torch.linspace(-1 + 1 / STRIP_HEIGHT, 1 - 1 / STRIP_HEIGHT, STRIP_HEIGHT, device=pictures.device) * height
+    cosine, sine = directions[:, 0, None, None], directions[:, 1, None, None]
+    grid = torch.stack([x * cosine - y[:, None] * sine, x * sine + y[:, None] * cosine], dim=-1)
+    if middles is not None:
+        grid = grid + middles[:, None, None]
+    return functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def save_reader(path: Path, reader: Reader, facts: dict[str, object], *, half: bool = False) -> None:
     """Write a reader as safetensors.
 
     Args:
-        facts: `model`, `model_args`, `width` and `image_size`.
+        facts: `model`, `model_args` and `image_size`.
         half: whether its numbers are written in FP16.
     """
     tensors = {
@@ -82,11 +125,11 @@ def save_reader(path: Path, reader: Reader, facts: dict[str, object], *, half: b
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, {"pillsnap": json.dumps(facts)})
 
 
-def load_reader(weights: Path) -> tuple[Reader, int]:
-    """The reader that `save_reader` wrote, FP32, in evaluation mode on the CPU, and the side of its input in pixels."""
+def load_reader(weights: Path) -> Reader:
+    """The reader that `save_reader` wrote, FP32, in evaluation mode on the CPU."""
     with safe_open(weights, framework="pt") as stored:
         facts = json.loads(stored.metadata()["pillsnap"])
         state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
-    reader = Reader(facts["model"], facts["model_args"], width=facts["width"])
+    reader = Reader(facts["model"], facts["model_args"], image_size=facts["image_size"])
     reader.load_state_dict(state)
-    return reader.float().eval(), facts["image_size"]
+    return reader.float().eval()

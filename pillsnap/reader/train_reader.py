@@ -16,20 +16,22 @@ from torch.nn import functional
 
 from pillsnap.classifier.model import Ema
 from pillsnap.classifier.trainer import AUTOCAST
-from pillsnap.classifier.transforms import apply_views, draw_views, normalise, places_in_views, resize
+from pillsnap.classifier.transforms import apply_views, draw_views, normalise
 from pillsnap.files import read_json, replacing, sha256_of, write_json, write_text
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.pretraining.settings import ReaderRecipe
 from pillsnap.reader.crops import ReaderCropSet, read_reader_crops
 from pillsnap.reader.looks import END
-from pillsnap.reader.model import STRIDE, Reader, save_reader
+from pillsnap.reader.model import COLUMNS, STRIP_REACH, Reader, cut_strips, save_reader
 
 log = logging.getLogger(__name__)
 
 AVERAGE_DECAY = 0.998
 """Decay of the weights' moving average."""
-LOSSES = {"characters": 1.0, "shown": 0.5, "places": 0.3, "shapes": 0.3, "colours": 0.3}
-"""Weights of the losses: characters where the reader looks, characters where they are, and the others."""
+LOSSES = {"characters": 1.0, "places": 0.3, "upright": 0.3, "axes": 1.0, "shapes": 0.3, "colours": 0.3}
+"""Weights of the losses."""
+TURN, MOVE = 8.0, 0.05
+"""Standard deviations of the strip's errors in training: degrees, and shares of half the crop's side."""
 FIGURES = ("imprint", "characters", "blank", "shape", "colours")
 """Columns of the history that are accuracies on validation, see `reading_accuracy`."""
 
@@ -70,13 +72,13 @@ def train_reader(
         log.info("resuming after epoch %d", training.epoch)
     work.mkdir(parents=True, exist_ok=True)
     while training.epoch < settings.epochs:
-        row = training.train_epoch(data) | reading_accuracy(training.average, check, settings.image_size)
+        row = training.train_epoch(data) | reading_accuracy(training.average, check)
         training.rows.append(row)
         log.info("%s", "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
         with replacing(state) as temporary:
             torch.save(training.state_dict(), temporary)
         write_json(work / "signature.json", signature)
-    facts = settings.model_dump(include={"model", "model_args", "width", "image_size"})
+    facts = settings.model_dump(include={"model", "model_args", "image_size"})
     with replacing(weights) as temporary:
         save_reader(temporary, training.average, facts)
     lines = [",".join(training.rows[0])] + [",".join(f"{value:.6g}" for value in row.values()) for row in training.rows]
@@ -96,7 +98,7 @@ class _Training:
     def __init__(self, settings: ReaderRecipe, seed: int, device: str) -> None:
         self._settings, self._seed, self._device = settings, seed, device
         torch.manual_seed(seed)
-        self._model = Reader(settings.model, settings.model_args, width=settings.width)
+        self._model = Reader(settings.model, settings.model_args, image_size=settings.image_size)
         self._model.to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self._model).eval().requires_grad_(False)
         self._averaging = Ema(self.average, self._model)
@@ -150,18 +152,31 @@ class _Training:
         return {"epoch": self.epoch + 1, "seconds": round(time.monotonic() - began), "learning_rate": rate} | means
 
     def _train_batch(self, data: ReaderCropSet, rows: torch.Tensor) -> torch.Tensor:
-        """One step of the optimizer; returns the four losses."""
-        settings = self._settings
+        """One step of the optimizer; returns the losses in the order of `LOSSES`."""
+        settings, device = self._settings, self._device
         generator = torch.Generator().manual_seed(self._seed * 2**20 + self._step)
-        pictures = data.pictures[rows].to(self._device).permute(0, 3, 1, 2)
+        pictures = normalise(data.pictures[rows].to(device).permute(0, 3, 1, 2), self._model.body)
         views = draw_views(len(rows), generator)
-        seen = apply_views(normalise(pictures, self._model.body), settings.image_size, views)
-        cells = cells_of(places_in_views(data.places[rows], views), settings.image_size // STRIDE).to(self._device)
+        small = apply_views(pictures, settings.image_size, views).contiguous(memory_format=torch.channels_last)
+        lines = _Lines(data.places[rows], generator)
+        strips = cut_strips(pictures, lines.directions.to(device), lines.middles.to(device))
+        light = torch.rand(len(rows), 2, 1, 1, generator=generator).to(device)
+        strips = strips * (0.8 + 0.4 * light[:, :1]) + 0.3 * light[:, 1:] - 0.15
         dtype = AUTOCAST.get(settings.precision)
-        with torch.autocast(self._device, dtype) if dtype else nullcontext():
-            outputs = self._model(seen.contiguous(memory_format=torch.channels_last), cells)
-        truth = (each[rows].to(self._device) for each in (data.codes, data.shapes, data.colours))
-        losses = _losses([each.float() for each in outputs], cells, *truth)
+        with torch.autocast(device, dtype) if dtype else nullcontext():
+            looks = self._model.look(small)
+            ahead, back = (
+                self._model.read(each.contiguous(memory_format=torch.channels_last))
+                for each in (strips, strips.flip((2, 3)))
+            )
+        truth = (each[rows].to(device) for each in (data.codes, data.shapes, data.colours))
+        axes = angles_in_views(lines.doubled, views).to(device)
+        losses = torch.stack(
+            [
+                *_reading_losses(ahead, back, lines, next(truth), device),
+                *_look_losses(looks, axes, lines.long.to(device), *truth),
+            ]
+        )
         self._optimizer.zero_grad()
         (losses * losses.new_tensor(list(LOSSES.values()))).sum().backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip)
@@ -175,42 +190,92 @@ def _few(values: torch.Tensor) -> str:
     return " ".join(f"{value:.3f}" for value in values.tolist())
 
 
-def cells_of(places: torch.Tensor, cells: int) -> torch.Tensor:
-    """Number of the cell, row by row, in which each place lies: int64 (N, PLACES), of a map of cells x cells."""
-    column, row = (torch.nan_to_num(places) * cells).floor().clamp(0, cells - 1).long().unbind(-1)
-    return row * cells + column
+class _Lines:
+    """Strips of a training batch: along the imprint, with errors as an answer has them; at any angle where the imprint
+    has fewer than two characters, which tell no direction.
+
+    Attributes:
+        long: whether it has at least two, bool (N,).
+        doubled: cosine and sine of twice the imprint's angle in the crop, (N, 2).
+        directions, middles: of the strips, see `cut_strips`.
+        columns: column of the strip in which each place is, int64 (N, PLACES).
+    """
+
+    def __init__(self, places: torch.Tensor, generator: torch.Generator) -> None:
+        count = len(places)
+        there = ~places[..., 0].isnan()
+        self.long = there[:, 1]
+        points = torch.nan_to_num(places) * 2 - 1
+        number = there.sum(1)
+        last = points[torch.arange(count), (number - 1).clamp(min=0)]
+        away = torch.where(self.long[:, None], last - points[:, 0], torch.tensor([1.0, 0.0]))
+        angle = torch.atan2(away[:, 1], away[:, 0])
+        self.doubled = torch.stack([(2 * angle).cos(), (2 * angle).sin()], 1)
+        errors = torch.randn(count, 3, generator=generator)
+        anywhere = torch.rand(count, generator=generator) * 2 * math.pi
+        turned = torch.where(self.long, angle + errors[:, 0] * math.radians(TURN), anywhere)
+        self.directions = torch.stack([turned.cos(), turned.sin()], 1)
+        self.middles = errors[:, 1:] * MOVE
+        along = ((points - self.middles[:, None]) * self.directions[:, None]).sum(-1)
+        self.columns = ((along / STRIP_REACH[0] + 1) / 2 * COLUMNS).floor().clamp(0, COLUMNS - 1).long()
+        self.there = there
 
 
-def _losses(
+def angles_in_views(doubled: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
+    """Cosine and sine of twice an angle, (N, 2), as seen in the views that `draw_views` drew."""
+    cosine, sine = functional.normalize(views[:, :2], dim=1).unbind(1)
+    c, s = cosine**2 - sine**2, 2 * cosine * sine
+    return torch.stack([doubled[:, 0] * c + doubled[:, 1] * s, doubled[:, 1] * c - doubled[:, 0] * s], 1)
+
+
+def _reading_losses(
+    ahead: Sequence[torch.Tensor], back: Sequence[torch.Tensor], lines: _Lines, codes: torch.Tensor, device: str
+) -> list[torch.Tensor]:
+    """Losses of characters, of their places, and of which direction is upright.
+
+    Args:
+        ahead, back: of `Reader.read`, of the strips and of these turned by 180 degrees.
+        lines: where the characters are.
+        codes: int64 (N, PLACES).
+        device: of the tensors.
+    """
+    places, characters, upright = (each.float() for each in ahead)
+    *_, upside_down = (each.float() for each in back)
+    long, there = lines.long.to(device), lines.there.to(device)
+    single = there[:, 0] & ~long
+    there = there & long[:, None]
+    return [
+        functional.cross_entropy(characters[~single].flatten(0, 1), codes[~single].flatten()),
+        functional.cross_entropy(places[there], lines.columns.to(device)[there]),
+        functional.softplus((upside_down - upright)[long]).mean(),
+    ]
+
+
+def _look_losses(
     outputs: Sequence[torch.Tensor],
-    cells: torch.Tensor,
-    codes: torch.Tensor,
+    axes: torch.Tensor,
+    long: torch.Tensor,
     shapes: torch.Tensor,
     colours: torch.Tensor,
-) -> torch.Tensor:
-    """The losses in the order of `LOSSES`: (5,)."""
-    place_logits, character_logits, shape_logits, colour_logits, shown_logits = outputs
-    there = codes != END
-    return torch.stack(
-        [
-            functional.cross_entropy(character_logits.flatten(0, 1), codes.flatten()),
-            functional.cross_entropy(shown_logits[there], codes[there]),
-            functional.cross_entropy(place_logits[there], cells[there]),
-            functional.cross_entropy(shape_logits, shapes),
-            functional.binary_cross_entropy_with_logits(colour_logits, colours) * 4,
-        ]
-    )
+) -> list[torch.Tensor]:
+    """Losses of the axis, of shapes and of colours."""
+    axis, shape_logits, colour_logits = (each.float() for each in outputs)
+    return [
+        (1 - (axis * axes).sum(1))[long].mean(),
+        functional.cross_entropy(shape_logits, shapes),
+        functional.binary_cross_entropy_with_logits(colour_logits, colours) * 4,
+    ]
 
 
 @torch.inference_mode()
-def reading_accuracy(reader: Reader, data: ReaderCropSet, image_size: int) -> dict[str, float]:
+def reading_accuracy(reader: Reader, data: ReaderCropSet) -> dict[str, float]:
     """Shares of crops read right: whole imprints, single characters, sides without an imprint, shapes, all colours."""
     right: dict[str, list[torch.Tensor]] = {name: [] for name in FIGURES}
     device = next(reader.parameters()).device
     for start in range(0, len(data), 256):
         rows = slice(start, start + 256)
         pictures = data.pictures[rows].to(device).permute(0, 3, 1, 2)
-        _, characters, shapes, colours = reader(resize(normalise(pictures, reader.body), image_size))
+        characters, shapes, colours = reader(normalise(pictures, reader.body))
         read, codes = characters.argmax(-1).cpu(), data.codes[rows]
         printed, same = codes[:, 0] != END, read == codes
         right["imprint"].append(same.all(1)[printed])
