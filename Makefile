@@ -43,10 +43,10 @@ env: .venv/installed
 	python envs/install.py
 	touch $@
 
-# make weights/pill-detector.* again, the detector's starting weights, from drawn pills alone
+# make weights/pill-detector.* and weights/pill-reader.* again, from drawn pills alone
 weights: env
 	PYTHONPATH=plugins$${PYTHONPATH:+:$$PYTHONPATH} snakemake --snakefile weights/Snakefile --logger brief --cores all
-	cp results/weights/pill-detector.safetensors results/weights/pill-detector.json weights/
+	cp results/weights/pill-detector.* results/weights/pill-reader.* weights/
 
 # bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
 pull: env

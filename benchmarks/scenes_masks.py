@@ -25,7 +25,7 @@ def measure_masks(photos: int) -> dict[str, Any]:
         for photo in list(single_photos(drug, "training", 36, 1, SEED))[:: 36 // VIEWS]:
             rng = key_rng(SEED, "photo", photo.stem)
             drawn = render_with_truth(photo.pills, photo.shot, scale=photo.scale, rng=rng)
-        picture, owner = drawn.photo, drawn.owner
+            picture, owner = drawn.photo, drawn.owner
             true = owner == 1
             x, y, w, h = cv2.boundingRect(true.astype(np.uint8))
             sides = picture.shape[1], picture.shape[0]

@@ -27,7 +27,7 @@ from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.reader.looks import looks_of
-from pillsnap.reader.model import Reader, load_reader
+from pillsnap.reader.model import load_reader
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import COMPOSED, DRUGS
 
@@ -134,10 +134,7 @@ class _Extractor:
     def __init__(self, weights: Path, reader: Path | None, drugs: int, device: str) -> None:
         self._model, self._image_size = load_classifier(weights, drugs)
         self._model.to(device)
-        self._reader: Reader | None = None
-        if reader:
-            self._reader, self._reader_size = load_reader(reader)
-            self._reader.to(device)
+        self._reader = load_reader(reader).to(device) if reader else None
         self._device = device
 
     def features(self, data: CropDataset, *, per_drug: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +160,7 @@ class _Extractor:
                 features.append(found.float().cpu().numpy())
                 logits.append(self._model.get_classifier()(found).float().cpu().numpy())
                 if self._reader:
-                    _, *words = self._reader(resize(normalise(crops, self._reader.body), self._reader_size))
+                    words = self._reader(normalise(crops, self._reader.body))
                     read.append([each.float().cpu().numpy() for each in words])
         drugs = np.empty((0, self._model.num_classes), np.float32)
         words_of_all = ReadPills(*map(np.concatenate, zip(*read, strict=True))) if read else None

@@ -51,8 +51,7 @@ class ClassifierGraph(nn.Module):
         named = self.model.get_classifier()(features), features
         if not self.reader:
             return named
-        _, *read = self.reader(resize(normalise(pictures, self.reader.body), self.reader_size))
-        return *named, *read
+        return *named, *self.reader(normalise(pictures, self.reader.body))
 
 
 def detector_graph(weights: Path, work: Path) -> DetectorGraph:
@@ -66,7 +65,7 @@ def detector_graph(weights: Path, work: Path) -> DetectorGraph:
 
 def classifier_graph(weights: Path, drugs: int, reader: Path | None = None) -> ClassifierGraph:
     """Load the classifier of `train_classifier`, and a reader."""
-    return ClassifierGraph(*load_classifier(weights, drugs), *(load_reader(reader) if reader else ())).eval()
+    return ClassifierGraph(*load_classifier(weights, drugs), load_reader(reader) if reader else None).eval()
 
 
 def export_network(graph: nn.Module, example: torch.Tensor, inputs: str, outputs: list[str]) -> onnx.ModelProto:

@@ -1,1 +1,1 @@
-"""The detector that comes with the project: settings, data set and file of its training on drawn pills alone."""
+"""The detector and the reader that come with the project: settings, data and files, made of drawn pills alone."""

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from pillsnap.detector.weights import load_detector, prepare_ultralytics, save_detector
-from pillsnap.files import sha256_of, write_json
+from pillsnap.pretraining.describe_weights import describe_weights
 from pillsnap.training.history import read_history
-from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 
 def pack_pill_detector(
@@ -18,8 +17,7 @@ def pack_pill_detector(
         weights: of `train_detector`, safetensors, FP32.
         history: of `train_detector`, CSV.
         packed: written: safetensors, FP16, as `save_detector` has them.
-        description: written, JSON: SHA-256 and bytes of `packed`, settings, commit, versions, processor, and the best
-            epoch's metrics on validation scenes.
+        description: written, JSON, by `describe_weights`, with the best epoch's metrics on validation scenes.
         work: folder for the settings of ultralytics.
         settings: those that the training was made with.
     """
@@ -28,15 +26,10 @@ def pack_pill_detector(
     save_detector(packed, model, image_size=settings["detector"]["image_size"], half=True)
     rows = [row for row in read_history(history) if row["map50_95"] is not None]
     best = max(rows, key=lambda row: row["map50_95"] or 0)
-    facts = {
-        "sha256": sha256_of(packed),
-        "bytes": packed.stat().st_size,
-        "trained_on": "composed scenes of drawn pills alone; no photograph",
-        "made_by": "make weights",
-        "validation_on_composed_scenes": {name: best[name] for name in ("epoch", "map50", "map50_95")},
-        "settings": settings,
-        "device": describe_device("cpu"),
-        "commit": git_commit(),
-        "versions": package_versions(),
-    }
-    write_json(description, facts)
+    describe_weights(
+        description,
+        packed,
+        trained_on="composed scenes of drawn pills alone; no photograph",
+        settings=settings,
+        validation_on_composed_scenes={name: best[name] for name in ("epoch", "map50", "map50_95")},
+    )

@@ -1,20 +1,19 @@
 """Settings of the detector and the reader that come with the project."""
 
-from typing import Any
-
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pillsnap.config.data import Scenes
-from pillsnap.config.training import Detector, Precision
+from pillsnap.config.training import Detector
+from pillsnap.reader.settings import ReaderRecipe
 from pillsnap.settings import Fraction, Section
 
 
 class ReaderCrops(Section):
     """Drawn crops that the reader learns from."""
 
-    photos: int = Field(ge=1, description="Drawn photographs of training, each of 4 to 7 pills")
-    photos_per_shard: int = Field(500, ge=1, description="Photographs of a job")
-    validation_photos: int = Field(ge=1, description="Drawn photographs of validation: one shard, other imprints")
+    photos: int = Field(10_000, ge=1, description="Drawn photographs of training, each of 4 to 7 pills")
+    photos_per_shard: int = Field(500, ge=1, description="Photographs of a job; `photos` is a multiple of it")
+    validation_photos: int = Field(400, ge=1, description="Drawn photographs of validation: one shard, other imprints")
     spared_drugs: int = Field(ge=0, description="Drugs of the catalogue `spared_seed` whose imprints are never drawn")
     spared_seed: int = Field(ge=0, description="Seed of the built-in photographs' drugs")
     any_imprint: Fraction = Field(0.3, description="Share of pills with an imprint of any characters and length")
@@ -24,21 +23,22 @@ class ReaderCrops(Section):
     margin: float = Field(0.15, ge=0, description="Margin of a crop, as `crops.margin`")
     quality: int = Field(95, ge=1, le=100, description="JPEG quality of a crop")
 
+    @model_validator(mode="after")
+    def _whole_shards(self) -> "ReaderCrops":
+        if self.photos % self.photos_per_shard:
+            raise ValueError(
+                f"reader_crops.photos = {self.photos} is no multiple of photos_per_shard = {self.photos_per_shard}. "
+                "Change one of the two."
+            )
+        return self
 
-class ReaderRecipe(Section):
-    """Training of the reader."""
+    def shards_of(self, split: str) -> list[str]:
+        """Names of the jobs that share the photographs of `train`; `val` is one job."""
+        return [f"{number:04d}" for number in range(self.photos // self.photos_per_shard if split == "train" else 1)]
 
-    model: str = Field(description="timm model that sees the whole crop")
-    model_args: dict[str, Any] = Field({}, description="Arguments of the timm model")
-    image_size: int = Field(96, ge=32, description="Side in pixels of the crop that the timm model sees")
-    epochs: int = Field(ge=1, description="Epochs")
-    batch: int = Field(64, ge=2, description="Crops of a step")
-    learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate (AdamW; warm-up, then a cosine)")
-    final_rate: float = Field(0.01, gt=0, le=1, description="Learning rate at the end, as a share of the peak")
-    warmup_steps: int = Field(200, ge=0, description="Steps of linear warm-up")
-    weight_decay: float = Field(0.05, ge=0, lt=1, description="Weight decay; norms and biases have none")
-    clip: float = Field(5.0, gt=0, description="Maximum gradient norm")
-    precision: Precision = Field("fp32", description="Precision of the forward pass")
+    def photos_of(self, split: str) -> int:
+        """Photographs of each of these jobs."""
+        return self.photos_per_shard if split == "train" else self.validation_photos
 
 
 class Pretraining(Section):
@@ -48,7 +48,7 @@ class Pretraining(Section):
         ge=0, lt=2**31, description="Seed of drugs, scenes and training; another one than `config.yaml`'s"
     )
     device: str = Field("auto", description="Device of the training")
-    threads: int = Field(ge=1, description="Threads of the training on the CPU: a part of the recipe")
+    threads: int = Field(ge=1, description="Threads of the detector's training on the CPU: a part of the recipe")
     drugs: int = Field(ge=1, description="Drawn drugs")
     views: int = Field(ge=1, description="Cut-outs of each drug, alternately of front and back")
     scale: float = Field(gt=0, description="Pixels a millimetre of the cut-outs")
@@ -58,6 +58,7 @@ class Pretraining(Section):
     detector: Detector = Field(description="Recipe of the detector's training")
     reader_crops: ReaderCrops = Field(description="Crops of the reader's training")
     reader: ReaderRecipe = Field(description="Recipe of the reader's training")
+    reader_threads: int = Field(ge=1, description="Threads of the reader's training on the CPU: a part of its recipe")
 
     def scenes_of(self, split: str) -> Scenes:
         """The scenes of `train` or `val`."""

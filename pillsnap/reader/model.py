@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from pillsnap.files import replacing
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 
 STRIP_HEIGHT, STRIP_WIDTH = 64, 112
@@ -115,14 +116,19 @@ def save_reader(path: Path, reader: Reader, facts: dict[str, object], *, half: b
     """Write a reader as safetensors.
 
     Args:
-        facts: `model`, `model_args` and `image_size`.
+        path: written.
+        reader: in FP32.
+        facts: `model`, `model_args` and `image_size`, as `ReaderRecipe.network` has them.
         half: whether its numbers are written in FP16.
     """
     tensors = {
         name: value.half() if half and value.is_floating_point() else value
         for name, value in reader.state_dict().items()
     }
-    save_file({name: value.contiguous() for name, value in tensors.items()}, path, {"pillsnap": json.dumps(facts)})
+    with replacing(path) as temporary:
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()}, temporary, {"pillsnap": json.dumps(facts)}
+        )
 
 
 def load_reader(weights: Path) -> Reader:

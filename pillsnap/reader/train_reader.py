@@ -17,12 +17,14 @@ from torch.nn import functional
 from pillsnap.classifier.model import Ema
 from pillsnap.classifier.trainer import AUTOCAST
 from pillsnap.classifier.transforms import apply_views, draw_views, normalise
-from pillsnap.files import read_json, replacing, sha256_of, write_json, write_text
+from pillsnap.files import replacing
 from pillsnap.hardware import torch_device, use_threads
-from pillsnap.pretraining.settings import ReaderRecipe
 from pillsnap.reader.crops import ReaderCropSet, read_reader_crops
 from pillsnap.reader.looks import END
 from pillsnap.reader.model import COLUMNS, STRIP_REACH, Reader, cut_strips, save_reader
+from pillsnap.reader.settings import ReaderRecipe
+from pillsnap.training.history import write_history
+from pillsnap.training.state import locked_state, training_signature
 
 log = logging.getLogger(__name__)
 
@@ -56,40 +58,37 @@ def train_reader(
         side: of the crops in pixels.
         weights: written, safetensors, FP32.
         history: written, CSV: a row an epoch with losses and accuracies on validation.
-        work: folder for the state between epochs.
+        work: folder of the training's state; one of another training is set aside.
         settings: recipe.
         seed: of weights, order and views.
         device: `auto`, `cpu` or `cuda`.
-        threads: threads of arithmetic on the CPU.
+        threads: threads of torch on the CPU; another number rounds otherwise.
     """
     use_threads(threads)
+    kind = torch_device(device)
+    torch.use_deterministic_algorithms(kind == "cpu")
+    shards = {
+        f"{split}.{folder.name}": folder for split, folders in (("train", train), ("val", val)) for folder in folders
+    }
+    signature = training_signature(
+        "train_reader", shards, settings, epochs=settings.epochs, seed=seed, device=kind, threads=threads
+    )
     data, check = read_reader_crops(train, side), read_reader_crops(val, side)
     log.info("%d crops, %d of validation", len(data), len(check))
-    training = _Training(settings, seed, torch_device(device))
-    state, signature = work / "state.pt", _signature(train, settings, seed)
-    if state.exists() and read_json(work / "signature.json") == signature:
-        training.load_state_dict(torch.load(state, map_location="cpu", weights_only=True))
-        log.info("resuming after epoch %d", training.epoch)
-    work.mkdir(parents=True, exist_ok=True)
-    while training.epoch < settings.epochs:
-        row = training.train_epoch(data) | reading_accuracy(training.average, check)
-        training.rows.append(row)
-        log.info("%s", "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
-        with replacing(state) as temporary:
-            torch.save(training.state_dict(), temporary)
-        write_json(work / "signature.json", signature)
-    facts = settings.model_dump(include={"model", "model_args", "image_size"})
-    with replacing(weights) as temporary:
-        save_reader(temporary, training.average, facts)
-    lines = [",".join(training.rows[0])] + [",".join(f"{value:.6g}" for value in row.values()) for row in training.rows]
-    write_text(history, "\n".join(lines) + "\n")
-
-
-def _signature(train: Sequence[Path], settings: ReaderRecipe, seed: int) -> dict[str, Any]:
-    """What a state must have been made with to be resumed."""
-    return {"crops": [sha256_of(folder / "crops.parquet") for folder in train], "seed": seed} | settings.model_dump(
-        mode="json", exclude={"epochs"}
-    )
+    training = _Training(settings, seed, kind)
+    with locked_state(work, signature) as state:
+        file = state.folder / "state.pt"
+        if file.exists():
+            training.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+            log.info("resuming after epoch %d", training.epoch)
+        while training.epoch < settings.epochs:
+            row = training.train_epoch(data) | reading_accuracy(training.average, check)
+            training.rows.append(row)
+            log.info("%s", "  ".join(f"{name} {value:.4g}" for name, value in row.items() if value is not None))
+            with replacing(file) as temporary:
+                torch.save(training.state_dict(), temporary)
+        save_reader(weights, training.average, settings.network)
+        write_history(training.rows, history)
 
 
 class _Training:
@@ -107,7 +106,7 @@ class _Training:
         groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
         self._step = 0
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, float | None]] = []
 
     @property
     def epoch(self) -> int:
@@ -129,7 +128,7 @@ class _Training:
         self._optimizer.load_state_dict(state["optimizer"])
         self._step, self.rows = state["step"], state["rows"]
 
-    def train_epoch(self, data: ReaderCropSet) -> dict[str, float]:
+    def train_epoch(self, data: ReaderCropSet) -> dict[str, float | None]:
         """One epoch over all crops; returns its row of the history without accuracies."""
         began, settings = time.monotonic(), self._settings
         order = np.random.default_rng((self._seed, self.epoch)).permutation(len(data))
@@ -244,10 +243,11 @@ def _reading_losses(
     long, there = lines.long.to(device), lines.there.to(device)
     single = there[:, 0] & ~long
     there = there & long[:, None]
+    columns, apart = lines.columns.to(device)[there], (upside_down - upright)[long]
     return [
         functional.cross_entropy(characters[~single].flatten(0, 1), codes[~single].flatten()),
-        functional.cross_entropy(places[there], lines.columns.to(device)[there]),
-        functional.softplus((upside_down - upright)[long]).mean(),
+        functional.cross_entropy(places[there], columns) if len(columns) else columns.sum().float(),
+        functional.softplus(apart).mean() if len(apart) else apart.sum(),
     ]
 
 
@@ -260,16 +260,18 @@ def _look_losses(
 ) -> list[torch.Tensor]:
     """Losses of the axis, of shapes and of colours."""
     axis, shape_logits, colour_logits = (each.float() for each in outputs)
+    apart = (1 - (axis * axes).sum(1))[long]
     return [
-        (1 - (axis * axes).sum(1))[long].mean(),
+        apart.mean() if len(apart) else apart.sum(),
         functional.cross_entropy(shape_logits, shapes),
         functional.binary_cross_entropy_with_logits(colour_logits, colours) * 4,
     ]
 
 
 @torch.inference_mode()
-def reading_accuracy(reader: Reader, data: ReaderCropSet) -> dict[str, float]:
-    """Shares of crops read right: whole imprints, single characters, sides without an imprint, shapes, all colours."""
+def reading_accuracy(reader: Reader, data: ReaderCropSet) -> dict[str, float | None]:
+    """Shares of crops read right: whole imprints, single characters, sides without an imprint, shapes, all colours;
+    `None` where the crops have none of these."""
     right: dict[str, list[torch.Tensor]] = {name: [] for name in FIGURES}
     device = next(reader.parameters()).device
     for start in range(0, len(data), 256):
@@ -283,4 +285,5 @@ def reading_accuracy(reader: Reader, data: ReaderCropSet) -> dict[str, float]:
         right["blank"].append(same.all(1)[~printed])
         right["shape"].append(shapes.argmax(1).cpu() == data.shapes[rows])
         right["colours"].append(((colours > 0).cpu() == (data.colours[rows] > 0)).all(1))
-    return {name: float(torch.cat(each).float().mean()) for name, each in right.items()}
+    found = {name: torch.cat(each).float() for name, each in right.items()}
+    return {name: float(each.mean()) if len(each) else None for name, each in found.items()}

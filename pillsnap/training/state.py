@@ -11,9 +11,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pillsnap.config.training import Recipe
 from pillsnap.files import read_json, sha256_of, write_json, write_text
 from pillsnap.locks import WORK_CURE, explained_locks
+from pillsnap.settings import Section
 from pillsnap.training.processes import Processes
 from pillsnap.workflow.code_inputs import hash_of_code
 from pillsnap.workflow.provenance import package_versions
@@ -42,7 +42,7 @@ class TrainingState:
         write_json(self.folder / "finished.json", {"epochs": epochs})
 
 
-def training_signature(module: str, inputs: Mapping[str, Path], settings: Recipe, **values: Any) -> dict[str, Any]:
+def training_signature(module: str, inputs: Mapping[str, Path], settings: Section, **values: Any) -> dict[str, Any]:
     """Everything that decides a training's result up to any epoch, JSON values.
 
     Args:

@@ -1,4 +1,4 @@
-"""The workflow of the detector that comes with the project, at a small size."""
+"""The workflow of the detector and the reader that come with the project, at a small size."""
 
 import subprocess
 from pathlib import Path
@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from pillsnap.detector.weights import load_detector
 from pillsnap.files import read_json, sha256_of
+from pillsnap.reader.model import load_reader
 from tests.support.workflow import PROJECT
 
 pytestmark = pytest.mark.campaign
@@ -19,6 +20,9 @@ views: 2
 scenes: {photos: 12}
 validation_scenes: 4
 detector: {image_size: 96, epochs: 1, batch: 4, precision: fp32}
+reader_crops: {photos: 4, photos_per_shard: 2, validation_photos: 1}
+reader: {image_size: 64, epochs: 2, batch: 4, precision: fp32}
+reader_threads: 1
 """
 
 
@@ -42,6 +46,12 @@ def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     told = read_json(packed.with_suffix(".json"))
     assert told["sha256"] == sha256_of(packed.with_suffix(".safetensors"))
     assert (told["settings"]["drugs"], told["settings"]["detector"]["image_size"]) == (6, 96)
-    inputs = read_json(tmp_path / "results/weights/provenance/draw_cut_outs.json")["inputs"]
-    assert inputs == {}, "no photograph is read"
+    for rule in ("draw_cut_outs", "draw_reader_crops/train.0001", "draw_reader_crops/val.0000"):
+        inputs = read_json(tmp_path / f"results/weights/provenance/{rule}.json")["inputs"]
+        assert inputs == {}, "no photograph is read"
+    reader = read_json(tmp_path / "results/weights/pill-reader.json")
+    assert reader["sha256"] == sha256_of(tmp_path / "results/weights/pill-reader.safetensors")
+    assert (reader["validation_on_drawn_crops"]["epoch"], reader["settings"]["reader_crops"]["photos"]) == (2, 4)
+    assert load_reader(tmp_path / "results/weights/pill-reader.safetensors")[1] == 64
+    assert "reader" not in told["settings"] and "detector" not in reader["settings"]
     assert "Nothing to be done" in snakemake(tmp_path)

@@ -1,0 +1,37 @@
+"""What the workflow of the weights plans: read from Snakemake."""
+
+import os
+import re
+from pathlib import Path
+
+from tests.support.preloaded import run_preloaded
+from tests.support.workflow import PROJECT
+
+SMALL = """\
+scenes: {photos: 12}
+validation_scenes: 4
+reader_crops: {photos: 6, photos_per_shard: 2, validation_photos: 1}
+"""
+
+
+def test_detector_and_reader_are_made_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    words = ["snakemake", "--snakefile", f"{PROJECT}/weights/Snakefile", "--dry-run"]
+    words += ["--configfile", f"{PROJECT}/weights/config.yaml", "small.yaml"]
+    status, told = run_preloaded(words, folder=tmp_path, environment=os.environ | {"PYTHONPATH": str(PROJECT)})
+    assert status == 0, told
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE))
+    assert counts == {
+        "all": "1",
+        "draw_cut_outs": "1",
+        "compose_scenes": "2",
+        "build_scene_dataset": "1",
+        "train_detector": "1",
+        "pack_pill_detector": "1",
+        "draw_reader_crops": "4",
+        "train_reader": "1",
+        "pack_pill_reader": "1",
+        "total": "13",
+    }
+    for module in ("reader/model.py", "classifier/transforms.py", "pretraining/draw_reader_crops.py"):
+        assert f"pillsnap/{module}" in told, "an edit of what makes the crops or the reader makes them again"

@@ -1,0 +1,148 @@
+"""Training of the reader: it learns, and killed it ends as in one go."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pillsnap.reader import train_reader as module
+from pillsnap.reader.crops import ReaderCropSet
+from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES, codes_of
+from pillsnap.reader.model import load_reader
+from pillsnap.reader.settings import ReaderRecipe
+from pillsnap.reader.train_reader import cells_of, reading_accuracy, train_reader
+from pillsnap.training.history import read_history
+from tests.support.reader_crops import RECIPE, SETTINGS, reader_crops
+
+LOSSES = tuple(f"{name}_loss" for name in module.LOSSES)
+Row = dict[str, float | None]
+
+
+def train(base: Path, folder: Path, settings: ReaderRecipe = RECIPE, seed: int = 1) -> tuple[bytes, list[Row]]:
+    """Weights, and rows of the history without their time."""
+    train_reader(
+        train=[reader_crops(base, "train")],
+        val=[reader_crops(base, "val")],
+        side=SETTINGS.size,
+        weights=folder / "last.safetensors",
+        history=folder / "history.csv",
+        work=folder / "work",
+        settings=settings,
+        seed=seed,
+        device="cpu",
+        threads=1,
+    )
+    rows = [{name: row[name] for name in row if name != "seconds"} for row in read_history(folder / "history.csv")]
+    return (folder / "last.safetensors").read_bytes(), rows
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def kill_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the training when it has so many finished epochs, in the one behind them."""
+    done: list[int] = []
+
+    def accuracy(*words: object) -> Row:
+        if len(done) == epochs:
+            raise KilledError
+        done.append(1)
+        return reading_accuracy(*words)
+
+    monkeypatch.setattr(module, "reading_accuracy", accuracy)
+
+
+def test_losses_fall(base: Path, tmp_path: Path) -> None:
+    _, rows = train(base, tmp_path, RECIPE.model_copy(update={"epochs": 20}))
+    assert [row["epoch"] for row in rows] == list(range(1, 21))
+    for name in LOSSES:
+        assert rows[-1][name] < 0.9 * rows[0][name], name
+    assert load_reader(tmp_path / "last.safetensors")[1] == RECIPE.image_size
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_killed_in_an_epoch_it_ends_with_the_same_bytes(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        kill_after(epochs, patch)
+        train(base, tmp_path / "killed")
+    assert not (tmp_path / "killed/last.safetensors").exists()
+    assert train(base, tmp_path / "killed") == train(base, tmp_path / "whole")
+
+
+def test_a_finished_training_is_exported_again_without_a_step(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = train(base, tmp_path)
+    kill_after(0, monkeypatch)
+    assert train(base, tmp_path) == made
+
+
+@pytest.mark.parametrize("change", [{"seed": 2}, {"settings": RECIPE.model_copy(update={"epochs": 2})}], ids=str)
+def test_the_state_of_another_training_is_set_aside(base: Path, tmp_path: Path, change: dict) -> None:
+    """More epochs are another training, too, since the learning rate falls to their end."""
+    train(base, tmp_path / "changed")
+    assert train(base, tmp_path / "changed", **change) == train(base, tmp_path / "new", **change)
+    assert (tmp_path / "changed/work.previous/state.pt").is_file()
+
+
+def test_sides_without_an_imprint_alone_are_trained_on(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blank(*words: object) -> ReaderCropSet:
+        data = read(*words)
+        data.codes[:], data.places[:] = len(CHARACTERS), float("nan")
+        return data
+
+    read = module.read_reader_crops
+    monkeypatch.setattr(module, "read_reader_crops", blank)
+    _, rows = train(base, tmp_path)
+    assert all(row["places_loss"] == row["shown_loss"] == 0 and row["characters_loss"] < 10 for row in rows)
+    assert (rows[-1]["imprint"], rows[-1]["characters"]) == (None, None)
+
+
+def test_cells_are_counted_row_by_row() -> None:
+    nan = float("nan")
+    places = torch.tensor([[[0.0, 0.0], [0.99, 0.0], [0.3, 0.3], [0.0, 0.99], [1.2, -0.2], [nan, nan]]])
+    assert cells_of(places, 4).tolist() == [[0, 3, 5, 12, 3, 0]]
+
+
+class Told(nn.Module):
+    """A reader that tells what it is given."""
+
+    def __init__(self, imprints: list[str], shapes: list[int], colours: list[list[int]]) -> None:
+        super().__init__()
+        self.body = nn.Module()
+        self.body.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+        self.device_of = nn.Parameter(torch.zeros(1))
+        codes = torch.from_numpy(codes_of(imprints))
+        self.told = (
+            nn.functional.one_hot(codes, len(CHARACTERS) + 1).float(),
+            nn.functional.one_hot(torch.tensor(shapes), len(SHAPE_NAMES)).float(),
+            several(colours) * 2 - 1,
+        )
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return torch.zeros(len(pictures), PLACES, 1), *self.told
+
+
+def several(colours: list[list[int]]) -> torch.Tensor:
+    return torch.stack([torch.eye(len(COLOUR_NAMES))[each].sum(0) for each in colours])
+
+
+def test_accuracies_are_shares_of_what_they_are_of() -> None:
+    truth = ["AB1", "AB1", "C", "", ""]
+    data = ReaderCropSet(
+        pictures=torch.zeros(5, 8, 8, 3, dtype=torch.uint8),
+        codes=torch.from_numpy(codes_of(truth)),
+        places=torch.zeros(5, PLACES, 2),
+        shapes=torch.tensor([0, 1, 2, 3, 4]),
+        colours=several([[0], [0, 1], [2], [3], [4]]),
+    )
+    reader = Told(["AB1", "AB7", "CC", "", "X"], [0, 1, 2, 3, 0], [[0], [0], [2], [3, 4], [4]])
+    assert reading_accuracy(reader, data, 8) == pytest.approx(
+        {"imprint": 1 / 3, "characters": 6 / 7, "blank": 1 / 2, "shape": 4 / 5, "colours": 3 / 5}
+    )
