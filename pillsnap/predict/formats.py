@@ -10,7 +10,10 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from pillsnap.answers.answer import SHOWN_FROM, Answer, Candidate, EnrolledCandidate, Pill, Reading, SamePillAnswer
+from pillsnap.answers.answer import SHOWN_FROM, Candidate, EnrolledCandidate, Pill, Reading
+from pillsnap.catalogue.alike_table import alike_table
+from pillsnap.catalogue.search import Found
+from pillsnap.predict.look_up import readings_of
 from pillsnap.predict.stream import Outcome, Unusable
 from pillsnap.predict.submission import SubmissionWriter
 from pillsnap.tables.csv_cells import escape_formula
@@ -36,11 +39,14 @@ class Writer(Protocol):
 def as_values(outcome: Outcome) -> dict[str, Any]:
     """Convert an outcome to JSON values: the photograph's name with its answer, or with `error`.
 
-    In an answer to two photographs of one pill, each of `photos` has its name, too.
+    In an answer to two photographs of one pill, each of `photos` has its name, too. A pill that was looked up has
+    `look_up`.
     """
     if isinstance(outcome, Unusable):
         return {"photo": outcome.photo.shown, "error": asdict(outcome.problem)}
     values = {"photo": outcome.photo.shown, **asdict(outcome.answer)}
+    for place, found in outcome.look_ups.items():
+        values["pills"][place]["look_up"] = asdict(found)
     if outcome.second:
         names = (outcome.photo.shown, outcome.second[0].shown)
         values["photos"] = [{"photo": name} | view for name, view in zip(names, values["photos"], strict=True)]
@@ -167,10 +173,19 @@ class TableWriter:
                 table.add_row(*row, *([cell] if any(read) and place == 0 else []))
         with self._console.capture() as captured:
             self._console.print(table)
+            for place, found in outcome.look_ups.items():
+                self._print_look_up(place + 1, found)
         self._stream.write(captured.get())
 
     def end(self) -> None:
         pass
+
+    def _print_look_up(self, number: int, found: Found) -> None:
+        if not found.alike:
+            self._console.print(f"pill {number} is not recognised, and no drug of the catalogue looks like it.")
+            return
+        self._console.print(f"pill {number} is not recognised. {found.notice}")
+        self._console.print(alike_table(found.alike))
 
 
 def _table_rows(number: int, pill: Pill) -> Iterator[Sequence[str]]:
@@ -187,12 +202,6 @@ def _table_rows(number: int, pill: Pill) -> Iterator[Sequence[str]]:
 
 def _drug_cells(drug: Candidate) -> Sequence[str]:
     return drug.k_code, ", ".join(drug.edi_codes) or "-", printable(drug.name), how_sure(drug, digits=1)
-
-
-def readings_of(pill: Pill, answer: Answer) -> Sequence[Reading]:
-    """What was read of a pill: of each photograph in their order; nothing from models without a reader."""
-    seen = answer.photos if isinstance(answer, SamePillAnswer) else (pill,)
-    return [one.reading for one in seen if one.reading]
 
 
 def _read_cell(pill: Pill, readings: Sequence[Reading]) -> str:
