@@ -61,10 +61,10 @@ def search(
 
     from pillsnap.catalogue.alike_table import alike_table
     from pillsnap.catalogue.records import CatalogueError
-    from pillsnap.catalogue.search import Catalogue, Reading
+    from pillsnap.catalogue.search import Catalogue, LookUp
 
     try:
-        reading = Reading.of(
+        reading = LookUp.of(
             imprint=imprint, colour=colour, shape=shape, score_line=score_line,
             length=length, width=width, tolerance=tolerance,
         )  # fmt: skip

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pillsnap.answers.answer import SHOWN_FROM, Answer, Pill, Reading, SamePillAnswer
-from pillsnap.catalogue.search import Catalogue
-from pillsnap.catalogue.search import Reading as Query
+from pillsnap.catalogue.search import Catalogue, LookUp
 from pillsnap.predict.stream import Answered, Outcome
 
 LISTED = 5
@@ -19,7 +18,7 @@ def readings_of(pill: Pill, answer: Answer) -> Sequence[Reading]:
     return [one.reading for one in seen if one.reading]
 
 
-def query_of(readings: Sequence[Reading]) -> Query | None:
+def query_of(readings: Sequence[Reading]) -> LookUp | None:
     """What to look up of one pill's readings: nothing whose confidence is below `SHOWN_FROM`.
 
     The imprints of all sides count, and colours (two at most) and shape where they were read most surely. `None` where
@@ -27,12 +26,12 @@ def query_of(readings: Sequence[Reading]) -> Query | None:
     """
     coloured = max(readings, key=lambda one: one.colours_confidence, default=None)
     shaped = max(readings, key=lambda one: one.shape_confidence, default=None)
-    query = Query(
+    query = LookUp(
         imprint="".join(one.imprint for one in readings if one.imprint_confidence >= SHOWN_FROM),
         colours=coloured.colours[:_MOST_COLOURS] if coloured and coloured.colours_confidence >= SHOWN_FROM else (),
         shape=shaped.shape if shaped and shaped.shape_confidence >= SHOWN_FROM else None,
     )
-    return None if query == Query() else query
+    return None if query == LookUp() else query
 
 
 def looked_up(outcome: Outcome, catalogue: Catalogue) -> Outcome:

@@ -11,8 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pillsnap.answers.answer import Answer, Candidate, Pill, Reading, SamePillAnswer, Verdict, View
-from pillsnap.catalogue.search import NOTICE, Catalogue
-from pillsnap.catalogue.search import Reading as Query
+from pillsnap.catalogue.search import NOTICE, Catalogue, LookUp
 from pillsnap.cli import app
 from pillsnap.predict.formats import writer_of
 from pillsnap.predict.look_up import looked_up, query_of
@@ -34,20 +33,20 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 @pytest.mark.parametrize(
     ("readings", "query"),
     [
-        ([GN], Query("GN", ("white",), "round")),
-        ([replace(GN, imprint_confidence=0.49)], Query("", ("white",), "round")),
-        ([replace(GN, shape_confidence=0.49)], Query("GN", ("white",))),
-        ([replace(GN, colours_confidence=0.49)], Query("GN", (), "round")),
-        ([Reading("GN", 0.5, "", "round", 0.5, ("white",), 0.5, False)], Query("GN", ("white",), "round")),
-        ([replace(GN, colours=("red", "white", "blue"))], Query("GN", ("red", "white"), "round")),
-        ([GN, BACK], Query("GN5", ("white",), "round")),
-        ([BACK, GN], Query("5GN", ("white",), "round")),
+        ([GN], LookUp("GN", ("white",), "round")),
+        ([replace(GN, imprint_confidence=0.49)], LookUp("", ("white",), "round")),
+        ([replace(GN, shape_confidence=0.49)], LookUp("GN", ("white",))),
+        ([replace(GN, colours_confidence=0.49)], LookUp("GN", (), "round")),
+        ([Reading("GN", 0.5, "", "round", 0.5, ("white",), 0.5, False)], LookUp("GN", ("white",), "round")),
+        ([replace(GN, colours=("red", "white", "blue"))], LookUp("GN", ("red", "white"), "round")),
+        ([GN, BACK], LookUp("GN5", ("white",), "round")),
+        ([BACK, GN], LookUp("5GN", ("white",), "round")),
         ([replace(GN, imprint="", shape_confidence=0.1, colours_confidence=0.1)], None),
         ([Reading("GN", 0.1, "G", "round", 0.1, ("white",), 0.1, False)], None),
         ([], None),
     ],
 )  # fmt: skip
-def test_only_what_is_sure_is_looked_up(readings: Sequence[Reading], query: Query | None) -> None:
+def test_only_what_is_sure_is_looked_up(readings: Sequence[Reading], query: LookUp | None) -> None:
     assert query_of(readings) == query
 
 
