@@ -24,7 +24,7 @@ import numpy as np
 from pillsnap.catalogue.drug import Drug
 from pillsnap.catalogue.import_tables import import_tables
 from pillsnap.catalogue.likelihood import COLOURS_ALIKE, LETTERS_ALIKE, SHAPES_ALIKE
-from pillsnap.catalogue.search import MOST, Catalogue, Reading
+from pillsnap.catalogue.search import MOST, Catalogue, LookUp
 from pillsnap.workflow.provenance import describe_device
 
 LETTERS = list("ABCDEFGHIJKLMNOPRSTUVWXYZ")
@@ -53,7 +53,7 @@ def _imprint(rng: np.random.Generator) -> str:
     return letters + (str(rng.integers(1, 1000)) if rng.random() < 0.7 else "")
 
 
-def draw_reading(drug: Drug, rng: np.random.Generator) -> Reading:
+def draw_reading(drug: Drug, rng: np.random.Generator) -> LookUp:
     """Draw what a person reads of a drug, with errors."""
     sides = [side for side in (drug.front, drug.back) if side]
     rng.shuffle(sides)
@@ -62,7 +62,7 @@ def draw_reading(drug: Drug, rng: np.random.Generator) -> Reading:
     shape = _mistaken(drug.shape or "other", SHAPES_ALIKE, 0.05, rng)
     colour = _mistaken(drug.colours[0], COLOURS_ALIKE, 0.1, rng)
     length = max(0.5, float(rng.normal(drug.length or 10, 0.3)))
-    return Reading.of(imprint="".join(letters), colour=colour, shape=shape, length=length)
+    return LookUp.of(imprint="".join(letters), colour=colour, shape=shape, length=length)
 
 
 def _mistaken(true: str, alike: str, rate: float, rng: np.random.Generator) -> str:
@@ -72,7 +72,7 @@ def _mistaken(true: str, alike: str, rate: float, rng: np.random.Generator) -> s
     return str(rng.choice(others)) if others and rng.random() < rate else true
 
 
-def look_ups(catalogue: Catalogue, readings: Sequence[tuple[Drug, Reading]]) -> tuple[list[int], list[float]]:
+def look_ups(catalogue: Catalogue, readings: Sequence[tuple[Drug, LookUp]]) -> tuple[list[int], list[float]]:
     """Look up readings: the place at which each list has the drug, `MOST` where it does not, and seconds of each."""
     places, seconds = [], []
     for drug, reading in readings:
@@ -83,9 +83,9 @@ def look_ups(catalogue: Catalogue, readings: Sequence[tuple[Drug, Reading]]) -> 
     return places, seconds
 
 
-def without(reading: Reading, **fields: object) -> Reading:
+def without(reading: LookUp, **fields: object) -> LookUp:
     """A reading of less."""
-    return Reading(**vars(reading) | fields)
+    return LookUp(**vars(reading) | fields)
 
 
 def main() -> None:

@@ -9,6 +9,9 @@ Verdict = Literal["known", "uncertain", "unknown"]
 PHOTOS_OF_ONE_PILL = 2
 """Photographs of one pill that are answered together: a front and a back."""
 
+SHOWN_FROM = 0.5
+"""Confidence from which what was read is shown, and looked up: it is right more often than not."""
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -10,7 +10,6 @@ from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
     from pillsnap.catalogue.import_tables import Imported
-    from pillsnap.catalogue.search import Alike
 
 app = typer.Typer(help="Look up a pill by its looks, in tables of drugs.", no_args_is_help=True)
 
@@ -58,11 +57,14 @@ def search(
     """
     from dataclasses import asdict
 
+    from rich.console import Console
+
+    from pillsnap.catalogue.alike_table import alike_table
     from pillsnap.catalogue.records import CatalogueError
-    from pillsnap.catalogue.search import Catalogue, Reading
+    from pillsnap.catalogue.search import Catalogue, LookUp
 
     try:
-        reading = Reading.of(
+        reading = LookUp.of(
             imprint=imprint, colour=colour, shape=shape, score_line=score_line,
             length=length, width=width, tolerance=tolerance,
         )  # fmt: skip
@@ -72,7 +74,7 @@ def search(
     if as_json:
         typer.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
     elif found.alike:
-        _print_alike(found.alike)
+        Console().print(alike_table(found.alike))
         typer.echo(found.notice)
     else:
         typer.echo("No drug of the catalogue looks like this. Give less of the imprint, or look again.")
@@ -87,32 +89,3 @@ def _print_imported(imported: "Imported") -> None:
         typer.echo(f"  quarantined {count:,} {reason}: {REASONS[reason]} ({imported.examples[reason]})")
     for what, count in imported.unread.most_common():
         typer.echo(f"  not understood, and left empty: {count:,} of {what} ({imported.examples[what]})")
-
-
-def _print_alike(alike: "list[Alike]") -> None:
-    """Print a table of drugs with their looks; the score is 0 for one that looks exactly like what was read."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD)
-    for title in ("score", "drug", "front / back", "looks", "code"):
-        table.add_column(title, justify="right" if title == "score" else "left", overflow="fold")
-    for each in alike:
-        drug = each.drug
-        sizes = " x ".join(f"{size:g}" for size in (drug.length, drug.width, drug.thickness) if size)
-        looks = [",".join(drug.colours), drug.shape, f"{sizes} mm" if sizes else "", drug.score_line]
-        table.add_row(
-            f"{each.score:.1f}",
-            *map(
-                Text,
-                (
-                    f"{drug.name}\n{drug.maker}".strip(),
-                    f"{drug.front or '-'} / {drug.back or '-'}",
-                    " ".join(filter(None, looks)),
-                    drug.code,
-                ),
-            ),
-        )
-    Console().print(table)

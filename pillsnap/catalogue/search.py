@@ -35,8 +35,10 @@ NOTICE = "These look alike, no more: a look-up is no answer. Compare each with t
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read of a pill, in the words of the vocabulary; `None` and empty where nothing was.
+class LookUp:
+    """What is looked up of a pill, in the words of the vocabulary; `None` and empty where nothing is.
+
+    A person typed it, or `pillsnap.predict.look_up.query_of` took it from what a model read.
 
     Attributes:
         imprint: letters and digits of one side or both.
@@ -63,7 +65,7 @@ class Reading:
         length: float | None = None,
         width: float | None = None,
         tolerance: float = 0.5,
-    ) -> "Reading":
+    ) -> "LookUp":
         """Read what a person typed, in Korean or English.
 
         Raises:
@@ -111,7 +113,7 @@ class Alike:
 class Found:
     """What a look-up finds: the reading as it was understood, what the list must not be taken for, and the list."""
 
-    read: Reading
+    read: LookUp
     notice: str
     alike: list[Alike]
 
@@ -131,7 +133,7 @@ class Catalogue:
         self._drug_of = np.array([drug for _, drug, _ in imprints], dtype=np.int64)
         self._whole = np.array([0 if whole else math.log(ONE_SIDE) for _, _, whole in imprints])
 
-    def search(self, reading: Reading, *, limit: int = 20) -> Found:
+    def search(self, reading: LookUp, *, limit: int = 20) -> Found:
         """Find the drugs that look most like what was read, the likeliest first, at most `limit`.
 
         Drugs of the same score are in the order of the tables. None is listed whose score is below `LEAST`.
@@ -151,7 +153,7 @@ class Catalogue:
         ]
         return Found(reading, NOTICE, alike)
 
-    def _parts(self, reading: Reading) -> dict[str, np.ndarray]:
+    def _parts(self, reading: LookUp) -> dict[str, np.ndarray]:
         """Logarithms of the likelihoods of each thing that was read, (drugs,)."""
         parts = {}
         if reading.imprint:

@@ -70,6 +70,9 @@ def predict(
     annotated: Annotated[
         Path | None, typer.Option(help="Write photographs with boxes and names: a folder, or a .jpg or .png for one")
     ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option(help="List what looks like each unknown pill in a file of pillsnap catalogue import")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the models, at most the available cores")] = 2,
     device: Annotated[DeviceChoice, typer.Option(help="auto: a GPU where one works")] = DeviceChoice.auto,
 ) -> None:
@@ -77,8 +80,11 @@ def predict(
 
     Exits with status 1 where some photographs cannot be used, and with 2 where none can, or models or options cannot.
     """
+    from pillsnap.catalogue.records import CatalogueError
+    from pillsnap.catalogue.search import Catalogue
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.annotate import TargetError, picture_paths
+    from pillsnap.predict.look_up import looked_up
     from pillsnap.predict.model import ModelError, PillSnap
     from pillsnap.predict.photo_paths import find_photos, names_one
     from pillsnap.predict.stream import predict as answers_to
@@ -89,6 +95,8 @@ def predict(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if as_json and format not in (None, FormatChoice.json):
         stop(f"--json --format {format}: name one format")
+    if catalogue and format in (FormatChoice.csv, FormatChoice.submission):
+        stop(f"--catalogue --format {format}: that table has no place for what looks alike. Choose another format.")
     found = find_photos(photos)
     if same_pill:
         _check_same_pill(found, mode, format)
@@ -100,6 +108,7 @@ def predict(
         raise typer.Exit(NOTHING_DONE)
     try:
         pictures = picture_paths(annotated, usable) if annotated else {}
+        rows = Catalogue(catalogue) if catalogue else None
         snap = PillSnap.load(models, threads=threads, device=device.value)
         if format is FormatChoice.submission:
             check_numbers(usable, snap.classes)
@@ -107,16 +116,20 @@ def predict(
         stop(f"--format submission: {error}")
     except TargetError as error:
         stop(f"--annotated {annotated}: {error}")
-    except (ModelError, HardwareError) as error:
+    except (CatalogueError, ModelError, HardwareError) as error:
         stop(error)
     name = "json" if as_json else (format or FormatChoice.table).value
     if same_pill:
         if not snap.calibration.pairs:
             typer.echo(f"{models}: {UNCALIBRATED}", err=True)
         together = predict_same_pill(snap, *found)
-        raise typer.Exit(_write_all(together, name, len(together) == 1, pictures))
-    outcomes = _with_progress_bar(answers_to(snap, found, mode.value), len(found))
-    raise typer.Exit(_write_all(outcomes, name, names_one(photos), pictures))
+        outcomes, one = iter(together), len(together) == 1
+    else:
+        outcomes = answers_to(snap, found, mode.value)
+        one = names_one(photos)
+    if rows:
+        outcomes = (looked_up(outcome, rows) for outcome in outcomes)
+    raise typer.Exit(_write_all(_with_progress_bar(outcomes, len(found)), name, one, pictures))
 
 
 def _check_same_pill(found: "Sequence[Photo]", mode: ModeChoice, format: FormatChoice | None) -> None:

@@ -10,14 +10,17 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill
+from pillsnap.answers.answer import SHOWN_FROM, Candidate, EnrolledCandidate, Pill, Reading
+from pillsnap.catalogue.alike_table import alike_table
+from pillsnap.catalogue.search import Found
+from pillsnap.predict.look_up import readings_of
 from pillsnap.predict.stream import Outcome, Unusable
 from pillsnap.predict.submission import SubmissionWriter
 from pillsnap.tables.csv_cells import escape_formula
 
 CSV_COLUMNS = (
     "photo", "mode", "width", "height", "pill", "x", "y", "w", "h", "score", "verdict", "k_code", "edi_codes", "name",
-    "confidence", "prediction_set", "looks_like", "error",
+    "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "error",
 )  # fmt: skip
 SHOWN_CANDIDATES = 5
 """Rows at most for an uncertain pill in the table; the other formats have its whole prediction set."""
@@ -36,11 +39,14 @@ class Writer(Protocol):
 def as_values(outcome: Outcome) -> dict[str, Any]:
     """Convert an outcome to JSON values: the photograph's name with its answer, or with `error`.
 
-    In an answer to two photographs of one pill, each of `photos` has its name, too.
+    In an answer to two photographs of one pill, each of `photos` has its name, too. A pill that was looked up has
+    `look_up`.
     """
     if isinstance(outcome, Unusable):
         return {"photo": outcome.photo.shown, "error": asdict(outcome.problem)}
     values = {"photo": outcome.photo.shown, **asdict(outcome.answer)}
+    for place, found in outcome.look_ups.items():
+        values["pills"][place]["look_up"] = asdict(found)
     if outcome.second:
         names = (outcome.photo.shown, outcome.second[0].shown)
         values["photos"] = [{"photo": name} | view for name, view in zip(names, values["photos"], strict=True)]
@@ -106,7 +112,7 @@ def _csv_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
     for number, pill in enumerate(answer.pills, start=1):
         box = {name: round(value, 2) for name, value in zip("xywh", pill.box, strict=True)}
         facts = {"pill": number, "score": round(pill.score, 6), "verdict": pill.verdict}
-        yield photo | box | facts | _csv_drug(pill)
+        yield photo | box | facts | _csv_drug(pill) | _csv_read(readings_of(pill, answer))
 
 
 def _csv_drug(pill: Pill) -> dict[str, Any]:
@@ -120,6 +126,20 @@ def _csv_drug(pill: Pill) -> dict[str, Any]:
         "confidence": how_sure(best, digits=1) if best.confidence is None else round(best.confidence, 6),
         "prediction_set": ",".join(one.k_code for one in pill.prediction_set),
     }
+
+
+def _csv_read(readings: Sequence[Reading]) -> dict[str, str]:
+    """Cells of what was read; of two photographs, joined as their names are."""
+    cells = [
+        {
+            "imprint": reading.imprint,
+            "imprint_confidence": str(round(reading.imprint_confidence, 6)),
+            "shape": reading.shape if reading.shape_confidence >= SHOWN_FROM else "",
+            "colours": ",".join(reading.colours) if reading.colours_confidence >= SHOWN_FROM else "",
+        }
+        for reading in readings
+    ]
+    return {name: " + ".join(cell[name] for cell in cells) for name in (cells[0] if cells else ())}
 
 
 def no_formula(value: Any) -> Any:
@@ -145,15 +165,27 @@ class TableWriter:
         table = Table(title=name)
         for column in ("pill", "verdict", "K-code", "EDI codes", "name", "confidence"):
             table.add_column(column, overflow="fold", no_wrap=column in ("verdict", "K-code"))
-        for number, pill in enumerate(outcome.answer.pills, start=1):
-            for row in _table_rows(number, pill):
-                table.add_row(*row)
+        read = [_read_cell(pill, readings_of(pill, outcome.answer)) for pill in outcome.answer.pills]
+        if any(read):
+            table.add_column("read", overflow="fold")
+        for number, (pill, cell) in enumerate(zip(outcome.answer.pills, read, strict=True), start=1):
+            for place, row in enumerate(_table_rows(number, pill)):
+                table.add_row(*row, *([cell] if any(read) and place == 0 else []))
         with self._console.capture() as captured:
             self._console.print(table)
+            for place, found in outcome.look_ups.items():
+                self._print_look_up(place + 1, found)
         self._stream.write(captured.get())
 
     def end(self) -> None:
         pass
+
+    def _print_look_up(self, number: int, found: Found) -> None:
+        if not found.alike:
+            self._console.print(f"pill {number} is not recognised, and no drug of the catalogue looks like it.")
+            return
+        self._console.print(f"pill {number} is not recognised. {found.notice}")
+        self._console.print(alike_table(found.alike))
 
 
 def _table_rows(number: int, pill: Pill) -> Iterator[Sequence[str]]:
@@ -170,6 +202,28 @@ def _table_rows(number: int, pill: Pill) -> Iterator[Sequence[str]]:
 
 def _drug_cells(drug: Candidate) -> Sequence[str]:
     return drug.k_code, ", ".join(drug.edi_codes) or "-", printable(drug.name), how_sure(drug, digits=1)
+
+
+def _read_cell(pill: Pill, readings: Sequence[Reading]) -> str:
+    cell = " / ".join(printable(read_words(reading)) for reading in readings)
+    # an unknown pill is named after no drug that could be contradicted
+    contradicted = pill.verdict == "uncertain" and any(reading.contradicts for reading in readings)
+    return f"{cell}; the imprint contradicts it" if contradicted else cell
+
+
+def read_words(reading: Reading) -> str:
+    """Colours, shape and imprint, each where its confidence is at least `SHOWN_FROM`: `white, round, IDG2`.
+
+    Of an imprint that is less sure, only the characters that are: `imprint with I, G`.
+    """
+    words = [*reading.colours] if reading.colours_confidence >= SHOWN_FROM else []
+    if reading.shape_confidence >= SHOWN_FROM:
+        words.append(reading.shape)
+    if reading.imprint_confidence >= SHOWN_FROM:
+        words.append(reading.imprint or "no imprint")
+    elif reading.characters:
+        words.append(f"imprint with {', '.join(reading.characters)}")
+    return ", ".join(words) or "nothing for sure"
 
 
 def how_sure(drug: Candidate, *, digits: int) -> str:

@@ -1,13 +1,14 @@
 """Answer many photographs in their order; the next ones are decoded while the model runs."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pillsnap.answers.answer import Answer, Mode, SamePillAnswer
+from pillsnap.catalogue.search import Found
 from pillsnap.hardware import usable_threads
 from pillsnap.pictures.decode import PictureError
 from pillsnap.pictures.scaled_photo import ScaledPhoto
@@ -37,12 +38,14 @@ class Answered:
     Attributes:
         photo, answer, decoded: of two photographs of one pill, the first one's.
         second: the other one, where the answer is a `SamePillAnswer`.
+        look_ups: what a catalogue has that looks like pills without a name, by their place from 0.
     """
 
     photo: Photo
     answer: Answer
     decoded: ScaledPhoto
     second: tuple[Photo, ScaledPhoto] | None = None
+    look_ups: Mapping[int, Found] = field(default_factory=dict)
     problem: None = None
 
     @property

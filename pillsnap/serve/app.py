@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pillsnap import __version__
 from pillsnap.catalogue.records import CatalogueError
-from pillsnap.catalogue.search import MOST, Catalogue, Found, Reading
+from pillsnap.catalogue.search import MOST, Catalogue, Found, LookUp
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
 from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction
@@ -180,7 +180,7 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue, *, key: str | None) -> No
     ) -> Found:
         """List drugs of the catalogue that look like what was read of a pill: a look-up, never an answer."""
         try:
-            reading = Reading.of(
+            reading = LookUp.of(
                 imprint=imprint, colour=colour, shape=shape, score_line=score_line,
                 length=length, width=width, tolerance=tolerance,
             )  # fmt: skip

@@ -3,12 +3,14 @@
 const LOOK_UP_AFTER = 250; // ms without a further letter
 const DIFFERS = -1; // of a part's score: what was read is less than half as likely as of a drug that looks so
 
-/** The part of an unknown pill's card where it is looked up; its fields start empty, since nothing reads them. */
+/** The part of a card where a pill that has no name, or several, is looked up; what was read of it is filled in. */
 function lookUp(pill, index) {
-  if (pill.verdict !== "unknown" || !state.limits?.catalogue) return null;
+  const readings = readingsOf(pill);
+  const offered = pill.verdict === "unknown" || (pill.verdict === "uncertain" && readings.length);
+  if (!offered || !state.limits?.catalogue) return null;
   const { answer } = state.view;
-  answer.lookUps ??= answer.pills.map(() => ({ read: {}, found: null, words: "" }));
-  const one = answer.lookUps[index];
+  answer.lookUps ??= [];
+  const one = (answer.lookUps[index] ??= { read: toLookUp(readings), found: null, words: "" });
   const told = make("p", { className: "note", text: wordsOf(one) });
   told.setAttribute("role", "status");
   const list = make("ol", { className: "alike" });
@@ -17,6 +19,7 @@ function lookUp(pill, index) {
     list.replaceChildren(...(one.found?.alike ?? []).map(alike));
   };
   one.show();
+  if (!one.request) askCatalogue(one);
   const fields = [
     typed(one, index, "imprint"),
     chosen(one, index, "colour", "colours"),
@@ -24,8 +27,8 @@ function lookUp(pill, index) {
     chosen(one, index, "shape", "shapes"),
     typed(one, index, "length"),
   ];
-  const title = make("h4", { text: say("lookUpTitle") });
-  const why = make("p", { className: "note", text: say("lookUpWhy") });
+  const title = make("h4", { text: say(pill.verdict === "unknown" ? "lookUpTitle" : "lookUpUncertain") });
+  const why = make("p", { className: "note", text: say(readings.length ? "lookUpRead" : "lookUpWhy") });
   return make("div", { className: "list look-up" }, title, why, make("div", { className: "fields" }, ...fields), told, list);
 }
 

@@ -39,6 +39,7 @@ function card(pill, place, total) {
     make("h3", { text: title, lang: language }),
     one && codes(best),
     make("p", { className: "says", text: sentence(pill) }),
+    whatWasRead(pill),
   );
   const sure = one && make("p", { className: "sure" }, ...howSure(best));
   const item = make("li", { id: `pill-${place}`, tabIndex: -1, className: `pill ${pill.verdict}` });

@@ -13,7 +13,7 @@ from pillsnap.catalogue.import_tables import import_tables
 from pillsnap.catalogue.imprint import characters, readings
 from pillsnap.catalogue.likelihood import Imprints, log_colours, log_score_line, log_shape, log_size
 from pillsnap.catalogue.records import CatalogueError
-from pillsnap.catalogue.search import LEAST, Catalogue, Reading
+from pillsnap.catalogue.search import LEAST, Catalogue, LookUp
 from pillsnap.catalogue.vocabulary import COLOURS, SCORE_LINES, SHAPES, colours_of, score_line_of, shape_of
 from pillsnap.sources.synthetic import catalogue as synthetic
 from tests.support.catalogues import opened_catalogue
@@ -26,7 +26,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 
 
 def names(catalogue: Catalogue, **read: str | float) -> list[str]:
-    return [each.drug.name for each in catalogue.search(Reading.of(**read)).alike]
+    return [each.drug.name for each in catalogue.search(LookUp.of(**read)).alike]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_imprints_are_found_as_people_read_them(catalogue: Catalogue, imprint: s
 
 
 def test_what_looks_exactly_so_has_the_score_0(catalogue: Catalogue) -> None:
-    read = Reading.of(imprint="GN 5", colour="하양", shape="round", score_line="+", length=7.6, width=7.6)
+    read = LookUp.of(imprint="GN 5", colour="하양", shape="round", score_line="+", length=7.6, width=7.6)
     first, *others = catalogue.search(read).alike
     assert first.score == 0 and set(first.parts) == {"imprint", "colours", "shape", "score_line", "length", "width"}
     assert all(part == pytest.approx(0, abs=0.02) for part in first.parts.values())
@@ -70,12 +70,12 @@ def test_without_an_imprint_the_other_looks_rank(catalogue: Catalogue) -> None:
     assert names(catalogue, shape="팔각형")[0] == "사아정"
     assert names(catalogue, length=19, tolerance=1)[0] == "다라캡슐"
     assert names(catalogue, score_line="line")[0] == "마바정"
-    found = catalogue.search(Reading.of(shape="round"), limit=2).alike
+    found = catalogue.search(LookUp.of(shape="round"), limit=2).alike
     assert len(found) == 2 and found[0].score > found[1].score >= LEAST
 
 
 def test_what_the_table_does_not_tell_counts_as_the_mean(catalogue: Catalogue) -> None:
-    sizes = {each.drug.name: each.parts["length"] for each in catalogue.search(Reading.of(length=7.6)).alike}
+    sizes = {each.drug.name: each.parts["length"] for each in catalogue.search(LookUp.of(length=7.6)).alike}
     known = [math.exp(sizes[name]) for name in ("가나정 5mg", "사아정", "다라캡슐")]
     assert sizes["마바정"] == pytest.approx(math.log(sum(known) / 3), abs=0.01)
 
@@ -96,7 +96,7 @@ def test_what_the_table_does_not_tell_counts_as_the_mean(catalogue: Catalogue) -
 )
 def test_a_reading_that_cannot_be_used(read: dict, says: str) -> None:
     with pytest.raises(CatalogueError, match=says):
-        Reading.of(**read)
+        LookUp.of(**read)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +216,6 @@ def test_many_drugs_of_one_look_keep_their_order(tmp_path: Path) -> None:
     ]
     (tmp_path / "table.csv").write_text("\n".join(lines))
     import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
-    found = Catalogue(tmp_path / "catalogue.sqlite").search(Reading.of(imprint="XI"), limit=12).alike
+    found = Catalogue(tmp_path / "catalogue.sqlite").search(LookUp.of(imprint="XI"), limit=12).alike
     assert [each.drug.code for each in found] == [str(number) for number in range(12)]
     assert isinstance(found[0].drug, Drug)

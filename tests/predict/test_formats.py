@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillsnap.answers.answer import Answer, Candidate, Pill, Verdict
+from pillsnap.answers.answer import Answer, Candidate, Pill, Reading, SamePillAnswer, Verdict, View
 from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.annotate import TargetError, picture_paths, write_answer_picture
-from pillsnap.predict.formats import CSV_COLUMNS, no_formula, writer_of
+from pillsnap.predict.formats import CSV_COLUMNS, no_formula, read_words, writer_of
 from pillsnap.predict.photo_paths import Photo, Problem
 from pillsnap.predict.stream import Answered, Outcome, Unusable
 from tests.support.odd_pictures import ODD_PICTURES
@@ -91,8 +91,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 def test_table_has_the_verdict_and_what_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    lines = [line.split("│") for line in written("table", *ALL).splitlines()]
-    rows = [[cell.strip() for cell in cells[1:-1]] for cells in lines if len(cells) > 2]
+    rows = cells(written("table", *ALL))
     assert rows[0] == ["1", "known", "K-000001", "643303741", "약1정", "50.0%"]
     assert [row[:3] for row in rows[1:6]] == [
         ["2", "uncertain", "K-000001"], *(["", "or", f"K-00000{n}"] for n in (2, 3, 4, 5))
@@ -102,6 +101,114 @@ def test_table_has_the_verdict_and_what_goes_with_it(monkeypatch: pytest.MonkeyP
     assert len(rows) == 8
     assert "=cmd|'!A1.jpg: no pill was found\n" in written("table", *ALL)
     assert "c.jpg" not in written("table", *ALL)
+
+
+SURE = Reading("IDG2", 0.9, "IDG2", "round", 0.97, ("white",), 0.95, False)
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (SURE, "white, round, IDG2"),
+        (replace(SURE, colours=("red", "white")), "red, white, round, IDG2"),
+        (replace(SURE, imprint="", characters=""), "white, round, no imprint"),
+        (replace(SURE, imprint_confidence=0.49, characters="IG"), "white, round, imprint with I, G"),
+        (replace(SURE, imprint_confidence=0.49, characters=""), "white, round"),
+        (replace(SURE, shape_confidence=0.49), "white, IDG2"),
+        (replace(SURE, colours_confidence=0.49), "round, IDG2"),
+        (replace(SURE, imprint_confidence=0.5, shape_confidence=0.5, colours_confidence=0.5), "white, round, IDG2"),
+        (Reading("IDG2", 0.1, "", "round", 0.2, ("white",), 0.3, False), "nothing for sure"),
+    ],
+)
+def test_what_was_read_in_words(reading: Reading, words: str) -> None:
+    assert read_words(reading) == words
+
+
+def cells(text: str) -> list[list[str]]:
+    """Cells of the rows of a table, without its head."""
+    lines = [line.split("│") for line in text.splitlines()]
+    return [[cell.strip() for cell in cells[1:-1]] for cells in lines if len(cells) > 2]
+
+
+def both_sides(pill: Pill, *readings: Reading | None) -> Outcome:
+    views = tuple(View(60, 40, pill.box, 0.9, reading) for reading in readings)
+    together = SamePillAnswer("single", 60, 40, (pill,), views, True)
+    return replace(ANSWERED, answer=together, second=(Photo("back.jpg"), ANSWERED.decoded))
+
+
+@pytest.mark.parametrize(
+    ("answered", "last"),
+    [
+        (outcome("a.jpg", replace(pill("known"), reading=SURE)), ["white, round, IDG2"]),
+        (
+            outcome("a.jpg", replace(pill("uncertain", 2), reading=replace(SURE, contradicts=True)), pill("known")),
+            ["white, round, IDG2; the imprint contradicts it", "", ""],
+        ),
+        (
+            outcome("a.jpg", replace(pill("unknown", 0), reading=replace(SURE, contradicts=True))),
+            ["white, round, IDG2"],
+        ),
+        (both_sides(pill("known"), SURE, replace(SURE, imprint="")), ["white, round, IDG2 / white, round, no imprint"]),
+        (
+            both_sides(pill("uncertain"), replace(SURE, contradicts=True), replace(SURE, imprint="5")),
+            ["white, round, IDG2 / white, round, 5; the imprint contradicts it"],
+        ),
+    ],
+)
+def test_table_shows_what_was_read_once_a_pill(
+    monkeypatch: pytest.MonkeyPatch, answered: Outcome, last: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = written("table", answered)
+    assert "┃ read" in text
+    assert [row[-1] for row in cells(text)] == last
+    assert all(len(row) == 7 for row in cells(text))
+
+
+@pytest.mark.parametrize("answered", [ANSWERED, both_sides(pill("known"), None, None)])
+def test_without_a_reader_nothing_is_read(monkeypatch: pytest.MonkeyPatch, answered: Outcome) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert all(len(row) == 6 for row in cells(written("table", answered)))
+    (row, *_) = csv.DictReader(io.StringIO(written("csv", answered).removeprefix("\ufeff")))
+    assert [row[name] for name in READ_COLUMNS] == [""] * 4
+    assert json.loads(written("json", answered, one=True))["pills"][0]["reading"] is None
+
+
+READ_COLUMNS = ("imprint", "imprint_confidence", "shape", "colours")
+
+
+@pytest.mark.parametrize(
+    ("answered", "row"),
+    [
+        (
+            outcome("a.jpg", replace(pill("known"), reading=replace(SURE, colours=("red", "white")))),
+            ["IDG2", "0.9", "round", "red,white"],
+        ),
+        (
+            outcome(
+                "a.jpg",
+                replace(pill("unknown", 0), reading=replace(SURE, imprint_confidence=0.1, shape_confidence=0.1)),
+            ),
+            ["IDG2", "0.1", "", "white"],
+        ),
+        (
+            both_sides(
+                pill("known"), SURE, replace(SURE, imprint="5", imprint_confidence=0.75, colours_confidence=0.1)
+            ),
+            ["IDG2 + 5", "0.9 + 0.75", "round + round", "white + "],
+        ),
+    ],
+)
+def test_csv_has_what_was_read(answered: Outcome, row: list[str]) -> None:
+    (found,) = csv.DictReader(io.StringIO(written("csv", answered).removeprefix("\ufeff")))
+    assert [found[name] for name in READ_COLUMNS] == row
+
+
+def test_json_has_each_reading() -> None:
+    found = json.loads(written("jsonl", outcome("a.jpg", replace(pill("known"), reading=SURE))))["pills"][0]["reading"]
+    assert Reading(**found | {"colours": tuple(found["colours"])}) == SURE
+    photos = json.loads(written("jsonl", both_sides(pill("known"), SURE, None)))["photos"]
+    assert [one["reading"] and one["reading"]["imprint"] for one in photos] == ["IDG2", None]
 
 
 def test_names_do_not_steer_the_terminal() -> None:

@@ -1,5 +1,6 @@
 """`GET /v1/catalogue`: what a running service looks up, and what it refuses."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from pillsnap.answers.answer import Reading
 from pillsnap.catalogue.search import NOTICE
 from pillsnap.cli import app
 from tests.support.catalogues import opened_catalogue
-from tests.support.pages import FixedSnap, single
-from tests.support.services import KEY, service
+from tests.support.pages import FixedSnap, both_sides, single
+from tests.support.services import KEY, PHOTO, service
 
 SAID = {"X-API-Key": KEY}
 
@@ -41,6 +43,26 @@ def test_drugs_that_look_alike(asked: TestClient) -> None:
     assert set(alike["parts"]) == {"imprint", "colours", "shape", "length"}
     assert look_up(asked, imprint="QQQQ").json()["alike"] == []
     assert len(look_up(asked, shape="round", limit=1).json()["alike"]) == 1
+
+
+def test_an_answer_has_what_was_read_and_the_schema_says_so() -> None:
+    reading = Reading("GN", 0.9, "GN", "round", 0.97, ("white",), 0.95, False)
+    plain, together = single("unknown"), both_sides("uncertain")
+    answer = replace(plain, pills=(replace(plain.pills[0], reading=reading),))
+    views = (replace(together.photos[0], reading=reading), together.photos[1])
+    client = TestClient(service(FixedSnap(answer, replace(together, photos=views))))
+    (pill,) = client.post("/v1/identify", files=[("photo", PHOTO)]).json()["pills"]
+    assert pill["reading"] == asdict(reading) | {"colours": ["white"]}
+    both = client.post("/v1/identify", files=[("photo", PHOTO), ("photo", PHOTO)]).json()
+    assert [one["reading"] for one in (*both["photos"], *both["pills"])] == [pill["reading"], None, None]
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert set(schemas["Reading"]["required"]) == set(pill["reading"])
+    assert {"$ref": "#/components/schemas/Reading"} in schemas["Pill"]["properties"]["reading"]["anyOf"]
+
+
+def test_a_catalogue_changes_no_name_of_the_schema(asked: TestClient) -> None:
+    schemas = asked.get("/openapi.json").json()["components"]["schemas"]
+    assert {"Reading", "LookUp"} <= set(schemas)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """The page of the service in a real browser: usable by all, on any width, in both languages, and safe to use."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pillsnap.answers.answer import Answer, Candidate, Pill
+from pillsnap.answers.answer import Answer, Candidate, Pill, Reading
 from pillsnap.files import read_json
 from pillsnap.pictures.decode import decode_photo
 from pillsnap.predict.model import SamePillError
@@ -373,6 +374,148 @@ def enter(tab: Tab, name: str, value: str) -> None:
     field = f"document.querySelector('.fields .{name} :is(input, select)')"
     event = "input" if name == "imprint" else "change"
     tab.run(f"{field}.value = '{value}'; {field}.dispatchEvent(new Event('{event}'))")
+
+
+SURE = Reading("GN", 0.9, "GN", "round", 0.97, ("white",), 0.95, False)
+UNSURE = Reading("GN", 0.4, "G", "round", 0.4, ("white",), 0.4, True)
+NOTHING = replace(UNSURE, characters="")
+
+
+def read_as(answer: Answer, *readings: Reading) -> Answer:
+    """The answer, with what was read of its first pills."""
+    pills = tuple(replace(pill, reading=reading) for pill, reading in zip(answer.pills, readings, strict=False))
+    return replace(answer, pills=pills + answer.pills[len(pills) :])
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "reading", "lines"),
+    [
+        ("en-US", single("known"), SURE, ["Read on the pill: white, round, GN"]),
+        ("ko-KR", single("known"), SURE, ["알약에서 읽은 것: 하양, 원형, GN"]),
+        ("en-US", single("known"), replace(SURE, imprint=""), ["Read on the pill: white, round, no imprint"]),
+        ("ko-KR", single("known"), replace(SURE, imprint=""), ["알약에서 읽은 것: 하양, 원형, 새겨진 글자 없음"]),
+        (
+            "en-US",
+            single("uncertain"),
+            UNSURE,
+            ["Read on the pill: imprint with G", f"The imprint contradicts {DRUGS[0].name}."],
+        ),
+        (
+            "ko-KR",
+            single("uncertain"),
+            UNSURE,
+            ["알약에서 읽은 것: 새겨진 글자에 G 포함", f"새겨진 글자가 {DRUGS[0].name}의 것과 맞지 않습니다."],
+        ),
+        ("en-US", single("unknown"), NOTHING, ["Read on the pill: nothing for sure"]),
+        ("ko-KR", single("unknown"), NOTHING, ["알약에서 읽은 것: 확실한 것 없음"]),
+        ("en-US", single("known"), replace(SURE, imprint="<b>GN</b>"), ["Read on the pill: white, round, <b>GN</b>"]),
+    ],
+)
+def test_what_was_read_is_shown(
+    chromium: Chromium, photo: Path, language: str, answer: Answer, reading: Reading, lines: list[str]
+) -> None:
+    with opened(
+        chromium, FixedSnap(read_as(answer, reading)), language=language, width=320, height=844, phone=True
+    ) as tab:
+        ask(tab, photo)
+        assert [line for text in texts(tab, ".pill .read") for line in text.splitlines()] == lines
+        assert tab.run("document.documentElement.scrollWidth") <= 320 and tab.run(BEYOND) == []
+        assert [one for one in tab.run(CONTRAST) if one[0] < 4.5] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        (
+            "en-US",
+            ["Read on the first photo: white, round, GN", "Read on the second photo: white, oval, no imprint"],
+        ),
+        (
+            "ko-KR",
+            ["첫 번째 사진에서 읽은 것: 하양, 원형, GN", "두 번째 사진에서 읽은 것: 하양, 타원형, 새겨진 글자 없음"],
+        ),
+    ],
+)
+def test_what_was_read_of_both_sides(
+    chromium: Chromium, photo: Path, tmp_path: Path, language: str, lines: list[str]
+) -> None:
+    together = both_sides("uncertain")
+    back = replace(SURE, imprint="", shape="oval", shape_confidence=0.6)
+    views = tuple(replace(view, reading=one) for view, one in zip(together.photos, (SURE, back), strict=True))
+    snap = FixedSnap(single("known"), replace(together, photos=views))
+    with opened(chromium, snap, catalogue=opened_catalogue(tmp_path), language=language) as tab:
+        ask(tab, photo)
+        assert texts(tab, ".read") == [], "the model read nothing of one side"
+        add_side(tab, photo)
+        tab.wait("document.querySelector('.read') !== null")
+        assert texts(tab, ".read")[0].splitlines() == lines
+        assert tab.run(f"{FIELDS}.map(one => one.value)") == ["GN", "white", "", "round", ""]
+
+
+@pytest.mark.parametrize(
+    ("language", "titles", "said"),
+    [
+        ("en-US", ["Not sure which: look it up", "Not recognised: look it up"], "Filled in is what the model read"),
+        (
+            "ko-KR",
+            ["확실하지 않은 알약 찾아보기", "식별되지 않은 알약 찾아보기"],
+            "모델이 어느 정도 확실하게 읽은 것을",
+        ),
+    ],
+)
+def test_what_was_read_is_looked_up_at_once_and_can_be_corrected(
+    chromium: Chromium, photo: Path, tmp_path: Path, language: str, titles: list[str], said: str
+) -> None:
+    wrong = Reading("8B50", 0.8, "8B50", "oblong", 0.3, ("red", "white", "transparent"), 0.6, False)
+    answer = read_as(combo(), SURE, SURE, wrong)
+    with opened(chromium, FixedSnap(answer), catalogue=opened_catalogue(tmp_path), language=language) as tab:
+        ask(tab, photo, mode="combo")
+        tab.wait("document.querySelectorAll('.alike').length === 2")
+        tab.wait("[...document.querySelectorAll('.alike')].every(one => one.children.length === 1)")
+        assert texts(tab, ".look-up h4") == titles
+        assert [text.startswith(said) for text in texts(tab, ".look-up .note:not([role], .alike *)")] == [True, True]
+        names = [text.splitlines()[0] for text in texts(tab, ".alike li")]
+        assert names == ["가나정 5mg", "다라캡슐"]
+        assert tab.run(f"{FIELDS}.map(one => one.value)") == [
+            "GN",
+            "white",
+            "",
+            "round",
+            "",
+            "8B50",
+            "red",
+            "white",
+            "",
+            "",
+        ]
+        tab.run("document.querySelector('.fields').parentElement.id = 'first'")
+        enter(tab, "imprint", "MW6")
+        enter(tab, "colour", "yellow")
+        enter(tab, "shape", "octagon")
+        tab.wait("document.querySelector('#first .alike').innerText.startsWith('사아정')")
+        asked = len([url for url in tab.requests if "v1/catalogue" in url])
+        tab.run("document.querySelector('[aria-pressed=false]').click()")
+        assert tab.run("document.querySelector('.fields input').value") == "MW6", "not what was read"
+        assert len([url for url in tab.requests if "v1/catalogue" in url]) == asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "offered"),
+    [
+        (read_as(single("known"), SURE), False),
+        (read_as(single("uncertain"), NOTHING), True),
+        (read_as(single("unknown"), NOTHING), True),
+        (single("uncertain"), False),
+    ],
+)
+def test_what_is_not_sure_is_not_filled_in(
+    chromium: Chromium, photo: Path, tmp_path: Path, answer: Answer, offered: bool
+) -> None:
+    with opened(chromium, FixedSnap(answer), catalogue=opened_catalogue(tmp_path)) as tab:
+        ask(tab, photo)
+        assert len(texts(tab, ".look-up")) == offered
+        assert tab.run(f"{FIELDS}.map(one => one.value).join('')") == ""
+        assert [url for url in tab.requests if "v1/catalogue" in url] == []
 
 
 def test_no_look_up_is_offered_without_a_catalogue(chromium: Chromium, photo: Path) -> None:

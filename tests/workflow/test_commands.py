@@ -23,6 +23,7 @@ from pillsnap.cli import app
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
 from tests.support.aihub_files import write_zip
+from tests.support.catalogues import make_catalogue
 from tests.support.documents import (
     FENCE,
     PAGES,
@@ -244,7 +245,7 @@ def test_unknown_command_is_noticed(command: str, error: str) -> None:
 def test_python_example_runs(tmp_path, base: Path, monkeypatch, capsys) -> None:
     examples = [block for language, block in FENCE.findall(text_of("docs/predict.md")) if language == "python"]
     shutil.copytree(onnx_models(base), tmp_path / "results" / "stage4" / "onnx")
-    (tmp_path / "data").mkdir()
+    make_catalogue(tmp_path / "data")
     Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / "data" / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     for example in examples:
@@ -270,6 +271,7 @@ def test_predict_command_runs(line: str, tmp_path, base: Path) -> None:
         place = tmp_path / "results" / stage / "onnx"
         one_box(base, place) if "--same-pill" in line else shutil.copytree(onnx_models(base), place)
     (tmp_path / "data/photos/sub").mkdir(parents=True)
+    make_catalogue(tmp_path / "data")
     (tmp_path / "data/test_images").mkdir()
     for place in ("data/photo.jpg", "data/photos/1.jpg", "data/photos/sub/2.jpg", "data/test_images/12.jpg"):
         Image.fromarray(draw_photo([0, 1, 2], seed=5)[0]).save(tmp_path / place)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pillsnap.answers.answer import Answer, EnrolledCandidate, Pill, Verdict
+from pillsnap.answers.answer import Answer, EnrolledCandidate, Pill, Reading, Verdict
 from pillsnap.config import reference as config_reference
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config, section_of
@@ -108,6 +108,7 @@ def test_drawing_shows_every_rule() -> None:
 def test_predict_page_tells_every_key_of_an_answer() -> None:
     keys = {"photo"} | {field.name for field in fields(Answer)}
     keys |= {f"pills[].{field.name}" for field in fields(Pill)}
+    keys |= {f"pills[].reading.{field.name}" for field in fields(Reading)}
     keys |= {f"pills[].candidates[].{field.name}" for field in fields(EnrolledCandidate)}
     cells = re.findall(r"^\| (`[^|]+`) \| [^|]+ (?:\| [^|]+ )?\|$", text_of("docs/predict.md"), re.MULTILINE)
     told = {key for cell in cells for key in re.findall(r"`([^`]+)`", cell)}
