@@ -25,7 +25,7 @@ from pillsnap.pictures.decode import PictureError
 from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
-from pillsnap.predict.readings import readings_of
+from pillsnap.predict.readings import read_pills
 from pillsnap.predict.references import References, joined_sha256, read_references
 from pillsnap.predict.sessions import (
     RELATIVE,
@@ -183,7 +183,7 @@ class PillSnap:
         """What was read of each pill, from the graph's outputs; `None` without a reader."""
         if self.calibration.reading is None:
             return [None] * len(found["boxes"])
-        return readings_of(found, self.calibration.reading)
+        return read_pills(found, self.calibration.reading)
 
     def _identify_together(self, photos: Sequence[AnyPhoto], mode: Mode) -> SamePillAnswer:
         if len(photos) != PHOTOS_OF_ONE_PILL or mode != "single":

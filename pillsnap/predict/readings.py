@@ -12,7 +12,7 @@ SURE = 0.9
 """Probability from which a single character is told where the whole imprint is doubtful."""
 
 
-def readings_of(found: Mapping[str, np.ndarray], calibration: ReadingCalibration) -> list[Reading]:
+def read_pills(found: Mapping[str, np.ndarray], calibration: ReadingCalibration) -> list[Reading]:
     """Read N pills.
 
     Args:

@@ -104,15 +104,25 @@ def _photograph(
 
 
 def _with_imprint(drug: Drug, rng: np.random.Generator, settings: ReaderCrops, split: str, taken: set[str]) -> Drug:
-    """The drug with imprints that its split may have; some of them are of any characters and lengths."""
+    """The drug with imprints that its split may have; some of them are of any characters and lengths.
+
+    In place of one that is not allowed, training has one of any characters, and validation, where nine of ten are not,
+    another of the same kind.
+    """
     front, back = drug.print_front, drug.print_back
-    if rng.random() < settings.any_imprint:
+    odd = rng.random() < settings.any_imprint
+    another = _any_imprint if odd or split == "train" else _ordinary_imprint
+    if odd:
         front = _any_imprint(rng)
     while not _allowed(front, split, taken):
-        front = _any_imprint(rng)
+        front = another(rng)
     while back and not _allowed(back, split, taken):
-        back = _any_imprint(rng)
+        back = another(rng)
     return replace(drug, print_front=front, print_back=back)
+
+
+def _ordinary_imprint(rng: np.random.Generator) -> str:
+    return make_catalogue(drugs=1, seed=int(rng.integers(2**31)))[0].print_front
 
 
 def _any_imprint(rng: np.random.Generator) -> str:

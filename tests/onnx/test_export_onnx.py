@@ -150,7 +150,7 @@ def test_export_above_the_tolerance_writes_nothing(
         return {"fp32": tuple(onnx.load(file_of(models, name, "fp32")) for name in ("detector", "classifier"))}
 
     monkeypatch.setattr("pillsnap.onnx.export_onnx._export_networks", exported)
-    monkeypatch.setattr("pillsnap.onnx.export_onnx.with_distances", lambda classifier, space: classifier)
+    monkeypatch.setattr("pillsnap.onnx.export_onnx.with_distances", lambda classifier, *_: classifier)
     monkeypatch.setattr("pillsnap.onnx.export_onnx.PRECISIONS", ("fp32",))
     job = export_job(models.parents[1], tmp_path) | {"settings": Onnx(max_box_error=1e-12)}
     with pytest.raises(ParityError, match=r"onnx\.max_box_error = 1e-12: ONNX Runtime differs from PyTorch by"):

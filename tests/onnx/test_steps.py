@@ -7,12 +7,14 @@ import onnx
 import onnxruntime
 import pytest
 
-from pillsnap.answers.calibration import probabilities
+from pillsnap.answers.calibration import Calibration, ReadingCalibration, probabilities
 from pillsnap.answers.drug_space import DrugSpace
+from pillsnap.answers.naming import Imprints, held_back, join_reading
 from pillsnap.crops.crop import cut_crop
 from pillsnap.onnx import steps
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.nms import non_max_suppression
+from pillsnap.reader.looks import PLACES, Looks, codes_of
 
 SIZES = [(1280, 976), (976, 1280), (300, 223), (64, 64), (50, 70), (1, 1), (1, 3000), (700, 2)]
 
@@ -83,6 +85,16 @@ def test_boxes(most: int) -> None:
     assert boxes == pytest.approx(ours.boxes[:count], abs=1e-3)
 
 
+READING = ReadingCalibration(
+    imprint_temperature=1.3, shape_temperature=0.7, colour_temperature=2.0, weight=1.5, distance_weight=2.0,
+    contradicts_from=5.0,
+)  # fmt: skip
+CALIBRATION = Calibration(
+    temperature=1.0, known_from=0.9, known_within=40.0, unknown_from=50.0, set_from={"0.95": 0.1}, precision=0.99,
+    coverage=0.95, kept=0.95, reading=READING,
+)  # fmt: skip
+
+
 def test_distances_and_names() -> None:
     random = np.random.default_rng(2)
     shapes = ((8, 8), (7, 8), (8,), (8, 8), (7, 8), (8, 8))
@@ -113,3 +125,32 @@ def test_distances_and_names() -> None:
     assert away == pytest.approx(distances[:4]) and odd == pytest.approx(strange[:4])
     (described,) = runner(steps.features_step(8))(white=white, boxes=boxes)
     assert np.array_equal(described, white[:4])
+
+
+def test_what_is_read_joins_the_classifier() -> None:
+    """As `join_reading` and `held_back`, drug by drug, and of the pills alone."""
+    random = np.random.default_rng(3)
+    looks = [Looks((f"A{number}", "B" * (number % 3)), None, frozenset()) for number in range(7)]
+    imprints = Imprints.of_drugs(looks)
+    letters = random.normal(0, 3, (6, PLACES, steps.CODES)).astype(np.float32)
+    np.put_along_axis(letters, codes_of([looks[n].imprints[0] for n in range(6)])[..., None], 9.0, axis=2)
+    letters[5] = random.normal(0, 9, (PLACES, steps.CODES))
+    raw, nearest = random.normal(size=(6, 7)).astype(np.float32), random.normal(size=6).astype(np.float32)
+    forms, tints = (random.normal(size=(6, count)).astype(np.float32) for count in (11, 16))
+    step = runner(steps.reading_step(imprints, CALIBRATION))
+    given = {"raw": raw, "nearest": nearest, "letters": letters, "forms": forms, "tints": tints}
+    logits, relative, apart, characters, shapes, colours = step(**given)
+    joined, distances, disagreements = join_reading(raw, nearest, letters, imprints, CALIBRATION.reading)
+    assert logits == pytest.approx(joined, abs=1e-3) and apart == pytest.approx(disagreements, abs=1e-3)
+    held = held_back(distances, disagreements, CALIBRATION)
+    assert relative == pytest.approx(held, abs=1e-3) and (held > distances + 0.1).any()
+    assert characters == pytest.approx(probabilities(letters.reshape(-1, steps.CODES), 1.3).reshape(letters.shape))
+    assert shapes == pytest.approx(probabilities(forms, 0.7), abs=1e-6)
+    assert colours == pytest.approx(1 / (1 + np.exp(-tints / 2.0)), abs=1e-6)
+    boxes, read = np.zeros((4, 4), np.float32), {"apart": apart, "letters": characters, "forms": shapes}
+    for whole, part in zip(
+        (apart, characters, shapes, colours),
+        runner(steps.readings_step())(**read, tints=colours, boxes=boxes),
+        strict=True,
+    ):
+        assert np.array_equal(part, whole[:4])

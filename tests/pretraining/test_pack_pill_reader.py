@@ -14,7 +14,7 @@ from tests.support.reader_crops import RECIPE
 
 def test_numbers_are_halved_and_the_last_epoch_is_told(tmp_path: Path) -> None:
     weights, history, packed = (tmp_path / name for name in ("last.safetensors", "history.csv", "packed.safetensors"))
-    save_reader(weights, Reader(RECIPE.model, RECIPE.model_args, width=RECIPE.width), RECIPE.network)
+    save_reader(weights, Reader(RECIPE.model, RECIPE.model_args, image_size=RECIPE.image_size), RECIPE.network)
     figures = {"imprint": 0.5, "characters": 0.75, "blank": None, "shape": 0.25, "colours": 0.125}
     write_history([{"epoch": 1, **dict.fromkeys(figures, 0.0)}, {"epoch": 2, **figures}], history)
     settings = {"seed": 1, "device": "cpu", "reader": RECIPE.model_dump(mode="json")}
@@ -25,7 +25,7 @@ def test_numbers_are_halved_and_the_last_epoch_is_told(tmp_path: Path) -> None:
     assert whole.keys() == halves.keys()
     assert all(torch.equal(halves[name], each.half()) for name, each in whole.items() if each.is_floating_point())
     assert packed.stat().st_size < 0.6 * weights.stat().st_size
-    assert load_reader(packed)[1] == RECIPE.image_size
+    assert load_reader(packed).image_size == RECIPE.image_size
     told = read_json(description)
     assert (told["sha256"], told["bytes"]) == (sha256_of(packed), packed.stat().st_size)
     assert told["validation_on_drawn_crops"] == {"epoch": 2, **figures}

@@ -1,17 +1,19 @@
 """Training of the reader: it learns, and killed it ends as in one go."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from pillsnap.classifier.transforms import draw_views, places_in_views
 from pillsnap.reader import train_reader as module
 from pillsnap.reader.crops import ReaderCropSet
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES, codes_of
-from pillsnap.reader.model import load_reader
+from pillsnap.reader.model import COLUMNS, STRIP_REACH, load_reader
 from pillsnap.reader.settings import ReaderRecipe
-from pillsnap.reader.train_reader import cells_of, reading_accuracy, train_reader
+from pillsnap.reader.train_reader import _Lines, angles_in_views, reading_accuracy, train_reader
 from pillsnap.training.history import read_history
 from tests.support.reader_crops import RECIPE, SETTINGS, reader_crops
 
@@ -59,7 +61,7 @@ def test_losses_fall(base: Path, tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == list(range(1, 21))
     for name in LOSSES:
         assert rows[-1][name] < 0.9 * rows[0][name], name
-    assert load_reader(tmp_path / "last.safetensors")[1] == RECIPE.image_size
+    assert load_reader(tmp_path / "last.safetensors").image_size == RECIPE.image_size
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2])
@@ -100,14 +102,36 @@ def test_sides_without_an_imprint_alone_are_trained_on(
     read = module.read_reader_crops
     monkeypatch.setattr(module, "read_reader_crops", blank)
     _, rows = train(base, tmp_path)
-    assert all(row["places_loss"] == row["shown_loss"] == 0 and row["characters_loss"] < 10 for row in rows)
+    assert all(
+        row["places_loss"] == row["upright_loss"] == row["axes_loss"] == 0 and row["characters_loss"] < 10
+        for row in rows
+    )
     assert (rows[-1]["imprint"], rows[-1]["characters"]) == (None, None)
 
 
-def test_cells_are_counted_row_by_row() -> None:
-    nan = float("nan")
-    places = torch.tensor([[[0.0, 0.0], [0.99, 0.0], [0.3, 0.3], [0.0, 0.99], [1.2, -0.2], [nan, nan]]])
-    assert cells_of(places, 4).tolist() == [[0, 3, 5, 12, 3, 0]]
+def test_lines_lie_along_the_imprint() -> None:
+    """At 60 degrees, down to the right; the columns of its characters are those where the strip shows them."""
+    away = torch.tensor([math.cos(math.radians(60)), math.sin(math.radians(60))])
+    places = torch.full((400, PLACES, 2), float("nan"))
+    for place, step in enumerate((-0.2, 0.0, 0.2)):
+        places[:, place] = 0.5 + step * away
+    places[200:, 1:] = float("nan")  # one character tells no direction
+    lines = _Lines(places, torch.Generator().manual_seed(0))
+    assert lines.long.tolist() == [True] * 200 + [False] * 200
+    assert torch.allclose(lines.doubled[:200], torch.tensor([math.cos(math.radians(120)), math.sin(math.radians(120))]))
+    turned = torch.rad2deg(torch.atan2(lines.directions[:200, 1], lines.directions[:200, 0]))
+    assert abs(float(turned.mean()) - 60) < 2 and 6 < float(turned.std()) < 10
+    expected = [(step / STRIP_REACH[0] + 0.5) * COLUMNS for step in (-0.2, 0.0, 0.2)]
+    assert (lines.columns[:200, :3].float().mean(0) + 0.5).tolist() == pytest.approx(expected, abs=0.5)
+
+
+def test_an_axis_turns_with_its_view() -> None:
+    """The axis through two places of a picture is, in its view, the axis through where the two are then."""
+    views = draw_views(50, torch.Generator().manual_seed(0))
+    places = torch.full((50, PLACES, 2), float("nan"))
+    places[:, :2] = torch.rand(50, 2, 2, generator=torch.Generator().manual_seed(1))
+    lines, seen = (_Lines(each, torch.Generator().manual_seed(2)) for each in (places, places_in_views(places, views)))
+    assert torch.allclose(angles_in_views(lines.doubled, views), seen.doubled, atol=1e-4)
 
 
 class Told(nn.Module):
@@ -126,7 +150,7 @@ class Told(nn.Module):
         )
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return torch.zeros(len(pictures), PLACES, 1), *self.told
+        return self.told
 
 
 def several(colours: list[list[int]]) -> torch.Tensor:
@@ -143,6 +167,6 @@ def test_accuracies_are_shares_of_what_they_are_of() -> None:
         colours=several([[0], [0, 1], [2], [3], [4]]),
     )
     reader = Told(["AB1", "AB7", "CC", "", "X"], [0, 1, 2, 3, 0], [[0], [0], [2], [3, 4], [4]])
-    assert reading_accuracy(reader, data, 8) == pytest.approx(
+    assert reading_accuracy(reader, data) == pytest.approx(
         {"imprint": 1 / 3, "characters": 6 / 7, "blank": 1 / 2, "shape": 4 / 5, "colours": 3 / 5}
     )

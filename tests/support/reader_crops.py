@@ -11,8 +11,7 @@ SETTINGS = ReaderCrops(spared_drugs=20, spared_seed=576, size=64)
 RECIPE = ReaderRecipe(
     model="resnet10t",
     model_args={"stem_width": 8, "channels": [8, 16, 24, 32]},
-    width=24,
-    image_size=64,
+    image_size=48,
     epochs=3,
     batch=8,
     warmup_steps=4,

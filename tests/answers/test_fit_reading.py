@@ -1,0 +1,66 @@
+"""The reader is calibrated on validation, and weighed against the classifier by what the two get right."""
+
+import numpy as np
+import pytest
+
+from pillsnap.answers.fit_reading import LARGEST_WEIGHT, ReadPills, fit_reading
+from pillsnap.answers.naming import Imprints, log_probabilities
+from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES, Looks, codes_of
+
+CODES = len(CHARACTERS) + 1
+LOOKS = [Looks((f"A{number}", ""), "round", frozenset({"white"})) for number in range(6)]
+
+
+def pills(count: int, *, right: float, scale: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, ReadPills]:
+    """A classifier that knows pairs of drugs apart and not the two of a pair; a reader that reads each character right
+    with a probability of `right` and says so, before its logits are multiplied by `scale`."""
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, 6, count)
+    logits = random.normal(0, 0.1, (count, 6))
+    for drug in range(6):
+        logits[:, drug] += 6.0 * (targets // 2 == drug // 2)
+    truth = codes_of([LOOKS[target].imprints[0] for target in targets])
+    shown = np.where(random.random(truth.shape) < right, truth, random.integers(0, CODES, truth.shape))
+    share = right + (1 - right) / CODES
+    characters = np.full((count, PLACES, CODES), np.log((1 - share) / (CODES - 1)))
+    np.put_along_axis(characters, shown[..., None], np.log(share), axis=2)
+    shapes = np.zeros((count, len(SHAPE_NAMES)))
+    shapes[:, SHAPE_NAMES.index("round")] = 2.0
+    colours = np.full((count, len(COLOUR_NAMES)), -2.0)
+    colours[:, COLOUR_NAMES.index("white")] = 2.0
+    return logits, targets, ReadPills(characters * scale, shapes, colours)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_temperature_makes_confidences_true(scale: float) -> None:
+    logits, targets, read = pills(3000, right=0.9, scale=scale)
+    found = fit_reading(logits, targets, read, LOOKS)
+    assert found and found.imprint_temperature == pytest.approx(scale, rel=0.1)
+    scores = log_probabilities(read.characters, found.imprint_temperature)
+    confidence = np.exp(scores.max(axis=2).sum(axis=1)).mean()
+    truth = codes_of([LOOKS[target].imprints[0] for target in targets])
+    assert confidence == pytest.approx((scores.argmax(axis=2) == truth).all(axis=1).mean(), abs=0.03)
+    assert found.shape_temperature < 1 and found.colour_temperature < 1, "they are always right"
+
+
+def test_the_imprint_tells_a_pair_apart() -> None:
+    logits, targets, read = pills(3000, right=0.9, scale=1.0)
+    found = fit_reading(logits, targets, read, LOOKS)
+    assert found and 0 < found.weight <= LARGEST_WEIGHT and found.distance_weight > 0
+    likelihoods = Imprints.of_drugs(LOOKS).log_likelihoods(read.characters, found.imprint_temperature)
+    joined = logits + found.weight * likelihoods
+    alone, together = ((each.argmax(axis=1) == targets).mean() for each in (logits, joined))
+    assert alone < 0.6 and together > 0.9
+    named = -likelihoods[np.arange(len(targets)), targets][joined.argmax(axis=1) == targets]
+    assert (named >= found.contradicts_from).mean() <= 0.005
+
+
+def test_a_reader_that_reads_nothing_has_no_weight() -> None:
+    logits, targets, read = pills(3000, right=0.0, scale=1.0)
+    found = fit_reading(logits, targets, read, LOOKS)
+    assert found and found.weight == pytest.approx(0, abs=0.05)
+
+
+def test_nothing_is_read_where_no_label_tells_an_imprint() -> None:
+    logits, targets, read = pills(50, right=0.9, scale=1.0)
+    assert fit_reading(logits, targets, read, [Looks(("", ""), "round", frozenset())] * 6) is None
