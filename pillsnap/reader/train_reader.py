@@ -32,6 +32,8 @@ AVERAGE_DECAY = 0.998
 """Decay of the weights' moving average."""
 LOSSES = {"characters": 1.0, "places": 0.3, "upright": 0.3, "axes": 1.0, "shapes": 0.3, "colours": 0.3}
 """Weights of the losses."""
+TURNED = 4
+"""One strip of so many is read upside down, too, to learn which direction is upright."""
 TURN, MOVE = 8.0, 0.05
 """Standard deviations of the strip's errors in training: degrees, and shares of half the crop's side."""
 FIGURES = ("imprint", "characters", "blank", "shape", "colours")
@@ -164,15 +166,14 @@ class _Training:
         dtype = AUTOCAST.get(settings.precision)
         with torch.autocast(device, dtype) if dtype else nullcontext():
             looks = self._model.look(small)
-            ahead, back = (
-                self._model.read(each.contiguous(memory_format=torch.channels_last))
-                for each in (strips, strips.flip((2, 3)))
-            )
+            # in one batch: batch norm would tell a batch of strips that are all upside down from its statistics
+            both = torch.cat([strips, strips[: len(rows) // TURNED].flip((2, 3))])
+            read = self._model.read(both.contiguous(memory_format=torch.channels_last))
         truth = (each[rows].to(device) for each in (data.codes, data.shapes, data.colours))
         axes = angles_in_views(lines.doubled, views).to(device)
         losses = torch.stack(
             [
-                *_reading_losses(ahead, back, lines, next(truth), device),
+                *_reading_losses(read, lines, next(truth), device),
                 *_look_losses(looks, axes, lines.long.to(device), *truth),
             ]
         )
@@ -228,22 +229,23 @@ def angles_in_views(doubled: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
 
 
 def _reading_losses(
-    ahead: Sequence[torch.Tensor], back: Sequence[torch.Tensor], lines: _Lines, codes: torch.Tensor, device: str
+    read: Sequence[torch.Tensor], lines: _Lines, codes: torch.Tensor, device: str
 ) -> list[torch.Tensor]:
     """Losses of characters, of their places, and of which direction is upright.
 
     Args:
-        ahead, back: of `Reader.read`, of the strips and of these turned by 180 degrees.
+        read: of `Reader.read`, of the strips and, behind them, of the first of these turned by 180 degrees.
         lines: where the characters are.
         codes: int64 (N, PLACES).
         device: of the tensors.
     """
-    places, characters, upright = (each.float() for each in ahead)
-    *_, upside_down = (each.float() for each in back)
+    places, characters, upright = (each[: len(codes)].float() for each in read)
+    upside_down = read[2][len(codes) :].float()
     long, there = lines.long.to(device), lines.there.to(device)
     single = there[:, 0] & ~long
     there = there & long[:, None]
-    columns, apart = lines.columns.to(device)[there], (upside_down - upright)[long]
+    columns = lines.columns.to(device)[there]
+    apart = (upside_down - upright[: len(upside_down)])[long[: len(upside_down)]]
     return [
         functional.cross_entropy(characters[~single].flatten(0, 1), codes[~single].flatten()),
         functional.cross_entropy(places[there], columns) if len(columns) else columns.sum().float(),
