@@ -22,7 +22,7 @@ def pack_pill_reader(
         description: written, JSON, by `describe_weights`, with the last epoch's accuracies on validation crops.
         settings: those that the training was made with.
     """
-    reader, _ = load_reader(weights)
+    reader = load_reader(weights)
     save_reader(packed, reader, ReaderRecipe(**settings["reader"]).network, half=True)
     last = read_history(history)[-1]
     describe_weights(

@@ -55,10 +55,18 @@ def test_the_imprint_tells_a_pair_apart() -> None:
     assert (named >= found.contradicts_from).mean() <= 0.005
 
 
-def test_a_reader_that_reads_nothing_has_no_weight() -> None:
-    logits, targets, read = pills(3000, right=0.0, scale=1.0)
+@pytest.mark.parametrize("right", [0.0, 0.9])
+def test_a_reader_of_other_pills_changes_no_answer(right: float) -> None:
+    """One that reads nothing, or surely something that has nothing to do with the pill."""
+    logits, targets, _ = pills(3000, right=0.9, scale=1.0)
+    *_, read = pills(3000, right=right, scale=1.0, seed=1)
     found = fit_reading(logits, targets, read, LOOKS)
-    assert found and found.weight == pytest.approx(0, abs=0.05)
+    assert found
+    joined = logits + found.weight * Imprints.of_drugs(LOOKS).log_likelihoods(
+        read.characters, found.imprint_temperature
+    )
+    alone, together = ((each.argmax(axis=1) == targets).mean() for each in (logits, joined))
+    assert together == pytest.approx(alone, abs=0.03)
 
 
 def test_nothing_is_read_where_no_label_tells_an_imprint() -> None:
