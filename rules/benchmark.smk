@@ -16,6 +16,7 @@ rule run_benchmark:
         backgrounds="<results>/{stage}/manifest/backgrounds.csv",
         summary="<results>/{stage}/manifest/summary.json",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
+        looks=expand("<results>/index/{archive}.looks.parquet", archive=ARCHIVES),
         code=code_of("run_benchmark"),
     output:
         accuracy="<results>/{stage}/benchmark/accuracy.json",

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,15 +27,17 @@ from pillsnap.benchmark.by_source import metrics_by_source
 from pillsnap.benchmark.device_parity import compare_devices
 from pillsnap.benchmark.examples import describe_pairs, write_examples
 from pillsnap.benchmark.photo_results import answer_of, for_each_photo, measure_background, measure_photo
+from pillsnap.benchmark.reading import ReadPill, read_pills_of, reading_metrics
 from pillsnap.benchmark.same_pill import same_pill_metrics
 from pillsnap.benchmark.speed import StageFiles, measure_speed
 from pillsnap.config.config import Benchmark
 from pillsnap.files import read_json, write_json
+from pillsnap.manifest.drugs import looks_by_drug
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.unfused import SeparateSteps
-from pillsnap.tables.files import read_table
-from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
+from pillsnap.tables.files import read_table, read_tables
+from pillsnap.tables.schemas import LOOKS, MANIFEST, MANIFEST_BACKGROUNDS
 from pillsnap.workflow.provenance import describe_run
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ def run_benchmark(
     backgrounds: Path,
     summary: Path,
     prepared: Sequence[Path],
+    looks: Sequence[Path],
     accuracy: Path,
     latency: Path,
     resources: Path,
@@ -77,8 +81,10 @@ def run_benchmark(
             is wrong.
         summary: summary of `build_manifest`.
         prepared: folders of `prepare_archive`; test photographs lie there at native size.
+        looks: tables of `index_archive`, schema `LOOKS`, of all archives.
         accuracy: written, JSON: every figure, precision-recall curve, accuracy by drug, confused pairs, trust, answers
-            to both sides of a pill (`same_pill`); with a GPU also `devices`, its answers against the CPU's.
+            to both sides of a pill (`same_pill`), what is read of them (`reading`); with a GPU also `devices`, its
+            answers against the CPU's.
         latency: written, JSON: percentiles by step, and side by side with other ways to an answer.
         resources: written, JSON: peak memory, model sizes, device, versions.
         metrics: written, JSON: the figures that DVC, the report and people compare.
@@ -98,18 +104,22 @@ def run_benchmark(
     fused = PillSnap.load(models, threads=1, device=device)
     steps = SeparateSteps.load(models, threads=1, device=device)
 
-    def measure_both(data: bytes, rows: pd.DataFrame) -> tuple[PhotoResult, tuple[Answer, Answer]]:
+    def measure_both(data: bytes, rows: pd.DataFrame) -> tuple[PhotoResult, tuple[Answer, Answer], list[ReadPill]]:
         photo = open_photo(data, fused.facts)
         result = measure_photo(steps, photo, rows)
-        return result, (fused.identify(photo, result.domain), answer_of(result, steps))
+        answer = fused.identify(photo, result.domain)
+        read = read_pills_of(answer, rows["k_code"].tolist(), result.boxes, min_iou)
+        return result, (answer, answer_of(result, steps)), read
 
     each_photo = partial(for_each_photo, prepared=prepared, threads=settings.threads)
     measured = each_photo(measure_both, pills, title="test photographs")
-    results, answers = zip(*measured, strict=True)
+    results, answers, read = zip(*measured, strict=True)
     empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
     empty = empty[empty["split"] == "test"]
     background_results = each_photo(partial(measure_background, steps), empty, title="backgrounds")
-    unseen_results = each_photo(partial(measure_photo, steps), unseen_pills, title="unseen drugs")
+    strangers = each_photo(measure_both, unseen_pills, title="unseen drugs")
+    unseen_results, _, unseen_read = zip(*strangers, strict=True) if strangers else ((), (), ())
+    look_of = looks_by_drug(read_tables(looks, LOOKS))
     trust = calibration_metrics(
         answer_predictions(results, min_iou),
         answer_predictions(unseen_results, min_iou) if unseen_results else Predictions.empty(len(fused.classes)),
@@ -129,6 +139,10 @@ def run_benchmark(
     figures = _figures(results, detected, min_iou) | {
         "trust": trust,
         "same_pill": together,
+        "reading": {
+            "seen": reading_metrics(list(chain(*read)), look_of),
+            "unseen": reading_metrics(list(chain(*unseen_read)), look_of),
+        },
         "fused": agreement(answers),
     }
     boxes = [int((result.found_scores >= settings.min_score).sum()) for result in background_results]
@@ -222,6 +236,7 @@ def _metrics(
         **({"sources": figures["sources"]} if "sources" in figures else {}),
         "trust": _trust_metrics(figures["trust"]),
         **({"same_pill": figures["same_pill"]["both"]} if figures["same_pill"] else {}),
+        **({"reading": figures["reading"]} if figures["reading"]["seen"] else {}),
         "latency": {mode: times[mode]["total"] for mode in ("single", "combo") if mode in times},
         "environment": {"device": used["device"], "threads": used["threads"], "model": used["model"]},
     }

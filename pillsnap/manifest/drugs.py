@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from pillsnap.reader.looks import Looks, looks_of
 from pillsnap.tables.classes import DrugClass
 from pillsnap.tables.files import check_table
 from pillsnap.tables.schemas import DRUGS
@@ -50,6 +51,14 @@ def drug_table(classes: Sequence[DrugClass], kept: pd.DataFrame, looks: pd.DataF
         for drug in classes
     ]
     return check_table(pd.DataFrame(rows, columns=list(DRUGS.columns)), DRUGS, "drugs")
+
+
+def looks_by_drug(looks: pd.DataFrame) -> dict[str, Looks]:
+    """Looks of every drug of tables of schema `LOOKS`, by K-code, by what most of its labels say."""
+    values = {column: _most_frequent(looks, column) for column in LOOK}
+    drugs = sorted(set(looks["k_code"]))
+    table = pd.DataFrame({column: [values[column].get(drug, "") for drug in drugs] for column in LOOK})
+    return dict(zip(drugs, looks_of(table), strict=True))
 
 
 def _most_frequent(rows: pd.DataFrame, column: str) -> dict[str, str]:

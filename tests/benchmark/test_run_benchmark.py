@@ -32,6 +32,7 @@ def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         "backgrounds": backgrounds,
         "summary": folder / "summary.json",
         "prepared": [stage.prepared],
+        "looks": [stage.looks],
         **written,
         "examples": folder / "examples",
         "work": folder / "work",

@@ -144,7 +144,9 @@ def test_what_is_read_joins_the_classifier() -> None:
     assert logits == pytest.approx(joined, abs=1e-3) and apart == pytest.approx(disagreements, abs=1e-3)
     held = held_back(distances, disagreements, CALIBRATION)
     assert relative == pytest.approx(held, abs=1e-3) and (held > distances + 0.1).any()
-    assert characters == pytest.approx(probabilities(letters.reshape(-1, steps.CODES), 1.3).reshape(letters.shape))
+    assert characters == pytest.approx(
+        probabilities(letters.reshape(-1, steps.CODES), 1.3).reshape(letters.shape), abs=1e-6
+    )
     assert shapes == pytest.approx(probabilities(forms, 0.7), abs=1e-6)
     assert colours == pytest.approx(1 / (1 + np.exp(-tints / 2.0)), abs=1e-6)
     boxes, read = np.zeros((4, 4), np.float32), {"apart": apart, "letters": characters, "forms": shapes}

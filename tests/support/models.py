@@ -16,10 +16,11 @@ from pillsnap.config.config import Answers, Benchmark, Classifier, Crops, Onnx
 from pillsnap.config.training import Steering, Trainings
 from pillsnap.crops.crop import cut_crop
 from pillsnap.files import ShardWriter
+from pillsnap.manifest.drugs import LOOK
 from pillsnap.pictures.decode import encode_jpeg
 from pillsnap.tables.classes import DrugClass, write_classes
 from pillsnap.tables.files import make_table, write_table
-from pillsnap.tables.schemas import CROPS, MANIFEST, PHOTOS
+from pillsnap.tables.schemas import CROPS, LOOKS, MANIFEST, PHOTOS
 from pillsnap.tables.schemas import DRUGS as DRUGS_TABLE
 from pillsnap.training.history import read_history
 from tests.support.once import once_in_a_run
@@ -52,6 +53,7 @@ class TinyStage:
         prepared: folder of one archive.
         classes: class list.
         drugs: table of drugs; each has an imprint of its own, which no photograph shows.
+        looks: of the same drugs, as an archive's labels tell them.
         crops: folder of crops.
     """
 
@@ -59,6 +61,7 @@ class TinyStage:
     prepared: Path
     classes: Path
     drugs: Path
+    looks: Path
     crops: Path
 
 
@@ -101,9 +104,12 @@ def tiny_stage(base: Path) -> TinyStage:
         rows = [row for row in pills if row["split"].startswith(name)]
         write_table(make_table(rows, MANIFEST), path, MANIFEST)
     write_classes(DRUGS, folder / "classes.json")
-    write_table(make_table(map(_look, DRUGS), DRUGS_TABLE), folder / "drugs.csv", DRUGS_TABLE)
     write_crops(folder / "crops")
-    return TinyStage(manifest, archive, folder / "classes.json", folder / "drugs.csv", folder / "crops")
+    drugs, looks = folder / "drugs.csv", folder / "looks.parquet"
+    write_table(make_table(map(_look, DRUGS), DRUGS_TABLE), drugs, DRUGS_TABLE)
+    told = [{name: _look(drug)[name] for name in ("k_code", *LOOK)} | {"labels": 9} for drug in DRUGS]
+    write_table(make_table(told, LOOKS), looks, LOOKS)
+    return TinyStage(manifest, archive, folder / "classes.json", drugs, looks, folder / "crops")
 
 
 def _look(drug: DrugClass) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from typing import Any
 from pillsnap.pages.formats import decimal, figure, percent, plural
 from pillsnap.pages.html import Picture, data_uri
 from pillsnap.pages.table import Table, number
+from pillsnap.report.facts.reading import reading_table
 from pillsnap.report.facts.same_pill import same_pill_table
 from pillsnap.report.inputs import Inputs
 from pillsnap.report.section import Section
 
 
 def section(inputs: Inputs) -> Section:
-    """Pills found and named right in whole answers, answers to both sides of a pill, and sample answers."""
+    """Pills found and named right in whole answers, answers to both sides of a pill, what is read, and samples."""
     rows = [
         [
             word,
@@ -29,10 +30,12 @@ def section(inputs: Inputs) -> Section:
         tables={
             "pipeline": Table("Whole answers, pill by pill", head, rows),
             "same_pill": same_pill_table(inputs.accuracy["same_pill"]),
+            "reading": reading_table(inputs.accuracy["reading"]),
         },
         values={
             "samples": [_sample(inputs.examples_folder, sample) for sample in inputs.examples["samples"]],
             "together": inputs.accuracy["same_pill"],
+            "read": inputs.accuracy["reading"]["seen"],
         },
     )
 
