@@ -17,7 +17,7 @@ from sklearn.covariance import LedoitWolf
 from pillsnap.answers.calibration import Calibration, ReadingCalibration, probabilities
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
 from pillsnap.answers.drug_space import DrugSpace, unit_features
-from pillsnap.answers.fit_reading import ReadPills, fit_reading
+from pillsnap.answers.fit_reading import ReadPills, choose_distance_weight, fit_reading
 from pillsnap.answers.naming import Imprints, held_back, join_reading
 from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
 from pillsnap.classifier.model import load_classifier
@@ -74,7 +74,11 @@ def calibrate_answers(
     found = [extractor.opinions(data) for data in validation]
     read = found[0].read
     reading = fit_reading(found[0].logits, validation[0].targets.numpy(), read, looks) if read else None
-    joined = [one.joined(space, Imprints.of_drugs(looks), reading) for one in found]
+    imprints = Imprints.of_drugs(looks)
+    if reading:
+        apart = [one.joined(space, imprints, reading)[1:] for one in found]
+        reading = replace(reading, distance_weight=choose_distance_weight(*apart))
+    joined = [one.joined(space, imprints, reading) for one in found]
     seen, unseen = (
         Predictions(logits, distances, data.targets.numpy())
         for (logits, distances, _), data in zip(joined, validation, strict=True)

@@ -1,5 +1,6 @@
 """Temperature and thresholds that turn logits into verdicts and prediction sets."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -11,6 +12,9 @@ from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL, Verdict
 LEAST = 1e-30
 """Least probability whose logarithm is taken: float32 rounds smaller ones to 0, which has none."""
 
+LEAST_ODDS = 1e-6
+"""Probability that an imprint's product of probabilities is kept away from 0 and 1 by."""
+
 
 @dataclass(frozen=True)
 class ReadingCalibration:
@@ -18,6 +22,8 @@ class ReadingCalibration:
 
     Attributes:
         imprint_temperature, shape_temperature, colour_temperature: divide the reader's logits.
+        imprint_slope, imprint_offset: of the log-odds that the whole imprint is right, as a linear function of those
+            that follow from its characters one by one: their errors come together.
         weight: factor of each drug's log-likelihood of the imprint, which is added to its logit.
         distance_weight: factor of the disagreement of the imprint with the named drug, which is added to the relative
             distance.
@@ -27,9 +33,16 @@ class ReadingCalibration:
     imprint_temperature: float
     shape_temperature: float
     colour_temperature: float
+    imprint_slope: float
+    imprint_offset: float
     weight: float
     distance_weight: float
     contradicts_from: float
+
+    def whole_imprint(self, one_by_one: float) -> float:
+        """Probability that a whole imprint is right, from the product of those of its characters."""
+        odds = min(max(one_by_one, LEAST_ODDS), 1 - LEAST_ODDS)
+        return 1 / (1 + math.exp(-self.imprint_slope * math.log(odds / (1 - odds)) - self.imprint_offset))
 
 
 @dataclass(frozen=True)

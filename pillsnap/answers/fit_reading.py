@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit, log_softmax
+from sklearn.metrics import roc_auc_score
 
-from pillsnap.answers.calibration import ReadingCalibration
+from pillsnap.answers.calibration import LEAST_ODDS, ReadingCalibration
 from pillsnap.answers.naming import Imprints, log_probabilities
-from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks
+from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks, imprint_of
 
 TEMPERATURES = (0.2, 20.0)
 """Bounds of the reader's temperatures."""
 LARGEST_WEIGHT = 10.0
-DISTANCE_WEIGHT = 2.0
-"""A relative distance is twice the logarithm of a ratio of densities, a disagreement once that of a ratio of
-probabilities: by this factor, their sum is twice the logarithm of a product."""
-CONTRADICTED = 0.005
+DISTANCE_WEIGHTS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
+"""Factors of the disagreement among which one is chosen."""
+CONTRADICTED = 0.01
 """Share of the rightly named validation pills whose imprint may seem to contradict."""
 
 
@@ -34,7 +34,8 @@ class ReadPills:
 def fit_reading(
     logits: np.ndarray, targets: np.ndarray, read: ReadPills, looks: Sequence[Looks]
 ) -> ReadingCalibration | None:
-    """Fit everything on validation pills; `None` where no drug's labels tell an imprint.
+    """Fit everything on validation pills but the `distance_weight`, which is 0 here; `None` where no drug's labels tell
+    an imprint.
 
     Args:
         logits: of the classifier, (N, drugs).
@@ -52,16 +53,34 @@ def fit_reading(
     right = joined.argmax(axis=1) == targets
     disagreements = -likelihoods[np.arange(len(targets)), targets][right]
     pill_looks = [looks[target] for target in targets]
+    slope, offset = _whole_imprints(log_probabilities(read.characters, imprint_temperature), pill_looks)
+    limit = math.inf
+    if right.any():
+        limit = float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
     return ReadingCalibration(
         imprint_temperature=imprint_temperature,
         shape_temperature=_temperature(lambda value: _shape_loss(read.shapes / value, pill_looks)),
         colour_temperature=_temperature(lambda value: _colour_loss(read.colours / value, pill_looks)),
+        imprint_slope=slope,
+        imprint_offset=offset,
         weight=weight,
-        distance_weight=DISTANCE_WEIGHT if weight else 0.0,
-        contradicts_from=float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
-        if right.any()
-        else math.inf,
+        distance_weight=0.0,
+        contradicts_from=limit,
     )
+
+
+def choose_distance_weight(seen: tuple[np.ndarray, np.ndarray], unseen: tuple[np.ndarray, np.ndarray]) -> float:
+    """Factor of the disagreement with which the sum of both separates drugs never seen best from trained ones (AUROC);
+    the smallest of equal ones, 0 where there are no pills of either.
+
+    Args:
+        seen, unseen: relative distances and disagreements of validation pills, (N,) each.
+    """
+    if not (len(seen[0]) and len(unseen[0])):
+        return 0.0
+    is_unseen = np.r_[np.zeros(len(seen[0])), np.ones(len(unseen[0]))]
+    distances, apart = (np.r_[one, other] for one, other in zip(seen, unseen, strict=True))
+    return max(DISTANCE_WEIGHTS, key=lambda weight: (roc_auc_score(is_unseen, distances + weight * apart), -weight))
 
 
 def _temperature(loss: Callable[[float], float]) -> float:
@@ -71,6 +90,20 @@ def _temperature(loss: Callable[[float], float]) -> float:
         lambda value: loss(math.exp(value)), bounds=bounds, method="bounded", options={"xatol": 1e-4}
     )
     return float(math.exp(found.x))
+
+
+def _whole_imprints(scores: np.ndarray, looks: Sequence[Looks]) -> tuple[float, float]:
+    """Slope and offset of `ReadingCalibration` (Platt scaling) from log-probabilities of characters, (N, PLACES, 37),
+    and the looks of each pill's drug."""
+    right = [imprint_of(codes) in drug.imprints for codes, drug in zip(scores.argmax(axis=2), looks, strict=True)]
+    product = np.exp(scores.max(axis=2).sum(axis=1).astype(np.float64)).clip(LEAST_ODDS, 1 - LEAST_ODDS)
+    odds, signs = np.log(product / (1 - product)), np.where(right, 1, -1)
+
+    def loss(line: np.ndarray) -> float:
+        return float(-log_expit(signs * (line[0] * odds + line[1])).mean())
+
+    slope, offset = minimize(loss, x0=[1.0, 0.0], bounds=[(0.0, 5.0), (-5.0, 5.0)], method="L-BFGS-B").x
+    return float(slope), float(offset)
 
 
 def _imprint_loss(characters: np.ndarray, temperature: float, codes: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.reader.looks import CHARACTERS, PLACES, Looks, codes_of
 
-LEAST = -12.0
+LEAST = -20.0
 """Logarithm of the least likelihood of an imprint: labels have errors, and logos are no characters."""
 _ROWS = 4096
 
@@ -78,7 +78,7 @@ def join_reading(
     Returns:
         the joined logits, float32 (N, drugs), which then name the drug; the joined distances, (N,); and the
         disagreement of the imprint with the named drug, (N,): the logarithm of how much likelier what was read is of
-        other characters than of its imprints, 0 to 12.
+        other characters than of its imprints, 0 to 20.
     """
     likelihoods = imprints.log_likelihoods(characters, reading.imprint_temperature)
     joined = (logits + np.float32(reading.weight) * likelihoods).astype(np.float32)

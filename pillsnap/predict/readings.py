@@ -41,7 +41,7 @@ def _reading(
     has[colours.argmax()] = True
     return Reading(
         imprint=imprint,
-        imprint_confidence=float(sure.prod()),
+        imprint_confidence=calibration.whole_imprint(float(sure.prod())),
         characters="".join(char for char, each in zip(imprint, sure, strict=False) if each >= SURE),
         shape=SHAPE_NAMES[int(shapes.argmax())],
         shape_confidence=float(shapes.max()),

@@ -11,7 +11,8 @@ from pillsnap.answers.naming import LEAST, Imprints, held_back, join_reading, lo
 from pillsnap.reader.looks import CHARACTERS, PLACES, Looks, codes_of
 
 READING = ReadingCalibration(
-    imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, weight=1.5, distance_weight=2.0,
+    imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, imprint_slope=1.0, imprint_offset=0.0,
+    weight=1.5, distance_weight=2.0,
     contradicts_from=5.0,
 )  # fmt: skip
 CALIBRATION = Calibration(

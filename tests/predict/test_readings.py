@@ -1,5 +1,7 @@
 """Readings from the graph's probabilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,8 @@ from pillsnap.predict.readings import read_pills
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES, codes_of
 
 CALIBRATION = ReadingCalibration(
-    imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, weight=1.0, distance_weight=2.0,
+    imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, imprint_slope=1.0, imprint_offset=0.0,
+    weight=1.0, distance_weight=2.0,
     contradicts_from=5.0,
 )  # fmt: skip
 
@@ -35,6 +38,13 @@ def test_imprint(imprint: str, sure: list[float], characters: str) -> None:
     expected = np.prod(sure) * 0.99 ** (PLACES - len(sure))
     assert reading.imprint_confidence == pytest.approx(expected)
     assert (reading.shape, reading.shape_confidence) == ("oval", pytest.approx(0.8))
+
+
+@pytest.mark.parametrize(("slope", "offset", "expected"), [(1.0, 0.0, 0.5), (1.0, 2.0, 0.881), (0.5, -1.0, 0.269)])
+def test_whole_imprints_are_calibrated_for_themselves(slope: float, offset: float, expected: float) -> None:
+    outputs = found("C", [0.5 / 0.99**7], {"white": 0.9})
+    (reading,) = read_pills(outputs, replace(CALIBRATION, imprint_slope=slope, imprint_offset=offset))
+    assert reading.imprint_confidence == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(
