@@ -26,7 +26,7 @@ from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
-from pillsnap.reader.looks import looks_of
+from pillsnap.reader.looks import END, looks_of
 from pillsnap.reader.model import load_reader
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import COMPOSED, DRUGS
@@ -84,7 +84,8 @@ def calibrate_answers(
         for (logits, distances, _), data in zip(joined, validation, strict=True)
     )
     plain = space.distances(found[0].features)
-    chosen = with_plain_limits(choose_thresholds(seen, unseen, settings), seen, plain)
+    unread = found[1].blank if reading else None
+    chosen = with_plain_limits(choose_thresholds(seen, unseen, settings, unread), seen, plain)
     places = [_pairs(data.pills) for data in validation]
     pairs, unseen_pairs = (
         pair_predictions(pills, both, chosen.temperature) for pills, both in zip((seen, unseen), places, strict=True)
@@ -121,6 +122,11 @@ class _Opinions:
     logits: np.ndarray
     features: np.ndarray
     read: ReadPills | None
+
+    @property
+    def blank(self) -> np.ndarray | None:
+        """Whether no imprint is read, bool (N,); `None` without a reader."""
+        return self.read.characters[:, 0].argmax(axis=1) == END if self.read else None
 
     def joined(
         self, space: DrugSpace, imprints: Imprints, reading: ReadingCalibration | None
@@ -227,12 +233,21 @@ def with_plain_limits(chosen: Calibration, pills: Predictions, plain: np.ndarray
     return replace(chosen, plain_within=within, plain_from=unknown_from)
 
 
-def choose_thresholds(seen: Predictions, unseen: Predictions, settings: Answers) -> Calibration:
-    """Choose temperature and thresholds that keep the promises of `settings` on these pills."""
+def choose_thresholds(
+    seen: Predictions, unseen: Predictions, settings: Answers, blank: np.ndarray | None = None
+) -> Calibration:
+    """Choose temperature and thresholds that keep the promises of `settings` on these pills.
+
+    Args:
+        seen, unseen: pills of trained and of held-out drugs.
+        settings: the promises.
+        blank: of the pills of held-out drugs, whether no imprint is read, bool (N,): what `unseen_known` promises then
+            holds of those with and of those without one, since blank sides look alike more often.
+    """
     temperature = fit_temperature(seen.logits, seen.targets)
     of_target = probabilities(seen.logits, temperature)[np.arange(len(seen)), seen.targets]
     unknown_from = float(np.quantile(seen.distances, settings.kept, method="higher")) + 1e-4
-    known_from, known_within = _known_thresholds(seen, unseen, temperature, settings) or (None, 0.0)
+    known_from, known_within = _known_thresholds(seen, unseen, temperature, settings, blank) or (None, 0.0)
     return Calibration(
         temperature=temperature,
         known_from=known_from,
@@ -273,14 +288,15 @@ def _conformal_threshold(of_target: np.ndarray, coverage: float) -> float:
 
 
 def _known_thresholds(
-    seen: Predictions, unseen: Predictions, temperature: float, settings: Answers
+    seen: Predictions, unseen: Predictions, temperature: float, settings: Answers, blank: np.ndarray | None
 ) -> tuple[float, float] | None:
     """Least probability and largest distance of a `known` answer; `None` where the precision cannot be shown.
 
     Both thresholds are loosened together, by one percentile of the pills at a time. The loosest pair is chosen whose
     precision has a lower confidence bound (Clopper-Pearson) of at least the promised one, and that calls few enough
-    pills of held-out drugs `known`.
+    pills of held-out drugs `known`, among those that are `blank` and the others.
     """
+    groups = [np.ones(len(unseen), bool)] if blank is None else [blank, ~blank]
     confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
     for percent in range(99, 0, -1):
@@ -288,8 +304,9 @@ def _known_thresholds(
             float(np.percentile(*each)) for each in ((confidence, 100 - percent), (seen.distances, percent))
         )
         known = (confidence >= least) & (seen.distances < within)
-        unseen_known = int(((unseen_confidence >= least) & (unseen.distances < within)).sum())
+        unseen_known = (unseen_confidence >= least) & (unseen.distances < within)
+        few = all(unseen_known[group].sum() <= settings.unseen_known * group.sum() for group in groups)
         precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision
-        if precise and unseen_known <= settings.unseen_known * len(unseen):
+        if precise and few:
             return least, within
     return None

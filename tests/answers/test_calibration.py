@@ -1,6 +1,7 @@
 """Promises: thresholds that are chosen on some pills and hold on others drawn alike."""
 
 import math
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,16 @@ def test_drugs_never_seen_tighten_what_is_known() -> None:
     )
     words = [verdicts(drawn(2000, 7, far=0.5), chosen) for chosen in (free, tight)]
     assert (words[1] == "known").mean() <= 0.035 < (words[0] == "known").mean()
+
+
+def test_the_promise_holds_of_blank_sides_for_themselves() -> None:
+    """Of a hundred blank ones that look like trained drugs, the promised share may be known, and not of all pills."""
+    pills, alike, others = drawn(6000, 5), drawn(100, 6, far=0.5), drawn(2900, 7, far=9.0)
+    strangers = Predictions(*(np.concatenate(each) for each in zip(astuple(alike), astuple(others), strict=True)))
+    blank = np.arange(3000) < 100
+    loose, tight = (choose_thresholds(pills, strangers, Answers(), groups) for groups in (None, blank))
+    known = [(verdicts(alike, chosen) == "known").mean() for chosen in (loose, tight)]
+    assert known[1] <= 0.02 < known[0]
 
 
 def test_too_few_pills_promise_nothing() -> None:

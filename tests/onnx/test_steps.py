@@ -91,7 +91,7 @@ READING = ReadingCalibration(
     contradicts_from=5.0,
 )  # fmt: skip
 CALIBRATION = Calibration(
-    temperature=1.0, known_from=0.9, known_within=40.0, unknown_from=50.0, set_from={"0.95": 0.1}, precision=0.99,
+    temperature=1.0, known_from=0.9, known_within=60.0, unknown_from=70.0, set_from={"0.95": 0.1}, precision=0.99,
     coverage=0.95, kept=0.95, reading=READING,
 )  # fmt: skip
 
