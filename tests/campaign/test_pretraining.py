@@ -52,6 +52,6 @@ def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     reader = read_json(tmp_path / "results/weights/pill-reader.json")
     assert reader["sha256"] == sha256_of(tmp_path / "results/weights/pill-reader.safetensors")
     assert (reader["validation_on_drawn_crops"]["epoch"], reader["settings"]["reader_crops"]["photos"]) == (2, 4)
-    assert load_reader(tmp_path / "results/weights/pill-reader.safetensors")[1] == 64
+    assert load_reader(tmp_path / "results/weights/pill-reader.safetensors").image_size == 64
     assert "reader" not in told["settings"] and "detector" not in reader["settings"]
     assert "Nothing to be done" in snakemake(tmp_path)
