@@ -80,15 +80,6 @@ def apply_views(pictures: torch.Tensor, size: int, views: torch.Tensor) -> torch
     return moved.mul_(values[:, 6, None, None, None]).add_(values[:, 7, None, None, None])
 
 
-def places_in_views(places: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
-    """Where places of pictures, x and y as shares of the side, float (N, P, 2), are in their views; NaN stays."""
-    away = places * 2 - 1 - views[:, None, 4:6]
-    steps = views[:, :4].unflatten(1, (2, 2))
-    # right and down are orthogonal and equally long
-    along = away @ steps.transpose(1, 2) / (steps[:, :1] ** 2).sum(-1, keepdim=True)
-    return (along + 1) / 2
-
-
 def _grid(values: torch.Tensor, size: int) -> torch.Tensor:
     """Sampling grid of views: float (N, size, size, 2), x and y in [-1, 1] of the crop.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pillsnap.answers.answer import Reading
 from pillsnap.answers.calibration import ReadingCalibration
-from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, END, SHAPE_NAMES
+from pillsnap.reader.looks import COLOUR_NAMES, END, SHAPE_NAMES, imprint_of
 
 SURE = 0.9
 """Probability from which a single character is told where the whole imprint is doubtful."""
@@ -33,10 +33,9 @@ def _reading(
     calibration: ReadingCalibration,
 ) -> Reading:
     codes = characters.argmax(axis=1)
-    length = int(np.argmax(np.append(codes, END) == END))
-    codes[length:] = END
+    imprint = imprint_of(codes)
+    codes[len(imprint) :] = END
     sure = characters[np.arange(len(codes)), codes]
-    imprint = "".join(CHARACTERS[code] for code in codes[:length])
     has = colours > 0.5
     has[colours.argmax()] = True
     return Reading(

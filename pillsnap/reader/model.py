@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from pillsnap.classifier.transforms import resize
 from pillsnap.files import replacing
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 
@@ -56,10 +57,7 @@ class Reader(nn.Module):
             logits of each place's character, (N, PLACES, 37), of the shape, (N, 11), and of each colour for itself,
             (N, 16).
         """
-        small = functional.interpolate(
-            pictures, (self.image_size, self.image_size), mode="bilinear", antialias=True, align_corners=False
-        )
-        axes, shapes, colours = self.look(small)
+        axes, shapes, colours = self.look(resize(pictures, self.image_size))
         strips = cut_strips(pictures, half_angle(axes))
         _, ahead, upright = self.read(strips)
         _, back, upside_down = self.read(strips.flip((2, 3)))

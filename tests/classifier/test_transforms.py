@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pillsnap.classifier.transforms import apply_views, augment, draw_views, mixer, places_in_views
+from pillsnap.classifier.transforms import apply_views, augment, draw_views, mixer
+from tests.support.views import places_in_views
 
 CLASSES = torch.tensor([2, 0, 1, 2])
 FLAT = CLASSES.float().view(4, 1, 1, 1).expand(4, 3, 40, 40)
@@ -90,11 +91,3 @@ def test_a_bright_dot_is_where_its_place_is() -> None:
     mass = seen.sum((1, 2))
     found = torch.stack([(seen.sum(axis) * centres).sum(1) / mass for axis in (1, 2)], 1)
     assert torch.allclose(found, places_in_views(middles, views)[:, 0], atol=0.5 / 64)
-
-
-def test_places_that_are_none_stay_none() -> None:
-    places = torch.tensor([[[0.25, 0.75], [float("nan"), float("nan")]]])
-    moved = places_in_views(places, draw_views(1, generator(2)))
-    assert moved[0, 1].isnan().all() and not moved[0, 0].isnan().any()
-    unmoved = torch.tensor([[1.0, 0, 0, 1, 0, 0, 1, 0]])
-    assert torch.allclose(places_in_views(places, unmoved)[0, 0], places[0, 0])

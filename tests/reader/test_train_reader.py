@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pillsnap.classifier.transforms import draw_views, places_in_views
+from pillsnap.classifier.transforms import draw_views
 from pillsnap.reader import train_reader as module
 from pillsnap.reader.crops import ReaderCropSet
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES, codes_of
@@ -16,6 +16,7 @@ from pillsnap.reader.settings import ReaderRecipe
 from pillsnap.reader.train_reader import _Lines, angles_in_views, reading_accuracy, train_reader
 from pillsnap.training.history import read_history
 from tests.support.reader_crops import RECIPE, SETTINGS, reader_crops
+from tests.support.views import places_in_views
 
 LOSSES = tuple(f"{name}_loss" for name in module.LOSSES)
 Row = dict[str, float | None]
