@@ -18,7 +18,7 @@ from pillsnap.answers.calibration import Calibration, ReadingCalibration, probab
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
 from pillsnap.answers.drug_space import DrugSpace, unit_features
 from pillsnap.answers.fit_reading import ReadPills, choose_distance_weight, fit_reading
-from pillsnap.answers.naming import Imprints, held_back, join_reading
+from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
 from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -26,7 +26,7 @@ from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, use_threads
-from pillsnap.reader.looks import END, looks_of
+from pillsnap.reader.looks import looks_of
 from pillsnap.reader.model import load_reader
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import COMPOSED, DRUGS
@@ -84,8 +84,8 @@ def calibrate_answers(
         for (logits, distances, _), data in zip(joined, validation, strict=True)
     )
     plain = space.distances(found[0].features)
-    unread = found[1].blank if reading else None
-    chosen = with_plain_limits(choose_thresholds(seen, unseen, settings, unread), seen, plain)
+    blank = (found[0].blank, found[1].blank) if reading else None
+    chosen = with_plain_limits(choose_thresholds(seen, unseen, settings, blank), seen, plain)
     places = [_pairs(data.pills) for data in validation]
     pairs, unseen_pairs = (
         pair_predictions(pills, both, chosen.temperature) for pills, both in zip((seen, unseen), places, strict=True)
@@ -97,8 +97,8 @@ def calibrate_answers(
     with replacing(drug_space) as temporary:
         save_file(asdict(space), temporary)
     held, unseen_held = (
-        replace(pills, distances=held_back(pills.distances, disagreements, chosen))
-        for pills, (_, _, disagreements) in zip((seen, unseen), joined, strict=True)
+        replace(pills, distances=held_back(pills.distances, disagreements, one.blank, chosen))
+        for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
     )
     metrics = {"validation": calibration_metrics(held, unseen_held, chosen), "validation_pairs": None}
     if chosen.pairs:
@@ -124,9 +124,9 @@ class _Opinions:
     read: ReadPills | None
 
     @property
-    def blank(self) -> np.ndarray | None:
-        """Whether no imprint is read, bool (N,); `None` without a reader."""
-        return self.read.characters[:, 0].argmax(axis=1) == END if self.read else None
+    def blank(self) -> np.ndarray:
+        """Whether the reader reads no imprint, bool (N,); of no pill without a reader."""
+        return is_blank(self.read.characters) if self.read else np.zeros(len(self.logits), bool)
 
     def joined(
         self, space: DrugSpace, imprints: Imprints, reading: ReadingCalibration | None
@@ -234,24 +234,28 @@ def with_plain_limits(chosen: Calibration, pills: Predictions, plain: np.ndarray
 
 
 def choose_thresholds(
-    seen: Predictions, unseen: Predictions, settings: Answers, blank: np.ndarray | None = None
+    seen: Predictions, unseen: Predictions, settings: Answers, blank: tuple[np.ndarray, np.ndarray] | None = None
 ) -> Calibration:
     """Choose temperature and thresholds that keep the promises of `settings` on these pills.
 
     Args:
         seen, unseen: pills of trained and of held-out drugs.
         settings: the promises.
-        blank: of the pills of held-out drugs, whether no imprint is read, bool (N,): what `unseen_known` promises then
-            holds of those with and of those without one, since blank sides look alike more often.
+        blank: of `seen` and `unseen`, whether no imprint is read, bool (N,): such pills get a limit of their own, and
+            what `unseen_known` promises holds of those with and of those without an imprint. `None`: one limit for all.
     """
     temperature = fit_temperature(seen.logits, seen.targets)
     of_target = probabilities(seen.logits, temperature)[np.arange(len(seen)), seen.targets]
-    unknown_from = float(np.quantile(seen.distances, settings.kept, method="higher")) + 1e-4
-    known_from, known_within = _known_thresholds(seen, unseen, temperature, settings, blank) or (None, 0.0)
+    unknown_from = float(np.float32(np.quantile(seen.distances, settings.kept, method="higher") + 1e-4))
+    blanks = blank or (np.zeros(len(seen), bool), np.zeros(len(unseen), bool))
+    known_from, *limits = _known_thresholds(seen, unseen, temperature, settings, blanks) or (None, 0.0, 0.0)
+    # as float32, the type of the distances that are compared with them
+    known_within, blank_within = (float(np.float32(min(limit, unknown_from))) for limit in limits)
     return Calibration(
         temperature=temperature,
         known_from=known_from,
-        known_within=min(known_within, unknown_from),
+        known_within=known_within,
+        blank_within=blank_within if blank else None,
         unknown_from=unknown_from,
         set_from={
             str(coverage): _conformal_threshold(of_target, coverage)
@@ -288,25 +292,42 @@ def _conformal_threshold(of_target: np.ndarray, coverage: float) -> float:
 
 
 def _known_thresholds(
-    seen: Predictions, unseen: Predictions, temperature: float, settings: Answers, blank: np.ndarray | None
-) -> tuple[float, float] | None:
-    """Least probability and largest distance of a `known` answer; `None` where the precision cannot be shown.
+    seen: Predictions,
+    unseen: Predictions,
+    temperature: float,
+    settings: Answers,
+    blank: tuple[np.ndarray, np.ndarray],
+) -> tuple[float, float, float] | None:
+    """Least probability and largest distance of a `known` answer, and that of a pill which is `blank`; `None` where
+    the precision cannot be shown.
 
-    Both thresholds are loosened together, by one percentile of the pills at a time. The loosest pair is chosen whose
-    precision has a lower confidence bound (Clopper-Pearson) of at least the promised one, and that calls few enough
-    pills of held-out drugs `known`, among those that are `blank` and the others.
+    Probability and distance are loosened together, by one percentile of the pills with an imprint at a time, and the
+    blank pills' distance by one percentile of theirs, as far as it goes. Of those whose precision has a lower
+    confidence bound (Clopper-Pearson) of at least the promised one, and that call few enough pills of held-out drugs
+    `known`, among blank ones and among the others, those are chosen with which most pills are `known`.
     """
-    groups = [np.ones(len(unseen), bool)] if blank is None else [blank, ~blank]
     confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
-    for percent in range(99, 0, -1):
-        least, within = (
-            float(np.percentile(*each)) for each in ((confidence, 100 - percent), (seen.distances, percent))
-        )
-        known = (confidence >= least) & (seen.distances < within)
-        unseen_known = (unseen_confidence >= least) & (unseen.distances < within)
-        few = all(unseen_known[group].sum() <= settings.unseen_known * group.sum() for group in groups)
-        precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision
-        if precise and few:
-            return least, within
-    return None
+    is_blank, unseen_blank = blank
+    printed = confidence[~is_blank], seen.distances[~is_blank]
+    most, chosen = 0, None
+
+    def few(unseen_known: np.ndarray, group: np.ndarray) -> bool:
+        return bool(unseen_known[group].sum() <= settings.unseen_known * group.sum())
+
+    for percent in range(99, 0, -1) if len(printed[0]) else ():
+        least, within = float(np.percentile(printed[0], 100 - percent)), float(np.percentile(printed[1], percent))
+        sure, unseen_sure = confidence >= least, unseen_confidence >= least
+        if not few(unseen_sure & (unseen.distances < within), ~unseen_blank):
+            continue
+        limits = np.percentile(seen.distances[is_blank], range(100, -1, -1)) if is_blank.any() else (within,)
+        for limit in limits:
+            of_blank = min(float(limit), within)
+            known = sure & (seen.distances < np.where(is_blank, of_blank, within))
+            if known.sum() <= most:
+                break
+            precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision
+            if precise and few(unseen_sure & (unseen.distances < of_blank), unseen_blank):
+                most, chosen = int(known.sum()), (least, within, of_blank)
+                break
+    return chosen

@@ -54,6 +54,8 @@ class Calibration:
         known_from: calibrated probability from which an answer may be `known`; `None` where validation could not
             show the promised precision, so that no answer is `known`.
         known_within: relative distance to the nearest drug below which an answer may be `known`.
+        blank_within: as `known_within`, of a pill on which the reader reads no imprint: such sides look alike more
+            often; `None` without a reader.
         unknown_from: relative distance to the nearest drug from which an answer is `unknown`.
         set_from: for each coverage, the calibrated probability from which a drug belongs to the prediction set.
         precision, coverage, kept: what is promised, see `pillsnap.answers.answer.ModelInfo`.
@@ -75,6 +77,7 @@ class Calibration:
     pairs: "Calibration | None" = None
     plain_within: float | None = None
     plain_from: float | None = None
+    blank_within: float | None = None
     reading: ReadingCalibration | None = None
 
     def to_json(self) -> dict[str, Any]:

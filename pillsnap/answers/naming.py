@@ -3,13 +3,14 @@
 Computed here in numpy, and in the exported graph by `pillsnap.onnx.steps.reading_step`; tests compare them.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import log_softmax
 
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
-from pillsnap.reader.looks import CHARACTERS, PLACES, Looks, codes_of
+from pillsnap.reader.looks import CHARACTERS, END, PLACES, Looks, codes_of
 
 LEAST = -20.0
 """Logarithm of the least likelihood of an imprint: labels have errors, and logos are no characters."""
@@ -87,7 +88,16 @@ def join_reading(
     return joined, (relative + np.float32(reading.distance_weight) * disagreements).astype(np.float32), disagreements
 
 
-def held_back(relative: np.ndarray, disagreements: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Relative distances, float (N,), of which those of contradicted drugs are too large for a `known` answer."""
+def is_blank(characters: np.ndarray) -> np.ndarray:
+    """Whether no imprint is read, bool (N,), from logits of each place's character, (N, PLACES, 37)."""
+    return characters[:, 0].argmax(axis=1) == END
+
+
+def held_back(
+    relative: np.ndarray, disagreements: np.ndarray, blank: np.ndarray, calibration: Calibration
+) -> np.ndarray:
+    """Relative distances, float (N,), of which some are made too large for a `known` answer: those of drugs that the
+    imprint contradicts, and from `blank_within` on those of pills that are `blank`, bool (N,)."""
     contradicted = calibration.reading is not None and disagreements >= calibration.reading.contradicts_from
-    return np.where(contradicted, np.maximum(relative, np.float32(calibration.known_within)), relative)
+    faint = blank & (relative >= (math.inf if calibration.blank_within is None else calibration.blank_within))
+    return np.where(contradicted | faint, np.maximum(relative, np.float32(calibration.known_within)), relative)

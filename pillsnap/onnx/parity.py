@@ -20,7 +20,7 @@ from pillsnap.answers.agreement import agreement
 from pillsnap.answers.answer import Answer, Mode
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import DrugSpace
-from pillsnap.answers.naming import Imprints, held_back, join_reading
+from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.predict.letterbox import letterbox
@@ -147,7 +147,7 @@ def compare_classifiers(
     near = space.relative_distances(features)
     if calibration.reading:
         ours, near, apart = join_reading(ours, near, read[0], imprints, calibration.reading)
-        near = held_back(near, apart, calibration)
+        near = held_back(near, apart, is_blank(read[0]), calibration)
     theirs = {}
     for name, path in models.items():
         results = pool.map(_Network(path, "logits", "distances", "relative_distances"), batches(crops))

@@ -5,6 +5,8 @@ Each computes what its counterpart in numpy does (`pillsnap.predict.letterbox`, 
 `export_onnx` compares whole answers.
 """
 
+import math
+
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
@@ -15,7 +17,7 @@ from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import LEAST_LENGTH, DrugSpace
 from pillsnap.answers.naming import LEAST, Imprints
 from pillsnap.predict.letterbox import LETTERBOX_GREY
-from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
+from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, END, PLACES, SHAPE_NAMES
 
 OPSET = 18
 """The opset that these steps are written in, and every graph with them."""
@@ -198,6 +200,7 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
     )
     weight, distance_weight = float(reading.weight), float(reading.distance_weight)
     contradicts_from, within = float(reading.contradicts_from), float(calibration.known_within)
+    blank_within = math.inf if calibration.blank_within is None else float(calibration.blank_within)
 
     @script(default_opset=op)
     def join(
@@ -215,7 +218,10 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         named = op.ArgMax(logits, axis=1, keepdims=1)
         disagreements = op.Neg(op.Squeeze(op.GatherElements(likelihoods, named, axis=1), [1]))
         joined = nearest + distance_weight * disagreements
-        relative_distances = op.Where(disagreements >= contradicts_from, op.Max(joined, within), joined)
+        first = op.ArgMax(op.Gather(letters, 0, axis=1), axis=1, keepdims=0)
+        faint = op.And(op.Equal(first, END), joined >= blank_within)
+        held = op.Or(disagreements >= contradicts_from, faint)
+        relative_distances = op.Where(held, op.Max(joined, within), joined)
         characters = op.Exp(scores)
         shapes = op.Softmax(forms / per_shape, axis=1)
         colours = op.Sigmoid(tints / per_colour)

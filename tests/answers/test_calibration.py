@@ -1,7 +1,7 @@
 """Promises: thresholds that are chosen on some pills and hold on others drawn alike."""
 
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from pillsnap.answers.calibration_metrics import (
     selective_accuracy,
     verdicts,
 )
+from pillsnap.answers.naming import held_back
 from pillsnap.classifier.model import load_classifier
 from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
@@ -81,13 +82,18 @@ def test_drugs_never_seen_tighten_what_is_known() -> None:
 
 
 def test_the_promise_holds_of_blank_sides_for_themselves() -> None:
-    """Of a hundred blank ones that look like trained drugs, the promised share may be known, and not of all pills."""
+    """Of a hundred blank ones that look like trained drugs, the promised share may be known, and not of all pills; what
+    bears an imprint is known as before."""
     pills, alike, others = drawn(6000, 5), drawn(100, 6, far=0.5), drawn(2900, 7, far=9.0)
     strangers = Predictions(*(np.concatenate(each) for each in zip(astuple(alike), astuple(others), strict=True)))
-    blank = np.arange(3000) < 100
+    blank = np.arange(6000) < 1000, np.arange(3000) < 100
     loose, tight = (choose_thresholds(pills, strangers, Answers(), groups) for groups in (None, blank))
-    known = [(verdicts(alike, chosen) == "known").mean() for chosen in (loose, tight)]
+    held = replace(alike, distances=held_back(alike.distances, np.zeros(100), blank[1][:100], tight))
+    known = [(verdicts(*each) == "known").mean() for each in ((alike, loose), (held, tight))]
     assert known[1] <= 0.02 < known[0]
+    assert tight.blank_within < tight.known_within
+    printed = Predictions(*(each[1000:] for each in astuple(pills)))
+    assert (verdicts(printed, tight) == "known").mean() >= (verdicts(printed, loose) == "known").mean()
 
 
 def test_too_few_pills_promise_nothing() -> None:

@@ -72,11 +72,22 @@ def test_without_weight_nothing_changes() -> None:
 
 @pytest.mark.parametrize(("distance", "apart", "expected"), [(3, 4.9, 3), (3, 5.0, 10), (12, 9.0, 12), (3, 0.0, 3)])
 def test_a_contradicted_answer_is_not_known(distance: float, apart: float, expected: float) -> None:
-    (held,) = held_back(np.array([distance], np.float32), np.array([apart]), CALIBRATION)
+    (held,) = held_back(np.array([distance], np.float32), np.array([apart]), np.array([False]), CALIBRATION)
     assert held == expected
     assert (CALIBRATION.verdict(0.999, float(held)) == "known") == (apart < 5.0 and distance < 10)
 
 
+@pytest.mark.parametrize(
+    ("blank_within", "blank", "expected"),
+    [(4.0, True, [3, 10, 10, 12]), (4.0, False, [3, 4, 9, 12]), (None, True, [3, 4, 9, 12])],
+    ids=["blank", "printed", "no limit"],
+)
+def test_a_blank_side_is_known_within_its_own_limit(blank_within: float | None, blank: bool, expected: list) -> None:
+    limited = replace(CALIBRATION, blank_within=blank_within)
+    held = held_back(np.array([3.0, 4.0, 9.0, 12.0]), np.zeros(4), np.full(4, blank), limited)
+    assert held.tolist() == expected
+
+
 def test_infinite_limits_never_contradict() -> None:
     never = replace(CALIBRATION, reading=replace(READING, contradicts_from=math.inf))
-    assert held_back(np.array([3.0]), np.array([12.0]), never).tolist() == [3.0]
+    assert held_back(np.array([3.0]), np.array([12.0]), np.array([False]), never).tolist() == [3.0]

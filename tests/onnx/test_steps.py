@@ -1,6 +1,7 @@
 """The steps of the fused graph against their twins in numpy, on photographs of every shape."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,12 +10,12 @@ import pytest
 
 from pillsnap.answers.calibration import Calibration, ReadingCalibration, probabilities
 from pillsnap.answers.drug_space import DrugSpace
-from pillsnap.answers.naming import Imprints, held_back, join_reading
+from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
 from pillsnap.crops.crop import cut_crop
 from pillsnap.onnx import steps
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.nms import non_max_suppression
-from pillsnap.reader.looks import PLACES, Looks, codes_of
+from pillsnap.reader.looks import END, PLACES, Looks, codes_of
 
 SIZES = [(1280, 976), (976, 1280), (300, 223), (64, 64), (50, 70), (1, 1), (1, 3000), (700, 2)]
 
@@ -136,15 +137,19 @@ def test_what_is_read_joins_the_classifier() -> None:
     letters = random.normal(0, 3, (6, PLACES, steps.CODES)).astype(np.float32)
     np.put_along_axis(letters, codes_of([looks[n].imprints[0] for n in range(6)])[..., None], 9.0, axis=2)
     letters[5] = random.normal(0, 9, (PLACES, steps.CODES))
+    letters[3:5, :, END] = 30.0  # and then a drug with a blank side is named
     raw, nearest = random.normal(size=(6, 7)).astype(np.float32), random.normal(size=6).astype(np.float32)
     forms, tints = (random.normal(size=(6, count)).astype(np.float32) for count in (11, 16))
-    step = runner(steps.reading_step(imprints, CALIBRATION))
+    calibration = replace(CALIBRATION, blank_within=float(nearest[4]) - 1)
+    step = runner(steps.reading_step(imprints, calibration))
     given = {"raw": raw, "nearest": nearest, "letters": letters, "forms": forms, "tints": tints}
     logits, relative, apart, characters, shapes, colours = step(**given)
     joined, distances, disagreements = join_reading(raw, nearest, letters, imprints, CALIBRATION.reading)
     assert logits == pytest.approx(joined, abs=1e-3) and apart == pytest.approx(disagreements, abs=1e-3)
-    held = held_back(distances, disagreements, CALIBRATION)
+    assert is_blank(letters).tolist() == [False, False, False, True, True, False]
+    held = held_back(distances, disagreements, is_blank(letters), calibration)
     assert relative == pytest.approx(held, abs=1e-3) and (held > distances + 0.1).any()
+    assert disagreements[4] < CALIBRATION.reading.contradicts_from and held[4] > distances[4] + 0.1, "by its own limit"
     assert characters == pytest.approx(
         probabilities(letters.reshape(-1, steps.CODES), 1.3).reshape(letters.shape), abs=1e-6
     )

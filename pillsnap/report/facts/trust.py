@@ -159,7 +159,9 @@ def threshold_rows(inputs: Measured) -> Rows:
         ]
         for promised, least in chosen["set_from"].items()
     ]
-    known = chosen["known_from"] is not None
+    known, blank = chosen["known_from"] is not None, []
+    if known and chosen["blank_within"] is not None:
+        blank = [["where no imprint is read", decimal(chosen["blank_within"]), "chosen with both"]]
     return [
         ["Temperature", decimal(chosen["temperature"], 4), "least negative log-likelihood"],
         ["Known from probability", decimal(chosen["known_from"], 4), loosest],
@@ -168,6 +170,7 @@ def threshold_rows(inputs: Measured) -> Rows:
             decimal(chosen["known_within"]) if known else MISSING,
             "chosen with the probability",
         ],
+        *blank,
         [
             "Unknown from relative distance",
             decimal(chosen["unknown_from"]),
