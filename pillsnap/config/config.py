@@ -77,7 +77,9 @@ class Onnx(Section):
     max_box_error: float = Field(
         0.5, gt=0, description="Largest allowed difference of a box coordinate, in pixels of the detector's input"
     )
-    max_logit_error: float = Field(1e-3, gt=0, description="Largest allowed difference of a logit")
+    max_logit_error: float = Field(
+        1e-3, gt=0, description="Largest allowed error of a logit, in parts of it where it is above 1"
+    )
     max_map50_difference: float = Field(0.01, gt=0, description="Largest allowed difference of mAP@0.5")
     max_top1_difference: float = Field(0.005, gt=0, description="Largest allowed difference of top-1")
     min_same_answers: Fraction = Field(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pillsnap.onnx.networks import detector_graph
-from pillsnap.onnx.parity import batches, compare_detectors, compare_fused, validation_photos
+from pillsnap.onnx.parity import batches, compare_detectors, compare_fused, logit_error, validation_photos
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
@@ -38,3 +38,14 @@ def test_batches(count: int, sizes: list[int]) -> None:
     found = list(batches(items, 3))
     assert [len(batch) for batch in found] == sizes
     assert np.array_equal(np.concatenate([items[:0], *found]), items)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [([0.5, -2.0], [0.51, -2.0], 0.01), ([200.0, 0.0], [200.2, 0.0], 0.001), ([0.0, -9.0], [0.0, -9.0], 0.0)],
+    ids=["small ones as they are", "large ones in parts", "equal"],
+)
+def test_logits_are_compared_as_precisely_as_float32_holds_them(
+    ours: list[float], theirs: list[float], expected: float
+) -> None:
+    assert logit_error(np.array([ours]), np.array([theirs])) == pytest.approx(expected)
