@@ -30,6 +30,13 @@ _BESIDE: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("Answers that are known", "trust.known", percent),
     ("AUROC of never-seen drugs", "trust.unseen_auroc", lambda value: decimal(value, 3)),
     ("Pills in combinations found and named right", "pipeline.combo_correct", percent),
+    ("Two photographs of a pill: top-1", "same_pill.top1", percent),
+    ("Two photographs of a pill: answers that are known", "same_pill.known", percent),
+    ("Two photographs of a pill: right among these", "same_pill.known_right", percent),
+    ("Two photographs of a never-seen drug: not known", "same_pill.unseen_not_known", percent),
+    ("Whole imprints read right, never-seen drugs", "reading.unseen.imprint", percent),
+    ("Shapes read right, never-seen drugs", "reading.unseen.shape", percent),
+    ("Colours read right, never-seen drugs", "reading.unseen.colours", percent),
 )
 """Figures without a target: label, where in the metrics, how it is written."""
 
