@@ -98,7 +98,8 @@ class Calibration:
         Without `pairs`, nothing is promised: no answer is `known`, the other thresholds are those of one photograph,
         and probabilities are no surer than those of the two photographs on average.
         """
-        return self.pairs or replace(self, temperature=float(PHOTOS_OF_ONE_PILL), known_from=None, known_within=0.0)
+        unpaired = replace(self, temperature=float(PHOTOS_OF_ONE_PILL), known_from=None, known_within=0.0)
+        return replace(self.pairs or unpaired, reading=self.reading)
 
     @property
     def plain_limits(self) -> tuple[float, float]:

@@ -10,10 +10,9 @@ import numpy as np
 from scipy.special import log_softmax
 
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
+from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import CHARACTERS, END, PLACES, Looks, codes_of
 
-LEAST = -20.0
-"""Logarithm of the least likelihood of an imprint: labels have errors, and logos are no characters."""
 _ROWS = 4096
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pillsnap.answers.answer import Reading
 from pillsnap.files import replacing_folder
 from pillsnap.pictures.decode import MAX_PIXELS, PictureError
 from pillsnap.predict.model import NotOnePillError, PillSnap
@@ -18,7 +19,6 @@ from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.references import (
     REFERENCES,
     EnrolledDrug,
-    mean_features,
     read_references,
     write_references,
 )
@@ -47,9 +47,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The pill of a photograph: its whitened features (D,), the drug that it is nearest to, and how near."""
+    """The pill of a photograph: its whitened features (D,), what was read of it (`None` without a reader), the drug
+    that it is nearest to, and how near."""
 
     features: np.ndarray
+    reading: Reading | None
     like: str
     distance: float
 
@@ -119,8 +121,8 @@ def new_drug(
     if not force:
         _, unknown_from = snap.calibration.plain_limits
         _check_likeness(seen, LOOKS_LIKE * unknown_from)
-    centroid = mean_features(np.stack([one.features for one in seen]))
-    return EnrolledDrug(k_code, tuple(edi_codes), name, len(seen), centroid)
+    features, readings = np.stack([one.features for one in seen]), [one.reading for one in seen]
+    return EnrolledDrug.of_photographs(k_code, edi_codes, name, features, readings)
 
 
 def _check_words(snap: PillSnap, k_code: str, name: str, edi_codes: Sequence[str]) -> None:
@@ -169,7 +171,7 @@ def _look(snap: PillSnap, data: bytes, max_pixels: int) -> _Seen:
     apart = snap.references.distances(found["features"])[0].tolist()
     near += [(away, f"{drug.k_code} {drug.name}") for away, drug in zip(apart, snap.references.drugs, strict=True)]
     distance, like = min(near)
-    return _Seen(found["features"][0], like, distance)
+    return _Seen(found["features"][0], snap.readings(found)[0], like, distance)
 
 
 def _check_likeness(seen: Sequence[_Seen], limit: float) -> None:

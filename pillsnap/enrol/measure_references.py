@@ -1,8 +1,8 @@
 """Measure what enrolling a drug from photographs is worth, on the held-out drugs and the test part."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pillsnap.answers.answer import EnrolledCandidate, Pill
+from pillsnap.answers.answer import EnrolledCandidate, Mode, Pill
 from pillsnap.answers.calibration import Calibration
 from pillsnap.benchmark.photo_results import for_each_photo
 from pillsnap.files import write_json
 from pillsnap.pictures.boxes import match_boxes
 from pillsnap.predict.model import PillSnap, graph_inputs, make_answer
 from pillsnap.predict.open_photo import open_photo
-from pillsnap.predict.references import EnrolledDrug, References, mean_features
+from pillsnap.predict.references import EnrolledDrug, References
 from pillsnap.predict.sessions import RELATIVE
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
@@ -28,6 +28,8 @@ NUMBERS = (1, 2, 5, 10)
 """Photographs that each drug is enrolled with."""
 DRAWS = 10
 """Times that the photographs are drawn anew."""
+USED = ("distances", "features", "disagreements", "characters")
+"""Outputs of the graph that enrolled drugs are compared by."""
 TEST_PHOTOS = 300
 """Test photographs that are answered at most, evenly spread."""
 
@@ -38,15 +40,13 @@ class Found:
 
     Attributes:
         k_code, group: of the manifest.
-        features: whitened, float (D,).
-        distance: the Mahalanobis distance to the nearest trained drug.
+        outputs: what the graph gave for it, by name.
         pill: the answer of the trained drugs alone.
     """
 
     k_code: str
     group: str
-    features: np.ndarray
-    distance: float
+    outputs: Mapping[str, np.ndarray]
     pill: Pill
 
 
@@ -82,37 +82,63 @@ def measure_references(
         HardwareError: `cuda` was requested and does not work.
     """
     snap = PillSnap.load(models, threads=1, device=device)
-    test, held_out = read_table(manifest, MANIFEST), read_table(unseen, MANIFEST)
-    photos = test["image_id"].drop_duplicates()
-    test = test[test["image_id"].isin(photos.iloc[:: -(-len(photos) // TEST_PHOTOS)])]
+    held_out = read_table(unseen, MANIFEST)
     held_out = held_out[held_out["split"] == "unseen_test"]
+    trained = find_trained(snap, manifest, prepared, min_iou=min_iou, threads=threads)
     look = partial(_look, snap, min_iou)
-    trained, new = (
-        [pill for found in for_each_photo(look, rows, prepared, threads=threads, title=title) for pill in found]
-        for rows, title in ((test, "test photographs"), (held_out, "unseen drugs"))
-    )
-    trained = [pill for pill in trained if pill.k_code in {drug.k_code for drug in snap.classes}]
+    found = for_each_photo(look, held_out, prepared, threads=threads, title="unseen drugs")
+    new = [pill for pills in found for pill in pills]
     numbers = [measure_enrolled(new, trained, snap.calibration, number, seed) for number in NUMBERS]
     numbers = [one for one in numbers if one["drugs"]]
     counts = {"drugs": held_out["k_code"].nunique(), "pills": len(new), "draws": DRAWS}
     write_json(
-        references, counts | {"trained": _of_trained(trained, [pill.pill for pill in trained]), "numbers": numbers}
+        references, counts | {"trained": of_trained(trained, [pill.pill for pill in trained]), "numbers": numbers}
     )
     for one in numbers:
         log.info("%d photographs of each new drug: %.4f named right", one["references"], one["top1"])
 
 
+def find_trained(
+    snap: PillSnap, manifest: Path, prepared: Sequence[Path], *, min_iou: float, threads: int
+) -> list[Found]:
+    """Find pills of trained drugs in photographs of a test manifest, `TEST_PHOTOS` at most, evenly spread; the other
+    arguments are those of `measure_references`."""
+    test = read_table(manifest, MANIFEST)
+    photos = test["image_id"].drop_duplicates()
+    test = test[test["image_id"].isin(photos.iloc[:: -(-len(photos) // TEST_PHOTOS)])]
+    look = partial(_look, snap, min_iou)
+    found = for_each_photo(look, test, prepared, threads=threads, title="test photographs")
+    codes = {drug.k_code for drug in snap.classes}
+    return [pill for pills in found for pill in pills if pill.k_code in codes]
+
+
 def _look(snap: PillSnap, min_iou: float, data: bytes, rows: pd.DataFrame) -> list[Found]:
     """The labelled pills of a photograph, its file's bytes, that an answer finds."""
-    mode, photo = rows["domain"].iloc[0], open_photo(data, snap.facts)
+    boxes, drugs = rows[["x", "y", "w", "h"]].to_numpy(float), list(zip(rows["k_code"], rows["group"], strict=True))
+    return find_pills(snap, data, rows["domain"].iloc[0], boxes, drugs, min_iou)
+
+
+def find_pills(
+    snap: PillSnap, data: bytes, mode: Mode, boxes: np.ndarray, drugs: Sequence[tuple[str, str]], min_iou: float
+) -> list[Found]:
+    """Find labelled pills as an answer does.
+
+    Args:
+        snap: the models.
+        data: a photograph, its file's bytes.
+        mode: of the answer.
+        boxes: of the labels, float (N, 4): x, y, w, h in the photograph's pixels.
+        drugs: K-code and capture group of each.
+        min_iou: IoU from which a box that is found is a labelled pill.
+    """
+    photo = open_photo(data, snap.facts)
     found = snap.look(photo, graph_inputs(mode, snap.facts))
     outputs = found["boxes"], found["scores"], found["all_probabilities"], found[RELATIVE]
     pills = make_answer(mode, (photo.width, photo.height), outputs, snap.classes, snap.calibration).pills
-    matches = match_boxes(found["boxes"], rows[["x", "y", "w", "h"]].to_numpy(float), min_iou=min_iou)
-    drugs = list(zip(rows["k_code"], rows["group"], strict=True))
+    pills = tuple(replace(pill, reading=read) for pill, read in zip(pills, snap.readings(found), strict=True))
     return [
-        Found(*drugs[label], found["features"][box], float(found["distances"][box]), pills[box])
-        for box, label in matches
+        Found(*drugs[label], {name: found[name][box] for name in USED if name in found}, pills[box])
+        for box, label in match_boxes(found["boxes"], boxes, min_iou=min_iou)
     ]
 
 
@@ -135,7 +161,7 @@ def measure_enrolled(
         right), `in_set` (the drug is in the prediction set), `unknown`, `known` (as a trained drug: wrong); `least`,
         `most` and `spread` (standard deviation) of top-1 over the drugs; `right`, of those that are named after an
         enrolled drug; `mistaken`, the share of the other drugs' pills that are named after a drug that is enrolled
-        alone; `trained`, see `_of_trained`. `None` where a share is of nothing.
+        alone; `trained`, see `of_trained`. `None` where a share is of nothing.
     """
     by_drug: dict[str, list[Found]] = {}
     for pill in new:
@@ -143,7 +169,7 @@ def measure_enrolled(
     by_drug = {k_code: pills for k_code, pills in sorted(by_drug.items()) if len(pills) > number}
     answered: list[tuple[Found, Pill]] = []
     others: list[Pill] = []
-    of_trained: list[Pill] = []
+    still: list[Pill] = []
     for draw in range(DRAWS if by_drug else 0):
         random = np.random.default_rng((seed, number, draw))
         drawn = {code: [pills[i] for i in random.permutation(len(pills))[:number]] for code, pills in by_drug.items()}
@@ -151,7 +177,7 @@ def measure_enrolled(
         used = {code: {pill.group for pill in pills} for code, pills in drawn.items()}
         asked = [pill for code, pills in by_drug.items() for pill in pills if pill.group not in used[code]]
         answered += zip(asked, _answers(references, asked, calibration), strict=True)
-        of_trained += _answers(references, trained, calibration)
+        still += _answers(references, trained, calibration)
         for drug in references.drugs:
             strange = [pill for pill in asked if pill.k_code != drug.k_code]
             others += _answers(References((drug,)), strange, calibration)
@@ -159,20 +185,29 @@ def measure_enrolled(
         "references": number,
         "drugs": len(by_drug),
         "mistaken": _share([_names_enrolled(pill) for pill in others]),
-        "trained": _of_trained(list(trained) * (DRAWS if by_drug else 0), of_trained),
+        "trained": of_trained(list(trained) * (DRAWS if by_drug else 0), still),
     }
 
 
 def _enrolled(k_code: str, pills: Sequence[Found]) -> EnrolledDrug:
-    return EnrolledDrug(k_code, (), k_code, len(pills), mean_features(np.stack([pill.features for pill in pills])))
+    features, readings = _stacked(pills)["features"], [pill.pill.reading for pill in pills]
+    return EnrolledDrug.of_photographs(k_code, (), k_code, features, readings)
+
+
+def _stacked(pills: Sequence[Found]) -> dict[str, np.ndarray]:
+    """Outputs of the graph for all of these pills together."""
+    return {name: np.stack([pill.outputs[name] for pill in pills]) for name in pills[0].outputs}
 
 
 def _answers(references: References, asked: Sequence[Found], calibration: Calibration) -> list[Pill]:
     """What answers call these pills where these drugs are enrolled."""
     if not asked:
         return []
-    apart = references.distances(np.stack([one.features for one in asked]))
-    return [references.join(one.pill, one.distance, away, calibration) for one, away in zip(asked, apart, strict=True)]
+    trained, enrolled = references.squares(_stacked(asked), calibration.reading)
+    return [
+        references.join(one.pill, *apart, calibration)
+        for one, apart in zip(asked, zip(trained, enrolled, strict=True), strict=True)
+    ]
 
 
 def _figures(answered: Sequence[tuple[Found, Pill]]) -> dict[str, Any]:
@@ -193,7 +228,7 @@ def _figures(answered: Sequence[tuple[Found, Pill]]) -> dict[str, Any]:
     }
 
 
-def _of_trained(pills: Sequence[Found], answers: Sequence[Pill]) -> dict[str, Any]:
+def of_trained(pills: Sequence[Found], answers: Sequence[Pill]) -> dict[str, Any]:
     """`pills` of trained drugs, and shares of them: `top1`, `known`, and `known_right`, of those that are `known`."""
     right = [pill.candidates[0].k_code == one.k_code for one, pill in zip(pills, answers, strict=True)]
     known = [pill.verdict == "known" for pill in answers]

@@ -15,7 +15,8 @@ from onnxscript import opset18 as op
 
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import LEAST_LENGTH, DrugSpace
-from pillsnap.answers.naming import LEAST, Imprints
+from pillsnap.answers.naming import Imprints
+from pillsnap.answers.read_imprints import LEAST
 from pillsnap.predict.letterbox import LETTERBOX_GREY
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, END, PLACES, SHAPE_NAMES
 

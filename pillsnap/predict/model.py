@@ -171,16 +171,15 @@ class PillSnap:
         found = self.look(photo, graph_inputs(mode, self.facts))
         pills = found["boxes"], found["scores"], found["all_probabilities"], found[RELATIVE]
         answer = make_answer(mode, (photo.width, photo.height), pills, self.classes, self.calibration)
-        read = zip(answer.pills, self._readings(found), strict=True)
+        read = zip(answer.pills, self.readings(found), strict=True)
         answer = replace(answer, pills=tuple(replace(pill, reading=reading) for pill, reading in read))
         if not self.references.drugs:
             return answer
-        apart = self.references.distances(found["features"])
-        each = zip(answer.pills, found["distances"].tolist(), apart, strict=True)
+        each = zip(answer.pills, *self.references.squares(found, self.calibration.reading), strict=True)
         return replace(answer, pills=tuple(self.references.join(*one, self.calibration) for one in each))
 
-    def _readings(self, found: Mapping[str, np.ndarray]) -> Sequence[Reading | None]:
-        """What was read of each pill, from the graph's outputs; `None` without a reader."""
+    def readings(self, found: Mapping[str, np.ndarray]) -> Sequence[Reading | None]:
+        """What was read of each pill, from the graph's outputs as `look` gives them; `None` without a reader."""
         if self.calibration.reading is None:
             return [None] * len(found["boxes"])
         return read_pills(found, self.calibration.reading)
@@ -199,11 +198,12 @@ class PillSnap:
             raise SamePillError("same_photo", 2, "is the same photograph as the first. Turn the pill over.")
         promised = self.calibration.of_pairs
         joined = promised.probabilities(joined_logits(each))[0]
-        plain, relative = (float(np.mean([one[name][0] for one in found])) for name in ("distances", RELATIVE))
+        relative = float(np.mean([one[RELATIVE][0] for one in found]))
         pill = _pill(boxes[0][0], views[0].score, joined, relative, self.classes, promised)
         if self.references.drugs:
-            apart = np.mean([self.references.distances(one["features"])[0] for one in found], axis=0)
-            pill = self.references.join(pill, plain, apart, promised)
+            squares = zip(*(self.references.squares(one, promised.reading) for one in found), strict=True)
+            trained, enrolled = (np.mean(each, axis=0)[0] for each in squares)
+            pill = self.references.join(pill, trained, enrolled, promised)
         calibrated = self.calibration.pairs is not None
         return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated)
 
@@ -217,7 +217,7 @@ class PillSnap:
         except NotOnePillError as error:
             raise SamePillError("not_one_pill", place, str(error)) from error
         x, y, w, h = (float(value) for value in found["boxes"][0])
-        (reading,) = self._readings(found)
+        (reading,) = self.readings(found)
         return View(photo.width, photo.height, (x, y, w, h), float(found["scores"][0]), reading), found
 
     def look_at_one(self, photo: ScaledPhoto) -> dict[str, np.ndarray]:

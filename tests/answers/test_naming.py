@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
-from pillsnap.answers.naming import LEAST, Imprints, held_back, join_reading, log_probabilities
+from pillsnap.answers.naming import Imprints, held_back, join_reading, log_probabilities
+from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import CHARACTERS, PLACES, Looks, codes_of
 
 READING = ReadingCalibration(

@@ -306,6 +306,6 @@ def test_nothing_that_an_enrolled_drug_takes_part_in_is_known(
     references = _references((0.0, 0.0))
     both = (TRAINED, references.drugs[0].candidate)
     pill = Pill((0, 0, 1, 1), 0.9, before, (TRAINED,), () if before == "unknown" else (TRAINED,))
-    found = references.join(pill, to_trained, np.array([to_enrolled]), CALIBRATION)
+    found = references.join(pill, to_trained**2, np.array([to_enrolled**2]), CALIBRATION)
     assert (found.verdict, found.candidates[0]) == (after, both[first])
     assert found.prediction_set == tuple(both[one] for one in possible)

@@ -21,7 +21,8 @@ TRAINED = Candidate("K-000001", (), "a", 0.95)
 def pills(k_code: str, at: tuple[float, float], verdict: str, distance: float, *, groups: str = "abc") -> list[Found]:
     """A pill in each group, all at one place and at one distance of the only trained drug."""
     pill = Pill((0, 0, 1, 1), 0.9, verdict, (TRAINED,), () if verdict == "unknown" else (TRAINED,))
-    return [Found(k_code, f"{k_code}{group}", np.array(at, np.float32), distance, pill) for group in groups]
+    outputs = {"features": np.array(at, np.float32), "distances": np.float32(distance)}
+    return [Found(k_code, f"{k_code}{group}", outputs, pill) for group in groups]
 
 
 ONE, TWO = pills("K-000101", (40.0, 0.0), "unknown", 40.0), pills("K-000102", (0.0, 40.0), "unknown", 40.0)

@@ -1,0 +1,74 @@
+"""Markdown page of benchmarks/enrol.py, all computed from `enrol.json`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from page_origin import origin
+
+from pillsnap.pages.formats import MISSING, count, decimal, percent
+
+_PAGE = """# Enrolled drugs: measured
+
+Made by `{command}`; the first lines of [enrol.py](enrol.py) tell the method, and every figure is computed from
+[enrol.json](enrol.json). **The photographs are synthetic**: the figures show how the method works, and say nothing of
+real drugs.
+
+- {date}, {device}; commit `{commit}`{dirty}
+- {versions}
+- {drugs} new drugs, all enrolled at once beside {trained_drugs} trained ones; in {found} of {photos} photographs
+  of them the pill was found. Means of {draws} draws of the photographs that enrol
+
+## Pills of the new drugs
+
+Named among all drugs, trained and enrolled, with so many photographs of each new one. *Over drugs*: standard deviation,
+least and most of what is named right. *Listed*: the drug is in the prediction set. *Known*: as a trained drug, so
+wrong. *Right, if enrolled*: of the pills that are named after an enrolled drug. *Strangers*: pills of the other new
+drugs that are named after one that is enrolled alone.
+
+| by | photographs | answered | named right | over drugs | listed | unknown | known | right, if enrolled | strangers |
+|---|---|---|---|---|---|---|---|---|---|
+{new}
+
+## What trained drugs lose
+
+{pills} pills of the test part; {alone} named right, {known} `known`, {known_right} of these right without enrolled
+drugs.
+
+| by | photographs | named right | points lost | `known` | right, of these |
+|---|---|---|---|---|---|
+{trained}
+"""
+
+_WAYS = {"read": "features and imprint", "features": "features alone"}
+
+
+def page(result: dict[str, Any]) -> str:
+    """Write the page; `result` is the content of enrol.json."""
+    before = result["trained"]
+    found = [(way, one) for name, way in _WAYS.items() for one in result[name]]
+    return _PAGE.format(
+        command=result["command"],
+        new="\n".join(_row(way, one, _of_new(one)) for way, one in found),
+        trained="\n".join(_row(way, one, _of_trained(one["trained"], before)) for way, one in found),
+        pills=count(before["pills"]),
+        alone=percent(before["top1"]),
+        known=percent(before["known"]),
+        known_right=percent(before["known_right"], 2),
+        **{name: count(result[name]) for name in ("drugs", "trained_drugs", "photos", "found", "draws")},
+        **origin(result),
+    )
+
+
+def _row(way: str, one: Mapping[str, Any], cells: Sequence[str]) -> str:
+    return f"| {' | '.join((way, count(one['references']), *cells))} |"
+
+
+def _of_new(one: Mapping[str, Any]) -> list[str]:
+    spread = f"± {decimal(one['spread'] * 100, 1)}; {percent(one['least'])} to {percent(one['most'])}"
+    shares = [percent(one[name]) for name in ("in_set", "unknown", "known", "right", "mistaken")]
+    return [count(one["pills"]), f"**{percent(one['top1'])}**", spread, *shares]
+
+
+def _of_trained(one: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    lost = MISSING if one["top1"] is None else decimal((before["top1"] - one["top1"]) * 100, 1)
+    return [percent(one["top1"]), lost, percent(one["known"]), percent(one["known_right"], 2)]

@@ -1,0 +1,91 @@
+"""benchmarks/enrol.py: how its page is computed, and the script at a tiny size."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pillsnap.enrol.measure_references import DRAWS
+from pillsnap.files import read_json
+from pillsnap.predict.model import PillSnap
+from tests.support.models import onnx_models, tiny_stage
+from tests.support.workflow import PROJECT
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    import enrol
+
+    return enrol
+
+
+def figures(references: int, top1: float, trained: float) -> dict[str, Any]:
+    shares = {"in_set": 0.97, "unknown": 0.02, "known": 0.001, "right": 0.96, "mistaken": 0.01}
+    counts = {"references": references, "drugs": 50, "pills": 4500}
+    over = {"top1": top1, "least": 0.25, "most": 1.0, "spread": 0.123}
+    of_trained = {"pills": 3000, "top1": trained, "known": 0.8, "known_right": 0.9987}
+    return counts | over | shares | {"trained": of_trained}
+
+
+RESULT = {
+    "command": "python benchmarks/enrol.py",
+    "date": "2026-01-02",
+    "device": "CPU: one",
+    "commit": {"hash": "0123456789abcdef", "dirty": False},
+    "versions": {"python": "3.11"},
+    "drugs": 50,
+    "trained_drugs": 42,
+    "photos": 700,
+    "found": 699,
+    "draws": 10,
+    "trained": {"pills": 300, "top1": 0.98, "known": 0.87, "known_right": 1.0},
+    "read": [figures(1, 0.73, 0.95), figures(5, 0.9, 0.9755)],
+    "features": [figures(1, 0.68, 0.79), figures(5, 0.79, 0.9)],
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "| features and imprint | 5 | 4,500 | **90.0 %** | ± 12.3; 25.0 % to 100.0 % | 97.0 % | 2.0 % | 0.1 % |",
+        "| features alone | 1 | 4,500 | **68.0 %** |",
+        "| features and imprint | 5 | 97.5 % | 0.5 | 80.0 % | 99.87 % |",
+        "- 50 new drugs, all enrolled at once beside 42 trained ones; in 699 of 700 photographs",
+        "300 pills of the test part; 98.0 % named right, 87.0 % `known`, 100.00 % of these right",
+        "**The photographs are synthetic**",
+        "Made by `python benchmarks/enrol.py`",
+    ],
+)
+def test_page_follows_from_the_figures(benchmark: Any, words: str) -> None:
+    assert words in benchmark.enrol_page.page(RESULT).replace("\u202f", " ")
+
+
+def test_new_drugs_are_drawn_found_enrolled_and_answered(
+    benchmark: Any, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, tiny = tmp_path / "stage", tiny_stage(base)
+    shutil.copytree(tiny.classes.parent, stage)
+    shutil.copytree(onnx_models(base), stage / "onnx")
+    words = {"stage": stage, "drugs": 2, "photos": 3, "min-iou": 1e-6, "out": tmp_path / "out"}
+    monkeypatch.setattr(sys, "argv", ["enrol.py", *(f"--{name}={value}" for name, value in words.items())])
+    benchmark.main()
+    found, page = read_json(tmp_path / "out.json"), (tmp_path / "out.md").read_text(encoding="utf-8")
+    assert (found["drugs"], found["photos"]) == (2, 6) and 0 < found["found"] <= 6
+    for way in ("read", "features"):
+        for one in found[way]:
+            assert one["references"] in (1, 2) and one["trained"]["pills"] == DRAWS * found["trained"]["pills"] > 0
+    assert found["read"] and f"in {found['found']} of 6 photographs" in page
+
+
+def test_no_new_drug_has_a_k_code_of_the_models(benchmark: Any, base: Path) -> None:
+    snap = PillSnap.load(onnx_models(base), threads=1, device="cpu")
+    snap.classes[0] = type(snap.classes[0])(
+        0, benchmark.make_catalogue(drugs=1, seed=benchmark.SEED)[0].k_code, (), "a"
+    )
+    photos = list(benchmark.drawn_photos(snap, 3, 2))
+    codes = [photo.pills[0][0].k_code for photo in photos]
+    assert len(photos) == 6 and len(set(codes)) == 3 and snap.classes[0].k_code not in codes
+    assert len({photo.stem for photo in photos}) == 6
