@@ -151,7 +151,7 @@ class Config(Section):
         ),
     )
     portable: bool = Field(
-        True,
+        False,
         description=(
             "Keep trainings on the CPU, and what follows from them up to the export, to arithmetic that every x86-64 "
             "processor with AVX2 has, so that another kind of processor makes the same weights (docs/reproduce.md)"
