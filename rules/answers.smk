@@ -28,5 +28,6 @@ rule calibrate_answers:
         settings=CONFIG.answers.model_dump(),
         device=CONFIG.device,
         threads=CONFIG.threads,
+        portable=CONFIG.portable,
     script:
         "../scripts/calibrate_answers.py"

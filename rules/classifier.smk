@@ -36,9 +36,10 @@ rule train_classifier:
         seed=CONFIG.seed,
         device=CONFIG.device,
         threads=CONFIG.threads,
+        portable=CONFIG.portable,
     shell:
         "{params.launch} {input.script:q} --crops {input.crops:q} --classes {input.classes:q} "
         "--best {output.best:q} --history {output.history:q} --events {output.events:q} "
         "--resources {output.resources:q} --work {params.work:q} --settings {params.settings:q} "
         "--steering {params.steering:q} --training {params.training:q} --seed {params.seed} --device {params.device} "
-        "--threads {params.threads} --record {output.record:q} --log {log:q}"
+        "--threads {params.threads} --portable {params.portable} --record {output.record:q} --log {log:q}"

@@ -26,5 +26,6 @@ rule cut_crops:
     params:
         settings=CONFIG.crops.model_dump(),
         min_score=CONFIG.benchmark.min_score,
+        portable=CONFIG.portable,
     script:
         "../scripts/cut_crops.py"

@@ -61,12 +61,13 @@ rule train_detector:
         seed=CONFIG.seed,
         device=CONFIG.device,
         threads=CONFIG.threads,
+        portable=CONFIG.portable,
     shell:
         "{params.launch} {input.script:q} --dataset {input.dataset:q} "
         "--best {output.best:q} --weights {output.weights:q} --history {output.history:q} --events {output.events:q} "
         "--resources {output.resources:q} --work {params.work:q} --settings {params.settings:q} "
         "--steering {params.steering:q} --training {params.training:q} --seed {params.seed} --device {params.device} "
-        "--threads {params.threads} --record {output.record:q} --log {log:q}"
+        "--threads {params.threads} --portable {params.portable} --record {output.record:q} --log {log:q}"
 
 
 rule detect_pills:
@@ -97,6 +98,7 @@ rule detect_pills:
         lowest_score=CONFIG.audit.lowest_score,
         device=CONFIG.device,
         threads=CONFIG.threads,
+        portable=CONFIG.portable,
     script:
         "../scripts/detect_pills.py"
 
@@ -130,5 +132,6 @@ rule evaluate_detector:
         min_iou=CONFIG.crops.min_iou,
         device=CONFIG.device,
         threads=CONFIG.threads,
+        portable=CONFIG.portable,
     script:
         "../scripts/evaluate_detector.py"

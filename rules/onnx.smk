@@ -33,6 +33,7 @@ rule export_onnx:
         crop_settings=CONFIG.crops.model_dump(),
         answer_settings=CONFIG.benchmark.model_dump(),
         threads=CONFIG.threads,
+        portable=CONFIG.portable,
         detector_image_size=CONFIG.detector.image_size,
     script:
         "../scripts/export_onnx.py"

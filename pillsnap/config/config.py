@@ -152,6 +152,13 @@ class Config(Section):
             "of threads rounds differently. So it does not follow `--cores`"
         ),
     )
+    portable: bool = Field(
+        False,
+        description=(
+            "Keep trainings on the CPU, and what follows from them up to the export, to arithmetic that every x86-64 "
+            "processor with AVX2 has, so that another kind of processor makes the same weights (docs/reproduce.md)"
+        ),
+    )
     pathvars: Pathvars = Field(default_factory=Pathvars, description="Folders in the rules' paths")
     source: Source | None = Field(None, description="Raw photographs, of one source")
     sources: tuple[Source, ...] = Field(

@@ -17,6 +17,7 @@ from pillsnap.sources.archives import SourceError, source_root
 from pillsnap.sources.registry import list_all_archives, list_archives
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
+from pillsnap.workflow.arithmetic import has_avx2
 from pillsnap.workflow.git import GitError
 from pillsnap.workflow.provenance import package_versions, read_commit
 
@@ -35,7 +36,7 @@ def examine(config: Config, stage: str) -> list[Finding]:
     return [
         _versions(),
         _commit(),
-        _processor(),
+        _processor(config),
         check_user(),
         check_home(),
         _paths(config),
@@ -77,9 +78,13 @@ def _commit() -> Finding:
     return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]}, {state}")
 
 
-def _processor() -> Finding:
+def _processor(config: Config) -> Finding:
     usable, schedulable = cores(), schedulable_cores()
     found = f"{cpu_name()}, {usable} usable cores, {platform.machine()}"
+    if config.portable:
+        found += (
+            "; trainings are kept to AVX2" if has_avx2() else "; no AVX2: trainings give bytes of its own (portable)"
+        )
     if usable < schedulable:
         found += f"; a quota limits them, and `--cores all` would take {schedulable}"
     cure = f"Give Snakemake as many as are usable: --cores {usable}"

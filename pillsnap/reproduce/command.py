@@ -87,16 +87,19 @@ def verify(
     import shutil
 
     from pillsnap.reproduce.rebuild import hash_of, rebuild
-    from pillsnap.reproduce.records import RecordError, recorded_outputs
-    from pillsnap.reproduce.verify import Outcome, compare_with_recorded
+    from pillsnap.reproduce.records import RecordError, read_records, recorded_outputs, records_of_commit
+    from pillsnap.reproduce.verify import Outcome, compare_with_recorded, devices_of
 
     try:
         recorded_outputs(commit, stage)  # fails before hours of work
         place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
         project = rebuild(commit, stage, place, cores=cores)
         found = compare_with_recorded(commit, stage, project, tolerance=tolerance)
+        records = {"recorded": records_of_commit(commit, stage), "rebuilt": read_records(project / "results", stage)}
     except (RecordError, OSError) as error:
         stop(error)
+    for which, jobs in records.items():
+        typer.echo(f"trained ({which}) on {', '.join(sorted(devices_of(jobs)))}")
     for outcome in Outcome:
         group = [finding for finding in found if finding.outcome is outcome]
         typer.echo(f"{len(group):5}  {outcome.value}")

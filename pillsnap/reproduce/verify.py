@@ -53,7 +53,7 @@ def compare_with_recorded(commit: str, stage: str, folder: Path, *, tolerance: f
         RecordError: the commit records no such stage, or DVC cannot read it.
     """
     recorded = _recorded_files(commit, stage)
-    same_device = _device(records_of_commit(commit, stage)) == _device(read_records(folder / "results", stage))
+    same_device = devices_of(records_of_commit(commit, stage)) == devices_of(read_records(folder / "results", stage))
     found = [_compare(path, recorded, folder, stage, same_device) for path in sorted(recorded.md5)]
     found += _unrecorded(recorded, folder)
     if not same_device:
@@ -61,7 +61,8 @@ def compare_with_recorded(commit: str, stage: str, folder: Path, *, tolerance: f
     return found
 
 
-def _device(records: list[Record]) -> set[str]:
+def devices_of(records: list[Record]) -> set[str]:
+    """Name the GPUs or processors that trained."""
     return {record.device for record in records if record.rule in ("train_detector", "train_classifier")}
 
 

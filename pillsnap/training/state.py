@@ -15,6 +15,7 @@ from pillsnap.files import read_json, sha256_of, write_json, write_text
 from pillsnap.locks import WORK_CURE, explained_locks
 from pillsnap.settings import Section
 from pillsnap.training.processes import Processes
+from pillsnap.workflow.arithmetic import is_portable
 from pillsnap.workflow.code_inputs import hash_of_code
 from pillsnap.workflow.provenance import package_versions
 
@@ -55,6 +56,7 @@ def training_signature(module: str, inputs: Mapping[str, Path], settings: Sectio
     return {
         "inputs": {role: sha256_of(path) for role, path in inputs.items()},
         "code": hash_of_code(module),
+        "portable": is_portable(),
         "versions": {name: versions[name] for name in ("python", "numpy", "torch", "timm", "ultralytics")},
         "settings": settings.model_dump(exclude=UNSIGNED),
         **values,

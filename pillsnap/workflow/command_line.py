@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pillsnap.workflow.arithmetic import keep_portable
 from pillsnap.workflow.log import job_log
 
 
 @contextlib.contextmanager
 def logged_job(description: str, args: Sequence[str] | None = None) -> Iterator[Callable[..., None]]:
-    """Log the block to the file that `--log` names and to the console, before the job's function is imported.
+    """Log the block to the file that `--log` names and to the console, before the job's function is imported; with
+    `--portable true` its arithmetic is kept to what `keep_portable` says.
 
     Args:
         description: shown by `--help`.
@@ -30,14 +32,20 @@ def logged_job(description: str, args: Sequence[str] | None = None) -> Iterator[
     words = sys.argv[1:] if args is None else args
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--log", default=os.devnull)
-    with job_log(early.parse_known_args(words)[0].log):
+    early.add_argument("--portable", type=str.lower)
+    given = early.parse_known_args(words)[0]
+    with job_log(given.log):
         started = time.monotonic()
+        if given.portable == "true":
+            keep_portable()
 
         def run_job(function: Callable[..., None], *, outputs: Sequence[str], unrecorded: Sequence[str] = ()) -> None:
             arguments, record = job_arguments(function, description, words)
             function(**arguments)
             if os.environ.get("RANK", "0") == "0":  # of several processes, the first one writes it
                 recorded = {name: value for name, value in arguments.items() if name not in unrecorded}
+                if given.portable:
+                    recorded["portable"] = given.portable == "true"
                 _write_record(function.__name__, record, recorded, outputs, seconds=time.monotonic() - started)
 
         yield run_job
@@ -66,6 +74,9 @@ def job_arguments(function: Callable[..., None], description: str, words: Sequen
         parser.add_argument(f"--{name}", required=True, help="JSON" if name in sections else None)
     parser.add_argument("--record", required=True, help="written, JSON: where the outputs come from")
     parser.add_argument("--log", help="written besides the console")
+    parser.add_argument(
+        "--portable", type=str.lower, choices=("true", "false"), help="arithmetic that every processor with AVX2 has"
+    )
     given = vars(parser.parse_args(words))
     arguments = {
         name: (TypeAdapter(kind).validate_json if name in sections else TypeAdapter(kind).validate_python)(given[name])

@@ -6,14 +6,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pillsnap.workflow.arithmetic import keep_portable
 from pillsnap.workflow.log import job_log
 
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Log the block to the rule's `log`; when it ended well, write the rule's output `record`."""
+    """Log the block to the rule's `log`; when it ended well, write the rule's output `record`. Where the rule has the
+    parameter `portable`, and it is true, the block's arithmetic is kept to what `keep_portable` says."""
     with job_log(snakemake.log[0]):
         started = time.monotonic()
+        if snakemake.params.get("portable"):
+            keep_portable()
         from pillsnap.workflow.code_inputs import path_from_root
 
         files = dict(snakemake.input.items())

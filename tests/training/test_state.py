@@ -13,6 +13,7 @@ import pytest
 from pillsnap.config.training import Classifier
 from pillsnap.files import read_json
 from pillsnap.training.state import locked_state, training_signature
+from pillsnap.workflow.arithmetic import PORTABLE
 
 SIGNATURE = {"dataset": "ab" * 32, "settings": {"epochs": 2}, "seed": 1}
 
@@ -83,6 +84,16 @@ def test_what_leaves_the_past_as_it_is_keeps_the_signature(tmp_path: Path, chang
         for settings in (recipe, recipe.model_copy(update=change))
     )
     assert (first == second) is same
+
+
+def test_other_arithmetic_is_another_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").write_text("pills")
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    own = training_signature("hash_order", {"data": tmp_path / "data"}, Classifier(), seed=1)
+    for name, value in PORTABLE.items():
+        monkeypatch.setenv(name, value)
+    portable = training_signature("hash_order", {"data": tmp_path / "data"}, Classifier(), seed=1)
+    assert own | {"portable": True} == portable and own != portable
 
 
 @pytest.mark.parametrize(

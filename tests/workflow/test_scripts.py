@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from pillsnap.config.training import Classifier
 from pillsnap.files import read_json, sha256_of
+from pillsnap.workflow.arithmetic import keep_portable
 from pillsnap.workflow.command_line import job_arguments, logged_job
 from pillsnap.workflow.log import job_log
 from pillsnap.workflow.rules import RULES
@@ -115,7 +116,8 @@ def test_script_calls_the_function_of_its_name(script: Path) -> None:
 def test_rule_gives_every_option_of_its_job_and_no_other(name: str) -> None:
     parameters = inspect.signature(function_of(PROJECT / f"scripts/{name}.py")).parameters
     given = re.findall(r"--(\w+) [{]", PIPELINE[name])
-    assert sorted(given) == sorted([*parameters, "record", "log"])
+    everywhere = ["record", "log"] if name == "check_machine" else ["record", "log", "portable"]
+    assert sorted(given) == sorted([*parameters, *everywhere])
 
 
 @pytest.mark.parametrize("name", BY_SHELL)
@@ -224,9 +226,12 @@ with job_log({json.dumps(str(tmp_path / "logs" / "job.log"))}):
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} 정 1\n", written)
 
 
-@pytest.mark.parametrize("module", ["log", "job", "command_line"])
+@pytest.mark.parametrize("module", ["log", "job", "command_line", "arithmetic"])
 def test_log_needs_the_standard_library_alone(module: str) -> None:
     body = ast.parse((PROJECT / "pillsnap" / "workflow" / f"{module}.py").read_text(encoding="utf-8")).body
     imported = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module or "" for node in body if isinstance(node, ast.ImportFrom)} - {job_log.__module__}
+    imported |= {node.module or "" for node in body if isinstance(node, ast.ImportFrom)} - {
+        job_log.__module__,
+        keep_portable.__module__,
+    }
     assert {name.split(".")[0] for name in imported} <= set(sys.stdlib_module_names)
