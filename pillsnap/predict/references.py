@@ -36,7 +36,8 @@ MARGIN = 0.25
 """By how much an enrolled drug must be nearer to take a pill from a trained one, and farther to leave an answer
 `known`, as a share of the square of `plain_from`; by models with a reader.
 
-With the same 60 drugs enrolled, trained ones lost 4.2 points of top-1 at 0, 0.7 at 0.2 and 0.5 at 0.25 and above.
+With the same 60 drugs enrolled, trained ones lost 4.2 points of top-1 at 0, 0.7 at 0.2 and 0.5 at 0.25; of the new
+ones' pills, 3.7 points fewer were named right than at 0.
 """
 
 

@@ -17,13 +17,16 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill
-from pillsnap.answers.calibration import Calibration
+from pillsnap.answers.calibration import Calibration, ReadingCalibration
+from pillsnap.answers.read_imprints import read_surely
 from pillsnap.cli import app
 from pillsnap.enrol.enrol import EnrolError, Photo, enrol, remove
 from pillsnap.files import read_json, sha256_of, write_json
 from pillsnap.predict.model import PillSnap
-from pillsnap.predict.references import REACH, EnrolledDrug, References
+from pillsnap.predict.open_photo import open_photo
+from pillsnap.predict.references import MARGIN, REACH, READ_REACH, EnrolledDrug, References, read_references
 from pillsnap.predict.sessions import ModelError
+from pillsnap.reader.looks import CHARACTERS, PLACES, codes_of
 from tests.support.documents import FENCE, text_of
 from tests.support.enrolled import NEW, edited, one_box, photos
 from tests.support.models import DRUGS
@@ -175,10 +178,10 @@ def _rewrite(**changes: Any) -> Callable[[Path], None]:
     return lambda folder: write_json(folder / "references.json", read_json(folder / "references.json") | changes)
 
 
-def _feature(value: Any) -> Callable[[Path], None]:
+def _of_drug(name: str, value: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         found = read_json(folder / "references.json")
-        found["drugs"][0]["centroid"] = value
+        found["drugs"][0][name] = value
         (folder / "references.json").write_text(json.dumps(found))
 
     return change
@@ -196,9 +199,11 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a list": (lambda folder: write_json(folder / "references.json", [1]), "references.json: is damaged"),
     "no drugs": (_rewrite(drugs=[]), "references.json: is damaged"),
     "a drug without values": (_rewrite(drugs=[{}]), "references.json: is damaged .*k_code"),
-    "no numbers": (_feature(["a", "b"]), "references.json: is damaged"),
-    "not a number": (_feature([float("nan")]), "a feature is no number"),
-    "another width": (_feature([1.0, 2.0]), "gives other features than references.json"),
+    "no numbers": (_of_drug("centroid", ["a", "b"]), "references.json: is damaged"),
+    "not a number": (_of_drug("centroid", [float("nan")]), "a feature is no number"),
+    "another width": (_of_drug("centroid", [1.0, 2.0]), "gives other features than references.json"),
+    "no imprint": (_of_drug("imprints", ["a-1"]), "an imprint is none that is read"),
+    "no imprints": (_of_drug("imprints", "A1"), "a value of a drug has another type"),
     "other models": (_rewrite(pipeline="0" * 64), "was made with another pipeline.onnx"),
 }
 
@@ -309,3 +314,70 @@ def test_nothing_that_an_enrolled_drug_takes_part_in_is_known(
     found = references.join(pill, to_trained**2, np.array([to_enrolled**2]), CALIBRATION)
     assert (found.verdict, found.candidates[0]) == (after, both[first])
     assert found.prediction_set == tuple(both[one] for one in possible)
+
+
+READS = replace(CALIBRATION, reading=ReadingCalibration(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 5.0, 19.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "to_trained", "to_enrolled", "after", "first", "possible"),
+    [
+        ("known", 64, 38.9, "uncertain", 1, [1, 0]),
+        ("known", 64, 39.1, "known", 0, [0]),  # nearer, though not clearly
+        ("known", -5, 19.9, "uncertain", 0, [0, 1]),
+        ("known", -5, 20.1, "known", 0, [0]),  # as near as answers that are known, and clearly farther than the trained
+        ("known", 30, 25.1, "known", 0, [0]),
+        ("uncertain", 64, 39.1, "uncertain", 0, [0, 1]),
+        ("unknown", 200, 195.9, "uncertain", 1, [1]),
+        ("unknown", 200, 196.1, "unknown", 0, []),
+    ],
+)
+def test_with_a_reader_an_enrolled_drug_must_be_clearly_nearer(
+    before: str, to_trained: float, to_enrolled: float, after: str, first: int, possible: list[int]
+) -> None:
+    assert MARGIN * READS.unknown_from**2 == 25 and (READ_REACH * READS.unknown_from) ** 2 == pytest.approx(196)
+    references = _references((0.0, 0.0))
+    both = (TRAINED, references.drugs[0].candidate)
+    pill = Pill((0, 0, 1, 1), 0.9, before, (TRAINED,), () if before == "unknown" else (TRAINED,))
+    found = references.join(pill, to_trained, np.array([to_enrolled]), READS)
+    assert (found.verdict, found.candidates[0]) == (after, both[first])
+    assert found.prediction_set == tuple(both[one] for one in possible)
+
+
+def test_what_is_read_counts_in_squared_distances() -> None:
+    characters = np.full((2, PLACES, len(CHARACTERS) + 1), 1e-9, np.float32)
+    np.put_along_axis(characters, codes_of(["A1", ""])[..., None], np.float32(1), axis=2)
+    found = {
+        "features": np.zeros((2, 2), np.float32),
+        "distances": np.array([6, 6], np.float32),
+        "disagreements": np.array([20, 0], np.float32),
+        "characters": characters,
+    }
+    plain = _references((3.0, 4.0), (3.0, 4.0))
+    read = References(
+        tuple(replace(drug, imprints=each) for drug, each in zip(plain.drugs, (("A1", ""), ("B2", "")), strict=True))
+    )
+    trained, enrolled = read.squares(found, READS.reading)
+    printed, blank = np.log(4000), np.log(2)
+    assert trained == pytest.approx([36 + 5 * (20 - printed), 36 - 5 * blank])
+    assert enrolled[0] == pytest.approx([24 - 5 * printed, 24 + 5 * (20 - printed)])
+    assert enrolled[1] == pytest.approx([24 - 5 * blank] * 2)
+    # drugs of an older version have no imprints: nothing speaks for or against them
+    assert plain.squares(found, READS.reading)[1] == pytest.approx(np.full((2, 2), 24.0))
+    without = read.squares(found, None)
+    assert without[0] == pytest.approx([36, 36]) and without[1] == pytest.approx(np.full((2, 2), 24.0))
+
+
+def test_imprints_are_stored_and_files_of_older_versions_have_none(
+    models: Path, enrolled: Path, tmp_path: Path
+) -> None:
+    snap = PillSnap.load(models, device="cpu")
+    read = [snap.readings(snap.look_at_one(open_photo(photo.data, snap.facts)))[0] for photo in photos(3)]
+    (drug,) = read_references(enrolled).drugs
+    assert drug.imprints == read_surely(read)
+    shutil.copytree(enrolled, tmp_path / "older")
+    found = read_json(tmp_path / "older/references.json")
+    del found["drugs"][0]["imprints"]
+    write_json(tmp_path / "older/references.json", found)
+    assert read_references(tmp_path / "older").drugs == (replace(drug, imprints=()),)
+    assert PillSnap.load(tmp_path / "older", device="cpu").identify(photos(1)[0].data).pills
