@@ -1,7 +1,8 @@
 """Enrol fifty drawn drugs that no training saw in a run's models, all at once, from a few photographs each.
 
     python benchmarks/enrol.py                                    # of results/stage4; minutes
-    python benchmarks/enrol.py --stage seeds/seed-1/results/stage4       # the figures of benchmarks/enrol.md
+    python benchmarks/enrol.py --stage seeds/seed-1/results/stage4 --real ../shared/data/pushin-pill \\
+                                                                  # the figures of benchmarks/enrol.md
     python benchmarks/enrol.py --drugs 5 --photos 6 --out /tmp/enrol      # to try it
 
 Claim: with five photographs of each, at least 90 % of the other photographs are named right among all drugs, trained
@@ -11,19 +12,24 @@ Method: drugs of another seed than the run's and than the one by which rules wer
 photograph, each from a view of its own; those whose K-codes the run's models have are left out. Some photographs of
 each, drawn anew ten times, enrol it, the others are answered, and so is the run's test part: the measurement of rule
 `measure_references`, on more drugs. *By features alone* are the rules for models without a reader, on the same pills.
+With `--real`, the products of a labelled folder of real photographs are enrolled likewise, and measured for themselves;
+nothing is chosen on them.
 """
 
 import argparse
 import datetime
+import io
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import enrol_page
 import numpy as np
+from PIL import Image
 
 from pillsnap.answers.calibration import Calibration
 from pillsnap.enrol.measure_references import (
@@ -35,8 +41,10 @@ from pillsnap.enrol.measure_references import (
     measure_enrolled,
     of_trained,
 )
+from pillsnap.evaluate.labelled_folder import index_folder
 from pillsnap.files import write_json, write_text
-from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.manifest.archive_photos import ArchivePhoto, each_photo, labelled_box, photos_with_pills
+from pillsnap.pictures.decode import PictureError, encode_jpeg
 from pillsnap.predict.model import PillSnap
 from pillsnap.progress import progress
 from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
@@ -56,6 +64,7 @@ def main() -> None:
     parser.add_argument("--stage", type=Path, default=Path("results/stage4"), help="a stage that is made")
     parser.add_argument("--drugs", type=int, default=50, help="to enrol")
     parser.add_argument("--photos", type=int, default=14, help="of each; no number of references beyond is measured")
+    parser.add_argument("--real", type=Path, help="labelled folder of real photographs, as `pillsnap evaluate` takes")
     parser.add_argument("--min-iou", type=float, default=0.5, help="from which a box is the pill")
     parser.add_argument("--threads", type=int, default=1, help="test photographs at a time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/enrol"), help=".json and .md are added")
@@ -80,6 +89,7 @@ def main() -> None:
         "trained": of_trained(trained, [pill.pill for pill in trained]),
         "read": measure(new, trained, snap.calibration),
         "features": measure(new, trained, replace(snap.calibration, reading=None)),
+        "real": measure_real(snap, words.real, words.min_iou) if words.real else None,
     }
     write_json(words.out.with_suffix(".json"), result)
     write_text(words.out.with_suffix(".md"), enrol_page.page(result))
@@ -99,6 +109,27 @@ def find(snap: PillSnap, photo: Photo, min_iou: float) -> list[Found]:
     picture, boxes = render_photo(photo.pills, photo.shot, scale=photo.scale, rng=key_rng(SEED, "photo", photo.stem))
     drugs = [(drug.k_code, photo.stem) for drug, _ in photo.pills]
     return find_pills(snap, encode_jpeg(picture, QUALITY), "single", np.array(boxes, float), drugs, min_iou)
+
+
+def measure_real(snap: PillSnap, folder: Path, min_iou: float) -> dict[str, Any]:
+    """Figures of the products of a labelled folder, all enrolled together from some of their photographs."""
+    labelled = index_folder(folder)
+
+    def look(raw: bytes | PictureError, photo: ArchivePhoto) -> list[Found]:
+        if isinstance(raw, PictureError):
+            raise raw
+        width, height = Image.open(io.BytesIO(raw)).size
+        boxes = [labelled_box(pill, width, height)[0] for pill in photo.pills]
+        drugs = [(pill.k_code, photo.row.group) for pill in photo.pills]
+        return find_pills(snap, raw, "combo", np.array(boxes, float), drugs, min_iou)
+
+    found: list[Found] = []
+    for name, archive in labelled.archives.items():
+        photos = photos_with_pills(labelled.pills[labelled.pills["archive"] == name])
+        found += chain.from_iterable(pills for _, pills in each_photo(archive, photos, look, threads=1))
+    counts = {"name": folder.name, "photos": labelled.read["photos"], "pills": len(labelled.pills), "found": len(found)}
+    read, features = (measure(found, [], one) for one in (snap.calibration, replace(snap.calibration, reading=None)))
+    return counts | {"drugs": labelled.pills["k_code"].nunique(), "read": read, "features": features}
 
 
 def measure(new: Sequence[Found], trained: Sequence[Found], calibration: Calibration) -> list[dict[str, Any]]:

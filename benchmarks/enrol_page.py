@@ -37,6 +37,17 @@ drugs.
 | by | photographs | named right | points lost | `known` | right, of these |
 |---|---|---|---|---|---|
 {trained}
+{real}"""
+
+_REAL = """
+## Real products
+
+{drugs} products of {name}, photographs that no training saw, enrolled at once in the same models: {found} of
+{pills} labelled pills in {photos} photographs were found.
+
+| by | photographs | answered | named right | over drugs | listed | unknown | known | right, if enrolled | strangers |
+|---|---|---|---|---|---|---|---|---|---|
+{rows}
 """
 
 _WAYS = {"read": "features and imprint", "features": "features alone"}
@@ -54,9 +65,16 @@ def page(result: dict[str, Any]) -> str:
         alone=percent(before["top1"]),
         known=percent(before["known"]),
         known_right=percent(before["known_right"], 2),
+        real=_real(result["real"]) if result["real"] else "",
         **{name: count(result[name]) for name in ("drugs", "trained_drugs", "photos", "found", "draws")},
         **origin(result),
     )
+
+
+def _real(found: Mapping[str, Any]) -> str:
+    rows = [_row(way, one, _of_new(one)) for name, way in _WAYS.items() for one in found[name]]
+    counts = {name: count(found[name]) for name in ("drugs", "photos", "pills", "found")}
+    return _REAL.format(name=found["name"], rows="\n".join(rows), **counts)
 
 
 def _row(way: str, one: Mapping[str, Any], cells: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from pillsnap.files import read_json
 from pillsnap.predict.model import PillSnap
 from tests.support.models import onnx_models, tiny_stage
 from tests.support.workflow import PROJECT
+from tests.support.yolo_files import write_yolo_set
 
 
 @pytest.fixture
@@ -44,6 +45,8 @@ RESULT = {
     "trained": {"pills": 300, "top1": 0.98, "known": 0.87, "known_right": 1.0},
     "read": [figures(1, 0.73, 0.95), figures(5, 0.9, 0.976)],
     "features": [figures(1, 0.68, 0.79), figures(5, 0.79, 0.9)],
+    "real": {"name": "shelf", "drugs": 17, "photos": 267, "pills": 1383, "found": 1142}
+    | {"read": [figures(5, 0.19, 0.9)], "features": []},
 }
 
 
@@ -56,6 +59,8 @@ RESULT = {
         "- 50 new drugs, all enrolled at once beside 42 trained ones; in 699 of 700 photographs",
         "300 pills of the test part; 98.0 % named right, 87.0 % `known`, 100.00 % of these right",
         "**The photographs are synthetic**",
+        "1,142 of\n1,383 labelled pills in 267 photographs were found.",
+        "| features and imprint | 5 | 4,500 | **19.0 %** |",
         "Made by `python benchmarks/enrol.py`",
     ],
 )
@@ -69,7 +74,16 @@ def test_new_drugs_are_drawn_found_enrolled_and_answered(
     stage, tiny = tmp_path / "stage", tiny_stage(base)
     shutil.copytree(tiny.classes.parent, stage)
     shutil.copytree(onnx_models(base), stage / "onnx")
-    words = {"stage": stage, "drugs": 2, "photos": 3, "min-iou": 1e-6, "out": tmp_path / "out"}
+    centre = {f"{name}{number}": "01"[name == "b"] + " 0.5 0.5 0.9 0.9" for name in "ab" for number in range(3)}
+    write_yolo_set(tmp_path / "shelf", names=["one", "other"], parts={"train": centre})
+    words = {
+        "stage": stage,
+        "real": tmp_path / "shelf",
+        "drugs": 2,
+        "photos": 3,
+        "min-iou": 1e-6,
+        "out": tmp_path / "out",
+    }
     monkeypatch.setattr(sys, "argv", ["enrol.py", *(f"--{name}={value}" for name, value in words.items())])
     benchmark.main()
     found, page = read_json(tmp_path / "out.json"), (tmp_path / "out.md").read_text(encoding="utf-8")
@@ -77,6 +91,8 @@ def test_new_drugs_are_drawn_found_enrolled_and_answered(
     for way in ("read", "features"):
         for one in found[way]:
             assert one["references"] in (1, 2) and one["trained"]["pills"] == DRAWS * found["trained"]["pills"] > 0
+    real = found["real"]
+    assert (real["drugs"], real["photos"], real["pills"]) == (2, 6, 6) and 0 < real["found"] <= 6 and real["read"]
     assert found["read"] and f"in {found['found']} of 6 photographs" in page
 
 
