@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pillsnap import __version__
 from pillsnap.catalogue.records import CatalogueError
-from pillsnap.catalogue.search import MOST, Catalogue, Found, LookUp
+from pillsnap.catalogue.search import Catalogue, Found, LookUp
 from pillsnap.predict.model import PillSnap
 from pillsnap.serve.auth import key_check
 from pillsnap.serve.correction import CORRECTION_IN_OPENAPI, Corrected, read_correction, take_correction
@@ -31,7 +31,7 @@ from pillsnap.serve.limits import Limits
 from pillsnap.serve.metrics import Metrics
 from pillsnap.serve.page import read_page
 from pillsnap.serve.request_queue import RequestQueue
-from pillsnap.serve.schemas import Health, ModelCard, SamePillServiceAnswer, ServiceAnswer, service_answer
+from pillsnap.serve.schemas import Health, LookUpQuery, ModelCard, SamePillServiceAnswer, ServiceAnswer, service_answer
 
 
 @dataclass(frozen=True)
@@ -168,26 +168,14 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue, *, key: str | None) -> No
         dependencies=[Depends(key_check(key))] if key else [],
         responses=error_responses(401, 422, 500),
     )
-    async def look_up(
-        imprint: Annotated[str, Query(max_length=200, description="Of one side or both, in any order")] = "",
-        colour: Annotated[str, Query(max_length=100, description="One or two, such as white,blue or 하양,파랑")] = "",
-        shape: Annotated[str, Query(max_length=50, description="Such as round or 원형")] = "",
-        score_line: Annotated[str, Query(max_length=50, description="none, line, cross or other")] = "",
-        length: Annotated[float | None, Query(description="Longer side, mm")] = None,
-        width: Annotated[float | None, Query(description="Shorter side, mm")] = None,
-        tolerance: Annotated[float, Query(description="Standard deviation of the sizes, mm")] = 0.5,
-        limit: Annotated[int, Query(ge=1, le=MOST)] = 20,
-    ) -> Found:
+    async def look_up(query: Annotated[LookUpQuery, Query()]) -> Found:
         """List drugs of the catalogue that look like what was read of a pill: a look-up, never an answer."""
         try:
-            reading = LookUp.of(
-                imprint=imprint, colour=colour, shape=shape, score_line=score_line,
-                length=length, width=width, tolerance=tolerance,
-            )  # fmt: skip
+            reading = LookUp.of(**query.model_dump(exclude={"limit"}))
         except CatalogueError as error:
             raise query_error(str(error)) from error
         async with one_at_a_time:
-            return await run_in_threadpool(catalogue.search, reading, limit=limit)
+            return await run_in_threadpool(catalogue.search, reading, limit=query.limit)
 
 
 def _add_open_routes(

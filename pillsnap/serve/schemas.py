@@ -1,14 +1,28 @@
-"""Response bodies as dataclasses, by which FastAPI validates responses and writes the OpenAPI schema."""
+"""Response bodies as dataclasses, and a query, by which FastAPI validates and writes the OpenAPI schema."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from pillsnap.answers.answer import Answer, ModelInfo, SamePillAnswer
+from pillsnap.catalogue.search import MOST
 from pillsnap.tables.classes import DrugClass
 
 NOTICE = "This is no medical advice: never take or give a drug because of this answer."
+
+
+class LookUpQuery(BaseModel, extra="forbid"):
+    """What a person read of a pill, as parameters of `GET /v1/catalogue`."""
+
+    imprint: str = Field("", max_length=200, description="Of one side or both, in any order")
+    colour: str = Field("", max_length=100, description="One or two, such as white,blue or 하양,파랑")
+    shape: str = Field("", max_length=50, description="Such as round or 원형")
+    score_line: str = Field("", max_length=50, description="none, line, cross or other")
+    length: float | None = Field(None, description="Longer side, mm")
+    width: float | None = Field(None, description="Shorter side, mm")
+    tolerance: float = Field(0.5, description="Standard deviation of the sizes, mm")
+    limit: int = Field(20, ge=1, le=MOST)
 
 
 @dataclass(frozen=True)

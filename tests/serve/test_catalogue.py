@@ -78,6 +78,7 @@ def test_a_catalogue_changes_no_name_of_the_schema(asked: TestClient) -> None:
         ({"length": "long"}, "length: Input should be a valid number"),
         ({"length": "nan"}, "length nan: must be between"),
         ({"length": "inf"}, "length inf: must be between"),
+        ({"shape": "round", "color": "white"}, "color: Extra inputs are not permitted"),
         ({"shape": "round", "tolerance": "-1"}, "tolerance -1: must be between"),
     ],
 )
