@@ -48,9 +48,9 @@ def page(result: dict[str, Any]) -> str:
     minutes = [run["minutes"] for run in runs]
     rows = [_row(each) for each in zip(*(verdicts(targets, one) for one in metrics), strict=True)]
     rows += [[label, MISSING, *(written(figure(one, path)) for one in metrics)] for label, path, written in _BESIDE]
-    rows.append(
-        ["Minutes, from nothing to the report", MISSING, *(decimal(one, 1) for one in [*minutes, _mean(minutes)])]
-    )
+    if any(minutes):
+        times = [decimal(one, 1) for one in [*minutes, _mean(minutes)]]
+        rows.append(["Minutes, from nothing to the report", MISSING, *times])
     head = ["figure", "target", *(f"seed {run['seed']}" for run in runs), "mean"]
     return _PAGE.format(
         stage=result["stage"],

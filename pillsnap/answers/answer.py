@@ -43,7 +43,8 @@ class Reading:
         shape_confidence: of the shape.
         colours: likewise, `white` for instance; at least one.
         colours_confidence: that these are the pill's colours, all of them and no other.
-        contradicts: whether the imprint contradicts the first candidate; then the pill is not `known`.
+        contradicts: whether the imprint contradicts the first candidate; then the pill is not `known`. False where that
+            is an `EnrolledCandidate`, which what is read of its photographs speaks for or against already.
     """
 
     imprint: str

@@ -13,6 +13,7 @@ from pillsnap.answers.answer import (
     PHOTOS_OF_ONE_PILL,
     Answer,
     Candidate,
+    EnrolledCandidate,
     Mode,
     ModelInfo,
     Pill,
@@ -26,7 +27,7 @@ from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.nms import MAX_BOXES
 from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
 from pillsnap.predict.readings import read_pills
-from pillsnap.predict.references import References, joined_sha256, read_references
+from pillsnap.predict.references import References, joined_sha256, of_enrolled, read_references
 from pillsnap.predict.sessions import (
     RELATIVE,
     ModelError,
@@ -204,6 +205,8 @@ class PillSnap:
             squares = zip(*(self.references.squares(one, promised.reading) for one in found), strict=True)
             trained, enrolled = (np.mean(each, axis=0)[0] for each in squares)
             pill = self.references.join(pill, trained, enrolled, promised)
+            if isinstance(pill.candidates[0], EnrolledCandidate):
+                views = [replace(view, reading=of_enrolled(view.reading)) for view in views]
         calibrated = self.calibration.pairs is not None
         return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated)
 

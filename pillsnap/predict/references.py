@@ -147,11 +147,17 @@ class References:
         nearest, clear = to_enrolled[order[0]], MARGIN * unknown_from**2
         if nearest + (clear if reads and pill.verdict != "unknown" else 0) < to_trained:
             candidates, possible = (*near, *pill.candidates)[:5], (*near, *pill.prediction_set)
-            return replace(pill, verdict="uncertain", candidates=candidates, prediction_set=possible)
+            reading = of_enrolled(pill.reading)
+            return replace(pill, verdict="uncertain", candidates=candidates, prediction_set=possible, reading=reading)
         apart = nearest >= within**2 or (reads and nearest >= to_trained + clear)
         if pill.verdict == "unknown" or (pill.verdict == "known" and apart):
             return pill
         return replace(pill, verdict="uncertain", prediction_set=(*pill.prediction_set, *near))
+
+
+def of_enrolled(reading: Reading | None) -> Reading | None:
+    """What was read of a pill that is named after an enrolled drug: it contradicted a trained one at most."""
+    return reading and replace(reading, contradicts=False)
 
 
 def read_references(folder: Path) -> References:

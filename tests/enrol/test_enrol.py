@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill
+from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill, Reading
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.answers.read_imprints import read_surely
 from pillsnap.cli import app
@@ -338,9 +338,13 @@ def test_with_a_reader_an_enrolled_drug_must_be_clearly_nearer(
     assert MARGIN * READS.unknown_from**2 == 25 and (READ_REACH * READS.unknown_from) ** 2 == pytest.approx(196)
     references = _references((0.0, 0.0))
     both = (TRAINED, references.drugs[0].candidate)
-    pill = Pill((0, 0, 1, 1), 0.9, before, (TRAINED,), () if before == "unknown" else (TRAINED,))
+    reading = Reading("A1", 0.9, "A1", "round", 0.9, ("white",), 0.9, contradicts=True)
+    pill = Pill((0, 0, 1, 1), 0.9, before, (TRAINED,), () if before == "unknown" else (TRAINED,), reading)
     found = references.join(pill, to_trained, np.array([to_enrolled]), READS)
     assert (found.verdict, found.candidates[0]) == (after, both[first])
+    assert found.reading.contradicts == (first == 0), (
+        "what contradicts a trained drug is nothing against an enrolled one"
+    )
     assert found.prediction_set == tuple(both[one] for one in possible)
 
 

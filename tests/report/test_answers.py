@@ -58,7 +58,7 @@ def test_trust_tells_the_measured_figures(written: dict[str, Any], page: str) ->
     assert f"Known at least 99 % are right {known['pills']} {known['share'] * 100:.1f} %" in text
     assert f"AUROC by relative distance {_unseen(written):.4f} {trust['unseen']['auroc']:.4f}" in text
     assert f"Not called known 100.00 % {trust['unseen']['not_known'] * 100:.2f} %" in text
-    assert "Known from probability 0.7100 the loosest at which validation still shows 99 % right" in text
+    assert "Known from probability 0.7100 with the most known pills at which validation still shows 99 % right" in text
 
 
 def _unseen(written: dict[str, Any]) -> float:
@@ -191,6 +191,16 @@ def test_confused_drugs_say_what_tells_them_apart(page: str) -> None:
     assert "differ by imprint only (AB12 / CD34)" in text
     assert "differ in colour (yellow / blue and white)" in text
     assert "K-000000 가스모틴정 5mg 20 60.0 % 38.7 – 78.1 % round white AB12" in text
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.04, False), (0.06, True)])
+def test_more_unknown_pills_than_promised_are_marked(
+    written: dict[str, Any], tmp_path: Path, share: float, said: bool
+) -> None:
+    measured = read_json(written["accuracy"])
+    measured["trust"]["verdicts"]["unknown"]["share"] = share
+    text = section(changed_page(written, tmp_path, accuracy=measured), "trust")
+    assert ("at most 5 % of the pills of trained drugs; ✗ here more" in text) == said
 
 
 def test_a_test_part_without_answered_pills_leaves_dashes(written: dict[str, Any], tmp_path: Path) -> None:

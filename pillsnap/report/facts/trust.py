@@ -109,7 +109,8 @@ def verdict_rows(inputs: Measured) -> Rows:
         if promised["known_from"] is not None
         else "nothing: validation has too few pills to show it, so no answer is known",
         "uncertain": f"{percent(promised['coverage'], 0)} of all sets hold the right drug",
-        "unknown": f"at most {percent(1 - promised['kept'], 0)} of the pills of trained drugs",
+        "unknown": f"at most {percent(1 - promised['kept'], 0)} of the pills of trained drugs"
+        + ("; ✗ here more" if (found["unknown"]["share"] or 0) > 1 - promised["kept"] else ""),
     }
     return [
         [
@@ -146,7 +147,7 @@ def threshold_rows(inputs: Measured) -> Rows:
     """Thresholds chosen on validation, and the rule that chose each."""
     chosen, asked = inputs.calibration["calibration"], inputs.config["answers"]
     loosest = (
-        f"the loosest at which validation still shows {percent(asked['precision'], 0)} right, with "
+        f"with the most known pills at which validation still shows {percent(asked['precision'], 0)} right, with "
         f"{percent(asked['confidence'], 0)} confidence"
     )
     if (inputs.calibration["validation"] or NOTHING)["unseen"]:
