@@ -308,14 +308,14 @@ def _known_thresholds(
     """
     confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
-    is_blank, unseen_blank = blank
+    is_blank, unseen_blank = blank if not blank[0].all() else map(np.zeros_like, blank)  # none to tell them from
     printed = confidence[~is_blank], seen.distances[~is_blank]
     most, chosen = 0, None
 
     def few(unseen_known: np.ndarray, group: np.ndarray) -> bool:
         return bool(unseen_known[group].sum() <= settings.unseen_known * group.sum())
 
-    for percent in range(99, 0, -1) if len(printed[0]) else ():
+    for percent in range(99, 0, -1) if len(seen) else ():
         least, within = float(np.percentile(printed[0], 100 - percent)), float(np.percentile(printed[1], percent))
         sure, unseen_sure = confidence >= least, unseen_confidence >= least
         if not few(unseen_sure & (unseen.distances < within), ~unseen_blank):

@@ -96,6 +96,14 @@ def test_the_promise_holds_of_blank_sides_for_themselves() -> None:
     assert (verdicts(printed, tight) == "known").mean() >= (verdicts(printed, loose) == "known").mean()
 
 
+def test_where_nothing_is_read_of_any_pill_one_limit_is_left() -> None:
+    pills, strangers = drawn(6000, 5), drawn(300, 6, far=4)
+    unread = choose_thresholds(pills, strangers, Answers(), (np.ones(6000, bool), np.ones(300, bool)))
+    plain = choose_thresholds(pills, strangers, Answers())
+    assert plain.known_from is not None
+    assert replace(unread, blank_within=None) == plain and unread.blank_within == plain.known_within
+
+
 def test_too_few_pills_promise_nothing() -> None:
     chosen = choose_thresholds(drawn(100, 8), Predictions.empty(DRUGS), Answers())
     assert chosen.known_from is None

@@ -146,12 +146,12 @@ def unseen_rows(inputs: Measured) -> Rows:
 def threshold_rows(inputs: Measured) -> Rows:
     """Thresholds chosen on validation, and the rule that chose each."""
     chosen, asked = inputs.calibration["calibration"], inputs.config["answers"]
-    loosest = (
+    chosen_as = (
         f"with the most known pills at which validation still shows {percent(asked['precision'], 0)} right, with "
         f"{percent(asked['confidence'], 0)} confidence"
     )
     if (inputs.calibration["validation"] or NOTHING)["unseen"]:
-        loosest += f", and at most {percent(asked['unseen_known'], 0)} of the held-out pills known"
+        chosen_as += f", and at most {percent(asked['unseen_known'], 0)} of the held-out pills known"
     sets = [
         [
             f"In the set of {percent(float(promised), 0)} from probability",
@@ -165,7 +165,7 @@ def threshold_rows(inputs: Measured) -> Rows:
         blank = [["where no imprint is read", decimal(chosen["blank_within"]), "chosen with both"]]
     return [
         ["Temperature", decimal(chosen["temperature"], 4), "least negative log-likelihood"],
-        ["Known from probability", decimal(chosen["known_from"], 4), loosest],
+        ["Known from probability", decimal(chosen["known_from"], 4), chosen_as],
         [
             "Known below relative distance",
             decimal(chosen["known_within"]) if known else MISSING,
