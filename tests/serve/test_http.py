@@ -99,6 +99,11 @@ REQUESTS: dict[str, tuple[tuple[bytes, ...], list[int]]] = {
     "one after the other": ((HEALTH, HEALTH, LAST), [200, 200, 200]),
     "pipelined": ((HEALTH * 3 + LAST,), [200] * 4),
     "pipelined behind a photograph": ((HEAD + LENGTH + b"\r\n" + FORM + LAST,), [200, 200]),
+    "empty lines before a request": ((b"\r\n\r\n\n" + HEALTH + b"\r\n" * 3 + LAST,), [200, 200]),
+    "empty lines in pieces": ((b"\r", b"\n", HEALTH + b"\r", b"\n" + LAST), [200, 200]),
+    "an empty line behind a photograph": ((HEAD + LENGTH + b"\r\n" + FORM + b"\r\n", LAST), [200, 200]),
+    "an empty line before what is no HTTP": ((b"\r\n\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),), [400]),
+    "empty lines alone": ((b"\r\n" * 100,), []),
     "in pieces": ((HEALTH[:9], HEALTH[9:30], HEALTH[30:] + LAST), [200, 200]),
     "chunked, with extensions and a trailer": (
         (HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS + b"0\r\nX-A: b\r\n\r\n",),

@@ -7,6 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -77,6 +78,17 @@ class BoundedConnection(H11Protocol):
         """Take in bytes; the time limit of headers runs from the first one of them."""
         super().data_received(data)
         self._watch()
+
+    def handle_events(self) -> None:
+        """Handle what has arrived, without the empty lines that may precede a request (RFC 9112, 2.2)."""
+        if self.conn.their_state is h11.IDLE:
+            arrived, _ = self.conn.trailing_data
+            request = arrived.lstrip(b"\r\n")
+            if request != arrived:
+                self.conn = h11.Connection(h11.SERVER)
+                if request:  # no bytes would mean the connection's end
+                    self.conn.receive_data(request)
+        super().handle_events()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
