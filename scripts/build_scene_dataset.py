@@ -9,5 +9,6 @@ with job(snakemake):
 
     build_scene_dataset(
         scenes={split: [Path(path) for path in snakemake.input[split]] for split in ("train", "val")},
+        grounds=[Path(path) for path in snakemake.input.grounds],
         dataset=Path(snakemake.output.dataset),
     )

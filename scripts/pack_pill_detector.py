@@ -9,9 +9,11 @@ with job(snakemake):
 
     pack_pill_detector(
         weights=Path(snakemake.input.weights),
+        start=Path(snakemake.input.start) if snakemake.input.start else None,
         history=Path(snakemake.input.history),
         packed=Path(snakemake.output.packed),
         description=Path(snakemake.output.description),
-        work=Path("work/weights/pack_pill_detector"),
+        work=Path(f"work/weights/{snakemake.wildcards.round}/pack_pill_detector"),
+        image_size=snakemake.params.image_size,
         settings=snakemake.params.settings,
     )

@@ -189,7 +189,7 @@ class Scenes(Section):
     cut_outs_per_drug: int = Field(
         12, ge=1, description="Single-pill training photographs of each drug at most whose pill is cut out"
     )
-    max_pills: int = Field(25, ge=1, le=200, description="Pills of a scene at most")
+    max_pills: int = Field(25, ge=0, le=200, description="Pills of a scene at most")
     max_covered: float = Field(
         0.35, ge=0, le=0.8, description="Share of a pill at most that other pills, or things, may cover"
     )

@@ -41,29 +41,44 @@ class ReaderCrops(Section):
         return self.photos_per_shard if split == "train" else self.validation_photos
 
 
+class Round(Section):
+    """A training of the detector; the second one starts from the weights of the first."""
+
+    seed: int = Field(ge=0, lt=2**31, description="Seed of drugs and scenes; that of the training is `seed` above")
+    scenes: Scenes = Field(description="Scenes of training")
+    grounds: int = Field(0, ge=0, description="Scenes without a pill, besides")
+    detector: Detector = Field(description="Recipe of the training; `model` of a later round is the one before")
+
+    def scenes_of(self, part: str, validation_scenes: int) -> Scenes:
+        """The scenes of `train`, `grounds` or `val`."""
+        changes = {
+            "train": {},
+            "grounds": {"photos": self.grounds, "max_pills": 0},
+            "val": {"photos": validation_scenes},
+        }
+        return self.scenes.model_copy(update=changes[part])
+
+    def seed_of(self, part: str) -> int:
+        """The seed of the scenes of `train`, `val` or `grounds`."""
+        return self.seed + ("train", "val", "grounds").index(part)
+
+
 class Pretraining(Section):
     """A detector and a reader trained on drawn pills, and on no photograph: `weights/config.yaml`."""
 
-    seed: int = Field(
-        ge=0, lt=2**31, description="Seed of drugs, scenes and training; another one than `config.yaml`'s"
-    )
-    device: str = Field("auto", description="Device of the training")
-    threads: int = Field(ge=1, description="Threads of the detector's training on the CPU: a part of the recipe")
-    drugs: int = Field(ge=1, description="Drawn drugs")
+    seed: int = Field(ge=0, lt=2**31, description="Seed of the trainings and of the reader's crops")
+    device: str = Field("auto", description="Device of the trainings")
+    threads: int = Field(ge=1, description="Threads of the detector's trainings on the CPU: a part of the recipe")
+    drugs: int = Field(ge=1, description="Drawn drugs of each round")
     views: int = Field(ge=1, description="Cut-outs of each drug, alternately of front and back")
     scale: float = Field(gt=0, description="Pixels a millimetre of the cut-outs")
     side: int = Field(ge=64, description="Longer side of a scene in pixels")
-    scenes: Scenes = Field(description="Scenes of training")
-    validation_scenes: int = Field(ge=1, description="Scenes of validation, with another seed")
-    detector: Detector = Field(description="Recipe of the detector's training")
+    validation_scenes: int = Field(ge=1, description="Scenes of validation, of the first round's drugs")
+    rounds: dict[str, Round] = Field(min_length=1, description="Trainings of the detector by name, in their order")
     reader_crops: ReaderCrops = Field(description="Crops of the reader's training")
     reader: ReaderRecipe = Field(description="Recipe of the reader's training")
     reader_threads: int = Field(ge=1, description="Threads of the reader's training on the CPU: a part of its recipe")
 
-    def scenes_of(self, split: str) -> Scenes:
-        """The scenes of `train` or `val`."""
-        return self.scenes if split == "train" else self.scenes.model_copy(update={"photos": self.validation_scenes})
-
-    def seed_of(self, split: str) -> int:
-        """The seed of the scenes of `train` or `val`."""
-        return self.seed if split == "train" else self.seed + 1
+    def shards_of(self, name: str, part: str) -> list[str]:
+        """Names of the jobs that compose the scenes `train`, `grounds` or `val` of a round."""
+        return self.rounds[name].scenes_of(part, self.validation_scenes).shards

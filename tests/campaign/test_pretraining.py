@@ -17,9 +17,10 @@ pytestmark = pytest.mark.campaign
 SMALL = """\
 drugs: 6
 views: 2
-scenes: {photos: 12}
 validation_scenes: 4
-detector: {image_size: 96, epochs: 1, batch: 4, precision: fp32}
+rounds:
+  first: {scenes: {photos: 12}, detector: {image_size: 96, epochs: 1, batch: 4, precision: fp32}}
+  second: {scenes: {photos: 8}, grounds: 4, detector: {image_size: 64, epochs: 1, batch: 4, precision: fp32}}
 reader_crops: {photos: 4, photos_per_shard: 2, validation_photos: 1}
 reader: {image_size: 64, epochs: 2, batch: 4, precision: fp32}
 reader_threads: 1
@@ -39,15 +40,29 @@ def snakemake(folder: Path, *words: str) -> str:
 def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     snakemake(tmp_path)
-    packed, trained = (tmp_path / "results/weights" / name for name in ("pill-detector", "detector/best"))
+    first, last = (tmp_path / "results/weights" / name for name in ("first", "second"))
+    packed, trained = (last / name for name in ("pill-detector", "detector/best"))
     halves, whole = (load_file(path.with_suffix(".safetensors")) for path in (packed, trained))
     assert all(torch.equal(halves[name], value.half()) for name, value in whole.items() if value.is_floating_point())
     assert load_detector(packed.with_suffix(".safetensors")).names == {0: "pill"}
     told = read_json(packed.with_suffix(".json"))
     assert told["sha256"] == sha256_of(packed.with_suffix(".safetensors"))
-    assert (told["settings"]["drugs"], told["settings"]["detector"]["image_size"]) == (6, 96)
-    for rule in ("draw_cut_outs", "draw_reader_crops/train.0001", "draw_reader_crops/val.0000"):
-        inputs = read_json(tmp_path / f"results/weights/provenance/{rule}.json")["inputs"]
+    assert told["settings"]["drugs"] == 6
+    assert [each["detector"]["image_size"] for each in told["settings"]["rounds"].values()] == [96, 64]
+    assert told["starting_sha256"] == sha256_of(first / "pill-detector.safetensors")
+    names = [path.name for path in (tmp_path / "work/weights/second/yolo/images/train").iterdir()]
+    assert (len(names), sum(name.startswith("ground.") for name in names)) == (12, 4)
+    for label in (tmp_path / "work/weights/second/yolo/labels/train").glob("ground.*"):
+        assert label.read_text() == "", "a ground has no pill"
+    begun = read_json(first / "pill-detector.json")
+    assert begun["starting_sha256"] is None and list(begun["settings"]["rounds"]) == ["first"]
+    for rule in (
+        "first/provenance/draw_cut_outs",
+        "second/provenance/draw_cut_outs",
+        "provenance/draw_reader_crops/train.0001",
+        "provenance/draw_reader_crops/val.0000",
+    ):
+        inputs = read_json(tmp_path / f"results/weights/{rule}.json")["inputs"]
         assert inputs == {}, "no photograph is read"
     reader = read_json(tmp_path / "results/weights/pill-reader.json")
     assert reader["sha256"] == sha256_of(tmp_path / "results/weights/pill-reader.safetensors")
