@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 
 from pillsnap.config.load import load_config
 from pillsnap.preflight.surroundings import refuse_surroundings
-from pillsnap.sources.archives import source_root
+from pillsnap.sources.archives import on_disk, source_root
 from pillsnap.sources.registry import found_kinds, get_kind, list_all_archives, source_modules
 from pillsnap.workflow.code_inputs import code_of, templates_in, workflow_file
 from pillsnap.workflow.untracked import UntrackedParam, is_checked
@@ -63,7 +63,7 @@ rule all:
 rule archives:
     """The raw archives of the sources."""
     input:
-        [path for archive in ARCHIVES.values() for path in (archive.photos, archive.labels)],
+        [path for archive in ARCHIVES.values() for path in on_disk(archive.photos, archive.labels)],
 
 
 rule index:

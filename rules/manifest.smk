@@ -7,8 +7,9 @@
 rule index_archive:
     """Read an archive's labels; no pixel is decoded."""
     input:
-        photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
-        labels=lambda wildcards: ARCHIVES[wildcards.archive].labels,
+        # of archives in S3 the parameter has size and ETag
+        photos=lambda wildcards: on_disk(ARCHIVES[wildcards.archive].photos),
+        labels=lambda wildcards: on_disk(ARCHIVES[wildcards.archive].labels),
         descriptions=lambda wildcards: ARCHIVES[wildcards.archive].descriptions,
         code=lambda wildcards: code_of("index_archive", *source_modules(KINDS[SOURCE_OF[wildcards.archive]])),
     output:
@@ -63,7 +64,7 @@ rule plan_stage:
 rule prepare_archive:
     """Decode the planned photographs, once: checks, hashes, small JPEGs, context crops."""
     input:
-        photos=lambda wildcards: ARCHIVES[wildcards.archive].photos,
+        photos=lambda wildcards: on_disk(ARCHIVES[wildcards.archive].photos),
         plan="<results>/{stage}/plan.parquet",
         backgrounds="<results>/{stage}/plan.backgrounds.parquet",
         counts="<results>/index/{archive}.counts.json",

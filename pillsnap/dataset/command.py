@@ -19,7 +19,9 @@ Results = Annotated[Path, typer.Option("--results", help="Folder of results, whe
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="Folder of photographs with their labels, or the course's zip")],
+    path: Annotated[
+        str, typer.Argument(help="Folder of photographs with their labels, here or at s3://; or the course's zip")
+    ],
     write: Annotated[Path | None, typer.Option(help="Write the overlay here; an existing file is kept")] = None,
 ) -> None:
     """Look at a folder before any configuration is written: its kind, what would be kept and why not the rest.
@@ -30,21 +32,23 @@ def check(
     from pillsnap.dataset.check import check_source
     from pillsnap.dataset.check_view import overlay_text, print_check
     from pillsnap.sources.archives import SourceError
+    from pillsnap.sources.containers.s3 import S3Error, place_of
 
+    folder = place_of(path)
     try:
         if write and write.exists():
             raise FileExistsError
-        checked = check_source(path)
-        print_check(path, checked, write)
+        checked = check_source(folder)
+        print_check(folder, checked, write)
         if checked.problem:
-            stop(f"{path}: no stage can be made of it. {checked.problem}")
+            stop(f"{folder}: no stage can be made of it. {checked.problem}")
         if write:
             with write.open("x", encoding="utf-8") as file:
                 file.write(overlay_text(checked))
             print(f"\nWritten: {write}")
     except FileExistsError:
         stop(f"{write}: exists, and was kept. Give --write another name.")
-    except (SourceError, OSError) as error:
+    except (SourceError, S3Error, OSError) as error:
         stop(error)
 
 

@@ -16,6 +16,7 @@ from pillsnap.files import read_json
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import shrink
 from pillsnap.sources.containers.container import Container, ContainerError
+from pillsnap.sources.containers.s3 import S3Error, place_of
 from pillsnap.sources.registry import get_kind
 
 EXAMPLES = 3
@@ -86,12 +87,14 @@ def _chosen(rows: pd.DataFrame) -> list[Example]:
 
 def _shown(examples: Iterable[Example], path: str | None, fractions: bool) -> list[Example]:
     """Examples of one archive with their pictures."""
-    if path is None or not Path(path).exists():
-        return [_without(one, "The raw archive is not here, so the photograph cannot be shown.") for one in examples]
     try:
+        if path is None or not place_of(path).exists():
+            return [
+                _without(one, "The raw archive is not here, so the photograph cannot be shown.") for one in examples
+            ]
         with Container(path) as container:
             return [_show(one, container, fractions) for one in examples]
-    except ContainerError:
+    except (ContainerError, S3Error):
         return [_without(one, "The raw archive cannot be opened.") for one in examples]
 
 
@@ -205,7 +208,7 @@ def photo_with_boxes(photo: PhotoFacts, results: Path) -> np.ndarray:
     try:
         with Container(settings["archive"]["photos"]) as container:
             picture = decode_photo(container.read(photo.member))
-    except (ContainerError, KeyError, OSError, PictureError) as error:
+    except (ContainerError, S3Error, KeyError, OSError, PictureError) as error:
         raise DataError(f"{photo.archive}: {photo.member}: cannot be shown ({error}).") from error
     height, width = picture.shape[:2]
     fractions = get_kind(settings["kind"]).box_fractions

@@ -62,9 +62,11 @@ def each_photo(
     Raises:
         ContainerError: the archive cannot be opened, or is not the one that was indexed.
     """
+    wanted = list(photos)
     with Container(archive.photos) as container:
         _check_indexed(container, counts)
-        read = ((photo, read_member(container, photo.row.member)) for photo in photos)
+        container.will_read(photo.row.member for photo in wanted)
+        read = ((photo, read_member(container, photo.row.member)) for photo in wanted)
         yield from in_order(lambda item: (item[0], work(item[1], item[0])), read, threads=threads)
 
 

@@ -4,9 +4,10 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from pillsnap.sources.aihub_labels import read_aihub_labels
@@ -14,6 +15,7 @@ from pillsnap.sources.aihub_name import COURSE_NAME
 from pillsnap.sources.archives import Archive, NotRecognisedError, SourceError, existing_root, source_root
 from pillsnap.sources.containers.container import Container, ContainerError
 from pillsnap.sources.containers.parts import PartsError, parts_of
+from pillsnap.sources.containers.s3 import is_in_s3, place_of, walk
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 
@@ -22,6 +24,9 @@ _DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": 
 _WHOLE = re.compile(r"(.+)\.(?:zip|tar)(?:\.part\d+)?", re.IGNORECASE)
 _DRUG_FOLDER = re.compile(r"K-\d{6}(?P<more>(?:-\d{6})*)(?P<labels>_json)?")
 """What `unzip` leaves where it is run beside a zip: a folder for each drug or combination."""
+
+_SEEN_FOLDERS = 1000
+"""Folders that are looked into to say what was found in place of archives."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def list_aihub_archives(source: Source) -> list[Archive]:
     """
     root = source_root(source)
     found = list(_course(root)) if root.is_file() else list(_halves(existing_root(source)))
+    _refuse_unread(found)
     halves: dict[str, list[_Half]] = defaultdict(list)
     for half in found:
         halves[half.name].append(half)
@@ -65,9 +71,19 @@ def list_aihub_archives(source: Source) -> list[Archive]:
     return [archive for name in sorted(halves) for archive in _pair(name, halves[name])]
 
 
+def _refuse_unread(halves: Iterable[_Half]) -> None:
+    """Raise `SourceError` where something that lies in S3 is no zip: only a zip tells where each of its files lies."""
+    for half in halves:
+        if is_in_s3(half.path) and not re.search(r"\.zip(\.part\d+)?$", half.path.name, re.IGNORECASE):
+            raise SourceError(
+                f"{half.path}: is no zip, and in S3 only zips are read in place. Keep AIHub's own zips there, as "
+                "they were downloaded, or copy the data to a disk of this machine."
+            )
+
+
 def _halves(root: Path) -> Iterator[_Half]:
-    for folder, folders, files in os.walk(root):
-        place = Path(folder)
+    for folder, folders, files in walk(root):
+        place = place_of(folder)
         drugs = [match for name in folders if (match := _DRUG_FOLDER.fullmatch(name))]
         yield from _unpacked_in_place(place, drugs)
         halves = {name: half for name in sorted((*files, *folders)) if (half := _named(place / name))}
@@ -197,15 +213,16 @@ def _seen(root: Path) -> str:
     """Describe the first folders and kinds of files below a folder, or in a zip or tar."""
     if root.is_file():
         return _inside(root)
-    folders = [path.relative_to(root).as_posix() for path in sorted(root.glob("*")) if path.is_dir()]
+    tree = list(islice(walk(root), _SEEN_FOLDERS))
+    folders, outermost = tree[0][1:] if tree else ([], [])
     kinds: dict[str, int] = defaultdict(int)
-    for _, _, files in os.walk(root):
+    for _, _, files in tree:
         for name in files:
             kinds[Path(name).suffix.lower() or "no extension"] += 1
     most = sorted(kinds.items(), key=lambda item: -item[1])[:5]
-    told = [f"folders {', '.join(folders[:5])}"] if folders else []
+    told = [f"folders {', '.join(sorted(folders)[:5])}"] if folders else []
     told += [f"{count} files {suffix}" for suffix, count in most]
-    told += [f"{path.name}: {_inside(path)}" for path in sorted(root.glob("*")) if _WHOLE.fullmatch(path.name)][:3]
+    told += [f"{name}: {_inside(root / name)}" for name in sorted(outermost) if _WHOLE.fullmatch(name)][:3]
     return "; ".join(told) or "nothing"
 
 
@@ -236,4 +253,5 @@ KIND = SourceKind(
     count_photos=lambda source: None,
     warns=True,
     k_coded=True,
+    in_s3=True,
 )

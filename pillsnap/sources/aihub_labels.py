@@ -34,6 +34,7 @@ def read_aihub_labels(archive: Archive) -> LabelReading:
         with photos, labels:
             listed, refused = _list_photos(photos, reading)
             entries = labels.entries()
+            labels.will_read((one.name for one in entries if one.name[-5:].lower() == ".json"), limit=MAX_LABEL_BYTES)
             for entry in progress(entries, total=len(entries), title=archive.name, unit="labels"):
                 if not _is_label(entry.name, reading):
                     continue

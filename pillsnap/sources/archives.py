@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pillsnap.sources.containers.s3 import is_in_s3, place_of
 from pillsnap.sources.settings import Source
 
 
@@ -44,6 +45,8 @@ class Archive:
         boxes: where its boxes come from: `label`, or `whole` or `detector` (`source.box`).
         source: name of its source.
         classes: path of the source's table of class names (`pillsnap.sources.class_table`); may be empty.
+        versions: ETags and sizes of zips in S3, so that rules run again where one has changed; empty for files on
+            disks, whose time stamps Snakemake compares.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Archive:
     boxes: str = "label"
     source: str = ""
     classes: str = ""
+    versions: str = ""
 
     @property
     def descriptions(self) -> list[str]:
@@ -63,15 +67,26 @@ class Archive:
         return [path for path in (self.described_by, self.listing, self.classes) if path]
 
 
+def on_disk(*paths: str) -> list[str]:
+    """Return the paths that can be inputs of a rule: those that do not lie in S3."""
+    return [path for path in paths if not is_in_s3(path)]
+
+
 def source_root(source: Source) -> Path:
-    """Return the source's folder; `${NAME}` and `${NAME:-default}` are expanded from the environment."""
-    return expanded(source.root)
+    """Return the source's folder, on a disk or in S3; `${NAME}` and `${NAME:-default}` are expanded from the
+    environment."""
+    root = _with_variables(source.root)
+    return place_of(root) if is_in_s3(root) else expanded(root)
 
 
 def expanded(path: str) -> Path:
     """Return a path of the configuration, with variables of the environment and `~` expanded."""
+    return Path(_with_variables(path)).expanduser()
+
+
+def _with_variables(text: str) -> str:
     pattern = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-    return Path(pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", path)).expanduser()
+    return pattern.sub(lambda match: os.environ.get(match[1]) or match[2] or "", text)
 
 
 def existing_root(source: Source) -> Path:
@@ -80,6 +95,10 @@ def existing_root(source: Source) -> Path:
     if root.is_file():
         raise NotRecognisedError(f"source.root = {source.root}: is a file. Name its folder; unpack an archive first.")
     if not root.is_dir():
+        if is_in_s3(root):
+            raise SourceError(
+                f"source.root = {source.root}: there is nothing at {root} in S3. Correct the bucket and the prefix."
+            )
         raise SourceError(
             f"source.root = {source.root}: there is no folder {root}. Mount or fetch the data, or correct the path, "
             "source.root in a configuration."

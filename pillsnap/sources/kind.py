@@ -25,6 +25,7 @@ class SourceKind:
         drawn: whether a rule of the pipeline draws the archives.
         k_coded: whether its labels name drugs by K-code, so that no table of class names (`source.classes`) is read.
         box_fractions: whether its labels give boxes as centre and size in fractions of the photograph.
+        in_s3: whether its archives are read in place in S3.
     """
 
     title: str
@@ -39,3 +40,4 @@ class SourceKind:
     drawn: bool = False
     k_coded: bool = False
     box_fractions: bool = False
+    in_s3: bool = False

@@ -42,17 +42,41 @@ def list_archives(source: "Source") -> "dict[str, Archive]":
     """Return the source's archives by name, sorted by their numbers.
 
     Raises:
-        SourceError: data is not found, or the table of class names cannot be used.
+        SourceError: data is not found, S3 does not give it, or the table of class names cannot be used.
     """
-    from pillsnap.sources.archives import expanded
+    from pillsnap.sources.archives import SourceError, expanded
     from pillsnap.sources.class_table import read_class_table
+    from pillsnap.sources.containers.s3 import S3Error
 
-    archives = sorted(get_kind(source.kind).list_archives(source), key=lambda archive: _natural(archive.name))
+    try:
+        archives = sorted(_found(source), key=lambda archive: _natural(archive.name))
+    except S3Error as error:
+        raise SourceError(f"source.root = {source.root}: {error}") from error
     if not source.classes:
         return {archive.name: archive for archive in archives}
     table = expanded(source.classes)
     read_class_table(table)
     return {archive.name: replace(archive, classes=table.as_posix()) for archive in archives}
+
+
+def _found(source: "Source") -> "list[Archive]":
+    from pillsnap.sources.archives import NotRecognisedError, source_root
+    from pillsnap.sources.containers.fingerprint import version_of
+    from pillsnap.sources.containers.s3 import is_in_s3
+
+    kind, in_s3 = get_kind(source.kind), is_in_s3(source_root(source))
+    if in_s3 and not kind.in_s3:
+        able = ", ".join(name for name in KINDS if get_kind(name).in_s3)
+        raise NotRecognisedError(
+            f"source.root = {source.root}: lies in S3, where no source of the kind {source.kind} is read, only "
+            f"{able}. Copy the data to a disk of this machine, and name their folder."
+        )
+    archives = list(kind.list_archives(source))
+    if not in_s3:
+        return archives
+    return [
+        replace(one, versions="; ".join(map(version_of, dict.fromkeys((one.photos, one.labels))))) for one in archives
+    ]
 
 
 def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":

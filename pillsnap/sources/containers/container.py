@@ -15,7 +15,7 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from typing import NamedTuple
 from isal import isal_zlib
 
 from pillsnap.sources.containers.parts import WholeFile
+from pillsnap.sources.containers.s3 import Span, is_in_s3, place_of
 from pillsnap.sources.containers.tar_file import TarFile
 
 log = logging.getLogger(__name__)
@@ -74,12 +75,13 @@ class Container:
     """Names and bytes of the files in a zip or tar, or below a folder. No link is followed out of a folder, except
     those that DVC makes into its cache.
 
-    A zip or tar may lie there in the parts in which it was downloaded; its path is that of the first part.
+    A zip or tar may lie there in the parts in which it was downloaded; its path is that of the first part. A zip may
+    lie in S3, at `s3://bucket/key`: what is asked of it is read in place, and each method may raise `S3Error`.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Open `path`; raises `ContainerError` where it is neither a folder nor a readable zip or tar."""
-        self.path = Path(path)
+        self.path = place_of(path)
         self._infos: dict[str, zipfile.ZipInfo] = {}
         self._members: dict[str, tarfile.TarInfo] = {}
         self._overlapping: set[str] = set()
@@ -87,7 +89,7 @@ class Container:
         self._file: WholeFile | None = None
         self._tar: TarFile | None = None
         self._entries: dict[str, Entry] = {}
-        if not self.path.is_dir():
+        if is_in_s3(path) or not self.path.is_dir():
             if ".tar" in self.path.suffixes:
                 self._tar = _open_tar(self.path)
             else:
@@ -128,6 +130,15 @@ class Container:
         if self._file:
             return self._read_zipped(self._file, name, limit)
         return self._read_tarred(self._tar, name, limit) if self._tar else self._read_file(name, limit)
+
+    def will_read(self, names: Iterable[str], *, limit: int = MAX_PHOTO_BYTES) -> None:
+        """Tell which files will be read next, in this order: those of a zip in S3 are fetched ahead."""
+        if not self._file:
+            return
+        if not self._entries:
+            self.entries()
+        infos = [self._infos[name] for name in names if name in self._infos and not self._entries[name].reason]
+        self._file.will_read([_span(info) for info in infos if max(info.file_size, info.compress_size) <= limit])
 
     def _list_zip(self, archive: zipfile.ZipFile) -> Iterator[Entry]:
         self._infos = {}
@@ -208,7 +219,9 @@ class Container:
 
 
 def _open_tar(path: Path) -> TarFile:
-    """Open a tar; raises `ContainerError` where it is damaged or compressed."""
+    """Open a tar; raises `ContainerError` where it is damaged or compressed, or lies in S3."""
+    if is_in_s3(path):
+        raise ContainerError(f"{path}: a tar has no directory, so that all of it would be read. Keep zips in S3.")
     try:
         return TarFile(path)
     except _DAMAGE as error:
@@ -277,11 +290,18 @@ def _check_size(size: int, limit: int) -> None:
         raise MemberError("file_too_large", f"{size} bytes, limit {limit}")
 
 
-def _read_stored(file: WholeFile, info: zipfile.ZipInfo) -> bytes:
-    """Read a member's compressed bytes with one call."""
+def _span(info: zipfile.ZipInfo) -> Span:
+    """Return where a member lies, its local header included."""
     name = len(info.orig_filename.encode())
     wanted = _LOCAL_HEADER.size + name + len(info.extra) + info.compress_size + _EXTRA_ROOM
-    block = file.pread(wanted, info.header_offset)
+    return info.header_offset, info.header_offset + wanted
+
+
+def _read_stored(file: WholeFile, info: zipfile.ZipInfo) -> bytes:
+    """Read a member's compressed bytes with one call."""
+    begin, end = _span(info)
+    wanted = end - begin
+    block = file.pread(wanted, begin)
     if len(block) < _LOCAL_HEADER.size or block[:4] != _LOCAL_SIGNATURE:
         raise zipfile.BadZipFile("no local header at the offset in the archive's directory")
     _, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pillsnap.files import sha256_of
 from pillsnap.sources.containers.container import Container, ContainerError
+from pillsnap.sources.containers.parts import parts_of
+from pillsnap.sources.containers.s3 import S3Path, place_of
 
 
 def fingerprint_of(path: str | Path) -> str:
@@ -27,3 +29,11 @@ def fingerprint_of(path: str | Path) -> str:
             return f"zip-directory:{archive.directory_hash()}"
     except ContainerError:
         return sha256_of(path)
+
+
+def version_of(path: str) -> str:
+    """Return ETag and size of a file in S3, of all its parts; empty where it lies on a disk, and has a time stamp."""
+    place = place_of(path)
+    if not isinstance(place, S3Path):
+        return ""
+    return ", ".join(f"{stat.etag} {stat.st_size}" for stat in (part.stat() for part in parts_of(place)))

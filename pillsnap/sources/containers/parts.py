@@ -5,7 +5,10 @@ import io
 import itertools
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from pillsnap.sources.containers.s3 import S3File, S3Path, Span
 
 PART = re.compile(r"(?P<name>.+)\.part(?P<number>\d+)")
 """Name of a part: the whole file's, and a number or the byte at which the part begins."""
@@ -15,14 +18,30 @@ class PartsError(OSError):
     """A part that is missing."""
 
 
+class LocalFile:
+    """A file of this machine's disks, read at any place by any thread; `S3File` is its like in S3."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def pread(self, size: int, offset: int) -> bytes:
+        return os.pread(self._file.fileno(), size, offset)
+
+    def will_read(self, spans: Sequence[Span]) -> None:
+        """Do nothing: the kernel reads ahead."""
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class WholeFile(io.RawIOBase):
     """The parts of a file behind each other, or one file as it is: seekable, and read at any place by any thread."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or the file that the part `path` belongs to; raises `PartsError`, `OSError`."""
-        self._files = [file.open("rb") for file in parts_of(path)]
-        sizes = [os.fstat(file.fileno()).st_size for file in self._files]
-        self._starts = [0, *itertools.accumulate(sizes)]
+        self._files = [S3File(part) if isinstance(part, S3Path) else LocalFile(part) for part in parts_of(path)]
+        self._starts = [0, *itertools.accumulate(file.size for file in self._files)]
         self._position = 0
 
     def pread(self, size: int, offset: int) -> bytes:
@@ -30,13 +49,19 @@ class WholeFile(io.RawIOBase):
         pieces = []
         place = max(0, bisect.bisect_right(self._starts, offset) - 1)
         while size > 0 and place < len(self._files):
-            piece = os.pread(self._files[place].fileno(), size, offset - self._starts[place])
+            piece = self._files[place].pread(size, offset - self._starts[place])
             pieces.append(piece)
             size, offset = size - len(piece), offset + len(piece)
             place += 1
             if offset < self._starts[place]:
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def will_read(self, spans: Sequence[Span]) -> None:
+        """Tell which bytes will be read next, in this order: those that lie in S3 are fetched ahead."""
+        for file, (first, last) in zip(self._files, itertools.pairwise(self._starts), strict=True):
+            inside = [(max(start, first), min(end, last)) for start, end in spans if start < last and end > first]
+            file.will_read([(start - first, end - first) for start, end in inside])
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self.pread(len(buffer), self._position)
