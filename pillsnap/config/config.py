@@ -19,7 +19,7 @@ from pillsnap.config.data import (
 from pillsnap.config.training import Classifier, Detector, Reader, Recipe, Steering, Trainings
 from pillsnap.settings import Fraction, Quality, Section
 from pillsnap.sources.archives import expanded
-from pillsnap.sources.registry import get_kind
+from pillsnap.sources.registry import check_place, get_kind
 from pillsnap.sources.settings import Source, named
 
 
@@ -203,6 +203,7 @@ class Config(Section):
         if bool(self.source) == bool(self.sources):
             raise ValueError("source, sources: give one of the two, `source` for one source or `sources` for a list")
         for name, source in self.named_sources.items():
+            check_place(source)
             if source.classes and get_kind(source.kind).k_coded:
                 raise ValueError(f"{name}: source.classes is for class names; {source.kind} labels have K-codes")
         drawn = [source.synthetic for source in self.named_sources.values() if get_kind(source.kind).drawn]

@@ -60,23 +60,24 @@ def list_archives(source: "Source") -> "dict[str, Archive]":
 
 
 def _found(source: "Source") -> "list[Archive]":
-    from pillsnap.sources.archives import NotRecognisedError, source_root
     from pillsnap.sources.containers.fingerprint import version_of
+
+    check_place(source)
+    archives = get_kind(source.kind).list_archives(source)
+    return [replace(one, versions=version_of(*dict.fromkeys((one.photos, one.labels)))) for one in archives]
+
+
+def check_place(source: "Source") -> None:
+    """Raise `NotRecognisedError` where a source lies in S3, and is of a kind that is read from disks alone."""
+    from pillsnap.sources.archives import NotRecognisedError, source_root
     from pillsnap.sources.containers.s3 import is_in_s3
 
-    kind, in_s3 = get_kind(source.kind), is_in_s3(source_root(source))
-    if in_s3 and not kind.in_s3:
+    if is_in_s3(source_root(source)) and not get_kind(source.kind).in_s3:
         able = ", ".join(name for name in KINDS if get_kind(name).in_s3)
         raise NotRecognisedError(
-            f"source.root = {source.root}: lies in S3, where no source of the kind {source.kind} is read, only "
-            f"{able}. Copy the data to a disk of this machine, and name their folder."
+            f"source.root = {source.root}: lies in S3, where no source of the kind {source.kind} is read, only {able}. "
+            "Copy the data to a disk of this machine, and name their folder"
         )
-    archives = list(kind.list_archives(source))
-    if not in_s3:
-        return archives
-    return [
-        replace(one, versions="; ".join(map(version_of, dict.fromkeys((one.photos, one.labels))))) for one in archives
-    ]
 
 
 def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":

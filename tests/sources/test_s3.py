@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
+from pillsnap.config.config import Config
+from pillsnap.config.load import ConfigError, load_config
+from pillsnap.preflight.doctor import examine
 from pillsnap.preflight.raw import check_archives
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.containers import s3
@@ -23,6 +27,7 @@ from tests.support.aihub_files import split, write_zip
 from tests.support.archives import DataRun, draw_source, hand_made, index_source, prepare_planned
 from tests.support.preflight import ends
 from tests.support.s3 import Traffic, forget, raw_bucket, upload
+from tests.support.workflow import PROJECT
 
 IN_S3 = Source(kind="aihub", root="s3://raw/pills")
 DRAWN = SyntheticSource(
@@ -47,6 +52,12 @@ def results_of(run: DataRun) -> dict[str, bytes]:
     return {
         file.relative_to(run.folder).as_posix(): file.read_bytes() for file in run.folder.rglob("*") if file.is_file()
     }
+
+
+def configured(**source: str) -> Config:
+    """The project's configuration with another source."""
+    settings = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    return load_config(settings | {"source": source})
 
 
 def run_of(source: Source, folder: Path, **options) -> DataRun:
@@ -152,7 +163,7 @@ def test_an_archive_that_is_replaced_after_its_index_is_refused_and_its_version_
     with pytest.raises(ContainerError, match=r"s3://raw/pills/.*: is not the zip that was indexed"):
         prepare_planned(run, spoil=replace)
     after = list_archives(IN_S3)["TS_1_single"].versions
-    assert before.count(";") == after.count(";") == 1 and before != after
+    assert before.count(",") == after.count(",") == 1 and before != after
 
 
 def test_checks_of_the_data_know_archives_in_s3(tmp_path, bucket) -> None:
@@ -160,15 +171,22 @@ def test_checks_of_the_data_know_archives_in_s3(tmp_path, bucket) -> None:
     upload(tmp_path / "raw", "pills")
     run = index_source(IN_S3, tmp_path / "results")
     assert ends(check_archives(run.archives.keys(), run.archives, tmp_path / "results")) == "ok"
+    findings = examine(configured(kind="aihub", root="s3://raw/pills"), "stage1")
+    found = {finding.what: finding.found for finding in findings}
+    assert found["source"] == "aihub: 4 archives below s3://raw/pills"
     done = CliRunner().invoke(app, ["data", "check", "s3://raw/pills"])
     assert done.exit_code == 0, done.output
     assert "AIHub data set 576" in done.output and "root: s3://raw/pills" in done.output
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"aihub"}))
-def test_other_kinds_are_refused_with_those_that_can(kind) -> None:
-    with pytest.raises(SourceError, match=f"no source of the kind {kind} is read, only aihub"):
+def test_other_kinds_are_refused_with_those_that_can(kind, monkeypatch) -> None:
+    monkeypatch.setenv("PILLS", "s3://raw/pills")
+    said = rf"source\.root = .*: lies in S3, where no source of the kind {kind} is read, only aihub"
+    with pytest.raises(SourceError, match=said):
         list_archives(Source(kind=kind, root="s3://raw/pills"))
+    with pytest.raises(ConfigError, match=said):
+        configured(kind=kind, root="${PILLS}")
 
 
 def test_what_is_no_zip_is_refused(tmp_path, bucket) -> None:

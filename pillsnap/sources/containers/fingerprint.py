@@ -2,11 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from typing import cast
 
 from pillsnap.files import sha256_of
 from pillsnap.sources.containers.container import Container, ContainerError
 from pillsnap.sources.containers.parts import parts_of
-from pillsnap.sources.containers.s3 import S3Path, place_of
+from pillsnap.sources.containers.s3 import S3Path, is_in_s3, place_of
 
 
 def fingerprint_of(path: str | Path) -> str:
@@ -31,9 +32,7 @@ def fingerprint_of(path: str | Path) -> str:
         return sha256_of(path)
 
 
-def version_of(path: str) -> str:
-    """Return ETag and size of a file in S3, of all its parts; empty where it lies on a disk, and has a time stamp."""
-    place = place_of(path)
-    if not isinstance(place, S3Path):
-        return ""
-    return ", ".join(f"{stat.etag} {stat.st_size}" for stat in (part.stat() for part in parts_of(place)))
+def version_of(*paths: str) -> str:
+    """Return ETag and size of files in S3, and of all their parts; those on disks have a time stamp, and give none."""
+    parts = [part for path in paths if is_in_s3(path) for part in parts_of(place_of(path))]
+    return ", ".join(f"{stat.etag} {stat.st_size}" for stat in map(S3Path.stat, cast("list[S3Path]", parts)))
