@@ -45,7 +45,10 @@ class Source(Section):
     )
     root: str = Field(
         "data/raw/synthetic",
-        description="Folder of the raw data; `${NAME}` and `${NAME:-default}` take a variable of the environment",
+        description=(
+            "Folder of the raw data, of AIHub's zips also `s3://bucket/prefix`; `${NAME}` and `${NAME:-default}` take "
+            "a variable of the environment"
+        ),
     )
     classes: str | None = Field(
         None,

@@ -24,7 +24,7 @@ from pillsnap.sources.settings import Source, SyntheticSource
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN
 from tests.support.aihub_files import split, write_zip
-from tests.support.archives import DataRun, draw_source, hand_made, index_source, prepare_planned
+from tests.support.archives import DataRun, course_files, draw_source, hand_made, index_source, prepare_planned
 from tests.support.preflight import ends
 from tests.support.s3 import Traffic, forget, raw_bucket, upload
 from tests.support.workflow import PROJECT
@@ -81,9 +81,10 @@ def test_results_have_the_same_bytes_as_those_of_a_disk_and_few_bytes_move(tmp_p
         zipped = root / Path(archive.photos).relative_to("s3:/raw/pills")
         with zipfile.ZipFile(zipped) as opened:
             sizes = {info.filename: info.compress_size for info in opened.infolist()}
-        members = sum(sizes[member] for member in planned.loc[planned["archive"] == name, "member"])
-        moved = traffic.moved(zipped.name)
-        print(f"{zipped.name}: {zipped.stat().st_size} bytes, planned {members}, moved {moved}")
+        used = planned.loc[planned["archive"] == name, "member"]
+        members, moved = sum(sizes[member] for member in used), traffic.moved(zipped.name)
+        print(f"{zipped.name}: {len(used)} of {len(sizes)} files planned, {members} of {zipped.stat().st_size} bytes, "
+              f"{moved} moved")  # fmt: skip
         # the directory is read by index_archive and by prepare_archive
         assert members <= moved <= members + 2 * s3.TAIL + s3.GAP
     whole = sum(file.stat().st_size for file in root.rglob("*S_*.zip"))
@@ -100,6 +101,15 @@ def test_parts_of_a_download_and_odd_names_are_read_as_from_a_disk(tmp_path, buc
         zipped.rename(zipped.with_name("TL 1 combo.zip"))
     upload(tmp_path / "raw", "pills")
     assert results_of(run_of(IN_S3, tmp_path / "there")) == results_of(here)
+
+
+@pytest.mark.parametrize("place", ["", "/course.zip"])
+def test_the_courses_zip_is_read_and_a_bucket_can_be_the_root(tmp_path, bucket, place) -> None:
+    write_zip(tmp_path / "raw/course.zip", course_files(hand_made()))
+    upload(tmp_path / "raw")
+    here = index_source(Source(kind="aihub", root=f"{tmp_path}/raw{place}"), tmp_path / "here")
+    there = index_source(Source(kind="aihub", root=f"s3://raw{place}"), tmp_path / "there")
+    assert results_of(here) == results_of(there)
 
 
 def test_labels_are_fetched_in_few_requests_whatever_their_order(tmp_path, bucket, traffic) -> None:

@@ -175,6 +175,7 @@ class S3File:
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
+        self._file.close()
         log.info("%s: read %d of %d bytes in %d requests", self._path, self._fetched_bytes, self.size, self._requests)
 
     def _span_around(self, start: int, end: int) -> Span:
