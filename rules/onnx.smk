@@ -27,11 +27,14 @@ rule export_onnx:
     conda:
         "../envs/pillsnap.yaml"
     threads: CONFIG.threads
+    resources:
+        gpu=1,
     params:
         work=lambda wildcards: f"{CONFIG.pathvars.work}/{wildcards.stage}/export_onnx",
         settings=CONFIG.onnx.model_dump(),
         crop_settings=CONFIG.crops.model_dump(),
         answer_settings=CONFIG.benchmark.model_dump(),
+        device=CONFIG.device,
         threads=CONFIG.threads,
         portable=CONFIG.portable,
         detector_image_size=CONFIG.detector.image_size,

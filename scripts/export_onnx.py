@@ -20,5 +20,6 @@ with job(snakemake):
         crop_settings=Crops(**snakemake.params.crop_settings),
         answer_settings=Benchmark(**snakemake.params.answer_settings),
         detector_image_size=snakemake.params.detector_image_size,
+        device=snakemake.params.device,
         threads=snakemake.params.threads,
     )

@@ -4,6 +4,8 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,14 @@ from pillsnap.answers.drug_space import DrugSpace, unit_features
 from pillsnap.answers.fit_reading import ReadPills, choose_distance_weight, fit_reading
 from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
 from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
+from pillsnap.classifier.batches import MAX_WORKERS
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
 from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import replacing, write_json
-from pillsnap.hardware import torch_device, use_threads
+from pillsnap.hardware import torch_device, usable_threads, use_threads
+from pillsnap.pictures.in_order import in_order
 from pillsnap.reader.looks import looks_of
 from pillsnap.reader.model import load_reader
 from pillsnap.tables.files import read_table
@@ -181,11 +185,15 @@ class _Extractor:
         return self._model.forward_head(self._model.forward_features(pictures), pre_logits=True)
 
     def _batches(self, data: CropDataset, pills: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Crops of pills, uint8 (rows, 3, S, S) on the device, with the rows of the result that they belong to."""
+        """Crops of pills, uint8 (rows, 3, S, S) on the device, with the rows of the result that they belong to; for a
+        GPU, threads decode the next two batches while it computes one."""
+        decode, chosen = partial(data.picture, box_from="detector"), pills.tolist()
+        crops: Iterator[torch.Tensor] = map(decode, chosen)
+        if self._device == "cuda":
+            crops = in_order(decode, chosen, threads=usable_threads(MAX_WORKERS), ahead=2 * BATCH)
         for start in range(0, len(pills), BATCH):
-            batch = pills[start : start + BATCH]
-            crops = torch.stack([data.picture(int(pill), box_from="detector") for pill in batch])
-            yield slice(start, start + len(batch)), crops.to(self._device)
+            batch = torch.stack(list(islice(crops, BATCH)))
+            yield slice(start, start + len(batch)), batch.to(self._device)
 
 
 def _first_of_each(targets: np.ndarray, photographed: np.ndarray, per_drug: int) -> np.ndarray:

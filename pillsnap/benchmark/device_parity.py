@@ -1,4 +1,4 @@
-"""Answers on a GPU against those on the CPU, which the exported models were compared with PyTorch on."""
+"""Answers on a GPU against those on the CPU; the export compared one of the two with PyTorch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

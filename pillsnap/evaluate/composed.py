@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pillsnap.benchmark.photo_results import measure_labelled
+from pillsnap.benchmark.photo_results import Labels, measure_labelled
 from pillsnap.config.data import Scenes
 from pillsnap.crops.crop import context_window
 from pillsnap.evaluate.figures import figures
@@ -100,13 +100,12 @@ def _answer(
 ) -> tuple[Measured, Scene]:
     scene = compose_scene(cut_outs, side=side, settings=settings, rng=np.random.default_rng((seed, number, _APART)))
     name = f"composed.{number:06d}"
-    result = measure_labelled(
-        steps,
-        decode_jpeg(scene.jpeg),
-        image_id=name,
+    labels = Labels(
         mode="combo",
+        image_id=name,
         fully_labelled=True,
         boxes=np.array([pill.box for pill in scene.pills], float).reshape(-1, 4),
         targets=np.array([pill.class_index for pill in scene.pills], int),
     )
+    result = measure_labelled(steps, decode_jpeg(scene.jpeg), labels)
     return Measured("composed", name, name, len(scene.pills), result), scene

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.answers.answer import Mode
-from pillsnap.benchmark.photo_results import measure_labelled
+from pillsnap.benchmark.photo_results import Labels, measure_labelled
 from pillsnap.evaluate.measured import Measured
 from pillsnap.files import read_json
 from pillsnap.hardware import usable_threads
@@ -208,15 +208,14 @@ def _measure(
     if photo.pills and boxed and not boxes:
         return None, [*issues, ("quarantined", "photo_without_usable_label", "", "")]
     expected = photo.pills[0].expected_pills if photo.pills else 0
-    result = measure_labelled(
-        steps,
-        decoded,
-        image_id=photo.row.image_id,
+    labels = Labels(
         mode=mode,
+        image_id=photo.row.image_id,
         fully_labelled=len(boxes) >= expected,
         boxes=np.array(boxes, float).reshape(-1, 4),
         targets=np.array(kept, int),
     )
+    result = measure_labelled(steps, decoded, labels)
     drug = None if boxed else class_of.get(photo.pills[0].k_code, -1)
     row = photo.row
     return Measured(row.archive, row.member, row.group, max(expected, len(boxes)), result, drug), issues

@@ -18,7 +18,7 @@ from pillsnap.answers.naming import Imprints
 from pillsnap.config.config import Benchmark, Crops, Onnx
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import read_json, replacing_folder, write_json
-from pillsnap.hardware import usable_threads, use_threads
+from pillsnap.hardware import torch_device, usable_threads, use_threads
 from pillsnap.onnx import parity
 from pillsnap.onnx.networks import ClassifierGraph, DetectorGraph, classifier_graph, detector_graph, export_network
 from pillsnap.onnx.pipeline import AnswerSettings, pipeline, with_distances
@@ -60,6 +60,7 @@ def export_onnx(
     crop_settings: Crops,
     answer_settings: Benchmark,
     detector_image_size: int,
+    device: str,
     threads: int,
 ) -> None:
     """Write `detector`, `classifier` and `pipeline`, each as `.onnx`, `.fp16.onnx` and `.int8.onnx`, and `parity.json`.
@@ -79,12 +80,16 @@ def export_onnx(
         stage: name put into the models' metadata.
         settings: tolerances and amounts.
         crop_settings, answer_settings, detector_image_size: settings of an answer, stored with the models.
+        device: `auto`, `cpu` or `cuda`, of the comparison; what is exported is the same. `parity.json` has the key
+            `device` where it was made on a GPU.
         threads: threads of arithmetic on the CPU.
 
     Raises:
         ParityError: a difference above the tolerance; nothing is written.
+        HardwareError: `cuda` was requested and does not work.
     """
     use_threads(threads)
+    on_gpu = torch_device(device) == "cuda"
     drugs = read_classes(classes)
     space, fitted = DrugSpace.load(drug_space), Calibration.from_json(read_json(calibration)["calibration"])
     imprints = Imprints.of_drugs(looks_of(read_table(looks, DRUGS)))
@@ -120,8 +125,8 @@ def export_onnx(
             for name, model in zip(NAMES, (detector_onnx, classifier_onnx, whole), strict=True):
                 _save(model, file_of(folder, name, precision), facts | {"precision": precision})
         reached = _compare(
-            folder, *graphs, space, imprints, fitted, photos, val_crops, targets, answer.nms_iou, threads
-        )
+            folder, *graphs, space, imprints, fitted, photos, val_crops, targets, answer.nms_iou, device, threads
+        ) | ({"device": "cuda"} if on_gpu else {})
         _check(reached, settings)
         write_json(folder / "parity.json", reached)
     log.info("%s", json.dumps(reached))
@@ -177,18 +182,20 @@ def _compare(
     crops: np.ndarray,
     targets: np.ndarray,
     nms_iou: float,
+    device: str,
     threads: int,
 ) -> dict[str, Any]:
     """The content of `parity.json`."""
     detectors, classifiers = (
         {precision: file_of(folder, name, precision) for precision in PRECISIONS} for name in ("detector", "classifier")
     )
+    torch.backends.cudnn.allow_tf32 = False  # PyTorch in FP32, as ONNX Runtime computes
     with ThreadPoolExecutor(usable_threads(threads)) as pool:
-        boxes, found = parity.compare_detectors(detector, detectors, photos, nms_iou=nms_iou, pool=pool)
+        boxes, found = parity.compare_detectors(detector, detectors, photos, nms_iou=nms_iou, device=device, pool=pool)
         logits, top1 = parity.compare_classifiers(
-            classifier, space, imprints, calibration, classifiers, crops, targets, pool=pool
+            classifier, space, imprints, calibration, classifiers, crops, targets, device=device, pool=pool
         )
-        fused = parity.compare_fused(folder, photos, found["fp32"], pool=pool)
+        fused = parity.compare_fused(folder, photos, found["fp32"], device=device, pool=pool)
     precisions = {
         precision: {
             "map50": parity.map50(photos, found[precision]),

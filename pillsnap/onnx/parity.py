@@ -1,7 +1,8 @@
 """Parity on validation: ONNX Runtime against PyTorch, the fused graph against its steps, each precision's accuracy.
 
-Each network sees each photograph and each crop once; its outputs serve every comparison. ONNX Runtime works on as many
-photographs at a time as there are threads, each with one thread: the same bits as one after the other, sooner.
+Each network sees each photograph and each crop once; its outputs serve every comparison. On the CPU, ONNX Runtime works
+on as many photographs at a time as there are threads, each with one thread: the same bits as one after the other,
+sooner. On a GPU it computes batches; the networks in INT8, which are for CPUs, stay on the CPU.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +22,13 @@ from pillsnap.answers.answer import Answer, Mode
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
+from pillsnap.hardware import torch_device
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.nms import Detections, non_max_suppression
-from pillsnap.predict.sessions import open_session
+from pillsnap.predict.sessions import device_of, open_session, run_batch
 from pillsnap.predict.unfused import SeparateSteps
 
 BATCH = 8
@@ -59,7 +61,13 @@ def _photo(picture: np.ndarray, rows: pd.DataFrame) -> Photo:
 
 
 def compare_detectors(
-    graph: nn.Module, models: Mapping[str, Path], photos: Sequence[Photo], *, nms_iou: float, pool: Executor
+    graph: nn.Module,
+    models: Mapping[str, Path],
+    photos: Sequence[Photo],
+    *,
+    nms_iou: float,
+    device: str,
+    pool: Executor,
 ) -> tuple[dict[str, Any], dict[str, list[Detections]]]:
     """Run the detector in PyTorch and in ONNX Runtime, and compare them in FP32.
 
@@ -68,22 +76,25 @@ def compare_detectors(
         models: ONNX detectors by precision, `fp32` among them.
         photos: of validation.
         nms_iou: IoU of non-maximum suppression.
-        pool: threads for ONNX Runtime.
+        device: `auto`, `cpu` or `cuda`.
+        pool: threads for ONNX Runtime on the CPU.
 
     Returns:
         largest differences of boxes (pixels of the input) and scores, and mAP of both; and the detections of each
         precision, photograph by photograph.
     """
-    networks = {name: _Network(path, "boxes") for name, path in models.items()}
-    size = networks["fp32"].size
+    networks = _networks(models, "boxes", device=device)
+    size, on = networks["fp32"].size, torch_device(device)
+    graph.to(on)
     box_error = score_error = 0.0
     found: dict[str, list[Detections]] = {name: [] for name in ("pytorch", *models)}
     for batch in batches(photos):
         squares, *places = zip(*(letterbox(photo.picture, size) for photo in batch), strict=True)
+        pictures = np.stack(squares)
         with torch.inference_mode():
-            outputs = {"pytorch": graph(torch.from_numpy(np.stack(squares))).numpy()}
+            outputs = {"pytorch": graph(torch.from_numpy(pictures).to(on)).cpu().numpy()}
         for name, network in networks.items():
-            outputs[name] = np.concatenate([boxes for (boxes,) in pool.map(network, (one[None] for one in squares))])
+            (outputs[name],) = network.of_all(pictures, pool, at_once=1)
         errors = np.abs(outputs["pytorch"] - outputs["fp32"])
         box_error = max(box_error, float(errors[..., :4].max()))
         score_error = max(score_error, float(errors[..., 4].max()))
@@ -125,6 +136,7 @@ def compare_classifiers(
     crops: np.ndarray,
     targets: np.ndarray,
     *,
+    device: str,
     pool: Executor,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Run the classifier in PyTorch and in ONNX Runtime, and compare them in FP32.
@@ -136,23 +148,25 @@ def compare_classifiers(
         models: ONNX classifiers by precision, `fp32` among them.
         crops: uint8 (N, S, S, 3).
         targets: class indices (N,).
-        pool: threads for ONNX Runtime.
+        device: `auto`, `cpu` or `cuda`.
+        pool: threads for ONNX Runtime on the CPU.
 
     Returns:
         `logit_error`, largest differences of distances and relative distances, and top-1 of both; and top-1 of
         each precision.
     """
+    on = torch_device(device)
+    graph.to(on)
     with torch.inference_mode():
-        outputs = [[tensor.numpy() for tensor in graph(torch.from_numpy(batch))] for batch in batches(crops)]
+        tensors = (graph(torch.from_numpy(batch).to(on)) for batch in batches(crops))
+        outputs = [[tensor.cpu().numpy() for tensor in batch] for batch in tensors]
     ours, features, *read = (np.concatenate(each) for each in zip(*outputs, strict=True))
     near = space.relative_distances(features)
     if calibration.reading:
         ours, near, apart = join_reading(ours, near, read[0], imprints, calibration.reading)
         near = held_back(near, apart, is_blank(read[0]), calibration)
-    theirs = {}
-    for name, path in models.items():
-        results = pool.map(_Network(path, "logits", "distances", "relative_distances"), batches(crops))
-        theirs[name] = tuple(np.concatenate(each) for each in zip(*results, strict=True))
+    networks = _networks(models, "logits", "distances", "relative_distances", device=device)
+    theirs = {name: network.of_all(crops, pool, at_once=BATCH) for name, network in networks.items()}
     logits, distances, relative = theirs["fp32"]
     top1 = {name: float((each.argmax(1) == targets).mean()) for name, (each, *_) in theirs.items()}
     report = {
@@ -173,7 +187,7 @@ def logit_error(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def compare_fused(
-    folder: Path, photos: Sequence[Photo], found: Sequence[Detections], *, pool: Executor
+    folder: Path, photos: Sequence[Photo], found: Sequence[Detections], *, device: str, pool: Executor
 ) -> dict[str, Any]:
     """Compare the fused graph with its steps one by one, on every photograph in its own mode.
 
@@ -181,19 +195,22 @@ def compare_fused(
         folder: of the exported models.
         photos: of validation.
         found: what `detector.onnx`, the first of the steps, finds in each.
-        pool: threads for ONNX Runtime.
+        device: `auto`, `cpu` or `cuda`.
+        pool: threads that ask ONNX Runtime.
 
     Returns:
         see `pillsnap.answers.agreement`.
     """
-    fused = PillSnap.load(folder, threads=1, device="cpu")
-    steps = SeparateSteps.load(folder, threads=1, device="cpu")
+    fused = PillSnap.load(folder, threads=1, device=device)
+    steps = SeparateSteps.load(folder, threads=1, device=device)
 
     def both(photo: Photo, detections: Detections) -> tuple[Answer, Answer]:
         kept = steps.choose(detections, photo.domain)
         outputs = steps.classify(steps.cut(photo.picture, kept.boxes))
         size = photo.picture.shape[1], photo.picture.shape[0]
-        return fused.identify(photo.picture, photo.domain), steps.answer(size, photo.domain, kept, *outputs)
+        with steps.turn:
+            answer = fused.identify(photo.picture, photo.domain)
+        return answer, steps.answer(size, photo.domain, kept, *outputs)
 
     return agreement(pool.map(both, photos, found))
 
@@ -204,13 +221,26 @@ def batches(items: Any, size: int = BATCH) -> Iterator[Any]:
 
 
 class _Network:
-    """An ONNX network on the CPU: from its input, uint8 (N, size, size, 3), to some of its outputs."""
+    """An ONNX network: from its input, uint8 (N, size, size, 3), to some of its outputs."""
 
-    def __init__(self, path: Path, *outputs: str) -> None:
-        self._session = open_session(path, threads=1, device="cpu")
+    def __init__(self, path: Path, outputs: Sequence[str], device: str) -> None:
+        self._session = open_session(path, threads=1, device=device)
         self._outputs = list(outputs)
         (taken,) = self._session.get_inputs()
         self._input, self.size = taken.name, taken.shape[1]
 
-    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        return self._session.run(self._outputs, {self._input: pictures})
+    def of_all(self, pictures: np.ndarray, pool: Executor, *, at_once: int) -> list[np.ndarray]:
+        """Each output for all pictures: on the CPU `at_once` in a batch, by threads; on a GPU `BATCH`."""
+        if device_of(self._session) == "cuda":
+            parts = [self._of_batch(batch) for batch in batches(pictures)]
+        else:
+            parts = list(pool.map(self._of_batch, batches(pictures, at_once)))
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+    def _of_batch(self, pictures: np.ndarray) -> list[np.ndarray]:
+        return run_batch(self._session, self._outputs, self._input, pictures)
+
+
+def _networks(models: Mapping[str, Path], *outputs: str, device: str) -> dict[str, _Network]:
+    """Networks by precision on the device that each is made for."""
+    return {name: _Network(path, outputs, "cpu" if name == "int8" else device) for name, path in models.items()}

@@ -7,9 +7,11 @@ import io
 import json
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from pillsnap.cuda import cuda_driver
@@ -27,6 +29,8 @@ CUDA_OPTIONS = {
     # by default the arena doubles, and several sessions share one GPU
     "arena_extend_strategy": "kSameAsRequested",
 }
+MEMORY_ENDS = re.compile(r"failed to allocate|out of memory|ALLOC_FAILED", re.IGNORECASE)
+"""In an error of ONNX Runtime, CUDA, cuBLAS or cuDNN where the device's memory ends."""
 RELATIVE = "relative_distances"
 """Output of a graph: how unlike every trained drug a pill is, less how odd a pill it is."""
 
@@ -129,6 +133,19 @@ def _warn_once(reason: str) -> None:
     log.warning(
         "NO GPU IS USED, answers are computed on the CPU: %s See `pillsnap doctor`, or set device to cpu.", reason
     )
+
+
+def run_batch(
+    session: onnxruntime.InferenceSession, outputs: Sequence[str] | None, inputs: str, pictures: np.ndarray
+) -> list[np.ndarray]:
+    """Compute outputs, by name or all, for pictures, (N, ...), in one batch; in two halves where memory ends for it."""
+    try:
+        return session.run(outputs, {inputs: pictures})
+    except Exception as error:  # ONNX Runtime's errors have no common class
+        if len(pictures) == 1 or not MEMORY_ENDS.search(str(error)):
+            raise
+    halves = (run_batch(session, outputs, inputs, half) for half in np.array_split(pictures, 2))
+    return [np.concatenate(both) for both in zip(*halves, strict=True)]
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: Path, inputs: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Answer step by step with separate detector and classifier, the reference for the fused graph."""
 
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,23 @@ from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import make_answer
 from pillsnap.predict.nms import Detections, non_max_suppression
 from pillsnap.predict.open_photo import AnyPhoto, fitting, open_photo
-from pillsnap.predict.sessions import device_of, distances_of_verdicts, open_session, read_metadata
+from pillsnap.predict.sessions import device_of, distances_of_verdicts, open_session, read_metadata, run_batch
 from pillsnap.tables.classes import classes_from_json
 
 STEPS = ("decode", "detector", "crop", "classifier")
+MOST_CROPS = 128
+"""Crops that the classifier sees at once: more than one photograph has, whatever its number of pills."""
 
 
 class SeparateSteps:
-    """Detector and classifier of one stage, in separate sessions; `identify` answers as `pillsnap.PillSnap` does."""
+    """Detector and classifier of one stage, in separate sessions; `identify` answers as `pillsnap.PillSnap` does.
+
+    Attributes:
+        turn: held by the thread whose pictures the networks see. On a GPU one at a time, since each takes memory for a
+            batch there; on the CPU as many as there are.
+        detector_facts, classifier_facts: metadata of both models.
+        calibration, classes: of the classifier.
+    """
 
     def __init__(
         self,
@@ -34,6 +45,7 @@ class SeparateSteps:
         self._detector = detector
         self._classifier = classifier
         self._distances = distances_of_verdicts(classifier)
+        self.turn: AbstractContextManager[object] = threading.Lock() if self.device == "cuda" else nullcontext()
         self.detector_facts = detector_facts
         self.classifier_facts = classifier_facts
         self.calibration = Calibration.from_json(classifier_facts["calibration"])
@@ -76,16 +88,36 @@ class SeparateSteps:
     def look(self, photo: ScaledPhoto, mode: Mode) -> tuple[ScaledPhoto, Detections]:
         """All boxes of `detect`, and the photograph in whose picture they are: decoded larger, and looked at again,
         where it was too small for the crops of an answer in this mode."""
-        found = self.detect(photo.picture)
-        while (larger := fitting(photo, self.choose(found, mode).boxes, self.detector_facts)) is not photo:
-            photo, found = larger, self.detect(larger.picture)
-        return photo, found
+        return self.look_at_all([photo], [mode])[0]
+
+    def look_at_all(self, photos: Sequence[ScaledPhoto], modes: Sequence[Mode]) -> list[tuple[ScaledPhoto, Detections]]:
+        """As `look` for each photograph; the detector sees all of them at once."""
+        looked = list(zip(photos, self.detect_all([photo.picture for photo in photos]), strict=True))
+        places: Sequence[int] = range(len(photos))
+        while places:
+            kept = {place: self.choose(looked[place][1], modes[place]).boxes for place in places}
+            larger = {place: fitting(looked[place][0], boxes, self.detector_facts) for place, boxes in kept.items()}
+            places = [place for place in places if larger[place] is not looked[place][0]]
+            for place, found in zip(places, self.detect_all([larger[one].picture for one in places]), strict=True):
+                looked[place] = larger[place], found
+        return looked
 
     def detect(self, picture: np.ndarray) -> Detections:
         """All boxes after non-maximum suppression, best first, see `pillsnap.predict.nms`."""
-        square, scale, left, top = letterbox(picture, self.detector_facts["image_size"])
-        output = self._detector.run(None, {"pictures": square[None]})[0][0]
-        return non_max_suppression(output, picture, scale, left, top, nms_iou=self.detector_facts["nms_iou"])
+        return self.detect_all([picture])[0]
+
+    def detect_all(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        """As `detect` for each of several pictures, which the network sees at once."""
+        if not pictures:
+            return []
+        size, nms_iou = (self.detector_facts[name] for name in ("image_size", "nms_iou"))
+        squares, *places = zip(*(letterbox(picture, size) for picture in pictures), strict=True)
+        with self.turn:
+            (outputs,) = run_batch(self._detector, None, "pictures", np.stack(squares))
+        return [
+            non_max_suppression(output, picture, *place, nms_iou=nms_iou)
+            for output, picture, *place in zip(outputs, pictures, *places, strict=True)
+        ]
 
     def choose(self, found: Detections, mode: Mode) -> Detections:
         """Detections that the answer keeps: the best one or all, above the mode's minimum score."""
@@ -106,7 +138,12 @@ class SeparateSteps:
         (N, S, S, 3)."""
         if not len(crops):
             return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.float32)
-        logits, distances = self._classifier.run(["logits", self._distances], {"crops": crops})
+        found = []
+        for start in range(0, len(crops), MOST_CROPS):
+            with self.turn:
+                batch = crops[start : start + MOST_CROPS]
+                found.append(run_batch(self._classifier, ["logits", self._distances], "crops", batch))
+        logits, distances = (np.concatenate(each) for each in zip(*found, strict=True))
         return logits, distances
 
     def answer(

@@ -1,8 +1,10 @@
 """Promises: thresholds that are chosen on some pills and hold on others drawn alike."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +32,8 @@ from pillsnap.answers.naming import held_back
 from pillsnap.classifier.model import load_classifier
 from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
-from tests.support.models import tiny_stage, trained_classifier
+from pillsnap.pictures.in_order import in_order
+from tests.support.models import READER, calibrated, tiny_stage, trained_classifier
 
 DRUGS = 12
 
@@ -232,3 +235,33 @@ def test_no_logits_of_training_crops_are_computed(base: Path, tmp_path: Path, mo
         threads=1,
     )
     assert sum(rows) == sum(len(CropDataset(stage.crops, split)) for split in ("val", "unseen_val")) > 0
+
+
+def test_crops_that_are_decoded_ahead_for_a_gpu_give_the_same_bytes(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The GPU is played by the CPU: what is moved there stays here."""
+    expected, stage, asked = calibrated(base), tiny_stage(base), []
+
+    def ahead(*given: Any, **more: Any) -> Iterator[torch.Tensor]:
+        asked.append(more["ahead"])
+        return in_order(*given, **more)
+
+    monkeypatch.setattr("pillsnap.answers.calibrate_answers.in_order", ahead)
+    monkeypatch.setattr("pillsnap.answers.calibrate_answers.torch_device", lambda requested: "cuda")
+    for moved in (torch.nn.Module, torch.Tensor):
+        monkeypatch.setattr(moved, "to", lambda self, device: self)
+    found = {"calibration": tmp_path / "calibration.json", "drug_space": tmp_path / "drug_space.safetensors"}
+    calibrate_answers(
+        classifier=trained_classifier(base)["best"],
+        reader=READER,
+        drugs=stage.drugs,
+        crops=stage.crops,
+        settings=Answers(),
+        device="cuda",
+        threads=1,
+        **found,
+    )
+    assert asked == [128] * 3, "training, validation and drugs never seen"
+    for name, path in found.items():
+        assert path.read_bytes() == expected[name].read_bytes()

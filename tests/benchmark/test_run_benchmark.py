@@ -14,6 +14,7 @@ from pillsnap.report.facts.verdicts import verdicts
 from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import MANIFEST, MANIFEST_BACKGROUNDS
 from tests.support.models import DRUGS, PHOTOS_OF, onnx_models, tiny_stage, trained_classifier, untrained_checkpoint
+from tests.support.played_card import PlayedCard
 
 
 def benchmark(base: Path, folder: Path, **changes: Any) -> dict[str, Any]:
@@ -119,3 +120,24 @@ def test_without_fully_labelled_photographs_the_detector_is_not_measured(
     states = {one.key: one.state for one in verdicts({"map50": 0.3, "map50_95": 0.3}, metrics)}
     assert (states["map50"], states["map50_95"]) == (UNMEASURED, UNMEASURED)
     assert metrics["classifier"] == read_json(measured["metrics"])["classifier"]
+
+
+def test_on_a_gpu_the_figures_are_those_of_the_cpu_and_the_fused_graph_answers_some(
+    measured: dict[str, Any], tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, latency = read_json(measured["accuracy"]), read_json(measured["latency"])
+    card = PlayedCard().plug_in(monkeypatch, "pillsnap.predict.model", "pillsnap.predict.unfused")
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda index: "Test card")
+    monkeypatch.setattr("pillsnap.benchmark.run_benchmark.FUSED_PHOTOS", 3)
+    monkeypatch.setattr("pillsnap.benchmark.run_benchmark.measure_speed", lambda *_, **__: latency)
+    monkeypatch.setattr("pillsnap.benchmark.run_benchmark.compare_devices", lambda *_, **__: {})
+    job = benchmark(base, tmp_path, device="cuda")
+    run_benchmark(**job)
+    found = read_json(job["accuracy"])
+    assert card.batches["detector.onnx"] == [PHOTOS_OF["test"], 4]
+    assert card.batches["pipeline.onnx"] == [1] * 5, "three test photographs of six, two of the four never seen"
+    assert found["fused"]["photos"] == 3 and expected["fused"]["photos"] == 6
+    assert found["devices"] == {}
+    for part in ("classifier", "pipeline", "by_drug", "confused"):
+        assert found[part] == expected[part]
+    assert found["detector"]["map50"] == pytest.approx(expected["detector"]["map50"], abs=1e-6)

@@ -12,6 +12,7 @@ from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST
 from tests.support.models import onnx_models, tiny_stage, untrained_detector
+from tests.support.played_card import PlayedCard
 
 
 def test_detections_are_those_of_the_separate_steps(base: Path, tmp_path: Path) -> None:
@@ -22,14 +23,38 @@ def test_detections_are_those_of_the_separate_steps(base: Path, tmp_path: Path) 
     paths = {"fp32": models / "detector.onnx", "int8": models / "detector.int8.onnx"}
     nms_iou = steps.detector_facts["nms_iou"]
     with ThreadPoolExecutor(3) as pool:
-        report, found = compare_detectors(graph, paths, photos, nms_iou=nms_iou, pool=pool)
-        fused = compare_fused(models, photos, found["fp32"], pool=pool)
+        report, found = compare_detectors(graph, paths, photos, nms_iou=nms_iou, device="cpu", pool=pool)
+        fused = compare_fused(models, photos, found["fp32"], device="cpu", pool=pool)
     assert (report["photos"], fused["photos"]) == (5, 5)
     assert set(found) == {"fp32", "int8"}
     for photo, ours in zip(photos, found["fp32"], strict=True):
         theirs = steps.detect(photo.picture)
         assert len(theirs.boxes) > 0
         assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
+
+
+def test_on_a_gpu_networks_compute_batches_and_those_in_int8_stay_on_the_cpu(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, stage = onnx_models(base), tiny_stage(base)
+    photos = validation_photos(read_table(stage.manifest["val"], MANIFEST), [stage.prepared], 5)
+    graph = detector_graph(untrained_detector(base), tmp_path)
+    paths = {name: models / f"detector{suffix}.onnx" for name, suffix in (("fp32", ""), ("int8", ".int8"))}
+    compared = {}
+    card = PlayedCard()
+    for device in ("cpu", "cuda"):
+        with ThreadPoolExecutor(3) as pool, monkeypatch.context() as patched:
+            if device == "cuda":
+                modules = ("pillsnap.onnx.parity", "pillsnap.predict.model", "pillsnap.predict.unfused")
+                card.plug_in(patched, *modules)
+                patched.setattr("pillsnap.onnx.parity.torch_device", lambda requested: "cpu")
+            report, found = compare_detectors(graph, paths, photos, nms_iou=0.6, device=device, pool=pool)
+            compared[device] = report, compare_fused(models, photos, found["fp32"], device=device, pool=pool)
+    assert card.batches["detector.onnx"] == [5] and card.on_cpu == {"detector.int8.onnx"}
+    assert card.batches["pipeline.onnx"] == [1] * 5
+    (ours, fused), (theirs, expected) = compared["cuda"], compared["cpu"]
+    assert ours["max_box_error_px"] == pytest.approx(theirs["max_box_error_px"], abs=1e-3)
+    assert ours["map50"] == theirs["map50"] and fused["photos"] == expected["photos"] == 5
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (3, [3]), (7, [3, 3, 1])])

@@ -12,8 +12,8 @@ def slow_first(number: int) -> int:
     return number**2
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_results_come_in_order_and_few_items_are_taken_ahead(threads: int) -> None:
+@pytest.mark.parametrize(("threads", "ahead"), [(1, None), (3, None), (2, 7), (2, 0)])
+def test_results_come_in_order_and_few_items_are_taken_ahead(threads: int, ahead: int | None) -> None:
     taken: list[int] = []
 
     def items():
@@ -21,9 +21,9 @@ def test_results_come_in_order_and_few_items_are_taken_ahead(threads: int) -> No
             taken.append(number)
             yield number
 
-    for done, result in enumerate(in_order(slow_first, items(), threads=threads), 1):
+    for done, result in enumerate(in_order(slow_first, items(), threads=threads, ahead=ahead), 1):
         assert result == (done - 1) ** 2
-        assert len(taken) <= done + 2 * threads
+        assert len(taken) == min(12, done + (2 * threads if ahead is None else ahead))
     assert done == len(taken) == 12
 
 

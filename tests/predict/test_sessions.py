@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from PIL import Image
 from pillsnap import cuda
 from pillsnap.hardware import HardwareError
 from pillsnap.predict import sessions
-from pillsnap.predict.sessions import CUDA_OPTIONS, ModelError, device_of, open_session, why_no_cuda
+from pillsnap.predict.sessions import CUDA_OPTIONS, ModelError, device_of, open_session, run_batch, why_no_cuda
 from tests.support.models import draw_photo, onnx_models
 from tests.support.nvidia import install_cuda, old_driver
 
@@ -150,3 +151,43 @@ def test_the_real_library_and_an_old_driver(tmp_path: Path, models: Path, device
     assert ("NO GPU IS USED" in done.stderr) == (status == 0)
     assert "hostname" not in done.stderr
     assert json.loads(done.stdout)["photo"].endswith("photo.png") if status == 0 else done.stdout == ""
+
+
+class Small:
+    """A network on a card whose memory ends, by some library's words, for more than two pictures."""
+
+    def __init__(self, words: str) -> None:
+        self._words, self.batches = words, []
+
+    def run(self, outputs: list[str] | None, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.batches.append(len(given["pictures"]))
+        if self.batches[-1] > 2:
+            raise RuntimeError(self._words)
+        return [given["pictures"].sum(axis=1), -given["pictures"]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer of size 1",
+        "CUDA failure 2: out of memory",
+        "CUDNN failure 4002: CUDNN_STATUS_ALLOC_FAILED",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_a_batch_that_memory_ends_for_is_computed_in_halves(words: str) -> None:
+    pictures, card = np.arange(14.0).reshape(7, 2), Small(words)
+    summed, negative = run_batch(card, None, "pictures", pictures)
+    assert np.array_equal(summed, pictures.sum(axis=1)) and np.array_equal(negative, -pictures)
+    assert card.batches == [7, 4, 2, 2, 3, 2, 1]
+
+
+def test_another_error_is_raised_and_so_is_that_of_a_single_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="an illegal memory access"):
+        run_batch(
+            Small("CUDA failure 700: an illegal memory access was encountered"), None, "pictures", np.ones((4, 2))
+        )
+    card = Small("out of memory")
+    monkeypatch.setattr(card, "run", lambda *_: (_ for _ in ()).throw(RuntimeError("out of memory")))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_batch(card, None, "pictures", np.ones((4, 2)))

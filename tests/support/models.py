@@ -294,6 +294,7 @@ def export_job(base: Path, folder: Path) -> dict[str, Any]:
         "crop_settings": CROP_SETTINGS,
         "answer_settings": Benchmark(min_score=0.25, min_score_single=0.05, nms_iou=0.6),
         "detector_image_size": DETECTOR_SIZE,
+        "device": "cpu",
         "threads": 1,
     }
 
