@@ -37,7 +37,7 @@ from pillsnap.scenes.draw_cut_outs import draw_cut_outs
 from pillsnap.scenes.scene import compose_scene
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
-SEED = 3
+SEED = 97
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "weights/pill-detector.safetensors"
 LOWEST = 0.02
