@@ -10,7 +10,7 @@ from scipy.special import log_expit, log_softmax
 from sklearn.metrics import roc_auc_score
 
 from pillsnap.answers.calibration import LEAST_ODDS, ReadingCalibration
-from pillsnap.answers.naming import Imprints, log_probabilities
+from pillsnap.answers.naming import Imprints, is_blank, log_probabilities
 from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks, imprint_of
 
 TEMPERATURES = (0.2, 20.0)
@@ -18,6 +18,8 @@ TEMPERATURES = (0.2, 20.0)
 LARGEST_WEIGHT = 10.0
 DISTANCE_WEIGHTS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 """Factors of the disagreement among which one is chosen."""
+_PULL = 2.0
+"""Chosen among 0, 0.5, 2, 5 and 15 by cross-validation within the validation pills of two runs."""
 CONTRADICTED = 0.01
 """Share of the rightly named validation pills whose imprint may seem to contradict."""
 
@@ -48,8 +50,9 @@ def fit_reading(
     imprints = Imprints.of_drugs(looks)
     imprint_temperature = _temperature(lambda value: _imprint_loss(read.characters, value, imprints.codes[targets]))
     likelihoods = imprints.log_likelihoods(read.characters, imprint_temperature)
-    weight = _weight(logits, likelihoods, targets)
-    joined = logits + weight * likelihoods
+    blank = is_blank(read.characters)
+    weight, blank_weight, blank_scale = _weights(logits, likelihoods, targets, blank)
+    joined = logits + np.where(blank, blank_weight, weight)[:, None] * likelihoods
     right = joined.argmax(axis=1) == targets
     disagreements = -likelihoods[np.arange(len(targets)), targets][right]
     pill_looks = [looks[target] for target in targets]
@@ -66,6 +69,8 @@ def fit_reading(
         weight=weight,
         distance_weight=0.0,
         contradicts_from=limit,
+        blank_weight=blank_weight,
+        blank_scale=blank_scale,
     )
 
 
@@ -135,15 +140,35 @@ def _colour_loss(scaled: np.ndarray, looks: Sequence[Looks]) -> float:
     return float(-log_expit(scaled[rows] * signs).sum(axis=1).mean()) if rows else 0.0
 
 
-def _weight(logits: np.ndarray, likelihoods: np.ndarray, targets: np.ndarray) -> float:
-    """Factor of the log-likelihoods, 0 to `LARGEST_WEIGHT`, with which the joined logits, divided by the temperature
-    that fits them, have the least negative log-likelihood."""
+def _weights(
+    logits: np.ndarray, likelihoods: np.ndarray, targets: np.ndarray, blank: np.ndarray
+) -> tuple[float, float, float]:
+    """`weight`, `blank_weight` and `blank_scale` of `ReadingCalibration`.
+
+    A scale of the logits and a factor of the log-likelihoods are fitted to all pills, and from there to those on which
+    an imprint is read and to those on which none is (bool (N,)), held near by `_PULL`: of few pills, or none of a kind,
+    those of all count.
+    """
+    of_all = _scale_and_share(logits, likelihoods, targets, np.log([1.0, 0.2]), pull=0.0)
+    printed, plain = (
+        np.exp(_scale_and_share(logits[kind], likelihoods[kind], targets[kind], of_all, pull=_PULL))
+        for kind in (~blank, blank)
+    )
+    weight, blank_weight = (float(min(share / scale, LARGEST_WEIGHT)) for scale, share in (printed, plain))
+    return weight, blank_weight, float(plain[0] / printed[0])
+
+
+def _scale_and_share(
+    logits: np.ndarray, likelihoods: np.ndarray, targets: np.ndarray, start: np.ndarray, *, pull: float
+) -> np.ndarray:
+    """Logarithms of the scale of the logits and of the log-likelihoods' factor that have the least loss: the negative
+    log-likelihood of the pills, and `pull` times the squared distance from `start`."""
     rows = np.arange(len(targets))
 
     def loss(parameters: np.ndarray) -> float:
-        scale, share = parameters
-        return float(-log_softmax(logits * scale + likelihoods * share, axis=1)[rows, targets].mean())
+        scale, share = np.exp(parameters)
+        scores = log_softmax(logits * scale + likelihoods * share, axis=1)
+        return float(pull * ((parameters - start) ** 2).sum() - scores[rows, targets].sum())
 
-    found = minimize(loss, x0=[1.0, 1.0], bounds=[(0.05, 20.0), (0.0, 20.0)], method="L-BFGS-B")
-    scale, share = found.x
-    return float(min(share / scale, LARGEST_WEIGHT))
+    bounds = [np.log([0.05, 20.0]), np.log([1e-3, 20.0])]
+    return np.asarray(minimize(loss, x0=start, bounds=bounds, method="L-BFGS-B").x)

@@ -81,7 +81,10 @@ def join_reading(
         other characters than of its imprints, 0 to 20.
     """
     likelihoods = imprints.log_likelihoods(characters, reading.imprint_temperature)
-    joined = (logits + np.float32(reading.weight) * likelihoods).astype(np.float32)
+    blank = is_blank(characters)[:, None]
+    weights = np.where(blank, reading.weight if reading.blank_weight is None else reading.blank_weight, reading.weight)
+    scales = np.where(blank, reading.blank_scale, 1.0)
+    joined = (scales * (logits + weights * likelihoods)).astype(np.float32)
     named = joined.argmax(axis=1)
     disagreements = -likelihoods[np.arange(len(named)), named]
     return joined, (relative + np.float32(reading.distance_weight) * disagreements).astype(np.float32), disagreements

@@ -200,6 +200,8 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         float(value) for value in (reading.imprint_temperature, reading.shape_temperature, reading.colour_temperature)
     )
     weight, distance_weight = float(reading.weight), float(reading.distance_weight)
+    blank_weight = weight if reading.blank_weight is None else float(reading.blank_weight)
+    blank_scale = float(reading.blank_scale)
     contradicts_from, within = float(reading.contradicts_from), float(calibration.known_within)
     blank_within = math.inf if calibration.blank_within is None else float(calibration.blank_within)
 
@@ -215,12 +217,14 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         apart = op.Reshape(scores - op.ReduceMax(scores, [2], keepdims=1), op.Constant(value_ints=[0, -1]))
         of_sides = op.Reshape(op.MatMul(apart, op.Constant(value=columns)), op.Constant(value_ints=[0, -1, 2]))
         likelihoods = op.Max(op.ReduceMax(of_sides, [2], keepdims=0), LEAST)
-        logits = raw + weight * likelihoods
+        first = op.ArgMax(op.Gather(letters, 0, axis=1), axis=1, keepdims=1)
+        blank = op.Equal(first, END)
+        by_weight = raw + op.Where(blank, blank_weight, weight) * likelihoods
+        logits = op.Where(blank, blank_scale, 1.0) * by_weight
         named = op.ArgMax(logits, axis=1, keepdims=1)
         disagreements = op.Neg(op.Squeeze(op.GatherElements(likelihoods, named, axis=1), [1]))
         joined = nearest + distance_weight * disagreements
-        first = op.ArgMax(op.Gather(letters, 0, axis=1), axis=1, keepdims=0)
-        faint = op.And(op.Equal(first, END), joined >= blank_within)
+        faint = op.And(op.Squeeze(blank, [1]), joined >= blank_within)
         held = op.Or(disagreements >= contradicts_from, faint)
         relative_distances = op.Where(held, op.Max(joined, within), joined)
         characters = op.Exp(scores)
