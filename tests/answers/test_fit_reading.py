@@ -1,11 +1,16 @@
 """The reader is calibrated on validation, and weighed against the classifier by what the two get right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
+from pillsnap.answers.calibrate_answers import fit_temperature
+from pillsnap.answers.calibration import ReadingCalibration
 from pillsnap.answers.fit_reading import LARGEST_WEIGHT, ReadPills, choose_distance_weight, fit_reading
-from pillsnap.answers.naming import Imprints, log_probabilities
-from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES, Looks, codes_of, imprint_of
+from pillsnap.answers.naming import Imprints, join_reading, log_probabilities
+from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, END, PLACES, SHAPE_NAMES, Looks, codes_of, imprint_of
 
 CODES = len(CHARACTERS) + 1
 LOOKS = [Looks((f"A{number}", ""), "round", frozenset({"white"})) for number in range(6)]
@@ -56,6 +61,38 @@ def test_the_imprint_tells_a_pair_apart() -> None:
     assert alone < 0.6 and together > 0.9
     named = -likelihoods[np.arange(len(targets)), targets][joined.argmax(axis=1) == targets]
     assert (named >= found.contradicts_from).mean() <= 0.011
+
+
+def losses(
+    logits: np.ndarray, targets: np.ndarray, read: ReadPills, looks: list[Looks], reading: ReadingCalibration
+) -> np.ndarray:
+    """Negative log-likelihood of each pill's drug, after the temperature that fits all of them."""
+    joined, *_ = join_reading(logits, np.zeros(len(logits)), read.characters, Imprints.of_drugs(looks), reading)
+    scaled = joined / fit_temperature(joined, targets)
+    return -log_softmax(scaled, axis=1)[np.arange(len(targets)), targets]
+
+
+def test_a_side_on_which_nothing_is_read_has_a_weight_of_its_own() -> None:
+    """Here a side is blank on a third of the pills, whatever their drug, though labels tell both sides' imprints."""
+    logits, targets, read = pills(3000, right=0.95, scale=1.0)
+    looks = [Looks((f"A{number}", f"B{number}" if number % 2 else ""), None, frozenset()) for number in range(6)]
+    blank = np.random.default_rng(1).random(3000) < 1 / 3
+    read.characters[blank] = read.characters.min()
+    read.characters[blank, :, END] = read.characters.max()
+    found = fit_reading(logits, targets, read, looks)
+    assert found and found.blank_weight is not None and 0 < found.blank_weight < 0.2 * found.weight
+    one_weight = replace(found, blank_weight=None, blank_scale=1.0)
+    apart, alike = (losses(logits, targets, read, looks, reading) for reading in (found, one_weight))
+    assert apart.mean() < 0.9 * alike.mean()
+
+
+def test_few_pills_without_an_imprint_count_as_the_others() -> None:
+    logits, targets, read = pills(300, right=0.95, scale=1.0)
+    read.characters[:1, 0] = read.characters.min()
+    read.characters[:1, 0, END] = read.characters.max()
+    found = fit_reading(logits, targets, read, LOOKS)
+    assert found and found.blank_weight == pytest.approx(found.weight, rel=0.6)
+    assert found.blank_scale == pytest.approx(1.0, rel=0.6)
 
 
 @pytest.mark.parametrize("right", [0.0, 0.9])

@@ -71,6 +71,25 @@ def test_without_weight_nothing_changes() -> None:
     assert joined.tolist() == logits.tolist() and distances.tolist() == [4.0]
 
 
+def test_a_side_on_which_nothing_is_read_counts_by_its_own_weight() -> None:
+    logits = np.array([[3.0, 0.0, 3.1, 0.0]] * 2, np.float32)
+    imprints, given = drugs(), read("", "AB1")
+    likelihoods = imprints.log_likelihoods(given, READING.imprint_temperature)
+    own = replace(READING, blank_weight=0.1, blank_scale=2.0)
+    joined, *_ = join_reading(logits, np.zeros(2), given, imprints, own)
+    assert joined[0] == pytest.approx(2.0 * (logits[0] + 0.1 * likelihoods[0]), abs=1e-4)
+    assert joined[1] == pytest.approx(logits[1] + 1.5 * likelihoods[1], abs=1e-4)
+
+
+def test_calibrations_of_earlier_versions_have_one_weight() -> None:
+    told = CALIBRATION.to_json()
+    del told["reading"]["blank_weight"], told["reading"]["blank_scale"]
+    assert Calibration.from_json(told) == CALIBRATION
+    given, logits = read("", "AB1"), np.ones((2, 4), np.float32)
+    joined, *_ = join_reading(logits, np.zeros(2), given, drugs(), READING)
+    assert joined == pytest.approx(logits + 1.5 * drugs().log_likelihoods(given, 1.0), abs=1e-4)
+
+
 @pytest.mark.parametrize(("distance", "apart", "expected"), [(3, 4.9, 3), (3, 5.0, 10), (12, 9.0, 12), (3, 0.0, 3)])
 def test_a_contradicted_answer_is_not_known(distance: float, apart: float, expected: float) -> None:
     (held,) = held_back(np.array([distance], np.float32), np.array([apart]), np.array([False]), CALIBRATION)
