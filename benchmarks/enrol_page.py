@@ -37,7 +37,7 @@ drugs.
 | by | photographs | named right | points lost | `known` | right, of these |
 |---|---|---|---|---|---|
 {trained}
-{real}"""
+{limit}{real}"""
 
 _REAL = """
 ## Real products
@@ -47,6 +47,21 @@ _REAL = """
 
 | by | photographs | answered | named right | over drugs | listed | unknown | known | right, if enrolled | strangers |
 |---|---|---|---|---|---|---|---|---|---|
+{rows}
+{limit}"""
+
+_LIMIT = """
+{title}
+
+Enrolled, and beside it the stage's classifier trained anew with {what} among its classes: by the recipe of the
+configuration, on the stage's training crops and one crop of each of the very photographs that enrol; its epoch is
+chosen on the stage's validation crops, which show none of {what}. Equal are the photographs, the pills that are
+answered and their boxes, of one draw. Unequal: the classifier names a pill by its crop alone, nothing is read, and none
+is `unknown`; answers read the imprints of trained drugs in both ways of enrolling. Before, the stage's own classifier
+names {before} of the test part's {pills} crops right, answers {answers}.
+
+| by | photographs | answered | named right | over drugs | trained drugs named right |
+|---|---|---|---|---|---|
 {rows}
 """
 
@@ -65,16 +80,30 @@ def page(result: dict[str, Any]) -> str:
         alone=percent(before["top1"]),
         known=percent(before["known"]),
         known_right=percent(before["known_right"], 2),
-        real=_real(result["real"]) if result["real"] else "",
+        limit=_limit("## Trained with them: the limit", "the new drugs", result["limit"], before),
+        real=_real(result["real"], before) if result["real"] else "",
         **{name: count(result[name]) for name in ("drugs", "trained_drugs", "photos", "found", "draws")},
         **origin(result),
     )
 
 
-def _real(found: Mapping[str, Any]) -> str:
+def _real(found: Mapping[str, Any], before: Mapping[str, Any]) -> str:
     rows = [_row(way, one, _of_new(one)) for name, way in _WAYS.items() for one in found[name]]
     counts = {name: count(found[name]) for name in ("drugs", "photos", "pills", "found")}
-    return _REAL.format(name=found["name"], rows="\n".join(rows), **counts)
+    limit = _limit("### Trained with them", "the products", found["limit"], before)
+    return _REAL.format(name=found["name"], rows="\n".join(rows), limit=limit, **counts)
+
+
+def _limit(title: str, what: str, found: Mapping[str, Any] | None, answers: Mapping[str, Any]) -> str:
+    if not found:
+        return ""
+    rows = [
+        _row(way, one, [*_named(one[name]), percent(one[name]["trained"]["top1"])])
+        for name, way in {**_WAYS, "classifier": "classifier trained with them"}.items()
+        for one in found["numbers"]
+    ]
+    before = {"before": percent(found["before"]["top1"]), "answers": percent(answers["top1"])}
+    return _LIMIT.format(title=title, what=what, pills=count(found["before"]["pills"]), rows="\n".join(rows), **before)
 
 
 def _row(way: str, one: Mapping[str, Any], cells: Sequence[str]) -> str:
@@ -82,9 +111,12 @@ def _row(way: str, one: Mapping[str, Any], cells: Sequence[str]) -> str:
 
 
 def _of_new(one: Mapping[str, Any]) -> list[str]:
+    return [*_named(one), *(percent(one[name]) for name in ("in_set", "unknown", "known", "right", "mistaken"))]
+
+
+def _named(one: Mapping[str, Any]) -> list[str]:
     spread = f"± {decimal(one['spread'] * 100, 1)}; {percent(one['least'])} to {percent(one['most'])}"
-    shares = [percent(one[name]) for name in ("in_set", "unknown", "known", "right", "mistaken")]
-    return [count(one["pills"]), f"**{percent(one['top1'])}**", spread, *shares]
+    return [count(one["pills"]), f"**{percent(one['top1'])}**", spread]
 
 
 def _of_trained(one: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,11 @@
 """Measure what enrolling a drug from photographs is worth, on the held-out drugs and the test part."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,9 @@ class Found:
     pill: Pill
 
 
+Finding = TypeVar("Finding", bound=Found)
+
+
 def measure_references(
     *,
     models: Path,
@@ -84,9 +87,9 @@ def measure_references(
     snap = PillSnap.load(models, threads=1, device=device)
     held_out = read_table(unseen, MANIFEST)
     held_out = held_out[held_out["split"] == "unseen_test"]
-    trained = find_trained(snap, manifest, prepared, min_iou=min_iou, threads=threads)
-    look = partial(_look, snap, min_iou)
-    found = for_each_photo(look, held_out, prepared, threads=threads, title="unseen drugs")
+    find = partial(find_pills, snap, min_iou=min_iou)
+    trained = find_trained(snap, manifest, prepared, find, threads=threads)
+    found = for_each_photo(partial(_look, find), held_out, prepared, threads=threads, title="unseen drugs")
     new = [pill for pills in found for pill in pills]
     numbers = [measure_enrolled(new, trained, snap.calibration, number, seed) for number in NUMBERS]
     numbers = [one for one in numbers if one["drugs"]]
@@ -99,27 +102,31 @@ def measure_references(
 
 
 def find_trained(
-    snap: PillSnap, manifest: Path, prepared: Sequence[Path], *, min_iou: float, threads: int
-) -> list[Found]:
-    """Find pills of trained drugs in photographs of a test manifest, `TEST_PHOTOS` at most, evenly spread; the other
-    arguments are those of `measure_references`."""
+    snap: PillSnap, manifest: Path, prepared: Sequence[Path], find: Callable[..., list[Finding]], *, threads: int
+) -> list[Finding]:
+    """Find pills of trained drugs in photographs of a test manifest, `TEST_PHOTOS` at most, evenly spread.
+
+    Args:
+        snap: the models.
+        manifest, prepared, threads: as for `measure_references`.
+        find: takes a photograph, mode, boxes and drugs, as `find_pills` does.
+    """
     test = read_table(manifest, MANIFEST)
     photos = test["image_id"].drop_duplicates()
     test = test[test["image_id"].isin(photos.iloc[:: -(-len(photos) // TEST_PHOTOS)])]
-    look = partial(_look, snap, min_iou)
-    found = for_each_photo(look, test, prepared, threads=threads, title="test photographs")
+    found = for_each_photo(partial(_look, find), test, prepared, threads=threads, title="test photographs")
     codes = {drug.k_code for drug in snap.classes}
     return [pill for pills in found for pill in pills if pill.k_code in codes]
 
 
-def _look(snap: PillSnap, min_iou: float, data: bytes, rows: pd.DataFrame) -> list[Found]:
+def _look(find: Callable[..., list[Finding]], data: bytes, rows: pd.DataFrame) -> list[Finding]:
     """The labelled pills of a photograph, its file's bytes, that an answer finds."""
     boxes, drugs = rows[["x", "y", "w", "h"]].to_numpy(float), list(zip(rows["k_code"], rows["group"], strict=True))
-    return find_pills(snap, data, rows["domain"].iloc[0], boxes, drugs, min_iou)
+    return find(data, rows["domain"].iloc[0], boxes, drugs)
 
 
 def find_pills(
-    snap: PillSnap, data: bytes, mode: Mode, boxes: np.ndarray, drugs: Sequence[tuple[str, str]], min_iou: float
+    snap: PillSnap, data: bytes, mode: Mode, boxes: np.ndarray, drugs: Sequence[tuple[str, str]], *, min_iou: float
 ) -> list[Found]:
     """Find labelled pills as an answer does.
 
@@ -142,12 +149,35 @@ def find_pills(
     ]
 
 
-def measure_enrolled(
-    new: Sequence[Found], trained: Sequence[Found], calibration: Calibration, number: int, seed: int
-) -> dict[str, Any]:
-    """Enrol every drug with so many of its pills, drawn anew `DRAWS` times, and answer the others.
+def draw_pills(
+    new: Sequence[Finding], number: int, seed: int, draw: int
+) -> tuple[dict[str, list[Finding]], list[Finding]]:
+    """Draw the pills by which each drug is enrolled, as many of each; drugs that have no more are left out.
 
-    No pill that is answered shares a capture group with a reference of its drug.
+    Returns:
+        The drawn ones by K-code, and the pills to be answered, which share no capture group with a drawn one of their
+        drug; both in the order of the K-codes.
+    """
+    by_drug: dict[str, list[Finding]] = {}
+    for pill in new:
+        by_drug.setdefault(pill.k_code, []).append(pill)
+    by_drug = {k_code: pills for k_code, pills in sorted(by_drug.items()) if len(pills) > number}
+    random = np.random.default_rng((seed, number, draw))
+    drawn = {code: [pills[i] for i in random.permutation(len(pills))[:number]] for code, pills in by_drug.items()}
+    used = {code: {pill.group for pill in pills} for code, pills in drawn.items()}
+    return drawn, [pill for code, pills in by_drug.items() for pill in pills if pill.group not in used[code]]
+
+
+def measure_enrolled(
+    new: Sequence[Found],
+    trained: Sequence[Found],
+    calibration: Calibration,
+    number: int,
+    seed: int,
+    *,
+    draws: int = DRAWS,
+) -> dict[str, Any]:
+    """Enrol every drug with so many of its pills, drawn anew several times by `draw_pills`, and answer the others.
 
     Args:
         new: pills of drugs to enrol; those of which there are not more than `number` are left out.
@@ -155,6 +185,7 @@ def measure_enrolled(
         calibration: of the models.
         number: photographs of each drug.
         seed: of the draws.
+        draws: their number.
 
     Returns:
         `references`, the number; `drugs`; `pills`, answered in all draws together; shares of them: `top1` (named
@@ -163,19 +194,15 @@ def measure_enrolled(
         enrolled drug; `mistaken`, the share of the other drugs' pills that are named after a drug that is enrolled
         alone; `trained`, see `of_trained`. `None` where a share is of nothing.
     """
-    by_drug: dict[str, list[Found]] = {}
-    for pill in new:
-        by_drug.setdefault(pill.k_code, []).append(pill)
-    by_drug = {k_code: pills for k_code, pills in sorted(by_drug.items()) if len(pills) > number}
+    drawn: dict[str, list[Found]] = {}
     answered: list[tuple[Found, Pill]] = []
     others: list[Pill] = []
     still: list[Pill] = []
-    for draw in range(DRAWS if by_drug else 0):
-        random = np.random.default_rng((seed, number, draw))
-        drawn = {code: [pills[i] for i in random.permutation(len(pills))[:number]] for code, pills in by_drug.items()}
+    for draw in range(draws):
+        drawn, asked = draw_pills(new, number, seed, draw)
+        if not drawn:
+            break
         references = References(tuple(_enrolled(code, pills) for code, pills in drawn.items()))
-        used = {code: {pill.group for pill in pills} for code, pills in drawn.items()}
-        asked = [pill for code, pills in by_drug.items() for pill in pills if pill.group not in used[code]]
         answered += zip(asked, _answers(references, asked, calibration), strict=True)
         still += _answers(references, trained, calibration)
         for drug in references.drugs:
@@ -183,9 +210,9 @@ def measure_enrolled(
             others += _answers(References((drug,)), strange, calibration)
     return _figures(answered) | {
         "references": number,
-        "drugs": len(by_drug),
+        "drugs": len(drawn),
         "mistaken": _share([_names_enrolled(pill) for pill in others]),
-        "trained": of_trained(list(trained) * (DRAWS if by_drug else 0), still),
+        "trained": of_trained(list(trained) * (draws if drawn else 0), still),
     }
 
 
