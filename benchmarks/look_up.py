@@ -42,7 +42,7 @@ from pillsnap.workflow.provenance import describe_device
 SEED = 4523
 PLAIN = ReadingCalibration(
     imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, imprint_slope=1.0, imprint_offset=0.0,
-    weight=0.0, distance_weight=0.0, contradicts_from=1.0,
+    weight=0.0, blank_weight=0.0, blank_scale=1.0, distance_weight=0.0, contradicts_from=1.0,
 )  # fmt: skip
 """No stage's photographs to calibrate on."""
 

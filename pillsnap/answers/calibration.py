@@ -25,12 +25,11 @@ class ReadingCalibration:
         imprint_slope, imprint_offset: of the log-odds that the whole imprint is right, as a linear function of those
             that follow from its characters one by one: their errors come together.
         weight: factor of each drug's log-likelihood of the imprint, which is added to its logit.
-        blank_weight: the same for a pill on which no imprint is read, which tells less; `None` in models of older
-            versions, which have one weight.
+        blank_weight: the same for a pill on which no imprint is read, which tells less.
         blank_scale: factor of such a pill's joined logits, so that one temperature suits both kinds.
         distance_weight: factor of the disagreement of the imprint with the named drug, which is added to the relative
             distance.
-        contradicts_from: disagreement from which the imprint contradicts the named drug.
+        contradicts_from: disagreement from which an imprint that is read contradicts the named drug.
     """
 
     imprint_temperature: float
@@ -39,10 +38,10 @@ class ReadingCalibration:
     imprint_slope: float
     imprint_offset: float
     weight: float
+    blank_weight: float
+    blank_scale: float
     distance_weight: float
     contradicts_from: float
-    blank_weight: float | None = None
-    blank_scale: float = 1.0
 
     def whole_imprint(self, one_by_one: float) -> float:
         """Probability that a whole imprint is right, from the product of those of its characters."""

@@ -21,7 +21,7 @@ DISTANCE_WEIGHTS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 _PULL = 2.0
 """Chosen among 0, 0.5, 2, 5 and 15 by cross-validation within the validation pills of two runs."""
 CONTRADICTED = 0.01
-"""Share of the rightly named validation pills whose imprint may seem to contradict."""
+"""Share of the rightly named validation pills with an imprint that is read which may seem to contradict."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def fit_reading(
     weight, blank_weight, blank_scale = _weights(logits, likelihoods, targets, blank)
     joined = logits + np.where(blank, blank_weight, weight)[:, None] * likelihoods
     right = joined.argmax(axis=1) == targets
-    disagreements = -likelihoods[np.arange(len(targets)), targets][right]
+    disagreements = -likelihoods[np.arange(len(targets)), targets][right & ~blank]
     pill_looks = [looks[target] for target in targets]
     slope, offset = _whole_imprints(log_probabilities(read.characters, imprint_temperature), pill_looks)
     limit = math.inf
-    if right.any():
+    if len(disagreements):
         limit = float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
     return ReadingCalibration(
         imprint_temperature=imprint_temperature,
@@ -67,10 +67,10 @@ def fit_reading(
         imprint_slope=slope,
         imprint_offset=offset,
         weight=weight,
-        distance_weight=0.0,
-        contradicts_from=limit,
         blank_weight=blank_weight,
         blank_scale=blank_scale,
+        distance_weight=0.0,
+        contradicts_from=limit,
     )
 
 

@@ -82,7 +82,7 @@ def join_reading(
     """
     likelihoods = imprints.log_likelihoods(characters, reading.imprint_temperature)
     blank = is_blank(characters)[:, None]
-    weights = np.where(blank, reading.weight if reading.blank_weight is None else reading.blank_weight, reading.weight)
+    weights = np.where(blank, reading.blank_weight, reading.weight)
     scales = np.where(blank, reading.blank_scale, 1.0)
     joined = (scales * (logits + weights * likelihoods)).astype(np.float32)
     named = joined.argmax(axis=1)
@@ -98,8 +98,8 @@ def is_blank(characters: np.ndarray) -> np.ndarray:
 def held_back(
     relative: np.ndarray, disagreements: np.ndarray, blank: np.ndarray, calibration: Calibration
 ) -> np.ndarray:
-    """Relative distances, float (N,), of which some are made too large for a `known` answer: those of drugs that the
+    """Relative distances, float (N,), of which some are made too large for a `known` answer: those of drugs that an
     imprint contradicts, and from `blank_within` on those of pills that are `blank`, bool (N,)."""
-    contradicted = calibration.reading is not None and disagreements >= calibration.reading.contradicts_from
+    contradicted = calibration.reading is not None and ~blank & (disagreements >= calibration.reading.contradicts_from)
     faint = blank & (relative >= (math.inf if calibration.blank_within is None else calibration.blank_within))
     return np.where(contradicted | faint, np.maximum(relative, np.float32(calibration.known_within)), relative)

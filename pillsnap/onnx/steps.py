@@ -200,8 +200,7 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         float(value) for value in (reading.imprint_temperature, reading.shape_temperature, reading.colour_temperature)
     )
     weight, distance_weight = float(reading.weight), float(reading.distance_weight)
-    blank_weight = weight if reading.blank_weight is None else float(reading.blank_weight)
-    blank_scale = float(reading.blank_scale)
+    blank_weight, blank_scale = float(reading.blank_weight), float(reading.blank_scale)
     contradicts_from, within = float(reading.contradicts_from), float(calibration.known_within)
     blank_within = math.inf if calibration.blank_within is None else float(calibration.blank_within)
 
@@ -224,8 +223,8 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         named = op.ArgMax(logits, axis=1, keepdims=1)
         disagreements = op.Neg(op.Squeeze(op.GatherElements(likelihoods, named, axis=1), [1]))
         joined = nearest + distance_weight * disagreements
-        faint = op.And(op.Squeeze(blank, [1]), joined >= blank_within)
-        held = op.Or(disagreements >= contradicts_from, faint)
+        unread = op.Squeeze(blank, [1])
+        held = op.Where(unread, joined >= blank_within, disagreements >= contradicts_from)
         relative_distances = op.Where(held, op.Max(joined, within), joined)
         characters = op.Exp(scores)
         shapes = op.Softmax(forms / per_shape, axis=1)

@@ -46,5 +46,5 @@ def _reading(
         shape_confidence=float(shapes.max()),
         colours=tuple(COLOUR_NAMES[number] for number in np.flatnonzero(has)),
         colours_confidence=float(np.where(has, colours, 1 - colours).prod()),
-        contradicts=bool(disagreement >= calibration.contradicts_from),
+        contradicts=bool(imprint) and bool(disagreement >= calibration.contradicts_from),
     )

@@ -80,8 +80,8 @@ def test_a_side_on_which_nothing_is_read_has_a_weight_of_its_own() -> None:
     read.characters[blank] = read.characters.min()
     read.characters[blank, :, END] = read.characters.max()
     found = fit_reading(logits, targets, read, looks)
-    assert found and found.blank_weight is not None and 0 < found.blank_weight < 0.2 * found.weight
-    one_weight = replace(found, blank_weight=None, blank_scale=1.0)
+    assert found and 0 < found.blank_weight < 0.2 * found.weight
+    one_weight = replace(found, blank_weight=found.weight, blank_scale=1.0)
     apart, alike = (losses(logits, targets, read, looks, reading) for reading in (found, one_weight))
     assert apart.mean() < 0.9 * alike.mean()
 

@@ -13,7 +13,7 @@ from pillsnap.reader.looks import CHARACTERS, PLACES, Looks, codes_of
 
 READING = ReadingCalibration(
     imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, imprint_slope=1.0, imprint_offset=0.0,
-    weight=1.5, distance_weight=2.0,
+    weight=1.5, blank_weight=1.5, blank_scale=1.0, distance_weight=2.0,
     contradicts_from=5.0,
 )  # fmt: skip
 CALIBRATION = Calibration(
@@ -81,15 +81,6 @@ def test_a_side_on_which_nothing_is_read_counts_by_its_own_weight() -> None:
     assert joined[1] == pytest.approx(logits[1] + 1.5 * likelihoods[1], abs=1e-4)
 
 
-def test_calibrations_of_earlier_versions_have_one_weight() -> None:
-    told = CALIBRATION.to_json()
-    del told["reading"]["blank_weight"], told["reading"]["blank_scale"]
-    assert Calibration.from_json(told) == CALIBRATION
-    given, logits = read("", "AB1"), np.ones((2, 4), np.float32)
-    joined, *_ = join_reading(logits, np.zeros(2), given, drugs(), READING)
-    assert joined == pytest.approx(logits + 1.5 * drugs().log_likelihoods(given, 1.0), abs=1e-4)
-
-
 @pytest.mark.parametrize(("distance", "apart", "expected"), [(3, 4.9, 3), (3, 5.0, 10), (12, 9.0, 12), (3, 0.0, 3)])
 def test_a_contradicted_answer_is_not_known(distance: float, apart: float, expected: float) -> None:
     (held,) = held_back(np.array([distance], np.float32), np.array([apart]), np.array([False]), CALIBRATION)
@@ -106,6 +97,11 @@ def test_a_blank_side_is_known_within_its_own_limit(blank_within: float | None, 
     limited = replace(CALIBRATION, blank_within=blank_within)
     held = held_back(np.array([3.0, 4.0, 9.0, 12.0]), np.zeros(4), np.full(4, blank), limited)
     assert held.tolist() == expected
+
+
+def test_a_blank_side_contradicts_nothing() -> None:
+    held = held_back(np.array([3.0, 3.0]), np.array([9.0, 9.0]), np.array([True, False]), CALIBRATION)
+    assert held.tolist() == [3.0, 10.0]
 
 
 def test_infinite_limits_never_contradict() -> None:

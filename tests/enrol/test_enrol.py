@@ -316,7 +316,7 @@ def test_nothing_that_an_enrolled_drug_takes_part_in_is_known(
     assert found.prediction_set == tuple(both[one] for one in possible)
 
 
-READS = replace(CALIBRATION, reading=ReadingCalibration(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 5.0, 19.0))
+READS = replace(CALIBRATION, reading=ReadingCalibration(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 5.0, 19.0))
 
 
 @pytest.mark.parametrize(

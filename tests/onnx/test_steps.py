@@ -88,7 +88,7 @@ def test_boxes(most: int) -> None:
 
 READING = ReadingCalibration(
     imprint_temperature=1.3, shape_temperature=0.7, colour_temperature=2.0, imprint_slope=1.0, imprint_offset=0.0,
-    weight=1.5, distance_weight=2.0, blank_weight=0.2, blank_scale=1.7,
+    weight=1.5, blank_weight=0.2, blank_scale=1.7, distance_weight=2.0,
     contradicts_from=5.0,
 )  # fmt: skip
 CALIBRATION = Calibration(

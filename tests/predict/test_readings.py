@@ -11,7 +11,7 @@ from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES,
 
 CALIBRATION = ReadingCalibration(
     imprint_temperature=1.0, shape_temperature=1.0, colour_temperature=1.0, imprint_slope=1.0, imprint_offset=0.0,
-    weight=1.0, distance_weight=2.0,
+    weight=1.0, blank_weight=1.0, blank_scale=1.0, distance_weight=2.0,
     contradicts_from=5.0,
 )  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_colours(colours: dict[str, float], told: tuple[str, ...], confidence: f
     assert reading.colours == told and reading.colours_confidence == pytest.approx(confidence)
 
 
-@pytest.mark.parametrize(("apart", "contradicts"), [(4.9, False), (5.0, True)])
-def test_contradiction(apart: float, contradicts: bool) -> None:
-    (reading,) = read_pills(found("A", [0.9], {"white": 0.9}, apart), CALIBRATION)
+@pytest.mark.parametrize(("imprint", "apart", "contradicts"), [("A", 4.9, False), ("A", 5.0, True), ("", 20.0, False)])
+def test_only_an_imprint_that_is_read_contradicts(imprint: str, apart: float, contradicts: bool) -> None:
+    (reading,) = read_pills(found(imprint, [0.9], {"white": 0.9}, apart), CALIBRATION)
     assert reading.contradicts is contradicts
