@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from pillsnap.answers.calibration import LEAST_ODDS, ReadingCalibration
 from pillsnap.answers.naming import Imprints, is_blank, log_probabilities
+from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks, imprint_of
 
 TEMPERATURES = (0.2, 20.0)
@@ -57,7 +58,7 @@ def fit_reading(
     disagreements = -likelihoods[np.arange(len(targets)), targets][right & ~blank]
     pill_looks = [looks[target] for target in targets]
     slope, offset = _whole_imprints(log_probabilities(read.characters, imprint_temperature), pill_looks)
-    limit = math.inf
+    limit = 1.0 - LEAST  # never
     if len(disagreements):
         limit = float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
     return ReadingCalibration(

@@ -224,7 +224,8 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         disagreements = op.Neg(op.Squeeze(op.GatherElements(likelihoods, named, axis=1), [1]))
         joined = nearest + distance_weight * disagreements
         unread = op.Squeeze(blank, [1])
-        held = op.Where(unread, joined >= blank_within, disagreements >= contradicts_from)
+        faint = op.And(unread, joined >= blank_within)
+        held = op.Or(faint, op.And(op.Not(unread), disagreements >= contradicts_from))
         relative_distances = op.Where(held, op.Max(joined, within), joined)
         characters = op.Exp(scores)
         shapes = op.Softmax(forms / per_shape, axis=1)
