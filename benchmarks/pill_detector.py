@@ -53,7 +53,8 @@ def main() -> None:
     words = parser.parse_args()
     cv2.setNumThreads(1)
     config = read_config(ROOT / "config.yaml")
-    sizes = {WEIGHTS: read_json(WEIGHTS.with_suffix(".json"))["settings"]["detector"]["image_size"]}
+    *_, last = read_json(WEIGHTS.with_suffix(".json"))["settings"]["rounds"].values()
+    sizes = {WEIGHTS: last["detector"]["image_size"]}
     if words.stage:
         sizes[words.stage / "detector/best.safetensors"] = config.detector.image_size
     command = ["python", "benchmarks/pill_detector.py", f"--grounds={words.grounds}"]
