@@ -86,7 +86,7 @@ class SeparateSteps:
         return self.answer((photo.width, photo.height), mode, kept, logits, distances)
 
     def look(self, photo: ScaledPhoto, mode: Mode) -> tuple[ScaledPhoto, Detections]:
-        """All boxes of `detect`, and the photograph in whose picture they are: decoded larger, and looked at again,
+        """All boxes of `detect_all`, and the photograph in whose picture they are: decoded larger, and looked at again,
         where it was too small for the crops of an answer in this mode."""
         return self.look_at_all([photo], [mode])[0]
 
@@ -102,12 +102,9 @@ class SeparateSteps:
                 looked[place] = larger[place], found
         return looked
 
-    def detect(self, picture: np.ndarray) -> Detections:
-        """All boxes after non-maximum suppression, best first, see `pillsnap.predict.nms`."""
-        return self.detect_all([picture])[0]
-
     def detect_all(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
-        """As `detect` for each of several pictures, which the network sees at once."""
+        """All boxes in each of several pictures, which the network sees at once, after non-maximum suppression, best
+        first, see `pillsnap.predict.nms`."""
         if not pictures:
             return []
         size, nms_iou = (self.detector_facts[name] for name in ("image_size", "nms_iou"))

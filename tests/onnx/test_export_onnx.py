@@ -248,7 +248,7 @@ def test_detections_chosen(steps: SeparateSteps, scores: list[float], mode: Mode
 
 
 def test_detections_are_above_the_threshold_and_apart(steps: SeparateSteps) -> None:
-    found = steps.detect(PHOTO)
+    (found,) = steps.detect_all([PHOTO])
     assert 0 < len(found.scores) == len(found.boxes) <= 100
     assert (found.scores >= MIN_SCORE).all()
     overlaps = iou_matrix(found.boxes, found.boxes)[~np.eye(len(found.boxes), dtype=bool)]

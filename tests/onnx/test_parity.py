@@ -28,7 +28,7 @@ def test_detections_are_those_of_the_separate_steps(base: Path, tmp_path: Path) 
     assert (report["photos"], fused["photos"]) == (5, 5)
     assert set(found) == {"fp32", "int8"}
     for photo, ours in zip(photos, found["fp32"], strict=True):
-        theirs = steps.detect(photo.picture)
+        (theirs,) = steps.detect_all([photo.picture])
         assert len(theirs.boxes) > 0
         assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
 

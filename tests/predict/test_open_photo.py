@@ -1,5 +1,6 @@
 """How large photographs are decoded for an answer, and answers that need them larger."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_graph_and_steps_look_at_the_same_size(
 ) -> None:
     """The pill of a photograph of 2,000 pixels has 60: at half the size its crop of 48 would be enlarged."""
     seen: list[int] = []
-    run, detect = PillSnap._run, SeparateSteps.detect
+    run, detect = PillSnap._run, SeparateSteps.detect_all
 
     def boxes_in(picture: np.ndarray) -> np.ndarray:
         seen.append(len(picture))
@@ -80,11 +81,12 @@ def test_graph_and_steps_look_at_the_same_size(
         found = {name: value[:1] for name, value in run(self, picture, inputs).items()}
         return found | {"boxes": boxes_in(picture)}
 
-    def one_box(self: SeparateSteps, picture: np.ndarray) -> Detections:
-        return Detections(boxes_in(picture), detect(self, picture).scores[:1])
+    def one_box_each(self: SeparateSteps, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        found = zip(pictures, detect(self, pictures), strict=True)
+        return [Detections(boxes_in(picture), each.scores[:1]) for picture, each in found]
 
     monkeypatch.setattr(PillSnap, "_run", one_pill)
-    monkeypatch.setattr(SeparateSteps, "detect", one_box)
+    monkeypatch.setattr(SeparateSteps, "detect_all", one_box_each)
     for way in (snap, steps):
         seen.clear()
         answer = way.identify(LARGE, mode)
