@@ -25,8 +25,9 @@ class ReadingCalibration:
         imprint_slope, imprint_offset: of the log-odds that the whole imprint is right, as a linear function of those
             that follow from its characters one by one: their errors come together.
         weight: factor of each drug's log-likelihood of the imprint, which is added to its logit.
-        blank_weight: the same for a pill on which no imprint is read, which tells less.
-        blank_scale: factor of such a pill's joined logits, so that one temperature suits both kinds.
+        blank_weight: the same for a pill on which surely no imprint is read, which tells less; where that is doubtful,
+            the weight is between both, by its probability.
+        blank_scale: likewise a factor of the joined logits, 1 with an imprint: one temperature suits both kinds.
         distance_weight: factor of the disagreement of the imprint with the named drug, which is added to the relative
             distance.
         contradicts_from: disagreement from which an imprint that is read contradicts the named drug.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -10,7 +10,7 @@ from scipy.special import log_expit, log_softmax
 from sklearn.metrics import roc_auc_score
 
 from pillsnap.answers.calibration import LEAST_ODDS, ReadingCalibration
-from pillsnap.answers.naming import Imprints, is_blank, log_probabilities
+from pillsnap.answers.naming import Imprints, is_blank, join_reading, log_probabilities
 from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks, imprint_of
 
@@ -53,15 +53,9 @@ def fit_reading(
     likelihoods = imprints.log_likelihoods(read.characters, imprint_temperature)
     blank = is_blank(read.characters)
     weight, blank_weight, blank_scale = _weights(logits, likelihoods, targets, blank)
-    joined = logits + np.where(blank, blank_weight, weight)[:, None] * likelihoods
-    right = joined.argmax(axis=1) == targets
-    disagreements = -likelihoods[np.arange(len(targets)), targets][right & ~blank]
     pill_looks = [looks[target] for target in targets]
     slope, offset = _whole_imprints(log_probabilities(read.characters, imprint_temperature), pill_looks)
-    limit = 1.0 - LEAST  # never
-    if len(disagreements):
-        limit = float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
-    return ReadingCalibration(
+    reading = ReadingCalibration(
         imprint_temperature=imprint_temperature,
         shape_temperature=_temperature(lambda value: _shape_loss(read.shapes / value, pill_looks)),
         colour_temperature=_temperature(lambda value: _colour_loss(read.colours / value, pill_looks)),
@@ -71,8 +65,14 @@ def fit_reading(
         blank_weight=blank_weight,
         blank_scale=blank_scale,
         distance_weight=0.0,
-        contradicts_from=limit,
+        contradicts_from=1.0 - LEAST,  # never
     )
+    joined, _, disagreements = join_reading(logits, np.zeros(len(logits)), read.characters, imprints, reading)
+    disagreements = disagreements[(joined.argmax(axis=1) == targets) & ~blank]
+    if not len(disagreements):
+        return reading
+    limit = float(np.quantile(disagreements, 1 - CONTRADICTED, method="higher")) + 1e-4
+    return replace(reading, contradicts_from=limit)
 
 
 def choose_distance_weight(seen: tuple[np.ndarray, np.ndarray], unseen: tuple[np.ndarray, np.ndarray]) -> float:

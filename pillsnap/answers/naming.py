@@ -81,9 +81,9 @@ def join_reading(
         other characters than of its imprints, 0 to 20.
     """
     likelihoods = imprints.log_likelihoods(characters, reading.imprint_temperature)
-    blank = is_blank(characters)[:, None]
-    weights = np.where(blank, reading.blank_weight, reading.weight)
-    scales = np.where(blank, reading.blank_scale, 1.0)
+    blank = np.exp(log_probabilities(characters[:, :1], reading.imprint_temperature)[..., END])
+    weights = reading.weight + (reading.blank_weight - reading.weight) * blank
+    scales = 1 + (reading.blank_scale - 1) * blank
     joined = (scales * (logits + weights * likelihoods)).astype(np.float32)
     named = joined.argmax(axis=1)
     disagreements = -likelihoods[np.arange(len(named)), named]

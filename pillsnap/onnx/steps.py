@@ -216,14 +216,13 @@ def reading_step(imprints: Imprints, calibration: Calibration) -> onnx.ModelProt
         apart = op.Reshape(scores - op.ReduceMax(scores, [2], keepdims=1), op.Constant(value_ints=[0, -1]))
         of_sides = op.Reshape(op.MatMul(apart, op.Constant(value=columns)), op.Constant(value_ints=[0, -1, 2]))
         likelihoods = op.Max(op.ReduceMax(of_sides, [2], keepdims=0), LEAST)
-        first = op.ArgMax(op.Gather(letters, 0, axis=1), axis=1, keepdims=1)
-        blank = op.Equal(first, END)
-        by_weight = raw + op.Where(blank, blank_weight, weight) * likelihoods
-        logits = op.Where(blank, blank_scale, 1.0) * by_weight
+        blank = op.Exp(op.Gather(op.Gather(scores, 0, axis=1), op.Constant(value_ints=[END]), axis=1))
+        by_weight = raw + (weight + (blank_weight - weight) * blank) * likelihoods
+        logits = (1.0 + (blank_scale - 1.0) * blank) * by_weight
         named = op.ArgMax(logits, axis=1, keepdims=1)
         disagreements = op.Neg(op.Squeeze(op.GatherElements(likelihoods, named, axis=1), [1]))
         joined = nearest + distance_weight * disagreements
-        unread = op.Squeeze(blank, [1])
+        unread = op.Equal(op.ArgMax(op.Gather(letters, 0, axis=1), axis=1, keepdims=0), END)
         faint = op.And(unread, joined >= blank_within)
         held = op.Or(faint, op.And(op.Not(unread), disagreements >= contradicts_from))
         relative_distances = op.Where(held, op.Max(joined, within), joined)

@@ -66,19 +66,23 @@ def test_an_imprint_decides_between_drugs_that_look_alike() -> None:
 
 def test_without_weight_nothing_changes() -> None:
     logits = np.array([[3.0, 0.0, 3.1, 0.0]], np.float32)
-    plain = replace(READING, weight=0.0, distance_weight=0.0)
+    plain = replace(READING, weight=0.0, blank_weight=0.0, distance_weight=0.0)
     joined, distances, _ = join_reading(logits, np.array([4.0]), read("XY12"), drugs(), plain)
     assert joined.tolist() == logits.tolist() and distances.tolist() == [4.0]
 
 
 def test_a_side_on_which_nothing_is_read_counts_by_its_own_weight() -> None:
     logits = np.array([[3.0, 0.0, 3.1, 0.0]] * 2, np.float32)
-    imprints, given = drugs(), read("", "AB1")
+    imprints, given = drugs(), read("", "AB1", sure=30.0)
     likelihoods = imprints.log_likelihoods(given, READING.imprint_temperature)
     own = replace(READING, blank_weight=0.1, blank_scale=2.0)
     joined, *_ = join_reading(logits, np.zeros(2), given, imprints, own)
     assert joined[0] == pytest.approx(2.0 * (logits[0] + 0.1 * likelihoods[0]), abs=1e-4)
     assert joined[1] == pytest.approx(logits[1] + 1.5 * likelihoods[1], abs=1e-4)
+    doubtful = np.mean(given, axis=0, keepdims=True)  # blank or an A, one as likely as the other
+    joined, *_ = join_reading(logits[:1], np.zeros(1), doubtful, imprints, own)
+    likelihoods = imprints.log_likelihoods(doubtful, READING.imprint_temperature)
+    assert joined[0] == pytest.approx(1.5 * (logits[0] + 0.8 * likelihoods[0]), abs=1e-3)
 
 
 @pytest.mark.parametrize(("distance", "apart", "expected"), [(3, 4.9, 3), (3, 5.0, 10), (12, 9.0, 12), (3, 0.0, 3)])
