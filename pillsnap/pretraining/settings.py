@@ -42,12 +42,14 @@ class ReaderCrops(Section):
 
 
 class Round(Section):
-    """A training of the detector; the second one starts from the weights of the first."""
+    """A training of the detector; a later one starts from the packed weights of the one before."""
 
     seed: int = Field(ge=0, lt=2**31, description="Seed of drugs and scenes; that of the training is `seed` above")
     scenes: Scenes = Field(description="Scenes of training")
     grounds: int = Field(0, ge=0, description="Scenes without a pill, besides")
-    detector: Detector = Field(description="Recipe of the training; `model` of a later round is the one before")
+    detector: Detector = Field(
+        description="Recipe of the training; `model` of a later round is a packed file of the one before"
+    )
 
     def scenes_of(self, part: str, validation_scenes: int) -> Scenes:
         """The scenes of `train`, `grounds` or `val`."""

@@ -176,7 +176,7 @@ class S3File:
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
         self._file.close()
-        log.info("%s: read %d of %d bytes in %d requests", self._path, self._fetched_bytes, self.size, self._requests)
+        log.info("%s, %d bytes: %d moved in %d requests", self._path, self.size, self._fetched_bytes, self._requests)
 
     def _span_around(self, start: int, end: int) -> Span:
         """Return what to fetch for a read: its block, the end of the file, or just the read."""
