@@ -9,7 +9,7 @@ with job(snakemake):
 
     pack_pill_detector(
         weights=Path(snakemake.input.weights),
-        start=Path(snakemake.input.start) if snakemake.input.start else None,
+        start=next(map(Path, snakemake.input.start), None),
         history=Path(snakemake.input.history),
         packed=Path(snakemake.output.packed),
         description=Path(snakemake.output.description),
