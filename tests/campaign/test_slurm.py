@@ -22,7 +22,7 @@ from tests.support.workflow import SCENE_RULES, Workflow
 
 GPU_RULES = {
     "train_detector", "detect_pills", "train_classifier", "calibrate_answers", "evaluate_away", "measure_references",
-    "run_benchmark",
+    "export_onnx", "run_benchmark",
 }  # fmt: skip
 DATA_RULES = {"index_archive", "prepare_archive"}
 LOCAL = (".snakemake_timestamp", ".cache")
