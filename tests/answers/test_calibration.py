@@ -33,7 +33,7 @@ from pillsnap.classifier.model import load_classifier
 from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.pictures.in_order import in_order
-from tests.support.models import READER, calibrated, tiny_stage, trained_classifier
+from tests.support.models import calibrate, calibrated, tiny_stage, trained_classifier
 
 DRUGS = 12
 
@@ -241,7 +241,7 @@ def test_crops_that_are_decoded_ahead_for_a_gpu_give_the_same_bytes(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The GPU is played by the CPU: what is moved there stays here."""
-    expected, stage, asked = calibrated(base), tiny_stage(base), []
+    expected, asked = calibrated(base), []
 
     def ahead(*given: Any, **more: Any) -> Iterator[torch.Tensor]:
         asked.append(more["ahead"])
@@ -251,17 +251,7 @@ def test_crops_that_are_decoded_ahead_for_a_gpu_give_the_same_bytes(
     monkeypatch.setattr("pillsnap.answers.calibrate_answers.torch_device", lambda requested: "cuda")
     for moved in (torch.nn.Module, torch.Tensor):
         monkeypatch.setattr(moved, "to", lambda self, device: self)
-    found = {"calibration": tmp_path / "calibration.json", "drug_space": tmp_path / "drug_space.safetensors"}
-    calibrate_answers(
-        classifier=trained_classifier(base)["best"],
-        reader=READER,
-        drugs=stage.drugs,
-        crops=stage.crops,
-        settings=Answers(),
-        device="cuda",
-        threads=1,
-        **found,
-    )
+    found = calibrate(base, device="cuda", folder=tmp_path)
     assert asked == [128] * 3, "training, validation and drugs never seen"
     for name, path in found.items():
         assert path.read_bytes() == expected[name].read_bytes()

@@ -256,17 +256,22 @@ def untrained_checkpoint(base: Path) -> Path:
 @once_in_a_run
 def calibrated(base: Path) -> dict[str, Path]:
     """What `calibrate_answers` makes of the tiny classifier."""
+    return calibrate(base, device="cpu", folder=base)
+
+
+def calibrate(base: Path, *, device: str, folder: Path) -> dict[str, Path]:
+    """Run `calibrate_answers` for the tiny classifier; returns what it makes in `folder`."""
     from pillsnap.answers.calibrate_answers import calibrate_answers
 
     stage = tiny_stage(base)
-    made = {"calibration": base / "calibration.json", "drug_space": base / "drug_space.safetensors"}
+    made = {"calibration": folder / "calibration.json", "drug_space": folder / "drug_space.safetensors"}
     calibrate_answers(
         classifier=trained_classifier(base)["best"],
         reader=READER,
         drugs=stage.drugs,
         crops=stage.crops,
         settings=Answers(),
-        device="cpu",
+        device=device,
         threads=1,
         **made,
     )
