@@ -90,21 +90,21 @@ def calibrate_answers(
     plain = space.distances(found[0].features)
     blank = (found[0].blank, found[1].blank) if reading else None
     chosen = with_plain_limits(choose_thresholds(seen, unseen, settings, blank), seen, plain)
+    chosen = replace(chosen, reading=reading)
+    held = [
+        replace(pills, distances=held_back(pills.distances, disagreements, one.blank, chosen))
+        for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
+    ]
     places = [_pairs(data.pills) for data in validation]
     pairs, unseen_pairs = (
-        pair_predictions(pills, both, chosen.temperature) for pills, both in zip((seen, unseen), places, strict=True)
+        pair_predictions(pills, both, chosen.temperature) for pills, both in zip(held, places, strict=True)
     )
     if len(pairs):
         of_pairs = choose_thresholds(pairs, unseen_pairs, settings)
         chosen = replace(chosen, pairs=with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1)))
-    chosen = replace(chosen, reading=reading)
     with replacing(drug_space) as temporary:
         save_file(asdict(space), temporary)
-    held, unseen_held = (
-        replace(pills, distances=held_back(pills.distances, disagreements, one.blank, chosen))
-        for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
-    )
-    metrics = {"validation": calibration_metrics(held, unseen_held, chosen), "validation_pairs": None}
+    metrics = {"validation": calibration_metrics(*held, chosen), "validation_pairs": None}
     if chosen.pairs:
         metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
     write_json(calibration, {"calibration": chosen.to_json()} | metrics)
@@ -257,8 +257,9 @@ def choose_thresholds(
     unknown_from = float(np.float32(np.quantile(seen.distances, settings.kept, method="higher") + 1e-4))
     blanks = blank or (np.zeros(len(seen), bool), np.zeros(len(unseen), bool))
     known_from, *limits = _known_thresholds(seen, unseen, temperature, settings, blanks) or (None, 0.0, 0.0)
-    # as float32, the type of the distances that are compared with them
-    known_within, blank_within = (float(np.float32(min(limit, unknown_from))) for limit in limits)
+    # as float32, the type of the distances that are compared with them; below `unknown_from`, for `held_back`
+    largest = float(np.nextafter(np.float32(unknown_from), np.float32(0)))
+    known_within, blank_within = (float(np.float32(min(limit, largest))) for limit in limits)
     return Calibration(
         temperature=temperature,
         known_from=known_from,

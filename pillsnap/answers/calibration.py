@@ -58,7 +58,8 @@ class Calibration:
         temperature: divides the logits before the softmax.
         known_from: calibrated probability from which an answer may be `known`; `None` where validation could not
             show the promised precision, so that no answer is `known`.
-        known_within: relative distance to the nearest drug below which an answer may be `known`.
+        known_within: relative distance to the nearest drug below which an answer may be `known`, less than
+            `unknown_from`.
         blank_within: as `known_within`, of a pill on which the reader reads no imprint: such sides look alike more
             often; `None` without a reader.
         unknown_from: relative distance to the nearest drug from which an answer is `unknown`.

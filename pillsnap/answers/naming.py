@@ -98,8 +98,9 @@ def is_blank(characters: np.ndarray) -> np.ndarray:
 def held_back(
     relative: np.ndarray, disagreements: np.ndarray, blank: np.ndarray, calibration: Calibration
 ) -> np.ndarray:
-    """Relative distances, float (N,), of which some are made too large for a `known` answer: those of drugs that an
-    imprint contradicts, and from `blank_within` on those of pills that are `blank`, bool (N,)."""
+    """Relative distances, float (N,), of which some are made too large for a `known` answer, though not so large that
+    it is `unknown`: those of drugs that an imprint contradicts, and from `blank_within` on those of pills that are
+    `blank`, bool (N,)."""
     contradicted = calibration.reading is not None and ~blank & (disagreements >= calibration.reading.contradicts_from)
     faint = blank & (relative >= (math.inf if calibration.blank_within is None else calibration.blank_within))
     return np.where(contradicted | faint, np.maximum(relative, np.float32(calibration.known_within)), relative)

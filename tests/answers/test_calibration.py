@@ -18,7 +18,7 @@ from pillsnap.answers.calibrate_answers import (
     fit_temperature,
     with_plain_limits,
 )
-from pillsnap.answers.calibration import Calibration
+from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.answers.calibration_metrics import (
     Predictions,
     calibration_metrics,
@@ -97,6 +97,21 @@ def test_the_promise_holds_of_blank_sides_for_themselves() -> None:
     assert tight.blank_within < tight.known_within
     printed = Predictions(*(each[1000:] for each in astuple(pills)))
     assert (verdicts(printed, tight) == "known").mean() >= (verdicts(printed, loose) == "known").mean()
+
+
+@pytest.mark.parametrize(("blank", "disagreement"), [(True, 0.0), (False, 99.0)])
+def test_what_is_held_back_is_uncertain_and_not_unknown(blank: bool, disagreement: float) -> None:
+    """Also where all that is near enough not to be `unknown` may be `known`."""
+    pills = drawn(6000, 5)
+    pills = replace(pills, logits=pills.logits + 40 * np.eye(DRUGS)[pills.targets])  # all named right
+    chosen = choose_thresholds(pills, Predictions.empty(DRUGS), Answers(), (np.ones(6000, bool), np.ones(0, bool)))
+    assert chosen.known_from is not None and chosen.known_within == pytest.approx(chosen.unknown_from)
+    reading = ReadingCalibration(*[1.0] * 9, contradicts_from=5.0)
+    strict = replace(chosen, reading=reading, blank_within=float(np.percentile(pills.distances, 50)))
+    held = held_back(pills.distances, np.full(6000, disagreement), np.full(6000, blank), strict)
+    words = verdicts(replace(pills, distances=held), strict)
+    assert (words == "unknown").mean() == (pills.distances >= chosen.unknown_from).mean()
+    assert (words == "uncertain").mean() > 0.4
 
 
 def test_where_nothing_is_read_of_any_pill_one_limit_is_left() -> None:
