@@ -7,8 +7,9 @@ Claim: with a tenth of the combinations and composed scenes, mAP@0.5 stays withi
 
 A stage that is made lends its photographs. Of its training part all combinations are kept, or a tenth of their capture
 groups, or none; single pills stay. Each time the detector is trained without scenes and with them, from scratch, since
-the detector that comes with the project saw scenes already. Scenes are composed of pills cut out of that stage's
-training photographs, the same each time; fewer combinations leave fewer pictures, and no other takes their place.
+the detector that comes with the project saw scenes already; in bf16, as that one was. Scenes are composed of pills cut
+out of that stage's training photographs, the same each time; fewer combinations leave fewer pictures, and no other
+takes their place.
 Validation is the stage's own. Measured is the test part, its combinations and its single pills: mAP@0.5 by COCO's
 definition.
 
@@ -136,7 +137,7 @@ def learn(
         )
     recipe = Detector(
         model="yolo11n.yaml", image_size=words.image_size, epochs=words.epochs, horizon=words.epochs, batch=16,
-        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs,
+        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs, precision="bf16",
     )  # fmt: skip
     outputs = {name: run / "detector" / file for name, file in (
         ("best", "best.pt"), ("weights", "best.safetensors"), ("history", "history.csv"), ("events", "events.json"),

@@ -57,13 +57,13 @@ def page(result: dict[str, Any]) -> str:
     )
     tables = {
         table: "\n".join(
-            _row([_name(name)], [_spread(key, [one[part][key] for one in found[name]]) for key in keys])
+            row([_name(name)], [spread(key, [one[part][key] for one in found[name]]) for key in keys])
             for name in ranked
         )
         for table, part, keys in (("validation", "val", VALIDATION), ("test", "test", TEST))
     }
     each = "\n".join(
-        _row([stage, _name(name)], [_spread(key, [found[name][number]["test"][key]]) for key in TEST])
+        row([stage, _name(name)], [spread(key, [found[name][number]["test"][key]]) for key in TEST])
         for number, stage in enumerate(result["stages"])
         for name in (NOW, CHOSEN)
     )
@@ -85,12 +85,14 @@ def _name(score: str) -> str:
     return f"**{score}**" if score == CHOSEN else score
 
 
-def _row(names: Sequence[str], cells: Sequence[str]) -> str:
+def row(names: Sequence[str], cells: Sequence[str]) -> str:
+    """A row of a table."""
     return f"| {' | '.join((*names, *cells))} |"
 
 
-def _spread(key: str, values: Sequence[float | None]) -> str:
-    """Mean, and lowest to highest, of the stages that have the figure."""
+def spread(key: str, values: Sequence[float | None]) -> str:
+    """Mean, and lowest to highest, of the stages that have the figure: keys that begin with `auroc` as
+    such, the others in percent."""
     there = [value for value in values if value is not None]
     if not there:
         return "–"

@@ -11,6 +11,8 @@ from pillsnap.answers.calibrate_answers import fit_temperature
 from pillsnap.answers.drug_space import unit_features
 
 NEIGHBOURS = 5
+PRIOR_CROPS = 10
+"""Crops of all drugs that count beside a drug's own."""
 PARTS = ("val", "left_out", "unseen_val", "test", "unseen_test")
 """`left_out`: the validation pills, each as though its own drug were not among the trained ones."""
 NOW, CHOSEN = "Mahalanobis distance", "relative, unit features"
@@ -34,9 +36,13 @@ class Space:
 
     def squares(self, features: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distance to each drug: (N, drugs)."""
-        white = (self._points(features) - self._mean) @ self._own
+        white = self.whitened(features)
         apart = (white**2).sum(1, keepdims=True) - 2 * white @ self._centroids.T + (self._centroids**2).sum(1)
         return np.maximum(apart, 0)
+
+    def whitened(self, features: np.ndarray) -> np.ndarray:
+        """Features in which a drug's pills lie around their centroid: (N, D)."""
+        return np.asarray((self._points(features) - self._mean) @ self._own)
 
     def background(self, features: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distance to all pills together: (N,)."""
@@ -70,6 +76,7 @@ def scores(stage: Stage) -> dict[str, Score]:
     ):
         distances, relative = _distances(stage, layer, unit)
         found |= {f"{NOW}{name}": distances, f"relative{name}": relative}
+    found[f"{CHOSEN}, a threshold for each drug"] = _by_drug(stage)
     for name in ("pooled stages", "unit pooled stages"):
         found[f"sum: {CHOSEN}, and {name}"] = _sum(found[CHOSEN], found[f"relative, {name}"])
     return found
@@ -94,6 +101,26 @@ def _distances(stage: Stage, layer: str, unit: bool) -> tuple[Score, Score]:
     odd = {part: space.background(getattr(pills, layer)) for part, pills in stage.parts.items()}
     odd["left_out"] = odd["val"]
     return {part: np.sqrt(nearest[part]) for part in PARTS}, {part: nearest[part] - odd[part] for part in PARTS}
+
+
+def _by_drug(stage: Stage) -> Score:
+    """Relative distances of unit features, less the mean and in standard deviations of those of the drug's own training
+    crops: one limit of it is a limit of the distance for each drug. Drugs of few crops are held near all."""
+    train, rows = stage.parts["train"], np.arange(len(stage.parts["train"].targets))
+    space = Space(train.features, train.targets, len(stage.bias), unit=True)
+
+    def relative(pills: Outputs) -> np.ndarray:
+        return space.squares(pills.features) - space.background(pills.features)[:, None]
+
+    own = relative(train)[rows, train.targets]
+    counts = np.bincount(train.targets, minlength=len(stage.bias))
+    means, squares = (
+        (np.bincount(train.targets, values, len(counts)) + PRIOR_CROPS * values.mean()) / (counts + PRIOR_CROPS)
+        for values in (own, own**2)
+    )
+    return _of_drugs(
+        stage, lambda pills: -(relative(pills) - means) / np.sqrt(squares - means**2), lambda near: -near.max(axis=1)
+    )
 
 
 def _neighbours(stage: Stage) -> Score:
