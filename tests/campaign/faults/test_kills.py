@@ -1,6 +1,6 @@
 """SIGKILL at random moments of every rule: to Snakemake, to a job, to a worker of a job, and to all of them at once.
 
-PILLSNAP_FAULTS_KILLS sets how many kills each rule gets (3; two more where it has several jobs), PILLSNAP_FAULTS_SEED
+PILLSNAP_FAULTS_KILLS sets how many kills each rule gets (2; two more where it has several jobs), PILLSNAP_FAULTS_SEED
 sets the moments.
 """
 
@@ -19,7 +19,7 @@ from tests.support.faults.ledger import Ledger
 from tests.support.faults.runs import Job, Run, Unbroken, finished, started
 from tests.support.workflow import Workflow
 
-KILLS_A_RULE = int(os.environ.get("PILLSNAP_FAULTS_KILLS", "3"))
+KILLS_A_RULE = int(os.environ.get("PILLSNAP_FAULTS_KILLS", "2"))
 LONGEST_WAIT = 8.0
 SHARE_OF_JOB = 0.85
 """Moments lie in this share of a job's known duration: later ones would come too late."""
