@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 # raw archives are large and never edited: links save a second copy
@@ -17,7 +16,8 @@ _LINKS = {"cache": {"type": ["reflink", "hardlink", "copy"]}}
 _CURES = {
     "new": "this commit has no record of it: `dvc repro`, push and commit dvc.lock where the results are",
     "deleted": "the remote may lack it: `dvc push` where the results are",
-    "not in cache": "the remote may lack it: `dvc push` where the results are",
+    "not in cache": "{remote} lacks it (`dvc push` where the results are), or there is no such place, "
+    "or the credentials do not open it (see docs/reproduce.md#a-remote)",
     "modified": "revert the change, or make the stage again and record it: `dvc repro`",
 }
 
@@ -26,7 +26,8 @@ def pull(stage: str) -> None:
     """Fetch a stage with the index and the raw archives, and check them out into the project's folder.
 
     Raises:
-        DvcException: there is no remote, it lacks a file, or a changed file would be overwritten.
+        DvcException: there is no remote, it lacks a file, or a changed file would be overwritten. The client of a
+            remote may raise others where it is not let in.
     """
     with Repo(config=_LINKS) as repo:
         if raw := _raw(repo):
@@ -64,6 +65,13 @@ def _without_remote() -> list[str]:
     return [] if remotes else ["There is no remote: dvc remote add --default NAME PLACE"]
 
 
+def _remote() -> str:
+    """The default remote, with its name and address where there is one."""
+    with Repo() as repo:
+        name = repo.config["core"].get("remote")
+        return f"the remote {name} ({repo.config['remote'][name]['url']})" if name else "the remote"
+
+
 def _refuse(*why: str) -> int:
     print("\n  ".join(["Nothing is marked as done.", *why]), file=sys.stderr)
     return 1
@@ -74,10 +82,11 @@ def main(stage: str) -> int:
     failed = []
     try:
         pull(stage)
-    except DvcException as error:
+    except Exception as error:  # each kind of remote has errors of its own
         failed = [*_without_remote(), f"dvc pull: {error}"]
     if found := differences(stage):
-        found += [f"Where it says {how!r}: {cure}." for how, cure in _CURES.items() if any(how in one for one in found)]
+        cures = {how: cure.format(remote=_remote()) for how, cure in _CURES.items() if any(how in one for one in found)}
+        found += [f"Where it says {how!r}: {cure}." for how, cure in cures.items()]
         return _refuse(*failed, "The files differ from what this commit recorded:", *found)
     if failed:
         return _refuse(*failed)

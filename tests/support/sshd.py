@@ -3,17 +3,14 @@
 import getpass
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.support.debian import need
+from tests.support.loopback import free_port, wait_for
 
 CONFIG = """\
 ListenAddress 127.0.0.1
@@ -51,24 +48,12 @@ def sshd(folder: Path) -> Iterator[Sshd]:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host_key", "user_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder))
     server = subprocess.Popen([binary, "-D", "-E", folder / "log", "-f", folder / "sshd_config"])
     try:
-        _wait_for(port, server)
+        wait_for(port, server)
         yield Sshd(f"ssh://{getpass.getuser()}@127.0.0.1:{port}", folder / "user_key")
     finally:
         server.terminate()
         server.wait(timeout=20)
-
-
-def _wait_for(port: int, server: subprocess.Popen) -> None:
-    until = time.monotonic() + 20
-    while server.poll() is None and time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("sshd does not answer")
