@@ -70,7 +70,7 @@ def azurite(base: Path) -> Path:
     npm = need("npm", lambda: shutil.which("npm"), "npm")
     folder = base / "azurite"
     # a connection that stalls is tried again after 20 s instead of five minutes
-    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-timeout=20000")
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-timeout=20000", "--fetch-retries=5")
     _run(npm, "install", "--prefix", str(folder), *options, AZURITE)
     return folder / "node_modules/.bin/azurite-blob"
 
