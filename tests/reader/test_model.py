@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional
 
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 from pillsnap.reader.model import (
@@ -17,7 +16,6 @@ from pillsnap.reader.model import (
     cut_strips,
     half_angle,
     load_reader,
-    sample_by_gathers,
     save_reader,
 )
 from tests.support.reader_crops import RECIPE
@@ -83,13 +81,3 @@ def test_saved_and_loaded(tmp_path: Path, half: bool) -> None:
     strips = noise(1, 3, STRIP_HEIGHT, STRIP_WIDTH)
     for told, expected in zip(loaded.read(strips), made.read(strips), strict=True):
         assert torch.allclose(told, expected, atol=0.02 if half else 0)
-
-
-def test_sampling_by_gathers_is_that_of_grid_sample() -> None:
-    """Also at the edges, beyond them, and on whole pixels."""
-    random = torch.Generator().manual_seed(0)
-    pictures = torch.rand(3, 3, 20, 20, generator=random)
-    points = torch.rand(3, 8, 9, 2, generator=random) * 2.6 - 1.3
-    points[0, 0], points[0, 1], points[0, 2] = -1.0, 1.0, 1 / 20 - 1
-    wanted = functional.grid_sample(pictures, points, padding_mode="border", align_corners=False)
-    torch.testing.assert_close(sample_by_gathers(pictures, points), wanted, rtol=0, atol=1e-5)
