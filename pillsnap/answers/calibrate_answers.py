@@ -91,20 +91,21 @@ def calibrate_answers(
     blank = (found[0].blank, found[1].blank) if reading else None
     chosen = with_plain_limits(choose_thresholds(seen, unseen, settings, blank), seen, plain)
     chosen = replace(chosen, reading=reading)
-    held = [
+    held, unseen_held = (
         replace(pills, distances=held_back(pills.distances, disagreements, one.blank, chosen))
         for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
-    ]
+    )
     places = [_pairs(data.pills) for data in validation]
     pairs, unseen_pairs = (
-        pair_predictions(pills, both, chosen.temperature) for pills, both in zip(held, places, strict=True)
+        pair_predictions(pills, both, chosen.temperature)
+        for pills, both in zip((held, unseen_held), places, strict=True)
     )
     if len(pairs):
         of_pairs = choose_thresholds(pairs, unseen_pairs, settings)
         chosen = replace(chosen, pairs=with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1)))
     with replacing(drug_space) as temporary:
         save_file(asdict(space), temporary)
-    metrics = {"validation": calibration_metrics(*held, chosen), "validation_pairs": None}
+    metrics = {"validation": calibration_metrics(held, unseen_held, chosen), "validation_pairs": None}
     if chosen.pairs:
         metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
     write_json(calibration, {"calibration": chosen.to_json()} | metrics)
