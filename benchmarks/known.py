@@ -4,7 +4,8 @@
     python benchmarks/known.py --stages seeds/seed-{576,1,2}/results/stage4     # the figures of benchmarks/known.md
 
 Aim: of the scores that cost next to nothing in the graph, verdicts rest on the one that validation prefers. By the rule
-below that is now a threshold for each drug, which was added last and is not in the graph yet.
+below that is a threshold for each drug, which was added last. Here nothing is read, though; where the reader's opinion
+is added, as answers do, it gains nothing (docs/answers.md).
 
 Method: stages that are made, one for each seed (`benchmarks/seeds.py` makes them). Each score is fitted on the training
 crops of photographs; thresholds are chosen as rule `calibrate_answers` chooses them, on validation and one half of the
