@@ -199,6 +199,7 @@ def _enrolled(stage: Stage, codes: np.ndarray) -> float | None:
 
 
 def _outputs(model: nn.Module, stage: Path, size: int) -> Stage:
+    """Outputs for the stage's crops; the place of pooled stages, which nothing here needs, is taken by the features."""
     parts = {}
     for split in ("train", "val", "unseen_val"):
         data = CropDataset(stage / "crops", split)

@@ -31,7 +31,7 @@ def test_every_loss_is_trained_and_told(
         assert 0 <= found["auroc_unseen"] <= 1 and f"{found['auroc_unseen']:.3f}" in page, name
 
 
-def test_features_far_apart_tell_drugs_apart(tmp_path: Path) -> None:
+def test_features_far_apart_tell_drugs_apart() -> None:
     random = np.random.default_rng(0)
     middles = 20 * random.normal(0, 1, (8, 16))
 
