@@ -3,7 +3,7 @@
     python benchmarks/combos.py --stage results/stage4      # writes benchmarks/combos.md
     python benchmarks/combos.py --stage STAGE --scenes 4 --epochs 1 --image-size 64 --out /tmp/combos   # to try it
 
-Claim: with a tenth of the combinations and composed scenes, mAP@0.5 stays within a point of that with all of them.
+Aim: with a tenth of the combinations and composed scenes, mAP@0.5 stays within a point of that with all of them.
 
 A stage that is made lends its photographs. Of its training part all combinations are kept, or a tenth of their capture
 groups, or none; single pills stay. Each time the detector is trained without scenes and with them, from scratch, since

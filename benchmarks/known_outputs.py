@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -44,9 +45,11 @@ class Stage:
     bias: np.ndarray
 
 
-class _Network:
-    def __init__(self, weights: Path, drugs: int) -> None:
-        self.model, self._image_size = load_classifier(weights, drugs)
+class Network:
+    """A classifier that sees crops at `image_size` pixels."""
+
+    def __init__(self, model: nn.Module, image_size: int) -> None:
+        self.model, self._image_size = model, image_size
 
     def __call__(self, crops: Sequence[torch.Tensor], targets: Sequence[int]) -> Outputs:
         """Outputs for uint8 (3, S, S) crops; of the intermediate stages the second and third but last, each as mean and
@@ -66,19 +69,26 @@ class _Network:
 def outputs_of(stage: Path, threads: int) -> Stage:
     """Run the classifier of a stage that is made, such as `results/stage4`."""
     torch.set_num_threads(threads)
-    network = _Network(stage / "classifier/best.safetensors", len(read_classes(stage / "manifest/classes.json")))
+    drugs = len(read_classes(stage / "manifest/classes.json"))
+    network = Network(*load_classifier(stage / "classifier/best.safetensors", drugs))
+    found = outputs_of_crops(stage, network)
+    steps = SeparateSteps.load(stage / "onnx", threads=threads, device="cpu")
+    prepared = sorted((stage / "prepared").iterdir())
+    for split, table in (("test", "test"), ("unseen_test", "unseen")):
+        pills = read_table(stage / f"manifest/{table}.csv", MANIFEST)
+        crops, targets = zip(*_answered(steps, pills[pills["split"] == split], prepared), strict=True)
+        found.parts[split] = network(crops, targets)
+    return found
+
+
+def outputs_of_crops(stage: Path, network: Network) -> Stage:
+    """Run a classifier on a stage's crops; the result has no test parts."""
     parts = {}
     for split in ("train", "val", "unseen_val"):
         data = CropDataset(stage / "crops", split)
         pills = np.flatnonzero((data.pills["domain"] != COMPOSED).to_numpy())
         crops = [data.picture(int(pill), box_from="detector") for pill in pills]
         parts[split] = network(crops, data.targets.numpy()[pills])
-    steps = SeparateSteps.load(stage / "onnx", threads=threads, device="cpu")
-    prepared = sorted((stage / "prepared").iterdir())
-    for split, table in (("test", "test"), ("unseen_test", "unseen")):
-        pills = read_table(stage / f"manifest/{table}.csv", MANIFEST)
-        crops, targets = zip(*_answered(steps, pills[pills["split"] == split], prepared), strict=True)
-        parts[split] = network(crops, targets)
     last = network.model.get_classifier()
     return Stage(parts, last.weight.detach().numpy(), last.bias.detach().numpy())
 

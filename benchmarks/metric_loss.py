@@ -32,7 +32,7 @@ import metric_loss_page
 import numpy as np
 import torch
 from known import auroc
-from known_outputs import Outputs, Stage
+from known_outputs import Network, Stage, outputs_of_crops
 from known_scores import Space
 from pytorch_metric_learning import losses
 from torch import nn
@@ -40,14 +40,13 @@ from torch.nn import functional
 
 from pillsnap.classifier.epoch_order import epoch_order
 from pillsnap.classifier.model import Ema, create_classifier, parameter_groups
-from pillsnap.classifier.transforms import augment, normalise, resize
+from pillsnap.classifier.transforms import augment, normalise
 from pillsnap.config.load import read_config
 from pillsnap.config.training import Classifier
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.files import write_json, write_text
 from pillsnap.progress import progress
 from pillsnap.tables.classes import read_classes
-from pillsnap.tables.schemas import COMPOSED
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,7 +141,7 @@ def learn(stage: Path, settings: Classifier, seed: int, name: str) -> Stage:
             optimizer.step()
             ema.update(decay=settings.average_decay, step=step)
             step += 1
-    return _outputs(average.eval(), stage, settings.image_size)
+    return outputs_of_crops(stage, Network(average.eval(), settings.image_size))
 
 
 def _rate(settings: Classifier, epoch: float) -> float:
@@ -196,26 +195,6 @@ def _enrolled(stage: Stage, codes: np.ndarray) -> float | None:
             named = np.c_[apart, trained[asked]].argmin(axis=1)
             right.append(float((named == drug).mean()))
     return float(np.mean(right)) if right else None
-
-
-def _outputs(model: nn.Module, stage: Path, size: int) -> Stage:
-    """Outputs for the stage's crops; the place of pooled stages, which nothing here needs, is taken by the features."""
-    parts = {}
-    for split in ("train", "val", "unseen_val"):
-        data = CropDataset(stage / "crops", split)
-        pills = np.flatnonzero((data.pills["domain"] != COMPOSED).to_numpy())
-        found = []
-        with torch.inference_mode():
-            for some in np.array_split(pills, math.ceil(len(pills) / 64)):
-                crops = torch.stack([data.picture(int(pill), box_from="detector") for pill in some])
-                features = model.forward_head(
-                    model.forward_features(resize(normalise(crops, model), size)), pre_logits=True
-                )
-                found.append((model.get_classifier()(features).numpy(), features.numpy()))
-        logits, features = map(np.concatenate, zip(*found, strict=True))
-        parts[split] = Outputs(logits, features, features, data.targets.numpy()[pills])
-    last = model.get_classifier()
-    return Stage(parts, last.weight.detach().numpy(), last.bias.detach().numpy())
 
 
 if __name__ == "__main__":

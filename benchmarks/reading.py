@@ -3,12 +3,12 @@
     python benchmarks/reading.py                                         # the figures of benchmarks/reading.md
     python benchmarks/reading.py --photos 2 --turns 2 --out /tmp/reading  # to try it
 
-Claim: reading imprint, shape and colours makes a whole answer at most 15 % slower.
+Aim: reading imprint, shape and colours makes a whole answer at most 15 % slower.
 
 Method: a stage that is made is exported again without the reader, with the same networks and thresholds. Both graphs
 answer the same test photographs from JPEGs in memory, one after the other, and take turns in who begins. A turn is one
 answer of each to each photograph; its ratio is that of both sums of time, and the median of the turns' ratios counts.
-The first turn is not counted. Both start from the same number of threads.
+The first turn is not counted. Both have as many threads.
 """
 
 import argparse

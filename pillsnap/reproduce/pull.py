@@ -66,10 +66,11 @@ def _without_remote() -> list[str]:
 
 
 def _remote() -> str:
-    """The default remote, with its name and address where there is one."""
+    """The default remote, with its name and address where the configuration has them."""
     with Repo() as repo:
         name = repo.config["core"].get("remote")
-        return f"the remote {name} ({repo.config['remote'][name]['url']})" if name else "the remote"
+        place = repo.config["remote"].get(name)
+    return f"the remote {name} ({place['url']})" if place else "the remote"
 
 
 def _refuse(*why: str) -> int:

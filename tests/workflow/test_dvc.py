@@ -179,6 +179,9 @@ def test_a_missing_remote_and_a_missing_object_are_refused(recorded, tmp_path) -
     other.run_quickly("dvc", "remote", "remove", "store")
     said = make_pull(other, check=False)
     assert "Nothing is marked as done.\n  There is no remote: dvc remote add --default NAME PLACE" in said
+    other.run_quickly("dvc", "config", "core.remote", "elsewhere")
+    said = make_pull(other, check=False)
+    assert "Nothing is marked as done." in said and "'elsewhere'" in said and "Traceback" not in said
     store = shutil.copytree(recorded.folder.parent / "store", tmp_path / "store")
     other.run_quickly("dvc", "remote", "add", "--default", "--force", "store", str(store))
     lock = yaml.safe_load((recorded.folder / "dvc.lock").read_text())["stages"]["stage@stage4"]
