@@ -50,15 +50,22 @@ class Training:
 
 
 def job() -> SlurmJob:
-    """The one job there is: Slurm itself sends it to another node."""
-    (found,) = read_jobs()
-    return found
+    """The job that Slurm itself sends to another node: the first one."""
+    return read_jobs()[0]
 
 
-def lose(cluster: Cluster, name: str) -> None:
-    """Take a node down, without a word to what runs there; its job waits for nothing else, and gets the other node."""
+def lose(cluster: Cluster, name: str, *, with_steps: bool) -> None:
+    """Take a node down, without a word to what runs there; its job waits for nothing else, and gets the other node.
+
+    Args:
+        cluster: of which one node runs something.
+        name: of that node.
+        with_steps: whether what runs there ends with it.
+    """
     cluster.nodes[name].kill()
     cluster.nodes[name].wait()
+    if with_steps:
+        end_steps()
     subprocess.run(["scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=lost"], check=True)
     number = until(lambda: job().state == "PENDING" and job().number, "a job that waits")
     subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], check=True)
@@ -74,8 +81,11 @@ def ended(process: psutil.Process) -> bool:
 
 
 def end_steps() -> None:
-    """Kill what runs on the nodes; Slurm's daemons do not."""
-    for step in psutil.process_iter(["name"]):
-        if step.info["name"] == "slurmstepd":
-            for process in (*step.children(recursive=True), step):
-                process.kill()
+    """Kill what runs on the nodes, all at once: whoever lives longer tells Slurm that the others have ended."""
+    steps = [step for step in psutil.process_iter(["name"]) if step.info["name"] == "slurmstepd"]
+    for step in steps:
+        step.suspend()
+    running = [*steps, *(process for step in steps for process in step.children(recursive=True))]
+    for end in (psutil.Process.suspend, psutil.Process.kill):
+        for process in running:
+            end(process)
