@@ -32,6 +32,7 @@ from pillsnap.config.training import Detector, Steering, Trainings
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.detector.evaluate_detector import evaluate_detector
 from pillsnap.detector.train_detector import train_detector
+from pillsnap.detector.yolo_shards import count_pictures
 from pillsnap.files import read_json, write_json, write_text
 from pillsnap.scenes.compose_scenes import compose_scenes
 from pillsnap.scenes.cut_pills import cut_pills
@@ -85,7 +86,7 @@ def measure(folder: Path, words: argparse.Namespace) -> list[dict[str, Any]]:
             run = folder / f"{name}, {'scenes' if shards else 'photographs'}"
             if not (run / "run.json").exists():
                 learn(run, train, shards, words, prepared, config.seed)
-                pictures = len(list((run / "yolo/images/train").iterdir()))
+                pictures = count_pictures(run / "yolo", "train")
                 map50 = {domain: test(run, path, words, prepared) for domain, path in tests.items()}
                 groups = read_table(train, MANIFEST).query("domain == 'combo'")["group"].nunique()
                 facts = {"combinations": name, "groups": groups, "scenes": words.scenes if shards else 0}

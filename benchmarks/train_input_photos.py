@@ -13,6 +13,7 @@ from drawn_archives import SEED, DrawnArchive, draw_archives
 from pillsnap.config.config import Config, Crops
 from pillsnap.crops.crop import cut_crop
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import ShardWriter, read_from_shard
 from pillsnap.manifest.prepare_archive import prepare_archive
 from pillsnap.pictures.decode import decode_jpeg, encode_jpeg
@@ -29,7 +30,7 @@ class Pictures:
     Attributes:
         crops: folder as `cut_crops` writes it; training only, one crop a pill.
         crop_files: the same JPEGs as files, in a folder for each drug.
-        dataset: folder of `build_yolo_dataset`; training only.
+        dataset: what `build_yolo_dataset` wrote, unpacked; training only.
         raw_dataset: the same photographs and labels with the raw PNGs.
     """
 
@@ -53,8 +54,9 @@ def draw_pictures(folder: Path, config: Config, *, photos: int, copies: int, cro
     pills = _manifest(archives, prepared)
     write_table(pills, folder / "train.csv", MANIFEST)
     settings = config.yolo.model_copy(update={"max_single_photos": ENOUGH_SINGLES})
-    words = {"dataset": found.dataset, "settings": settings, "seed": SEED}
+    words = {"dataset": folder / "shards", "settings": settings, "seed": SEED}
     build_yolo_dataset(manifest={"train": folder / "train.csv"}, prepared=prepared, **words)
+    unpack_shards(folder / "shards", found.dataset)
     _lay_out_raw(archives, pills, found)
     _write_crops(found, pills, prepared, crops, config.crops)
     return found

@@ -5,7 +5,7 @@
 
 
 rule build_yolo_dataset:
-    """Lay out images and labels as ultralytics reads them, without the test part."""
+    """Pack images and labels, as ultralytics reads them, into shards; the test part stays out."""
     input:
         train="<results>/{stage}/manifest/train.csv",
         val="<results>/{stage}/manifest/val.csv",

@@ -1,4 +1,4 @@
-"""Rule build_scene_dataset: scenes as images and labels."""
+"""Rule build_scene_dataset: shards of scenes as images and labels."""
 
 from pillsnap.workflow.job import job
 

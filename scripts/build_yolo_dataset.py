@@ -1,4 +1,4 @@
-"""Rule build_yolo_dataset: the detector's images and labels."""
+"""Rule build_yolo_dataset: shards of the detector's images and labels."""
 
 from pillsnap.workflow.job import job
 

@@ -19,7 +19,7 @@ class DetectorJob:
     """Everything that does not change while a training runs.
 
     Attributes:
-        dataset: folder of `build_yolo_dataset`.
+        dataset: its folder, unpacked.
         folder: of the training's state.
         settings, steering: sections of the configuration.
         seed, threads: as in `train_detector`.

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from pillsnap.detector.weights import (
     save_detector,
     save_ultralytics_checkpoint,
 )
-from pillsnap.files import read_json, write_json
+from pillsnap.detector.yolo_shards import count_pictures, unpack_shards
+from pillsnap.files import read_json, write_json, write_text
 from pillsnap.hardware import torch_device
 from pillsnap.training.batch_size import fit_batch
 from pillsnap.training.history import write_history
@@ -59,7 +61,7 @@ def train_detector(
     CPU to the bit.
 
     Args:
-        dataset: folder of `build_yolo_dataset`.
+        dataset: folder of `build_yolo_dataset`; it is unpacked in `work` while the training runs.
         best: written: ultralytics checkpoint, FP16, of the EMA where validation fitness was best, or of its mean with
             the starting weights (`start_share`).
         weights: written, safetensors, FP32: the same weights, as `save_detector` has them.
@@ -100,11 +102,15 @@ def train_detector(
                 processes=world_size,
             )
         with locked_state(work, signature, processes=processes, resume_with_new_inputs=training.cycles > 0) as state:
+            unpacked, pictures = state.folder / "dataset", count_pictures(dataset, "train")
+            if processes.is_main and not state.finished(settings.epochs):
+                _unpack(dataset, unpacked, signature["inputs"]["dataset"])
+            processes.barrier()
             recipe, steering, batch = fit_batch(
-                settings, steering, state.folder, kind=chosen, processes=processes, pictures=_pictures(dataset)
+                settings, steering, state.folder, kind=chosen, processes=processes, pictures=pictures
             )
             job = DetectorJob(
-                dataset=dataset,
+                dataset=unpacked,
                 folder=state.folder,
                 settings=recipe,
                 steering=steering,
@@ -115,7 +121,7 @@ def train_detector(
                 chosen=batch,
                 backup=Path(training.backup) / work.parent.name / work.name if training.backup else None,
             )
-            watch = _watch(job, training) if processes.is_main else None
+            watch = _watch(job, training, pictures) if processes.is_main else None
             _train(dataclasses.replace(job, watch=watch), state)
             if watch:
                 _export(job, best=best, weights=weights, history=history, events=events)
@@ -142,13 +148,8 @@ def _export_untrained(
         )
     write_history([], history)
     write_json(events, [])
-    write_json(resources, resources_of(work / "untrained", pictures=_pictures(dataset)))
+    write_json(resources, resources_of(work / "untrained", pictures=count_pictures(dataset, "train")))
     _save(model, settings, best=best, weights=weights)
-
-
-def _pictures(dataset: Path) -> int:
-    """Training pictures of the data set."""
-    return sum(1 for _ in (dataset / "images" / "train").iterdir())
 
 
 def _starting_weights(model: str) -> dict[str, Path]:
@@ -163,8 +164,7 @@ def _starting_weights(model: str) -> dict[str, Path]:
     return {"weights": Path(model)}
 
 
-def _watch(job: DetectorJob, training: Trainings) -> TrainingWatch:
-    pictures = _pictures(job.dataset)
+def _watch(job: DetectorJob, training: Trainings, pictures: int) -> TrainingWatch:
     return TrainingWatch(
         job.folder,
         model="detector",
@@ -190,7 +190,29 @@ def _train(job: DetectorJob, state: TrainingState) -> None:
             lambda recovery: PillTrainer(job, recovery).train(), job.folder, model="detector", recipe=job.settings
         )
     if job.watch:
+        _remove_unpacked(job.dataset)
         state.mark_finished(job.settings.epochs)
+
+
+def _unpack(shards: Path, dataset: Path, sha256: str) -> None:
+    """Unpack the dataset's shards, unless a killed training left just them unpacked."""
+    whose = _hash_of_unpacked(dataset)
+    if whose.exists() and whose.read_text() == sha256:
+        return
+    whose.unlink(missing_ok=True)
+    unpack_shards(shards, dataset)
+    write_text(whose, sha256)
+
+
+def _remove_unpacked(dataset: Path) -> None:
+    """Remove the unpacked dataset; a training of more epochs unpacks it again."""
+    _hash_of_unpacked(dataset).unlink()
+    shutil.rmtree(dataset)
+
+
+def _hash_of_unpacked(dataset: Path) -> Path:
+    """The file that says which shards are unpacked, all of them."""
+    return dataset.with_suffix(".sha256")
 
 
 def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, events: Path) -> None:

@@ -38,6 +38,8 @@ CUT_OUT_BYTES = 14_000
 """Bytes of a cut-out pill: mean of 1,600 drawn ones, 13,600."""
 ROW_BYTES = 700
 """Bytes a pill in tables: 370 in the manifest's CSV (made-up rows with AIHub's names), the rest in Parquet."""
+SHARD_ROOM = 2048
+"""Bytes a picture in a shard beside its own: in a tar file it and its label file have a head each, and whole blocks."""
 BLOCK = 4096
 """Smallest size of a file on the disk."""
 REPORT_BYTES = 64 * 2**20
@@ -80,7 +82,8 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
     if config.scenes.photos:
         prepared += composed + amounts.drugs * config.scenes.cut_outs_per_drug * CUT_OUT_BYTES
     detector_pictures = amounts.detector_photos + config.scenes.photos
-    dataset = amounts.detector_pixels * SMALL_BYTES + composed + detector_pictures * 1.5 * BLOCK
+    pictures = amounts.detector_pixels * SMALL_BYTES + composed
+    dataset, unpacked = pictures + detector_pictures * SHARD_ROOM, pictures + detector_pictures * 1.5 * BLOCK
     # each pill twice: from its labelled box and from the detected one
     size, composed_pills = config.crops.size, composed_crops(amounts, config)
     crops = (amounts.trained_pills * 2 + composed_pills) * size**2 * float(np.interp(size, CROP_SIZES, CROP_BYTES))
@@ -91,7 +94,7 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
         ("crops", (results / "crops",), crops + (amounts.trained_pills + composed_pills) * ROW_BYTES / 2),
         ("models", tuple(results / name for name in ("detector", "classifier", "onnx")), model_bytes(config)),
         ("report", tuple(results / name for name in ("benchmark", "figures", "report.html")), REPORT_BYTES),
-        ("training state, detector", (work / "train_detector",), state_bytes(config, "detector")),
+        ("training state, detector", (work / "train_detector",), state_bytes(config, "detector") + unpacked),
         ("training state, classifier", (work / "train_classifier",), state_bytes(config, "classifier")),
     ]
     drawn = undrawn_photos(config) * amounts.largest * PNG_BYTES

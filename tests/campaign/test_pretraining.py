@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pillsnap.detector.weights import load_detector
+from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import read_json, sha256_of
 from pillsnap.reader.model import load_reader
 from tests.support.workflow import PROJECT
@@ -50,9 +51,10 @@ def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     assert told["settings"]["drugs"] == 6
     assert [each["detector"]["image_size"] for each in told["settings"]["rounds"].values()] == [96, 64]
     assert told["starting_sha256"] == sha256_of(first / "pill-detector.safetensors")
-    names = [path.name for path in (tmp_path / "work/weights/second/yolo/images/train").iterdir()]
+    unpack_shards(tmp_path / "work/weights/second/yolo", tmp_path / "unpacked")
+    names = [path.name for path in (tmp_path / "unpacked/images/train").iterdir()]
     assert (len(names), sum(name.startswith("ground.") for name in names)) == (12, 4)
-    for label in (tmp_path / "work/weights/second/yolo/labels/train").glob("ground.*"):
+    for label in (tmp_path / "unpacked/labels/train").glob("ground.*"):
         assert label.read_text() == "", "a ground has no pill"
     begun = read_json(first / "pill-detector.json")
     assert begun["starting_sha256"] is None and list(begun["settings"]["rounds"]) == ["first"]

@@ -1,5 +1,8 @@
 """The detector's data set: right boxes, no test photograph, no unlabelled pill."""
 
+import shutil
+import subprocess
+import tarfile
 from itertools import combinations
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import yaml
 
 from pillsnap.config.data import Yolo
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.yolo_shards import ShardError, count_pictures, unpack_shards
 from pillsnap.files import sha256_of
 from pillsnap.pictures.decode import decode_jpeg
 from tests.support.archives import DataRun, hand_made, prepare_source
@@ -29,7 +33,8 @@ def run(tmp_path_factory) -> DataRun:
 
 def build(run: DataRun, folder: Path, settings: Yolo = ALL, seed: int = 1) -> Path:
     paths = {"manifest": run.manifest("train", "val"), "prepared": run.prepared}
-    build_yolo_dataset(**paths, dataset=folder / "yolo", settings=settings, seed=seed)
+    build_yolo_dataset(**paths, dataset=folder / "shards", settings=settings, seed=seed)
+    unpack_shards(folder / "shards", folder / "yolo")
     return folder / "yolo"
 
 
@@ -120,10 +125,37 @@ def test_a_smaller_limit_takes_a_part_of_the_larger_choice_and_the_seed_decides(
     assert choices[8, 1] != choices[8, 2]
 
 
-def test_the_same_input_gives_the_same_files_in_place_of_old_ones(run, dataset, tmp_path) -> None:
-    (tmp_path / "yolo/images/train").mkdir(parents=True)
-    (tmp_path / "yolo/images/train/old.jpg").write_bytes(b"old")
+def test_the_same_input_gives_the_same_shards_in_place_of_old_ones(run, dataset, tmp_path) -> None:
+    for old in (tmp_path / "shards/train/old.tar", tmp_path / "yolo/images/train/old.jpg"):
+        old.parent.mkdir(parents=True)
+        old.write_bytes(b"old")
     assert sha256_of(build(run, tmp_path)) == sha256_of(dataset)
+    assert sha256_of(tmp_path / "shards") == sha256_of(dataset.with_name("shards"))
+
+
+def test_a_shard_for_each_archive_that_any_tar_unpacks(run, dataset, tmp_path) -> None:
+    shards = sorted(dataset.with_name("shards").glob("*/*.tar"))
+    # those of the test part alone have none
+    assert [f"{path.parent.name}/{path.stem}" for path in shards] == [
+        f"{split}/TS_1_{domain}" for split in ("train", "val") for domain in ("combo", "single")
+    ]
+    for shard in shards:
+        subprocess.run(["tar", "-xf", shard, "-C", tmp_path], check=True)
+        with tarfile.open(shard) as members:
+            assert {(member.mtime, member.uid, member.mode, member.uname) for member in members} == {(0, 0, 0o644, "")}
+    for kind in ("images", "labels"):
+        assert sha256_of(tmp_path / kind) == sha256_of(dataset / kind)
+    for split in ("train", "val"):
+        assert count_pictures(dataset.with_name("shards"), split) == len(images(dataset, split))
+
+
+def test_a_shard_that_is_not_whole_leaves_nothing_unpacked(dataset, tmp_path) -> None:
+    shutil.copytree(dataset.with_name("shards"), tmp_path / "shards")
+    shard = min((tmp_path / "shards/train").iterdir())
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    with pytest.raises(ShardError, match=rf"{shard.name}: .* Make it again"):
+        unpack_shards(tmp_path / "shards", tmp_path / "yolo")
+    assert not (tmp_path / "yolo").exists()
 
 
 def test_a_source_without_single_photos(tmp_path) -> None:

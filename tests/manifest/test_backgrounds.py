@@ -10,6 +10,7 @@ from pillsnap.audit.audit_labels import audit_labels
 from pillsnap.config.data import Audit, Plan, Yolo
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.detector.detect_pills import detect_pills
+from pillsnap.detector.yolo_shards import count_pictures, unpack_shards
 from pillsnap.files import read_json
 from pillsnap.manifest.assign_splits import SPLITS, assign_splits
 from pillsnap.manifest.choose_photos import plan_backgrounds
@@ -131,7 +132,8 @@ def test_the_account_counts_them(run: DataRun) -> None:
 def test_the_detector_gets_them_with_an_empty_label_file(run: DataRun, tmp_path) -> None:
     words = {"manifest": run.manifest("train", "val"), "prepared": run.prepared, "seed": 1}
     backgrounds = run.folder / "manifest/backgrounds.csv"
-    build_yolo_dataset(**words, dataset=tmp_path / "yolo", settings=Yolo(), backgrounds=backgrounds)
+    build_yolo_dataset(**words, dataset=tmp_path / "shards", settings=Yolo(), backgrounds=backgrounds)
+    unpack_shards(tmp_path / "shards", tmp_path / "yolo")
     for split in ("train", "val"):
         labels = {path.stem: path.read_text() for path in (tmp_path / "yolo/labels" / split).iterdir()}
         images = {path.stem for path in (tmp_path / "yolo/images" / split).iterdir()}
@@ -139,7 +141,7 @@ def test_the_detector_gets_them_with_an_empty_label_file(run: DataRun, tmp_path)
         assert {name for name, text in labels.items() if not text} == {f"{split}.empty0", f"{split}.empty1"}
     few = Yolo(max_single_photos=1)
     build_yolo_dataset(**words, dataset=tmp_path / "few", settings=few, backgrounds=backgrounds)
-    assert len(list((tmp_path / "few/images/train").iterdir())) == 2
+    assert count_pictures(tmp_path / "few", "train") == 2
 
 
 def test_the_label_audit_lists_pills_that_nobody_labelled_on_them(run: DataRun, tmp_path, monkeypatch) -> None:

@@ -12,6 +12,7 @@ from pillsnap.config.data import Audit, Plan, Yolo
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
 from pillsnap.detector.detect_pills import detect_pills
+from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import read_json
 from pillsnap.tables.classes import read_classes
 from pillsnap.tables.files import TableError, check_table, make_table, read_split, read_table, write_table
@@ -259,7 +260,8 @@ def test_the_detectors_data_set_has_none_of_them(run, tmp_path) -> None:
     build_yolo_dataset(
         manifest=run.manifest("train", "val"), prepared=run.prepared, dataset=tmp_path / "yolo", settings=Yolo(), seed=1
     )
-    images = {path.stem for path in (tmp_path / "yolo/images").rglob("*.jpg")}
+    unpack_shards(tmp_path / "yolo", tmp_path / "unpacked")
+    images = {path.stem for path in (tmp_path / "unpacked/images").rglob("*.jpg")}
     assert images and not images & set(run.pills(*UNSEEN)["image_id"])
 
 

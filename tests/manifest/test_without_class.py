@@ -21,6 +21,7 @@ from pillsnap.dataset.facts.gather import gather_facts
 from pillsnap.dataset.stage_data import read_stage_data
 from pillsnap.dataset.summary import summarise
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import read_json
 from pillsnap.preflight.manifest import check_manifest
 from pillsnap.tables.classes import UNLABELLED, read_classes
@@ -76,7 +77,8 @@ def test_the_detector_learns_the_box_and_the_classifier_does_not(run: DataRun, t
     build_yolo_dataset(
         manifest=run.manifest(*parts), prepared=run.prepared, dataset=tmp_path / "yolo", settings=Yolo(), seed=1
     )
-    lines = sum(len(path.read_text().splitlines()) for path in (tmp_path / "yolo/labels").rglob("*.txt"))
+    unpack_shards(tmp_path / "yolo", tmp_path / "unpacked")
+    lines = sum(len(path.read_text().splitlines()) for path in (tmp_path / "unpacked/labels").rglob("*.txt"))
     assert lines == len(pills)
     cut(run, tmp_path / "crops", seen(pills, lambda boxes: boxes), manifest=run.manifest(*parts))
     crops = pd.concat(CropDataset(tmp_path / "crops", split).pills for split in parts)

@@ -10,6 +10,7 @@ import pytest
 
 from pillsnap.config.data import SCENES_PER_SHARD, Scenes, Yolo
 from pillsnap.detector.build_yolo_dataset import build_yolo_dataset
+from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import read_json, sha256_of
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.scenes import compose_scenes as module
@@ -233,8 +234,9 @@ def test_folders_that_give_no_grounds_are_refused(drawn, run, tmp_path, files, s
 def test_the_detector_trains_on_scenes_and_validates_on_photographs(run, drawn, tmp_path) -> None:
     scenes = compose([drawn], tmp_path / "scenes", settings=Scenes(photos=8))
     words = {"manifest": run.manifest("train", "val"), "prepared": run.prepared, "settings": Yolo(), "seed": 1}
-    build_yolo_dataset(scenes=[scenes], dataset=tmp_path / "yolo", **words)
-    build_yolo_dataset(scenes=[], dataset=tmp_path / "without", **words)
+    for name, shards in (("yolo", [scenes]), ("without", [])):
+        build_yolo_dataset(scenes=shards, dataset=tmp_path / "shards" / name, **words)
+        unpack_shards(tmp_path / "shards" / name, tmp_path / name)
     names = {split: {path.stem for path in (tmp_path / "yolo/images" / split).iterdir()} for split in ("train", "val")}
     composed, pills = tables(scenes)
     assert names["train"] - {path.stem for path in (tmp_path / "without/images/train").iterdir()} == set(

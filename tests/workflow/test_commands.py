@@ -22,8 +22,10 @@ from tensorboard.program import TensorBoard
 from pillsnap.cli import app
 from pillsnap.config.config import Config
 from pillsnap.config.load import read_config
+from pillsnap.detector.yolo_shards import count_pictures
 from tests.support.aihub_files import write_zip
 from tests.support.catalogues import make_catalogue
+from tests.support.detectors import tiny_yolo
 from tests.support.documents import (
     FENCE,
     PAGES,
@@ -254,6 +256,18 @@ def test_python_example_runs(tmp_path, base: Path, monkeypatch, capsys) -> None:
     # models of six training pills may know none of what they see
     assert examples and ("K-" in told or "unlike every drug" in told)
     assert "photo.jpg" in told
+
+
+def test_the_detectors_dataset_is_unpacked_as_told(tmp_path, base: Path, monkeypatch) -> None:
+    (example,) = [block for language, block in FENCE.findall(text_of("docs/pipeline.md")) if language == "python"]
+    shutil.copytree(tiny_yolo(base), tmp_path / "results" / "stage4" / "yolo")
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    for split in ("train", "val"):
+        pictures, labels = (
+            {path.stem for path in (tmp_path / f"yolo/{kind}/{split}").iterdir()} for kind in ("images", "labels")
+        )
+        assert pictures == labels and len(pictures) == count_pictures(tmp_path / "results/stage4/yolo", split)
 
 
 PREDICTS = [

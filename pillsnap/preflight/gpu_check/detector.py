@@ -12,6 +12,7 @@ import numpy as np
 
 from pillsnap.config.config import Config
 from pillsnap.config.training import Detector, Steering, Trainings
+from pillsnap.detector.yolo_shards import write_description, write_shard
 from pillsnap.files import write_json
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
@@ -40,7 +41,8 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for split, count in (("train", pictures), ("val", max(2, pictures // 10))):
-            draw_dataset(folder / "dataset", split, count, recipe.image_size)
+            write_shard(folder / "dataset" / split / "drawn.tar", draw_pictures(count, recipe.image_size))
+        write_description(folder / "dataset")
         write_json(folder / "recipe.json", recipe.model_dump() | {"device": device, "threads": config.threads})
         killed = _killed_after_an_epoch(folder)
         train_detector(**_job(folder, recipe, device, config.threads))
@@ -86,25 +88,20 @@ def _job(folder: Path, recipe: Detector, device: str, threads: int) -> dict[str,
     )
 
 
-def draw_dataset(dataset: Path, split: str, count: int, side: int) -> None:
-    """Write so many photographs of one ellipse each, in ultralytics' layout."""
+def draw_pictures(count: int, side: int) -> Iterator[tuple[str, bytes, str]]:
+    """Draw so many pictures of one ellipse each: name, JPEG, and text of the label file."""
     import cv2
 
     from pillsnap.pictures.decode import encode_jpeg
 
     random = np.random.default_rng(0)
-    for kind in ("images", "labels"):
-        (dataset / kind / split).mkdir(parents=True)
     for number in range(count):
         picture = random.integers(180, 220, (side, side, 3), np.uint8)
         x, y = random.integers(side // 4, side * 3 // 4, 2).tolist()
         axes = side // 8, side // 12
         cv2.ellipse(picture, (x, y), axes, 0, 0, 360, random.integers(0, 128, 3).tolist(), -1)
-        (dataset / "images" / split / f"{number}.jpg").write_bytes(encode_jpeg(picture, 90))
         box = [x / side, y / side, 2 * axes[0] / side, 2 * axes[1] / side]
-        (dataset / "labels" / split / f"{number}.txt").write_text("0 " + " ".join(f"{each:.6f}" for each in box) + "\n")
-    description = "train: images/train\nval: images/val\nnc: 1\nnames: {0: pill}\n"
-    (dataset / "data.yaml").write_text(description, encoding="utf-8")
+        yield str(number), encode_jpeg(picture, 90), "0 " + " ".join(f"{each:.6f}" for each in box) + "\n"
 
 
 if __name__ == "__main__":
