@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pillsnap.config.training import Change, Phase, Steering, Trainings
 from pillsnap.detector.job import DetectorJob
 from pillsnap.detector.train_detector import train_detector
 from pillsnap.detector.weights import WeightsError, build_detector, load_detector, save_ultralytics_checkpoint
+from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import read_json, sha256_of
 from pillsnap.training.history import DETECTOR_COLUMNS, read_history
 from tests.support.detectors import SETTINGS, detector_run, rows, same_weights, unbroken, write_untrained_detector
@@ -117,6 +119,32 @@ def test_one_epoch_asked_many_times_adds_up(base: Path, tmp_path: Path) -> None:
     assert rows(job) == rows(at_once)
     for name in ("best", "weights"):
         assert job[name].read_bytes() == (at_once[name].read_bytes())
+
+
+@pytest.mark.parametrize(("left", "of", "again"), [("whole", "this", 0), ("half", "none", 1), ("whole", "another", 1)])
+def test_what_a_killed_training_left_unpacked(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str, of: str, again: int
+) -> None:
+    """Taken where it is all of this data set, made anew otherwise, and gone when the training has finished."""
+    job = detector_run(base, tmp_path, epochs=1)
+    assert not list(job["work"].glob("dataset*"))
+    unpacked = job["work"] / "dataset"
+    unpack_shards(job["dataset"], unpacked)
+    if left == "half":
+        shutil.rmtree(unpacked / "labels")
+    if of != "none":
+        unpacked.with_suffix(".sha256").write_text(sha256_of(job["dataset"]) if of == "this" else "ab" * 32)
+    done = []
+
+    def counted(dataset: Path, folder: Path) -> None:
+        done.append(folder)
+        unpack_shards(dataset, folder)
+
+    monkeypatch.setattr("pillsnap.detector.train_detector.unpack_shards", counted)
+    job = detector_run(base, tmp_path, epochs=2)
+    assert len(done) == again
+    assert not list(job["work"].glob("dataset*"))
+    assert rows(job) == rows(unbroken(base, 2)) and same_weights(job, unbroken(base, 2))
 
 
 @pytest.mark.campaign
