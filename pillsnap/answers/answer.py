@@ -113,10 +113,14 @@ class SamePillAnswer(Answer):
         photos: the photographs in their order.
         calibrated: whether the model holds thresholds for two photographs; without, nothing is promised of the answer,
             and it is never `known`.
+        agree: whether the photographs may show one drug, each by itself; where `False`, they may well show two pills,
+            and the answer is never `known`. `None` where the pill is `unknown` or named after an enrolled drug, and
+            from models that do not compare them.
     """
 
     photos: tuple[View, ...]
     calibrated: bool
+    agree: bool | None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -21,7 +21,7 @@ from pillsnap.answers.calibration_metrics import Predictions, calibration_metric
 from pillsnap.answers.drug_space import DrugSpace, unit_features
 from pillsnap.answers.fit_reading import ReadPills, choose_distance_weight, fit_reading
 from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
-from pillsnap.answers.photo_pairs import choose_pairs, pair_predictions
+from pillsnap.answers.photo_pairs import choose_pairs, choose_unlike_pairs, least_agreement, pair_predictions
 from pillsnap.classifier.batches import MAX_WORKERS
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -96,28 +96,38 @@ def calibrate_answers(
         for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
     )
     places = [_pairs(data.pills) for data in validation]
-    pairs, unseen_pairs = (
-        pair_predictions(pills, both, chosen.temperature)
-        for pills, both in zip((held, unseen_held), places, strict=True)
-    )
-    if len(pairs):
+    if len(places[0]):
+        pairs, unseen_pairs = (
+            pair_predictions(pills, both, chosen.temperature)
+            for pills, both in zip((held, unseen_held), places, strict=True)
+        )
         of_pairs = choose_thresholds(pairs, unseen_pairs, settings)
-        chosen = replace(chosen, pairs=with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1)))
+        of_pairs = with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1))
+        photographed = pd.concat([data.pills for data in validation], ignore_index=True)
+        unlike = places[0], _pairs(photographed, choose_unlike_pairs)
+        agree_from = least_agreement(held.beside(unseen_held), *unlike, chosen.temperature, of_pairs)
+        chosen = replace(chosen, pairs=replace(of_pairs, agree_from=agree_from))
     with replacing(drug_space) as temporary:
         save_file(asdict(space), temporary)
     metrics = {"validation": calibration_metrics(held, unseen_held, chosen), "validation_pairs": None}
     if chosen.pairs:
+        pairs, unseen_pairs = (
+            pair_predictions(pills, both, chosen.temperature, chosen.pairs)
+            for pills, both in zip((held, unseen_held), places, strict=True)
+        )
         metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
     write_json(calibration, {"calibration": chosen.to_json()} | metrics)
     weight = "nothing is read" if reading is None else f"weight of the imprint {reading.weight:.2f}"
     log.info("temperature %.3f, known from %s, %s", chosen.temperature, chosen.known_from, weight)
 
 
-def _pairs(photographed: pd.DataFrame) -> np.ndarray:
+def _pairs(
+    photographed: pd.DataFrame, choose: Callable[[Sequence[str], Sequence[str]], np.ndarray] = choose_pairs
+) -> np.ndarray:
     """Places of pairs of pills that are alone in their photographs, int (pairs, 2), among `CropDataset.pills`."""
     alone = np.flatnonzero(photographed["domain"] == "single")
     rows = photographed.iloc[alone]
-    return alone[choose_pairs(rows["image_id"].tolist(), rows["k_code"].tolist())]
+    return alone[choose(rows["image_id"].tolist(), rows["k_code"].tolist())]
 
 
 @dataclass(frozen=True)

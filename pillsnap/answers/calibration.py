@@ -67,6 +67,9 @@ class Calibration:
         precision, coverage, kept: what is promised, see `pillsnap.answers.answer.ModelInfo`.
         pairs: the same for a pill that two photographs show, where its temperature divides `joined_logits`; `None` in
             models of older versions, and where no drug has two validation photographs.
+        agree_from: of a pill that two photographs show, the agreement of both (`agreements`) from which an answer may
+            be `known`: below it, they may well show two pills; `None` of one photograph, and in models of older
+            versions.
         plain_within, plain_from: as `known_within` and `unknown_from`, of the Mahalanobis distance itself, in which
             enrolled drugs are compared with trained ones; `None` in models of older versions, see `plain_limits`.
         reading: of the reader; `None` without one.
@@ -84,6 +87,7 @@ class Calibration:
     plain_within: float | None = None
     plain_from: float | None = None
     blank_within: float | None = None
+    agree_from: float | None = None
     reading: ReadingCalibration | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -125,6 +129,12 @@ class Calibration:
         sure = self.known_from is not None and confidence >= self.known_from and distance < self.known_within
         return "known" if sure else "uncertain"
 
+    def held_apart(self, distances: np.ndarray, agreements: np.ndarray) -> np.ndarray:
+        """Relative distances of pairs of photographs, float (N,), of which those that do not agree are made too large
+        for a `known` answer, though not so large that it is `unknown`."""
+        apart = agreements < (self.agree_from or 0.0)
+        return np.where(apart, np.maximum(distances, np.float32(self.known_within)), distances)
+
     def prediction_set(self, probabilities: np.ndarray, coverage: float | None = None) -> np.ndarray:
         """Class indices of the conformal set of one answer, most probable first, never empty.
 
@@ -156,3 +166,15 @@ def joined_logits(probabilities: Sequence[np.ndarray]) -> np.ndarray:
         of experts); a temperature makes good that photographs of one pill are not independent.
     """
     return np.sum([np.log(np.maximum(each.astype(np.float64), LEAST)) for each in probabilities], axis=0)
+
+
+def agreements(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Probability that two photographs show the same drug, where each shows what it alone makes probable.
+
+    Args:
+        first, second: calibrated probabilities of each photograph, float (N, classes); row i of both is a pair.
+
+    Returns:
+        float64 (N,), 0 to 1.
+    """
+    return np.einsum("nc,nc->n", first.astype(np.float64), second.astype(np.float64))

@@ -36,6 +36,13 @@ class Predictions:
         """No pills, for a classifier of `drugs` classes."""
         return cls(np.zeros((0, drugs), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
 
+    def beside(self, others: "Predictions") -> "Predictions":
+        """These pills, and then the others."""
+        both = zip(
+            (self.logits, self.distances, self.targets), (others.logits, others.distances, others.targets), strict=True
+        )
+        return Predictions(*map(np.concatenate, both))
+
     def with_class(self) -> "Predictions":
         """Pills of the classifier's own drugs, for which prediction sets and distances are calibrated."""
         known = self.targets >= 0

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pillsnap.answers.calibration import joined_logits, probabilities
-from pillsnap.answers.calibration_metrics import Predictions
+from pillsnap.answers.calibration import Calibration, agreements, joined_logits, probabilities
+from pillsnap.answers.calibration_metrics import Predictions, verdicts
 from pillsnap.sources.aihub_name import parse_photo_name
 
 ENOUGH = 1000
 """Pairs from which no photograph is paired once more: with fewer, each photograph is in several pairs."""
+
+UNLIKE = 4000
+"""Pairs of photographs of different drugs, about."""
 
 
 def choose_pairs(image_ids: Sequence[str], drugs: Sequence[str]) -> np.ndarray:
@@ -32,6 +35,26 @@ def choose_pairs(image_ids: Sequence[str], drugs: Sequence[str]) -> np.ndarray:
         if len(chosen) < ENOUGH:
             chosen += [pair for both in sides for pair in _round(*both, number)]
     return np.array(chosen, int).reshape(-1, 2)
+
+
+def choose_unlike_pairs(image_ids: Sequence[str], drugs: Sequence[str]) -> np.ndarray:
+    """Pair photographs of different drugs, as a person would send them together by mistake.
+
+    Args:
+        image_ids: of photographs of one pill.
+        drugs: K-code of each.
+
+    Returns:
+        places of the photographs, int (pairs, 2), about `UNLIKE` or every pair that there is; each photograph is in as
+        many, with others that lie evenly apart in the order of drugs.
+    """
+    ranked = np.array(sorted(range(len(image_ids)), key=lambda place: (drugs[place], image_ids[place])), int)
+    number, half = len(ranked), len(ranked) // 2
+    shifts = np.linspace(1, half, 1 + min(half, -(-UNLIKE // max(1, number)))).astype(int)[1:]
+    circles = [np.c_[np.arange(number), (np.arange(number) + shift) % number] for shift in shifts]
+    pairs = ranked[np.unique(np.sort(np.concatenate([np.empty((0, 2), int), *circles]), axis=1), axis=0)]
+    codes = np.array(drugs, object)
+    return pairs[codes[pairs[:, 0]] != codes[pairs[:, 1]]]
 
 
 def _round(fronts: Sequence[int], backs: Sequence[int], number: int) -> Iterator[tuple[int, int]]:
@@ -62,13 +85,16 @@ def _side(image_id: str) -> int | None:
     return name.side if name else None
 
 
-def pair_predictions(pills: Predictions, pairs: np.ndarray, temperature: float) -> Predictions:
+def pair_predictions(
+    pills: Predictions, pairs: np.ndarray, temperature: float, calibration: Calibration | None = None
+) -> Predictions:
     """Join the predictions of two photographs each, as an answer to both does.
 
     Args:
         pills: one of each photograph.
         pairs: places of their photographs, int (pairs, 2).
         temperature: of answers to one photograph.
+        calibration: of pairs, once it is chosen: photographs that do not agree are held apart.
 
     Returns:
         the joined logits, float32, the mean distance, and the target; it is -1, a wrong answer, unless both boxes are
@@ -78,5 +104,32 @@ def pair_predictions(pills: Predictions, pairs: np.ndarray, temperature: float) 
     single = probabilities(pills.logits, temperature)
     logits = joined_logits([single[first], single[second]]).astype(np.float32)
     distances = (pills.distances[first] + pills.distances[second]) / 2
+    if calibration:
+        distances = calibration.held_apart(distances, agreements(single[first], single[second]))
     both = pills.targets[first] == pills.targets[second]
     return Predictions(logits, distances, np.where(both, pills.targets[first], -1))
+
+
+def least_agreement(
+    pills: Predictions, pairs: np.ndarray, unlike: np.ndarray, temperature: float, calibration: Calibration
+) -> float:
+    """Choose `Calibration.agree_from`: among the pairs that would be `known` without it, the share of those of one drug
+    that it keeps is larger than the share of those of different drugs by most (Youden 1950).
+
+    Args:
+        pills: one of each photograph.
+        pairs, unlike: places of the photographs of one drug and of different drugs, int (pairs, 2).
+        temperature: of answers to one photograph.
+        calibration: of pairs, without `agree_from`.
+    """
+    single = probabilities(pills.logits, temperature)
+
+    def of_known(places: np.ndarray) -> np.ndarray:
+        joined = pair_predictions(pills, places, temperature)
+        known = np.array(verdicts(joined, calibration)) == "known"
+        return np.sort(agreements(*(single[each] for each in places[known].T)))
+
+    same, apart = of_known(pairs), of_known(unlike)
+    limits = np.array([0.0, *np.nextafter(apart, 2)])
+    kept, left = (1 - np.searchsorted(each, limits) / max(1, len(each)) for each in (same, apart))
+    return float(limits[np.argmax(kept - left)]) if len(apart) else 0.0

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from pillsnap.answers.answer import SHOWN_FROM, Candidate, EnrolledCandidate, Pill, Reading
+from pillsnap.answers.answer import SHOWN_FROM, Candidate, EnrolledCandidate, Pill, Reading, SamePillAnswer
 from pillsnap.catalogue.alike_table import alike_table
 from pillsnap.catalogue.search import Found
 from pillsnap.predict.look_up import readings_of
@@ -22,6 +22,7 @@ CSV_COLUMNS = (
     "photo", "mode", "width", "height", "pill", "x", "y", "w", "h", "score", "verdict", "k_code", "edi_codes", "name",
     "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "error",
 )  # fmt: skip
+APART = "The two photographs may show two pills: each by itself looks like another drug. Answer them one by one."
 SHOWN_CANDIDATES = 5
 """Rows at most for an uncertain pill in the table; the other formats have its whole prediction set."""
 
@@ -173,6 +174,8 @@ class TableWriter:
                 table.add_row(*row, *([cell] if any(read) and place == 0 else []))
         with self._console.capture() as captured:
             self._console.print(table)
+            if isinstance(outcome.answer, SamePillAnswer) and outcome.answer.agree is False:
+                self._console.print(APART)
             for place, found in outcome.look_ups.items():
                 self._print_look_up(place + 1, found)
         self._stream.write(captured.get())

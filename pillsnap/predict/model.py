@@ -21,7 +21,7 @@ from pillsnap.answers.answer import (
     SamePillAnswer,
     View,
 )
-from pillsnap.answers.calibration import Calibration, joined_logits
+from pillsnap.answers.calibration import Calibration, agreements, joined_logits
 from pillsnap.pictures.decode import PictureError
 from pillsnap.pictures.scaled_photo import ScaledPhoto
 from pillsnap.predict.nms import MAX_BOXES
@@ -199,16 +199,22 @@ class PillSnap:
             raise SamePillError("same_photo", 2, "is the same photograph as the first. Turn the pill over.")
         promised = self.calibration.of_pairs
         joined = promised.probabilities(joined_logits(each))[0]
-        relative = float(np.mean([one[RELATIVE][0] for one in found]))
-        pill = _pill(boxes[0][0], views[0].score, joined, relative, self.classes, promised)
+        relative, agreement = np.mean([one[RELATIVE] for one in found], axis=0), agreements(*each)
+        (held,) = promised.held_apart(relative, agreement)
+        pill = _pill(boxes[0][0], views[0].score, joined, float(held), self.classes, promised)
+        agree = (
+            None
+            if promised.agree_from is None or pill.verdict == "unknown"
+            else bool(agreement[0] >= promised.agree_from)
+        )
         if self.references.drugs:
             squares = zip(*(self.references.squares(one, promised.reading) for one in found), strict=True)
             trained, enrolled = (np.mean(each, axis=0)[0] for each in squares)
             pill = self.references.join(pill, trained, enrolled, promised)
             if isinstance(pill.candidates[0], EnrolledCandidate):
-                views = [replace(view, reading=of_enrolled(view.reading)) for view in views]
+                views, agree = [replace(view, reading=of_enrolled(view.reading)) for view in views], None
         calibrated = self.calibration.pairs is not None
-        return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated)
+        return SamePillAnswer(mode, views[0].width, views[0].height, (pill,), tuple(views), calibrated, agree)
 
     def _view(self, photo: AnyPhoto, place: int) -> tuple[View, dict[str, np.ndarray]]:
         """One of several photographs of one pill, and the graph's outputs for it; raises as `identify`."""

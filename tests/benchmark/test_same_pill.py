@@ -50,6 +50,14 @@ def test_both_sides_stand_beside_one_photograph() -> None:
     assert (both["unseen"], both["unseen_not_known"]) == (1, 1.0), "far away on average"
 
 
+@pytest.mark.parametrize(("agree_from", "known"), [(None, 4), (0.4, 2), (0.99, 0)])
+def test_photographs_of_different_drugs_that_are_known(agree_from: float | None, known: int) -> None:
+    """Of a.1 and a.2 with b.1 and b.2: a.1 disagrees with both, and a.2, which is taken for b, with none."""
+    calibration = replace(BOTH, pairs=replace(SINGLE, known_from=0.7, agree_from=agree_from))
+    found = measured(TESTED, calibration, unseen=[])["unlike"]
+    assert (found["pairs"], round(found["known"] * found["pairs"])) == (4, known)
+
+
 def test_without_thresholds_of_pairs_none_is_known() -> None:
     found = measured(TESTED, SINGLE)
     assert (found["calibrated"], found["both"]["known"], found["both"]["known_right"]) == (False, 0.0, None)

@@ -132,7 +132,7 @@ def cells(text: str) -> list[list[str]]:
 
 def both_sides(pill: Pill, *readings: Reading | None) -> Outcome:
     views = tuple(View(60, 40, pill.box, 0.9, reading) for reading in readings)
-    together = SamePillAnswer("single", 60, 40, (pill,), views, True)
+    together = SamePillAnswer("single", 60, 40, (pill,), views, True, True)
     return replace(ANSWERED, answer=together, second=(Photo("back.jpg"), ANSWERED.decoded))
 
 

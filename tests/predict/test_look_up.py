@@ -93,7 +93,7 @@ def test_the_table_lists_it_beneath(monkeypatch: pytest.MonkeyPatch, catalogue: 
 def test_both_sides_are_looked_up_together(catalogue: Catalogue) -> None:
     pill = Pill(BOX, 0.9, "unknown", (DRUG,), ())
     views = (View(60, 40, BOX, 0.9, GN), View(60, 40, BOX, 0.9, BACK))
-    both = replace(outcome(), answer=SamePillAnswer("single", 60, 40, (pill,), views, True))
+    both = replace(outcome(), answer=SamePillAnswer("single", 60, 40, (pill,), views, True, True))
     found = looked_up(both, catalogue)
     assert isinstance(found, Answered)
     assert found.look_ups[0].read.imprint == "GN5" and found.look_ups[0].alike[0].drug.name == "가나정 5mg"

@@ -128,8 +128,35 @@ def test_enrolled_drugs_take_part(models: Path, tmp_path: Path, sides: list[Path
 
     both = [Photo("1.jpg", FRONT), Photo("2.jpg", BACK)]
     enrol(models, both, k_code="K-012345", name="사아정", out=tmp_path / "new", force=True, threads=1, device="cpu")
-    (pill,) = PillSnap.load(tmp_path / "new", threads=1, device="cpu").identify(sides).pills
+    answer = PillSnap.load(tmp_path / "new", threads=1, device="cpu").identify(sides)
+    (pill,), agree = answer.pills, answer.agree
     assert (pill.verdict, pill.candidates[0].k_code, pill.candidates[0].confidence) == ("uncertain", "K-012345", None)
+    assert agree is None, "what trained drugs it looks like says nothing of it"
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "verdict", "agree"),
+    [
+        ({"agree_from": 0.0}, "known", True),
+        ({"agree_from": 1.1}, "uncertain", False),
+        ({"agree_from": 1.1, "unknown_from": 0.0}, "unknown", None),
+        ({"agree_from": None}, "known", None),
+    ],
+    ids=["they agree", "they do not", "an unknown pill", "models of an earlier version"],
+)
+def test_two_pills_are_told_and_never_known(
+    base: Path, tmp_path: Path, sides: list[Path], thresholds: dict[str, Any], verdict: str, agree: bool | None
+) -> None:
+    def change(_: Any, facts: dict[str, Any]) -> None:
+        facts["min_score"] = 1.1
+        known = {"known_from": 0.0, "known_within": 1e9, "unknown_from": 2e9}
+        facts["calibration"]["pairs"] |= known | thresholds
+
+    models = edited(base, tmp_path / "onnx", change)
+    said = json.loads(predict(*sides, "--models", models, "--json").stdout)
+    assert (said["pills"][0]["verdict"], said["agree"]) == (verdict, agree)
+    table = " ".join(predict(*sides, "--models", models).stdout.split())
+    assert ("The two photographs may show two pills" in table) == (agree is False)
 
 
 def test_every_format_names_both_photographs(models: Path, sides: list[Path]) -> None:

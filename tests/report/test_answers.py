@@ -116,6 +116,13 @@ def test_a_validation_that_is_too_small_promises_nothing(written: dict[str, Any]
     assert "nothing is promised of such answers, and none is known" in section(page, "answers")
 
 
+def test_pairs_of_different_pills_are_told(written: dict[str, Any], page: str, tmp_path: Path) -> None:
+    assert "Of 3,900 pairs of photographs that show different drugs, 0.1 % are called known" in section(page, "answers")
+    measured = read_json(written["accuracy"])
+    measured["same_pill"]["unlike"] = {"pairs": 0, "known": None}
+    assert "that show different drugs" not in section(changed_page(written, tmp_path, accuracy=measured), "answers")
+
+
 def test_models_are_compared_with_what_is_allowed(page: str) -> None:
     text = section(page, "models")
     for words in (

@@ -311,6 +311,28 @@ def test_a_model_that_promises_nothing_of_both_sides_says_so(chromium: Chromium,
         assert texts(tab, ".says") == [says]
 
 
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", "The two photos may show two pills: each by itself looks like another drug. Answer them one by one."),
+        (
+            "ko",
+            "두 사진에 서로 다른 알약이 찍혔을 수 있습니다. "
+            "따로 보면 서로 다른 약으로 보이니, 한 장씩 답을 받아 보세요.",
+        ),
+    ],
+)
+def test_photographs_that_may_show_two_pills_are_told(
+    chromium: Chromium, photo: Path, language: str, says: str
+) -> None:
+    snap = FixedSnap(single("known"), both_sides("uncertain", agree=False))
+    with opened(chromium, snap, language=language) as tab:
+        ask(tab, photo)
+        add_side(tab, photo)
+        tab.wait("document.querySelector('.summary') !== null")
+        assert texts(tab, ".says") == [says]
+
+
 def test_nothing_is_asked_where_nothing_is_kept(chromium: Chromium, photo: Path) -> None:
     with opened(chromium, FixedSnap(single("known"))) as tab:
         assert texts(tab, ".privacy") == [

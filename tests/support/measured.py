@@ -61,6 +61,7 @@ def same_pill() -> dict[str, Any]:
         "calibrated": True,
         "one": one | {"unseen": 60, "unseen_not_known": 0.9833},
         "both": both | {"unseen": 840, "unseen_not_known": 0.9988},
+        "unlike": {"pairs": 3900, "known": 0.0013},
     }
 
 

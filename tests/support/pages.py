@@ -155,10 +155,10 @@ def single(verdict: Verdict, **how: Any) -> Answer:
     return Answer("single", WIDTH, HEIGHT, (a_pill(BOXES[0], verdict, **how),))
 
 
-def both_sides(verdict: Verdict, *, calibrated: bool = True) -> SamePillAnswer:
+def both_sides(verdict: Verdict, *, calibrated: bool = True, agree: bool | None = None) -> SamePillAnswer:
     """One answer to two photographs, the second one of another size."""
     views = (View(WIDTH, HEIGHT, BOXES[0], 0.9), View(640, 480, BOXES[1], 0.8))
-    return SamePillAnswer("single", WIDTH, HEIGHT, (a_pill(BOXES[0], verdict),), views, calibrated)
+    return SamePillAnswer("single", WIDTH, HEIGHT, (a_pill(BOXES[0], verdict),), views, calibrated, agree)
 
 
 def combo() -> Answer:
