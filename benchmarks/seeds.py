@@ -66,7 +66,9 @@ def measure(folder: Path, seed: int, stage: str, config: list[Path]) -> dict[str
     if not begun:
         write_json(taken, round((time.monotonic() - started) / 60, 2))
     minutes = read_json(taken) if taken.exists() else None
-    return {"seed": seed, "minutes": minutes, "metrics": read_json(folder / "results" / stage / "metrics.json")}
+    made = folder / "results" / stage
+    commit = read_json(made / "provenance/run_benchmark.json")["commit"]
+    return {"seed": seed, "minutes": minutes, "commit": commit, "metrics": read_json(made / "metrics.json")}
 
 
 if __name__ == "__main__":

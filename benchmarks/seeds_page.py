@@ -51,6 +51,7 @@ def page(result: dict[str, Any]) -> str:
     if any(minutes):
         times = [decimal(one, 1) for one in [*minutes, _mean(minutes)]]
         rows.append(["Minutes, from nothing to the report", MISSING, *times])
+    rows.append(["Commit", MISSING, *(f"`{run['commit']['hash'][:10]}`" for run in runs), MISSING])
     head = ["figure", "target", *(f"seed {run['seed']}" for run in runs), "mean"]
     return _PAGE.format(
         stage=result["stage"],

@@ -23,7 +23,8 @@ def run(seed: int, minutes: float | None, top1: float, ece: float, chance: float
         "latency": {mode: {"p95_ms": value} for mode, value in (("single", 20.0), ("combo", 40.0))},
         "environment": {"device": "CPU", "threads": 2},
     }
-    return {"seed": seed, "minutes": minutes, "metrics": metrics}
+    commit = {"hash": f"{seed:<016x}", "dirty": False}
+    return {"seed": seed, "minutes": minutes, "commit": commit, "metrics": metrics}
 
 
 RESULT = {
@@ -58,6 +59,7 @@ def seeds_page(monkeypatch: pytest.MonkeyPatch) -> Any:
         "| Answers that are known | – | 50.0 % | 50.0 % | 50.0 % |",
         "| Two photographs of a pill: answers that are known | – | 75.0 % | 70.0 % | 72.5 % |",
         "| Minutes, from nothing to the report | – | 12.3 | – | 12.3 |",
+        "| Commit | – | `2400000000` | `1000000000` | – |",
         "Targets met: 3 of 4 with seed 576, 1 of 4 with seed 1.",
         "commit `0123456789`, with changes",
     ],
@@ -77,6 +79,9 @@ calls.write_text(json.dumps([*before, sys.argv[1:]]))
 metrics = folder / "results/stage1/metrics.json"
 metrics.parent.mkdir(parents=True, exist_ok=True)
 metrics.write_text(json.dumps({"classifier": {"top1": 0.5}}))
+record = metrics.parent / "provenance/run_benchmark.json"
+record.parent.mkdir(exist_ok=True)
+record.write_text(json.dumps({"commit": {"hash": "fedcba9876543210", "dirty": False}}))
 """
 
 
@@ -98,4 +103,5 @@ def test_each_seed_is_a_run_of_its_own_that_is_timed_once(tmp_path: Path) -> Non
         for word in (f"seed={seed}", str(PROJECT / "config.yaml"), str(PROJECT / "tests/workflow/tiny.yaml")):
             assert word in first
         assert first[-1] == "results/stage1/report.html"
-    assert "| seed 3 | seed 4 | mean |" in (tmp_path / "page.md").read_text(encoding="utf-8")
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "| seed 3 | seed 4 | mean |" in page and "| `fedcba9876` | `fedcba9876` |" in page
