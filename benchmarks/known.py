@@ -31,8 +31,9 @@ from known_outputs import Stage, outputs_of
 from known_scores import Score, scores
 from sklearn.metrics import roc_auc_score
 
-from pillsnap.answers.calibrate_answers import choose_thresholds, fit_drug_space
+from pillsnap.answers.calibrate_answers import fit_drug_space
 from pillsnap.answers.calibration_metrics import Predictions, verdict_metrics
+from pillsnap.answers.thresholds import choose_thresholds
 from pillsnap.config.config import Answers
 from pillsnap.files import write_json, write_text
 from pillsnap.onnx.steps import relative_distances_step

@@ -7,8 +7,8 @@ from known_outputs import Outputs, Stage
 from scipy.special import logsumexp, softmax
 from sklearn.covariance import LedoitWolf
 
-from pillsnap.answers.calibrate_answers import fit_temperature
 from pillsnap.answers.drug_space import unit_features
+from pillsnap.answers.thresholds import fit_temperature
 
 NEIGHBOURS = 5
 PRIOR_CROPS = 10

@@ -113,7 +113,7 @@ def read_json(path: str | Path) -> Any:
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, or of a folder's relative names and contents in sorted order; hexadecimal.
 
-    Files of Snakemake (`.snakemake…`) and ultralytics (`*.cache`) in a folder are ignored. Raises `FileNotFoundError`
+    Files of Snakemake (`.snakemake…`) in a folder are ignored. Raises `FileNotFoundError`
     where there is neither file nor folder.
     """
     path = Path(path)
@@ -123,7 +123,7 @@ def sha256_of(path: str | Path) -> str:
     lines = [
         f"{file.relative_to(path).as_posix()} {sha256_of(file)}"
         for file in sorted(path.rglob("*"))
-        if file.is_file() and not file.name.startswith(".snakemake") and file.suffix != ".cache"
+        if file.is_file() and not file.name.startswith(".snakemake")
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -1,27 +1,24 @@
 """Fit temperature, verdict thresholds and drug space on the validation split."""
 
 import logging
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.numpy import save_file
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 from sklearn.covariance import LedoitWolf
 
-from pillsnap.answers.calibration import Calibration, ReadingCalibration, probabilities
-from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound
+from pillsnap.answers.calibration import ReadingCalibration
+from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
 from pillsnap.answers.drug_space import DrugSpace, unit_features
+from pillsnap.answers.fit_pairs import Photographed, fit_pairs
 from pillsnap.answers.fit_reading import ReadPills, choose_distance_weight, fit_reading
 from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
-from pillsnap.answers.photo_pairs import choose_pairs, choose_unlike_pairs, least_agreement, pair_predictions
+from pillsnap.answers.thresholds import choose_thresholds, with_plain_limits
 from pillsnap.classifier.batches import MAX_WORKERS
 from pillsnap.classifier.model import load_classifier
 from pillsnap.classifier.transforms import normalise, resize
@@ -41,7 +38,6 @@ CROPS_PER_DRUG = 64
 """Training crops per drug that centroids and covariance are fitted on."""
 
 BATCH = 64
-COVERAGES = (0.9, 0.95, 0.99)
 
 
 def calibrate_answers(
@@ -95,39 +91,21 @@ def calibrate_answers(
         replace(pills, distances=held_back(pills.distances, disagreements, one.blank, chosen))
         for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
     )
-    places = [_pairs(data.pills) for data in validation]
-    if len(places[0]):
-        pairs, unseen_pairs = (
-            pair_predictions(pills, both, chosen.temperature)
-            for pills, both in zip((held, unseen_held), places, strict=True)
-        )
-        of_pairs = choose_thresholds(pairs, unseen_pairs, settings)
-        of_pairs = with_plain_limits(of_pairs, pairs, plain[places[0]].mean(axis=1))
-        photographed = pd.concat([data.pills for data in validation], ignore_index=True)
-        unlike = places[0], _pairs(photographed, choose_unlike_pairs)
-        agree_from = least_agreement(held.beside(unseen_held), *unlike, chosen.temperature, of_pairs)
-        chosen = replace(chosen, pairs=replace(of_pairs, agree_from=agree_from))
+    alone, unseen_alone = (
+        Photographed.alone(pills, data.pills) for pills, data in zip((held, unseen_held), validation, strict=True)
+    )
+    plain_alone = plain[validation[0].pills["domain"] == "single"]
+    together = fit_pairs(alone, unseen_alone, plain_alone, chosen.temperature, settings)
+    if together:
+        chosen = replace(chosen, pairs=together.calibration)
     with replacing(drug_space) as temporary:
         save_file(asdict(space), temporary)
     metrics = {"validation": calibration_metrics(held, unseen_held, chosen), "validation_pairs": None}
-    if chosen.pairs:
-        pairs, unseen_pairs = (
-            pair_predictions(pills, both, chosen.temperature, chosen.pairs)
-            for pills, both in zip((held, unseen_held), places, strict=True)
-        )
-        metrics["validation_pairs"] = calibration_metrics(pairs, unseen_pairs, chosen.pairs)
+    if together:
+        metrics["validation_pairs"] = calibration_metrics(together.pairs, together.unseen_pairs, together.calibration)
     write_json(calibration, {"calibration": chosen.to_json()} | metrics)
     weight = "nothing is read" if reading is None else f"weight of the imprint {reading.weight:.2f}"
     log.info("temperature %.3f, known from %s, %s", chosen.temperature, chosen.known_from, weight)
-
-
-def _pairs(
-    photographed: pd.DataFrame, choose: Callable[[Sequence[str], Sequence[str]], np.ndarray] = choose_pairs
-) -> np.ndarray:
-    """Places of pairs of pills that are alone in their photographs, int (pairs, 2), among `CropDataset.pills`."""
-    alone = np.flatnonzero(photographed["domain"] == "single")
-    rows = photographed.iloc[alone]
-    return alone[choose(rows["image_id"].tolist(), rows["k_code"].tolist())]
 
 
 @dataclass(frozen=True)
@@ -243,111 +221,3 @@ def _space_of_drugs(features: np.ndarray, targets: np.ndarray, drugs: int) -> tu
 def _whitening(centred: np.ndarray) -> np.ndarray:
     """Cholesky factor of the inverse covariance of centred features."""
     return np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(centred).precision_)
-
-
-def with_plain_limits(chosen: Calibration, pills: Predictions, plain: np.ndarray) -> Calibration:
-    """Add limits of the plain distance, (N,), below which as many pills lie as below those of the relative one."""
-    shares = ((pills.distances < limit).mean() for limit in (chosen.known_within, chosen.unknown_from))
-    within, unknown_from = (float(np.quantile(plain, share)) for share in shares)
-    return replace(chosen, plain_within=within, plain_from=unknown_from)
-
-
-def choose_thresholds(
-    seen: Predictions, unseen: Predictions, settings: Answers, blank: tuple[np.ndarray, np.ndarray] | None = None
-) -> Calibration:
-    """Choose temperature and thresholds that keep the promises of `settings` on these pills.
-
-    Args:
-        seen, unseen: pills of trained and of held-out drugs.
-        settings: the promises.
-        blank: of `seen` and `unseen`, whether no imprint is read, bool (N,): such pills get a limit of their own, and
-            what `unseen_known` promises holds of those with and of those without an imprint. `None`: one limit for all.
-    """
-    temperature = fit_temperature(seen.logits, seen.targets)
-    of_target = probabilities(seen.logits, temperature)[np.arange(len(seen)), seen.targets]
-    unknown_from = float(np.float32(np.quantile(seen.distances, settings.kept, method="higher") + 1e-4))
-    blanks = blank or (np.zeros(len(seen), bool), np.zeros(len(unseen), bool))
-    known_from, *limits = _known_thresholds(seen, unseen, temperature, settings, blanks) or (None, 0.0, 0.0)
-    # as float32, the type of the distances that are compared with them; below `unknown_from`, for `held_back`
-    largest = float(np.nextafter(np.float32(unknown_from), np.float32(0)))
-    known_within, blank_within = (float(np.float32(min(limit, largest))) for limit in limits)
-    return Calibration(
-        temperature=temperature,
-        known_from=known_from,
-        known_within=known_within,
-        blank_within=blank_within if blank else None,
-        unknown_from=unknown_from,
-        set_from={
-            str(coverage): _conformal_threshold(of_target, coverage)
-            for coverage in sorted({*COVERAGES, settings.coverage})
-        },
-        precision=settings.precision,
-        coverage=settings.coverage,
-        kept=settings.kept,
-    )
-
-
-def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Temperature of least negative log-likelihood, 0.05 to 20 (Guo et al. 2017)."""
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits.astype(np.float64) / math.exp(log_temperature), axis=1)
-        return float(-scaled[np.arange(len(targets)), targets].mean())
-
-    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded", options={"xatol": 1e-6})
-    return float(math.exp(found.x))
-
-
-def _conformal_threshold(of_target: np.ndarray, coverage: float) -> float:
-    """Probability from which a drug belongs to the prediction set (split conformal prediction, Sadinle et al. 2019).
-
-    Args:
-        of_target: probability of the right drug of each validation pill, (N,). A new pill from the same distribution
-            has its right drug in the set with a probability of at least `coverage`. With too few pills the threshold
-            is 0, and the set holds every drug.
-        coverage: promised share of sets that hold the right drug.
-    """
-    place = math.ceil((len(of_target) + 1) * coverage)
-    return float(np.sort(of_target)[::-1][place - 1]) if place <= len(of_target) else 0.0
-
-
-def _known_thresholds(
-    seen: Predictions,
-    unseen: Predictions,
-    temperature: float,
-    settings: Answers,
-    blank: tuple[np.ndarray, np.ndarray],
-) -> tuple[float, float, float] | None:
-    """Least probability and largest distance of a `known` answer, and that of a pill which is `blank`; `None` where
-    the precision cannot be shown.
-
-    Probability and distance are loosened together, by one percentile of the pills with an imprint at a time, and the
-    blank pills' distance by one percentile of theirs, as far as it goes. Of those whose precision has a lower
-    confidence bound (Clopper-Pearson) of at least the promised one, and that call few enough pills of held-out drugs
-    `known`, among blank ones and among the others, those are chosen with which most pills are `known`.
-    """
-    confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
-    right = seen.logits.argmax(axis=1) == seen.targets
-    is_blank, unseen_blank = blank if not blank[0].all() else map(np.zeros_like, blank)  # none to tell them from
-    printed = confidence[~is_blank], seen.distances[~is_blank]
-    most, chosen = 0, None
-
-    def few(unseen_known: np.ndarray, group: np.ndarray) -> bool:
-        return bool(unseen_known[group].sum() <= settings.unseen_known * group.sum())
-
-    for percent in range(99, 0, -1) if len(seen) else ():
-        least, within = float(np.percentile(printed[0], 100 - percent)), float(np.percentile(printed[1], percent))
-        sure, unseen_sure = confidence >= least, unseen_confidence >= least
-        if not few(unseen_sure & (unseen.distances < within), ~unseen_blank):
-            continue
-        limits = np.percentile(seen.distances[is_blank], range(100, -1, -1)) if is_blank.any() else (within,)
-        for limit in limits:
-            of_blank = min(float(limit), within)
-            known = sure & (seen.distances < np.where(is_blank, of_blank, within))
-            if known.sum() <= most:
-                break
-            precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision
-            if precise and few(unseen_sure & (unseen.distances < of_blank), unseen_blank):
-                most, chosen = int(known.sum()), (least, within, of_blank)
-                break
-    return chosen

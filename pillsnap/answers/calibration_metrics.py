@@ -36,6 +36,10 @@ class Predictions:
         """No pills, for a classifier of `drugs` classes."""
         return cls(np.zeros((0, drugs), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
 
+    def at(self, places: np.ndarray) -> "Predictions":
+        """The pills at these places."""
+        return Predictions(self.logits[places], self.distances[places], self.targets[places])
+
     def beside(self, others: "Predictions") -> "Predictions":
         """These pills, and then the others."""
         both = zip(
@@ -45,8 +49,7 @@ class Predictions:
 
     def with_class(self) -> "Predictions":
         """Pills of the classifier's own drugs, for which prediction sets and distances are calibrated."""
-        known = self.targets >= 0
-        return Predictions(self.logits[known], self.distances[known], self.targets[known])
+        return self.at(self.targets >= 0)
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

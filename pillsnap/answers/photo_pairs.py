@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pillsnap.answers.calibration import Calibration, agreements, joined_logits, probabilities
-from pillsnap.answers.calibration_metrics import Predictions, verdicts
+from pillsnap.answers.calibration_metrics import Predictions
 from pillsnap.sources.aihub_name import parse_photo_name
 
 ENOUGH = 1000
@@ -45,10 +45,11 @@ def choose_unlike_pairs(image_ids: Sequence[str], drugs: Sequence[str]) -> np.nd
         drugs: K-code of each.
 
     Returns:
-        places of the photographs, int (pairs, 2), about `UNLIKE` or every pair that there is; each photograph is in as
-        many, with others that lie evenly apart in the order of drugs.
+        places of the photographs, int (pairs, 2), about `UNLIKE` or every pair that there is; each photograph, of many
+        photographs some, is in as many, with others that lie evenly apart in the order of drugs.
     """
     ranked = np.array(sorted(range(len(image_ids)), key=lambda place: (drugs[place], image_ids[place])), int)
+    ranked = ranked[:: max(1, -(-len(ranked) // UNLIKE))]
     number, half = len(ranked), len(ranked) // 2
     shifts = np.linspace(1, half, 1 + min(half, -(-UNLIKE // max(1, number)))).astype(int)[1:]
     circles = [np.c_[np.arange(number), (np.arange(number) + shift) % number] for shift in shifts]
@@ -101,35 +102,32 @@ def pair_predictions(
         pills of the drug.
     """
     first, second = pairs.T
-    single = probabilities(pills.logits, temperature)
-    logits = joined_logits([single[first], single[second]]).astype(np.float32)
+    single = [probabilities(pills.logits[places], temperature) for places in (first, second)]
+    logits = joined_logits(single).astype(np.float32)
     distances = (pills.distances[first] + pills.distances[second]) / 2
     if calibration:
-        distances = calibration.held_apart(distances, agreements(single[first], single[second]))
+        distances = calibration.held_apart(distances, agreements(*single))
     both = pills.targets[first] == pills.targets[second]
     return Predictions(logits, distances, np.where(both, pills.targets[first], -1))
 
 
-def least_agreement(
-    pills: Predictions, pairs: np.ndarray, unlike: np.ndarray, temperature: float, calibration: Calibration
-) -> float:
-    """Choose `Calibration.agree_from`: among the pairs that would be `known` without it, the share of those of one drug
-    that it keeps is larger than the share of those of different drugs by most (Youden 1950).
+def pair_agreements(pills: Predictions, pairs: np.ndarray, temperature: float) -> np.ndarray:
+    """Agreement of each pair's photographs, float64 (pairs,), see `agreements`; arguments as `pair_predictions`."""
+    return agreements(*(probabilities(pills.logits[places], temperature) for places in pairs.T))
+
+
+def least_agreement(same: np.ndarray, apart: np.ndarray) -> float | None:
+    """Choose `Calibration.agree_from`: the share of the pairs of one drug that it keeps exceeds the share of the pairs
+    of different drugs that it keeps by the widest margin (Youden 1950).
 
     Args:
-        pills: one of each photograph.
-        pairs, unlike: places of the photographs of one drug and of different drugs, int (pairs, 2).
-        temperature: of answers to one photograph.
-        calibration: of pairs, without `agree_from`.
+        same, apart: agreements of the pairs of one drug and of different drugs that would be `known`, float (pairs,).
+
+    Returns:
+        `None` where there is no pair of different drugs.
     """
-    single = probabilities(pills.logits, temperature)
-
-    def of_known(places: np.ndarray) -> np.ndarray:
-        joined = pair_predictions(pills, places, temperature)
-        known = np.array(verdicts(joined, calibration)) == "known"
-        return np.sort(agreements(*(single[each] for each in places[known].T)))
-
-    same, apart = of_known(pairs), of_known(unlike)
-    limits = np.array([0.0, *np.nextafter(apart, 2)])
-    kept, left = (1 - np.searchsorted(each, limits) / max(1, len(each)) for each in (same, apart))
-    return float(limits[np.argmax(kept - left)]) if len(apart) else 0.0
+    if not len(apart):
+        return None
+    limits = np.array([0.0, *np.nextafter(np.sort(apart), 2)])
+    kept, left = (1 - np.searchsorted(np.sort(each), limits) / max(1, len(each)) for each in (same, apart))
+    return float(limits[np.argmax(kept - left)])

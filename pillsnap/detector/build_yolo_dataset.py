@@ -8,7 +8,7 @@ import pandas as pd
 
 from pillsnap.config.data import Yolo
 from pillsnap.detector.pack_scenes import pack_scenes
-from pillsnap.detector.yolo_shards import label_lines, write_description, write_shard
+from pillsnap.detector.yolo_shards import SPLITS, count_pictures, describe_shards, label_lines, write_shard
 from pillsnap.files import read_from_shard, replacing_folder
 from pillsnap.manifest.hash_order import hash_order
 from pillsnap.tables.files import make_table, read_table
@@ -60,9 +60,11 @@ def build_yolo_dataset(
     with replacing_folder(dataset) as folder:
         for archive in prepared:
             _write_shards(archive, lines, folder)
-        composed = pack_scenes(scenes, folder / "train")
+        pack_scenes(scenes, folder / "train")
+        describe_shards(folder)
+        photos = sum(map(len, lines.values()))
+        composed = sum(count_pictures(folder, split) for split in SPLITS) - photos
         log.info("train: %d composed scenes beside the photos", composed)
-        write_description(folder)
 
 
 def _sample(pills: pd.DataFrame, settings: Yolo, seed: int, split: str) -> pd.DataFrame:
@@ -83,7 +85,8 @@ def _write_shards(archive: Path, lines: Mapping[str, Mapping[str, str]], folder:
     photos = read_table(archive / "photos.parquet", PHOTOS)[["image_id", "offset", "length"]]
     with (archive / "photos.bin").open("rb") as stored:
         for split, labels in lines.items():
-            wanted = photos[photos["image_id"].isin(labels)]
+            # not isin(), which would hash the labels of all archives for each of them
+            wanted = photos[[image_id in labels for image_id in photos["image_id"]]]
             pictures = (
                 (image_id, read_from_shard(stored, offset, length), labels[image_id])
                 for image_id, offset, length in wanted.itertuples(index=False, name=None)

@@ -9,21 +9,16 @@ from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import SCENE_PILLS, SCENES
 
 
-def pack_scenes(scenes: Sequence[Path], folder: Path, *, prefix: str = "") -> int:
+def pack_scenes(scenes: Sequence[Path], folder: Path, *, prefix: str = "") -> None:
     """Write a shard of the dataset for each folder of `compose_scenes`.
 
     Args:
         scenes: these folders.
         folder: of the shards of one split.
         prefix: of the names, where scenes of several sets share the folder.
-
-    Returns:
-        Number of scenes.
     """
-    return sum(
+    for number, composed in enumerate(scenes):
         write_shard(folder / f"{prefix}composed.{number:04d}.tar", _pictures(composed, prefix))
-        for number, composed in enumerate(scenes)
-    )
 
 
 def _pictures(folder: Path, prefix: str) -> Iterator[tuple[str, bytes, str]]:

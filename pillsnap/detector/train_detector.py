@@ -25,7 +25,7 @@ from pillsnap.detector.weights import (
     save_ultralytics_checkpoint,
 )
 from pillsnap.detector.yolo_shards import count_pictures, unpack_shards
-from pillsnap.files import read_json, write_json, write_text
+from pillsnap.files import read_json, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.training.batch_size import fit_batch
 from pillsnap.training.history import write_history
@@ -61,7 +61,7 @@ def train_detector(
     CPU to the bit.
 
     Args:
-        dataset: folder of `build_yolo_dataset`; it is unpacked in `work` while the training runs.
+        dataset: folder of `build_yolo_dataset`; it is unpacked beside `work` while the training runs.
         best: written: ultralytics checkpoint, FP16, of the EMA where validation fitness was best, or of its mean with
             the starting weights (`start_share`).
         weights: written, safetensors, FP32: the same weights, as `save_detector` has them.
@@ -102,9 +102,10 @@ def train_detector(
                 processes=world_size,
             )
         with locked_state(work, signature, processes=processes, resume_with_new_inputs=training.cycles > 0) as state:
-            unpacked, pictures = state.folder / "dataset", count_pictures(dataset, "train")
+            # beside the state, which may be set aside; made anew at every start, so that nothing has changed in it
+            unpacked, pictures = work.with_name(work.name + ".dataset"), count_pictures(dataset, "train")
             if processes.is_main and not state.finished(settings.epochs):
-                _unpack(dataset, unpacked, signature["inputs"]["dataset"])
+                unpack_shards(dataset, unpacked)
             processes.barrier()
             recipe, steering, batch = fit_batch(
                 settings, steering, state.folder, kind=chosen, processes=processes, pictures=pictures
@@ -190,29 +191,8 @@ def _train(job: DetectorJob, state: TrainingState) -> None:
             lambda recovery: PillTrainer(job, recovery).train(), job.folder, model="detector", recipe=job.settings
         )
     if job.watch:
-        _remove_unpacked(job.dataset)
+        shutil.rmtree(job.dataset)
         state.mark_finished(job.settings.epochs)
-
-
-def _unpack(shards: Path, dataset: Path, sha256: str) -> None:
-    """Unpack the dataset's shards, unless a killed training left just them unpacked."""
-    whose = _hash_of_unpacked(dataset)
-    if whose.exists() and whose.read_text() == sha256:
-        return
-    whose.unlink(missing_ok=True)
-    unpack_shards(shards, dataset)
-    write_text(whose, sha256)
-
-
-def _remove_unpacked(dataset: Path) -> None:
-    """Remove the unpacked dataset; a training of more epochs unpacks it again."""
-    _hash_of_unpacked(dataset).unlink()
-    shutil.rmtree(dataset)
-
-
-def _hash_of_unpacked(dataset: Path) -> Path:
-    """The file that says which shards are unpacked, all of them."""
-    return dataset.with_suffix(".sha256")
 
 
 def _export(job: DetectorJob, *, best: Path, weights: Path, history: Path, events: Path) -> None:

@@ -3,10 +3,10 @@
 Hundreds of thousands of small files are slow to version and to move; a shard for each archive of photographs is not.
 """
 
-import contextlib
 import itertools
 import operator
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pillsnap.files import replacing_folder
+from pillsnap.files import read_json, replacing_folder, write_json
 from pillsnap.progress import progress
 
-DESCRIPTION = "data.yaml"
-SPLITS = ("train", "val")
+DESCRIPTION, NUMBERS = "data.yaml", "shards.json"
+KINDS, SPLITS = ("images", "labels"), ("train", "val")
+_CURE = "Make it again: rule build_yolo_dataset."
 
 
 class ShardError(ValueError):
@@ -42,17 +43,14 @@ def label_lines(pills: pd.DataFrame) -> dict[str, str]:
     return {image_id: "".join(line for _, line in rows) for image_id, rows in grouped}
 
 
-def write_shard(path: Path, pictures: Iterable[tuple[str, bytes, str]]) -> int:
+def write_shard(path: Path, pictures: Iterable[tuple[str, bytes, str]]) -> None:
     """Write `images/<split>/<name>.jpg` and `labels/<split>/<name>.txt` of pictures into a tar file; of none, no file.
 
     Args:
         path: its folder's name is the split.
         pictures: name, JPEG, and text of the label file; empty for a picture without a pill.
-
-    Returns:
-        Number of pictures.
     """
-    split, number = path.parent.name, 0
+    split, any_picture = path.parent.name, False
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "x") as shard:
         for name, jpeg, lines in pictures:
@@ -61,25 +59,24 @@ def write_shard(path: Path, pictures: Iterable[tuple[str, bytes, str]]) -> int:
                 entry = tarfile.TarInfo(member)
                 entry.size = len(data)
                 shard.addfile(entry, BytesIO(data))
-            number += 1
-    if not number:
+            shard.members.clear()  # type: ignore[attr-defined]  # it would keep all of them in memory
+            any_picture = True
+    if not any_picture:
         path.unlink()
-    return number
 
 
-def write_description(dataset: Path) -> None:
-    """Write the `data.yaml` of a dataset of one class, with a training and a validation part."""
+def describe_shards(dataset: Path) -> None:
+    """Write beside the shards ultralytics' `data.yaml`, of one class, and the number of pictures of each shard."""
     description = {split: f"images/{split}" for split in SPLITS} | {"nc": 1, "names": {0: "pill"}}
     (dataset / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+    shards = [path for split in SPLITS for path in sorted((dataset / split).glob("*.tar"))]
+    numbers = {f"{path.parent.name}/{path.name}": sum(kind == "images" for kind, *_ in _files(path)) for path in shards}
+    write_json(dataset / NUMBERS, numbers)
 
 
 def count_pictures(dataset: Path, split: str) -> int:
-    """Count the pictures of a split from its shards' heads; raises `ShardError`."""
-    number = 0
-    for path in _shards(dataset, split):
-        with _opened(path) as shard:
-            number += sum(member.name.startswith("images/") for member in shard)
-    return number
+    """Count the pictures of a split, as its description tells; raises `ShardError`."""
+    return sum(number for shard, number in _numbers(dataset).items() if shard.startswith(f"{split}/"))
 
 
 def unpack_shards(dataset: Path, folder: Path) -> None:
@@ -90,27 +87,41 @@ def unpack_shards(dataset: Path, folder: Path) -> None:
         folder: written, whole or not at all.
 
     Raises:
-        ShardError: a shard is damaged.
+        ShardError: a shard is damaged or missing.
     """
-    shards = [path for split in SPLITS for path in _shards(dataset, split)]
+    numbers = _numbers(dataset)
     with replacing_folder(folder) as unpacked:
-        for split in SPLITS:
-            for kind in ("images", "labels"):
-                (unpacked / kind / split).mkdir(parents=True)
-        for path in progress(shards, total=len(shards), title="dataset unpacked", unit="shards"):
-            with _opened(path) as shard:
-                shard.extractall(unpacked, filter="data")
+        places = {(kind, split): unpacked / kind / split for kind in KINDS for split in SPLITS}
+        for place in places.values():
+            place.mkdir(parents=True)
+        for shard, number in progress(numbers.items(), total=len(numbers), title="dataset unpacked", unit="shards"):
+            written: Counter[str] = Counter()
+            for kind, split, name, data in _files(dataset / shard):
+                (places[kind, split] / name).write_bytes(data)
+                written[kind] += 1
+            if any(written[kind] != number for kind in KINDS):
+                raise ShardError(f"{dataset / shard}: has {written['images']} pictures of {number}. {_CURE}")
         (unpacked / DESCRIPTION).write_bytes((dataset / DESCRIPTION).read_bytes())
 
 
-def _shards(dataset: Path, split: str) -> list[Path]:
-    return sorted((dataset / split).glob("*.tar"))
+def _numbers(dataset: Path) -> dict[str, int]:
+    if not (dataset / NUMBERS).is_file():
+        raise ShardError(f"{dataset}: has no {NUMBERS}; an earlier version wrote other files. {_CURE}")
+    return read_json(dataset / NUMBERS)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
+    """Kind, split, name and content of a shard's files; raises `ShardError`."""
     try:
-        with tarfile.open(path) as shard:
-            yield shard
-    except tarfile.TarError as error:
-        raise ShardError(f"{path}: {error}. Make it again: rule build_yolo_dataset.") from error
+        with tarfile.open(path, "r:") as shard:
+            while member := shard.next():
+                kind, split, name = member.name.split("/")
+                content = shard.extractfile(member)
+                if content is None or kind not in KINDS or split not in SPLITS:
+                    raise ShardError(f"{path}: holds {member.name}, which is none of its files. {_CURE}")
+                yield kind, split, name, content.read()
+                shard.members.clear()  # type: ignore[attr-defined]
+    except (tarfile.TarError, FileNotFoundError, ValueError) as error:
+        if isinstance(error, ShardError):
+            raise
+        raise ShardError(f"{path}: cannot be read ({error}). {_CURE}") from error

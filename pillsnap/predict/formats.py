@@ -22,7 +22,7 @@ CSV_COLUMNS = (
     "photo", "mode", "width", "height", "pill", "x", "y", "w", "h", "score", "verdict", "k_code", "edi_codes", "name",
     "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "error",
 )  # fmt: skip
-APART = "The two photographs may show two pills: each by itself looks like another drug. Answer them one by one."
+APART = "The two photographs may show two pills: one by one, they do not point to one drug. Answer them separately."
 SHOWN_CANDIDATES = 5
 """Rows at most for an uncertain pill in the table; the other formats have its whole prediction set."""
 

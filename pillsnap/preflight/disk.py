@@ -94,7 +94,12 @@ def disk_parts(amounts: Amounts, config: Config, stage: str) -> list[Part]:
         ("crops", (results / "crops",), crops + (amounts.trained_pills + composed_pills) * ROW_BYTES / 2),
         ("models", tuple(results / name for name in ("detector", "classifier", "onnx")), model_bytes(config)),
         ("report", tuple(results / name for name in ("benchmark", "figures", "report.html")), REPORT_BYTES),
-        ("training state, detector", (work / "train_detector",), state_bytes(config, "detector") + unpacked),
+        (
+            "training state, detector",
+            (work / "train_detector", work / "train_detector.dataset"),
+            # the data set lies unpacked beside it until the training has finished
+            state_bytes(config, "detector") + unpacked * (not (work / "train_detector/finished.json").exists()),
+        ),
         ("training state, classifier", (work / "train_classifier",), state_bytes(config, "classifier")),
     ]
     drawn = undrawn_photos(config) * amounts.largest * PNG_BYTES

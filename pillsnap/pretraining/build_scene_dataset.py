@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pillsnap.detector.pack_scenes import pack_scenes
-from pillsnap.detector.yolo_shards import write_description
+from pillsnap.detector.yolo_shards import count_pictures, describe_shards
 from pillsnap.files import replacing_folder
 
 log = logging.getLogger(__name__)
@@ -21,8 +21,8 @@ def build_scene_dataset(*, scenes: Mapping[str, Sequence[Path]], dataset: Path, 
     """
     with replacing_folder(dataset) as folder:
         for split, shards in scenes.items():
-            number = pack_scenes(shards, folder / split)
-            if split == "train":
-                number += pack_scenes(grounds, folder / split, prefix="ground.")
-            log.info("%s: %d composed scenes", split, number)
-        write_description(folder)
+            pack_scenes(shards, folder / split)
+        pack_scenes(grounds, folder / "train", prefix="ground.")
+        describe_shards(folder)
+        for split in scenes:
+            log.info("%s: %d composed scenes", split, count_pictures(folder, split))

@@ -11,13 +11,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from pillsnap.answers.calibrate_answers import (
-    calibrate_answers,
-    choose_thresholds,
-    fit_drug_space,
-    fit_temperature,
-    with_plain_limits,
-)
+from pillsnap.answers.calibrate_answers import calibrate_answers, fit_drug_space
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.answers.calibration_metrics import (
     Predictions,
@@ -29,6 +23,7 @@ from pillsnap.answers.calibration_metrics import (
     verdicts,
 )
 from pillsnap.answers.naming import held_back
+from pillsnap.answers.thresholds import choose_thresholds, fit_temperature, with_plain_limits
 from pillsnap.classifier.model import load_classifier
 from pillsnap.config.config import Answers
 from pillsnap.crops.dataset import CropDataset

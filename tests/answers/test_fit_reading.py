@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from pillsnap.answers.calibrate_answers import fit_temperature
 from pillsnap.answers.calibration import ReadingCalibration
 from pillsnap.answers.fit_reading import LARGEST_WEIGHT, ReadPills, choose_distance_weight, fit_reading
 from pillsnap.answers.naming import Imprints, join_reading, log_probabilities
+from pillsnap.answers.thresholds import fit_temperature
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, END, PLACES, SHAPE_NAMES, Looks, codes_of, imprint_of
 
 CODES = len(CHARACTERS) + 1

@@ -8,10 +8,11 @@ import pytest
 from scipy.special import softmax
 
 from pillsnap.answers import photo_pairs
-from pillsnap.answers.calibrate_answers import choose_thresholds
 from pillsnap.answers.calibration import Calibration, agreements, joined_logits
-from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, verdicts
+from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics, lower_bound, verdicts
+from pillsnap.answers.fit_pairs import Photographed, fit_pairs
 from pillsnap.answers.photo_pairs import choose_pairs, choose_unlike_pairs, least_agreement, pair_predictions
+from pillsnap.answers.thresholds import choose_thresholds
 from pillsnap.config.config import Answers
 
 DRUGS = 12
@@ -109,19 +110,18 @@ def test_pairs_by_hand() -> None:
     assert len(pair_predictions(pills, np.zeros((0, 2), int), 1.0)) == 0
 
 
-@pytest.mark.parametrize(("drugs", "each"), [(2, 1), (3, 40), (40, 3), (500, 20), (1, 5), (0, 0)])
+@pytest.mark.parametrize(("drugs", "each"), [(2, 1), (3, 40), (40, 3), (500, 20), (303, 33), (1, 5), (0, 0)])
 def test_unlike_pairs_are_of_different_drugs_and_do_not_depend_on_the_order(drugs: int, each: int) -> None:
     image_ids = [f"a.{drug}-{number}" for drug in range(drugs) for number in range(each)]
     codes = [f"K-{drug:06d}" for drug in range(drugs) for _ in range(each)]
     found = choose_unlike_pairs(image_ids, codes)
     assert all(codes[first] != codes[second] for first, second in found)
     turned = choose_unlike_pairs(image_ids[::-1], codes[::-1])
-    last = len(codes) - 1
-    assert (last - turned).tolist() == found.tolist()
+    assert (len(codes) - 1 - turned).tolist() == found.tolist()
     if drugs > 1:
-        assert set(found.ravel()) == set(range(len(codes))), "each photograph is in one"
+        assert len(set(found.ravel())) >= min(len(codes), photo_pairs.UNLIKE / 2)
         possible = (len(codes) * (len(codes) - each)) // 2
-        assert min(possible, photo_pairs.UNLIKE) / 2 <= len(found) <= 1.5 * photo_pairs.UNLIKE
+        assert min(possible, photo_pairs.UNLIKE) / 2 <= len(found) <= 2 * photo_pairs.UNLIKE
 
 
 def test_agreement_by_hand() -> None:
@@ -130,57 +130,55 @@ def test_agreement_by_hand() -> None:
 
 
 def test_photographs_of_two_pills_are_not_known() -> None:
-    """Without `agree_from` some of such pairs would be; it costs hardly an answer to two photographs of one pill."""
-    (chosen_on, pairs), (strange, strange_pairs) = photographed(4000, 1), photographed(300, 2, far=4)
-    single = choose_thresholds(chosen_on, strange, Answers())
-
-    def joined(pills: Predictions, places: np.ndarray, calibration: Calibration | None = None) -> Predictions:
-        return pair_predictions(pills, places, single.temperature, calibration)
-
-    plain = choose_thresholds(joined(chosen_on, pairs), joined(strange, strange_pairs), Answers())
-    unlike = unlike_of(chosen_on)
-    both = replace(plain, agree_from=least_agreement(chosen_on, pairs, unlike, single.temperature, plain))
+    """Without `agree_from` most of such pairs would be; it costs few answers to two photographs of one pill."""
+    single = choose_thresholds(photographed(4000, 1)[0], photographed(300, 2, far=4)[0], Answers())
+    seen, unseen = named(photographed(4000, 1)[0]), named(photographed(300, 2, far=4)[0], "new")
+    fitted = fit_pairs(seen, unseen, seen.pills.distances, single.temperature, Answers())
+    both, plain = fitted.calibration, replace(fitted.calibration, agree_from=None)
     others, pairs = photographed(4000, 3)
     unlike = unlike_of(others)
 
-    def known(places: np.ndarray, calibration: Calibration) -> float:
-        return float(np.mean(np.array(verdicts(joined(others, places, calibration), calibration)) == "known"))
+    def said(places: np.ndarray, calibration: Calibration) -> np.ndarray:
+        return np.array(verdicts(pair_predictions(others, places, single.temperature, calibration), calibration))
 
-    assert known(unlike, plain) > 0.6 and known(unlike, both) < 0.1
-    assert known(pairs, both) > known(pairs, plain) - 0.15
-    unknown = [np.array(verdicts(joined(others, unlike, one), one)) == "unknown" for one in (plain, both)]
-    assert (unknown[0] == unknown[1]).all(), "none becomes unknown by it"
+    assert (said(unlike, plain) == "known").mean() > 0.6 and (said(unlike, both) == "known").mean() < 0.1
+    assert (said(pairs, both) == "known").mean() > (said(pairs, plain) == "known").mean() - 0.15
+    assert ((said(unlike, plain) == "unknown") == (said(unlike, both) == "unknown")).all(), "none becomes unknown by it"
+
+
+def test_pairs_that_cannot_keep_the_promise_without_those_that_disagree_promise_nothing() -> None:
+    """Few pills: some pairs fewer, and the precision is not shown any more."""
+    pills = [photographed(count, 1)[0] for count in range(120, 320, 10)]
+    strange = named(photographed(60, 2, far=4)[0], "new")
+    fitted = [fit_pairs(named(each), strange, each.distances, 0.7, Answers()) for each in pills]
+    shown = [one.calibration.known_from is not None for one in fitted]
+    for one in fitted:
+        known = np.array(verdicts(one.pairs, one.calibration)) == "known"
+        right = (one.pairs.logits.argmax(axis=1) == one.pairs.targets)[known]
+        assert not known.any() or lower_bound(int(right.sum()), len(right), 0.9) >= 0.99
+    assert len(set(shown)) == 2, "one of each"
+
+
+def named(pills: Predictions, of: str = "K-000") -> Photographed:
+    """The pills with names by which both photographs of each are paired."""
+    drugs = [f"{of}{place // 2:05d}" for place in range(len(pills))]
+    return Photographed(pills, [f"a.{place:05d}" for place in range(len(pills))], drugs)
 
 
 @pytest.mark.parametrize(
     ("same", "apart", "agree_from"),
-    [([0.5, 0.6], [0.1, 0.2], 0.2), ([0.5, 0.6], [], 0.0), ([], [0.1], 0.1), ([0.2, 0.6], [0.1, 0.3], 0.1)],
-    ids=["apart", "no unlike pair is known", "no other pair is known", "one of each between"],
+    [([0.5, 0.6], [0.1, 0.2], 0.2), ([], [0.1], 0.1), ([0.2, 0.6], [0.1, 0.3], 0.1), ([0.9], [], None)],
+    ids=["apart", "no other pair is known", "one of each between", "no unlike pair is known"],
 )
-def test_the_least_agreement_keeps_most_of_the_one_and_least_of_the_other(same, apart, agree_from: float) -> None:
-    """Two drugs; the first photograph of each pair is sure of one, the second one as sure of it as the two agree."""
-    agreed = [*same, *apart]
-    surest = np.array([share for each in agreed for share in (1.0, each)])
-    pills = Predictions(
-        np.log(np.c_[surest, 1 - surest].clip(1e-12)), np.zeros(len(surest)), np.zeros(len(surest), int)
-    )
-    places = np.arange(len(surest)).reshape(-1, 2)
-    every = Calibration(1.0, 0.0, 20.0, 30.0, {"0.95": 0.1}, 0.99, 0.95, 0.95)
-    found = least_agreement(pills, places[: len(same)], places[len(same) :], 1.0, every)
-    assert found == pytest.approx(agree_from)
-    assert all(each >= found for each in same) and all(each < found or each > min(same) for each in apart)
+def test_the_least_agreement_keeps_most_of_the_one_and_least_of_the_other(same, apart, agree_from) -> None:
+    found = least_agreement(np.array(same), np.array(apart))
+    assert found == (None if agree_from is None else pytest.approx(agree_from))
+    assert all(each >= found for each in same if found) and not any(each == found for each in apart)
 
 
 def unlike_of(pills: Predictions) -> np.ndarray:
     names = [f"a.{number:05d}" for number in range(len(pills))]
     return choose_unlike_pairs(names, [f"K-{target:06d}" for target in pills.targets])
-
-
-@pytest.mark.parametrize("known_from", [None, 1.1])
-def test_where_no_pair_would_be_known_none_needs_to_agree(known_from: float | None) -> None:
-    pills, pairs = photographed(50, 5)
-    of_pairs = Calibration(1.0, known_from, 20.0, 30.0, {"0.95": 0.1}, 0.99, 0.95, 0.95)
-    assert least_agreement(pills, pairs, unlike_of(pills), 1.0, of_pairs) == 0.0
 
 
 def test_probabilities_that_float32_rounds_to_0_have_a_logarithm() -> None:

@@ -149,13 +149,42 @@ def test_a_shard_for_each_archive_that_any_tar_unpacks(run, dataset, tmp_path) -
         assert count_pictures(dataset.with_name("shards"), split) == len(images(dataset, split))
 
 
-def test_a_shard_that_is_not_whole_leaves_nothing_unpacked(dataset, tmp_path) -> None:
-    shutil.copytree(dataset.with_name("shards"), tmp_path / "shards")
-    shard = min((tmp_path / "shards/train").iterdir())
+def cut(shard: Path) -> None:
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
-    with pytest.raises(ShardError, match=rf"{shard.name}: .* Make it again"):
+
+
+def spoil_a_head(shard: Path) -> None:
+    """That of the third picture; a tar file is read up to there without a word."""
+    data = bytearray(shard.read_bytes())
+    with tarfile.open(shard) as members:
+        place = members.getmembers()[4].offset
+    data[place : place + 512] = b"?" * 512
+    shard.write_bytes(data)
+
+
+def smuggle(shard: Path) -> None:
+    with tarfile.open(shard, "a") as members:
+        members.addfile(tarfile.TarInfo("images/../../../stolen.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (cut, "cannot be read"),
+        (spoil_a_head, r"has 2 pictures of \d+"),
+        (lambda shard: shard.write_bytes(b"no tar file" * 100), "cannot be read"),
+        (Path.unlink, "cannot be read"),
+        (smuggle, "cannot be read|none of its files"),
+        (lambda shard: (shard.parents[1] / "shards.json").unlink(), "an earlier version wrote other files"),
+    ],
+    ids=["cut", "a damaged head", "no tar file", "gone", "a path that leads out", "of an earlier version"],
+)
+def test_a_shard_that_is_not_whole_leaves_nothing_unpacked(dataset, tmp_path, damage, says) -> None:
+    shutil.copytree(dataset.with_name("shards"), tmp_path / "shards")
+    damage(min((tmp_path / "shards/train").iterdir()))
+    with pytest.raises(ShardError, match=rf"{says}.*Make it again: rule build_yolo_dataset"):
         unpack_shards(tmp_path / "shards", tmp_path / "yolo")
-    assert not (tmp_path / "yolo").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["shards"]
 
 
 def test_a_source_without_single_photos(tmp_path) -> None:

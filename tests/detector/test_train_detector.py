@@ -3,7 +3,6 @@
 import functools
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from pillsnap.config.training import Change, Phase, Steering, Trainings
 from pillsnap.detector.job import DetectorJob
 from pillsnap.detector.train_detector import train_detector
 from pillsnap.detector.weights import WeightsError, build_detector, load_detector, save_ultralytics_checkpoint
-from pillsnap.detector.yolo_shards import unpack_shards
 from pillsnap.files import read_json, sha256_of
 from pillsnap.training.history import DETECTOR_COLUMNS, read_history
 from tests.support.detectors import SETTINGS, detector_run, rows, same_weights, unbroken, write_untrained_detector
@@ -121,29 +119,13 @@ def test_one_epoch_asked_many_times_adds_up(base: Path, tmp_path: Path) -> None:
         assert job[name].read_bytes() == (at_once[name].read_bytes())
 
 
-@pytest.mark.parametrize(("left", "of", "again"), [("whole", "this", 0), ("half", "none", 1), ("whole", "another", 1)])
-def test_what_a_killed_training_left_unpacked(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str, of: str, again: int
-) -> None:
-    """Taken where it is all of this data set, made anew otherwise, and gone when the training has finished."""
-    job = detector_run(base, tmp_path, epochs=1)
-    assert not list(job["work"].glob("dataset*"))
-    unpacked = job["work"] / "dataset"
-    unpack_shards(job["dataset"], unpacked)
-    if left == "half":
-        shutil.rmtree(unpacked / "labels")
-    if of != "none":
-        unpacked.with_suffix(".sha256").write_text(sha256_of(job["dataset"]) if of == "this" else "ab" * 32)
-    done = []
-
-    def counted(dataset: Path, folder: Path) -> None:
-        done.append(folder)
-        unpack_shards(dataset, folder)
-
-    monkeypatch.setattr("pillsnap.detector.train_detector.unpack_shards", counted)
+def test_the_data_set_is_unpacked_anew_and_gone_at_the_end(base: Path, tmp_path: Path) -> None:
+    """Whatever a killed training left of it."""
+    left = tmp_path / "work.dataset/images/train/left.jpg"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of a killed training")
     job = detector_run(base, tmp_path, epochs=2)
-    assert len(done) == again
-    assert not list(job["work"].glob("dataset*"))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["work"]
     assert rows(job) == rows(unbroken(base, 2)) and same_weights(job, unbroken(base, 2))
 
 

@@ -314,11 +314,11 @@ def test_a_model_that_promises_nothing_of_both_sides_says_so(chromium: Chromium,
 @pytest.mark.parametrize(
     ("language", "says"),
     [
-        ("en", "The two photos may show two pills: each by itself looks like another drug. Answer them one by one."),
+        ("en", "The two photos may show two pills: one by one, they do not point to one drug. Answer them separately."),
         (
             "ko",
             "두 사진에 서로 다른 알약이 찍혔을 수 있습니다. "
-            "따로 보면 서로 다른 약으로 보이니, 한 장씩 답을 받아 보세요.",
+            "따로 보면 같은 약이라고 보기 어려우니, 한 장씩 답을 받아 보세요.",
         ),
     ],
 )

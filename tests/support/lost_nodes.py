@@ -1,5 +1,6 @@
 """A training whose node is lost, in a Slurm of two."""
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -88,4 +89,5 @@ def end_steps() -> None:
     running = [*steps, *(process for step in steps for process in step.children(recursive=True))]
     for end in (psutil.Process.suspend, psutil.Process.kill):
         for process in running:
-            end(process)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pillsnap.config.config import Config
 from pillsnap.config.training import Detector, Steering, Trainings
-from pillsnap.detector.yolo_shards import write_description, write_shard
+from pillsnap.detector.yolo_shards import describe_shards, write_shard
 from pillsnap.files import write_json
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
@@ -42,7 +42,7 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
         folder = Path(name)
         for split, count in (("train", pictures), ("val", max(2, pictures // 10))):
             write_shard(folder / "dataset" / split / "drawn.tar", draw_pictures(count, recipe.image_size))
-        write_description(folder / "dataset")
+        describe_shards(folder / "dataset")
         write_json(folder / "recipe.json", recipe.model_dump() | {"device": device, "threads": config.threads})
         killed = _killed_after_an_epoch(folder)
         train_detector(**_job(folder, recipe, device, config.threads))

@@ -174,7 +174,7 @@ def artifacts(folder: Path, known: dict[str, tuple] | None = None) -> dict[str, 
     for part in ("data", "results"):
         for path in sorted((folder / part).rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if ".part" in name or path.name in MEASURED or path.suffix == ".cache" or "/provenance/" in name:
+            if ".part" in name or path.name in MEASURED or "/provenance/" in name:
                 continue
             try:
                 if path.is_file():

@@ -1,0 +1,97 @@
+"""Thresholds of answers to two photographs of one pill, chosen on pairs of validation photographs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from pillsnap.answers.calibration import Calibration
+from pillsnap.answers.calibration_metrics import Predictions, lower_bound, verdicts
+from pillsnap.answers.photo_pairs import (
+    choose_pairs,
+    choose_unlike_pairs,
+    least_agreement,
+    pair_agreements,
+    pair_predictions,
+)
+from pillsnap.answers.thresholds import choose_thresholds, with_plain_limits
+from pillsnap.config.config import Answers
+
+
+@dataclass(frozen=True)
+class Photographed:
+    """Pills that are alone in their photographs, with image_id and K-code of each."""
+
+    pills: Predictions
+    image_ids: Sequence[str]
+    drugs: Sequence[str]
+
+    @classmethod
+    def alone(cls, pills: Predictions, table: pd.DataFrame) -> "Photographed":
+        """Those of these pills that are alone; `table` is that of `CropDataset.pills`."""
+        places = np.flatnonzero(table["domain"] == "single")
+        rows = table.iloc[places]
+        return cls(pills.at(places), rows["image_id"].tolist(), rows["k_code"].tolist())
+
+
+@dataclass(frozen=True)
+class Together:
+    """Thresholds of answers to two photographs, and the predictions of validation pairs that they are measured on."""
+
+    calibration: Calibration
+    pairs: Predictions
+    unseen_pairs: Predictions
+
+
+def fit_pairs(
+    seen: Photographed, unseen: Photographed, plain: np.ndarray, temperature: float, settings: Answers
+) -> Together | None:
+    """Choose thresholds of pairs, as those of one photograph are chosen, and the least agreement of a `known` answer;
+    where what is left cannot show the promised precision, no answer is `known`.
+
+    Args:
+        seen, unseen: validation pills of trained and of held-out drugs.
+        plain: Mahalanobis distances of `seen` to the nearest drug, float (N,).
+        temperature: of answers to one photograph.
+        settings: the promises.
+
+    Returns:
+        `None` where no trained drug has two photographs.
+    """
+    places = [choose_pairs(one.image_ids, one.drugs) for one in (seen, unseen)]
+    if not len(places[0]):
+        return None
+
+    def joined(calibration: Calibration | None = None) -> list[Predictions]:
+        each = zip((seen, unseen), places, strict=True)
+        return [pair_predictions(one.pills, both, temperature, calibration) for one, both in each]
+
+    pairs, unseen_pairs = joined()
+    chosen = choose_thresholds(pairs, unseen_pairs, settings)
+    chosen = with_plain_limits(chosen, pairs, plain[places[0]].mean(axis=1))
+    unlike, apart = _unlike(seen, unseen, temperature)
+    same = pair_agreements(seen.pills, places[0], temperature)
+    agreed = (
+        agreement[np.array(verdicts(found, chosen)) == "known"] for found, agreement in ((pairs, same), (unlike, apart))
+    )
+    chosen = replace(chosen, agree_from=least_agreement(*agreed))
+    pairs, unseen_pairs = joined(chosen)
+    return Together(_as_promised(chosen, pairs, settings), pairs, unseen_pairs)
+
+
+def _unlike(seen: Photographed, unseen: Photographed, temperature: float) -> tuple[Predictions, np.ndarray]:
+    """Predictions and agreements of pairs of different drugs, held-out ones included."""
+    pairs = choose_unlike_pairs([*seen.image_ids, *unseen.image_ids], [*seen.drugs, *unseen.drugs])
+    # thousands of drugs' logits of all pills would not fit into memory twice
+    taken = np.unique(pairs)
+    first, others = taken[taken < len(seen.pills)], taken[taken >= len(seen.pills)] - len(seen.pills)
+    pills, pairs = seen.pills.at(first).beside(unseen.pills.at(others)), np.searchsorted(taken, pairs)
+    return pair_predictions(pills, pairs, temperature), pair_agreements(pills, pairs, temperature)
+
+
+def _as_promised(chosen: Calibration, pairs: Predictions, settings: Answers) -> Calibration:
+    known = np.array(verdicts(pairs, chosen)) == "known"
+    right = int((pairs.logits.argmax(axis=1) == pairs.targets)[known].sum())
+    shown = lower_bound(right, int(known.sum()), settings.confidence) >= settings.precision
+    return chosen if shown else replace(chosen, known_from=None)
