@@ -90,22 +90,23 @@ def _known_thresholds(
     """Least probability and largest distance of a `known` answer, and that of a pill which is `blank`; `None` where
     the precision cannot be shown.
 
-    Probability and distance are loosened together, by one percentile of the pills with an imprint at a time, and the
-    blank pills' distance by one percentile of theirs, as far as it goes. Of those whose precision has a lower
+    Probability and distance are loosened together, by one percentile of all pills and of those with an imprint at a
+    time, and the blank pills' distance by one percentile of theirs, as far as it goes. (With an imprint, nearly every
+    probability may be 1, which would leave out all blank pills.) Of those whose precision has a lower
     confidence bound (Clopper-Pearson) of at least the promised one, and that call few enough pills of held-out drugs
     `known`, among blank ones and among the others, those are chosen with which most pills are `known`.
     """
     confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
     is_blank, unseen_blank = blank if not blank[0].all() else map(np.zeros_like, blank)  # none to tell them from
-    printed = confidence[~is_blank], seen.distances[~is_blank]
+    printed = seen.distances[~is_blank]
     most, chosen = 0, None
 
     def few(unseen_known: np.ndarray, group: np.ndarray) -> bool:
         return bool(unseen_known[group].sum() <= settings.unseen_known * group.sum())
 
     for percent in range(99, 0, -1) if len(seen) else ():
-        least, within = float(np.percentile(printed[0], 100 - percent)), float(np.percentile(printed[1], percent))
+        least, within = float(np.percentile(confidence, 100 - percent)), float(np.percentile(printed, percent))
         sure, unseen_sure = confidence >= least, unseen_confidence >= least
         if not few(unseen_sure & (unseen.distances < within), ~unseen_blank):
             continue

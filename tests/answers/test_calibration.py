@@ -94,6 +94,19 @@ def test_the_promise_holds_of_blank_sides_for_themselves() -> None:
     assert (verdicts(printed, tight) == "known").mean() >= (verdicts(printed, loose) == "known").mean()
 
 
+def test_imprints_that_leave_no_doubt_do_not_keep_blank_sides_from_being_known() -> None:
+    """Where every probability with an imprint is exactly 1, no percentile of those is one for the others."""
+    pills, strangers = drawn(6000, 5), drawn(300, 6, far=9.0)
+    blank = np.arange(6000) < 2000, np.zeros(300, bool)
+    sure = np.where(blank[0], 3.0, 1e5)[:, None] * np.eye(DRUGS)[pills.targets]
+    pills = replace(pills, logits=pills.logits + sure)
+    chosen = choose_thresholds(pills, strangers, Answers(), blank)
+    assert (chosen.probabilities(pills.logits[2000:]).max(axis=1) == 1).all()
+    known = verdicts(pills, chosen) == "known"
+    assert known[2000:].mean() > 0.9 and known[:2000].mean() > 0.4
+    assert (pills.logits.argmax(axis=1) == pills.targets)[known].mean() >= 0.99
+
+
 @pytest.mark.parametrize(("blank", "disagreement"), [(True, 0.0), (False, 99.0)])
 def test_what_is_held_back_is_uncertain_and_not_unknown(blank: bool, disagreement: float) -> None:
     """Also where all that is near enough not to be `unknown` may be `known`."""
