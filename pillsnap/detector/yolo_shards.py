@@ -3,8 +3,10 @@
 Hundreds of thousands of small files are slow to version and to move; a shard for each archive of photographs is not.
 """
 
+import contextlib
 import itertools
 import operator
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +22,7 @@ from pillsnap.progress import progress
 
 DESCRIPTION, NUMBERS = "data.yaml", "shards.json"
 KINDS, SPLITS = ("images", "labels"), ("train", "val")
+_NAME = re.compile(rf"({'|'.join(KINDS)})/({'|'.join(SPLITS)})/([^/]+)")
 _CURE = "Make it again: rule build_yolo_dataset."
 
 
@@ -70,7 +73,10 @@ def describe_shards(dataset: Path) -> None:
     description = {split: f"images/{split}" for split in SPLITS} | {"nc": 1, "names": {0: "pill"}}
     (dataset / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
     shards = [path for split in SPLITS for path in sorted((dataset / split).glob("*.tar"))]
-    numbers = {f"{path.parent.name}/{path.name}": sum(kind == "images" for kind, *_ in _files(path)) for path in shards}
+    numbers = {}
+    for path in shards:
+        with _opened(path) as shard:
+            numbers[f"{path.parent.name}/{path.name}"] = sum(one.name.startswith("images/") for one in _members(shard))
     write_json(dataset / NUMBERS, numbers)
 
 
@@ -110,18 +116,28 @@ def _numbers(dataset: Path) -> dict[str, int]:
     return read_json(dataset / NUMBERS)
 
 
-def _files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
-    """Kind, split, name and content of a shard's files; raises `ShardError`."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a shard; raises `ShardError` for whatever of it cannot be read in the block."""
     try:
         with tarfile.open(path, "r:") as shard:
-            while member := shard.next():
-                kind, split, name = member.name.split("/")
-                content = shard.extractfile(member)
-                if content is None or kind not in KINDS or split not in SPLITS:
-                    raise ShardError(f"{path}: holds {member.name}, which is none of its files. {_CURE}")
-                yield kind, split, name, content.read()
-                shard.members.clear()  # type: ignore[attr-defined]
-    except (tarfile.TarError, FileNotFoundError, ValueError) as error:
-        if isinstance(error, ShardError):
-            raise
+            yield shard
+    except (tarfile.TarError, FileNotFoundError) as error:
         raise ShardError(f"{path}: cannot be read ({error}). {_CURE}") from error
+
+
+def _members(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    while member := shard.next():
+        yield member
+        shard.members.clear()  # type: ignore[attr-defined]  # as in `write_shard`
+
+
+def _files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
+    """Kind, split, name and content of a shard's files; raises `ShardError`."""
+    with _opened(path) as shard:
+        for member in _members(shard):
+            named, content = _NAME.fullmatch(member.name), shard.extractfile(member)
+            if not named or content is None:
+                raise ShardError(f"{path}: holds {member.name}, which is none of its files. {_CURE}")
+            kind, split, name = named.groups()
+            yield kind, split, name, content.read()
