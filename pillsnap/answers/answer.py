@@ -113,9 +113,9 @@ class SamePillAnswer(Answer):
         photos: the photographs in their order.
         calibrated: whether the model holds thresholds for two photographs; without, nothing is promised of the answer,
             and it is never `known`.
-        agree: whether the photographs may show one drug, each by itself; where `False`, they may well show two pills,
-            and the answer is never `known`. `None` where the pill is `unknown` or named after an enrolled drug, and
-            from models that do not compare them.
+        agree: whether the photographs may show one drug, each by itself; where `False`, they may well show two pills:
+            the answer is never `known`, and its prediction set promises nothing. `None` where one of them alone is
+            `unknown`, where the pill is named after an enrolled drug, and from models that do not compare them.
     """
 
     photos: tuple[View, ...]

@@ -139,7 +139,10 @@ def _check_same_pill(found: "Sequence[Photo]", mode: ModeChoice, format: FormatC
     if format is FormatChoice.submission:
         stop("--same-pill --format submission: that table has a row a photograph. Choose another format.")
     if len(found) != PHOTOS_OF_ONE_PILL:
-        stop(f"--same-pill takes two photographs of one pill, its front and its back; given: {len(found)}.")
+        stop(
+            "--same-pill takes two photographs of one pill, its front and its back; "
+            f"given: {len(found)}, each path once."
+        )
 
 
 def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: Mapping[str, Path]) -> int:

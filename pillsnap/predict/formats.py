@@ -20,7 +20,7 @@ from pillsnap.tables.csv_cells import escape_formula
 
 CSV_COLUMNS = (
     "photo", "mode", "width", "height", "pill", "x", "y", "w", "h", "score", "verdict", "k_code", "edi_codes", "name",
-    "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "error",
+    "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "agree", "error",
 )  # fmt: skip
 APART = "The two photographs may show two pills: one by one, they do not point to one drug. Answer them separately."
 SHOWN_CANDIDATES = 5
@@ -108,6 +108,8 @@ def _csv_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
         return
     answer = outcome.answer
     photo |= {"mode": answer.mode, "width": answer.width, "height": answer.height}
+    if isinstance(answer, SamePillAnswer) and answer.agree is not None:
+        photo["agree"] = str(answer.agree).lower()
     if not answer.pills:
         yield photo
     for number, pill in enumerate(answer.pills, start=1):

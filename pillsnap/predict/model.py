@@ -202,11 +202,9 @@ class PillSnap:
         relative, agreement = np.mean([one[RELATIVE] for one in found], axis=0), agreements(*each)
         (held,) = promised.held_apart(relative, agreement)
         pill = _pill(boxes[0][0], views[0].score, joined, float(held), self.classes, promised)
-        agree = (
-            None
-            if promised.agree_from is None or pill.verdict == "unknown"
-            else bool(agreement[0] >= promised.agree_from)
-        )
+        strange = any(one[RELATIVE][0] >= self.calibration.unknown_from for one in found)
+        compared = promised.agree_from is not None and not strange
+        agree = bool(agreement[0] >= promised.agree_from) if compared else None
         if self.references.drugs:
             squares = zip(*(self.references.squares(one, promised.reading) for one in found), strict=True)
             trained, enrolled = (np.mean(each, axis=0)[0] for each in squares)

@@ -15,7 +15,10 @@ from pillsnap.serve.errors import ServiceError
 FORM_OVERHEAD = 65_536
 """Bytes that the form may have besides the photograph."""
 
-_SEND_CURE = "Send multipart/form-data with the file `photo`: curl -F photo=@picture.jpg -F mode=single"
+_SEND_CURE = (
+    "Send multipart/form-data with the file `photo`, or two, the front and the back of one pill: "
+    "curl -F photo=@picture.jpg -F mode=single"
+)
 
 
 def form_in_openapi(title: str, properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:

@@ -16,10 +16,10 @@ function sentence({ verdict, prediction_set: possible }) {
   const { photos, calibrated, agree } = state.view.answer;
   const { coverage } = state.model ?? {};
   const precision = photos ? state.model?.pair_precision : state.model?.precision;
+  if (agree === false) return say("addSideApart");
   if (verdict === "unknown") return say("unknownSays");
   if (possible[0]?.references) return say("enrolledSays");
   if (photos && !calibrated) return say("addSideNever");
-  if (agree === false) return say("addSideApart");
   if (verdict === "known") return precision ? say("knownSays", { precision: promise(precision) }) : say("knownSaysPlain");
   if (possible.length === 1 || !coverage) return say("uncertainOneSays");
   return say("uncertainSays", { coverage: promise(coverage) });

@@ -139,22 +139,29 @@ def test_enrolled_drugs_take_part(models: Path, tmp_path: Path, sides: list[Path
     [
         ({"agree_from": 0.0}, "known", True),
         ({"agree_from": 1.1}, "uncertain", False),
-        ({"agree_from": 1.1, "unknown_from": 0.0}, "unknown", None),
+        ({"agree_from": 1.1, "unknown_from": 0.0}, "unknown", False),
+        ({"agree_from": 1.1, "alone": 0.0}, "uncertain", None),
         ({"agree_from": None}, "known", None),
     ],
-    ids=["they agree", "they do not", "an unknown pill", "models of an earlier version"],
+    ids=["they agree", "they do not", "together unknown", "each alone unknown", "models of an earlier version"],
 )
 def test_two_pills_are_told_and_never_known(
     base: Path, tmp_path: Path, sides: list[Path], thresholds: dict[str, Any], verdict: str, agree: bool | None
 ) -> None:
+    thresholds = dict(thresholds)
+    alone = thresholds.pop("alone", 1e9)
+
     def change(_: Any, facts: dict[str, Any]) -> None:
         facts["min_score"] = 1.1
         known = {"known_from": 0.0, "known_within": 1e9, "unknown_from": 2e9}
         facts["calibration"]["pairs"] |= known | thresholds
+        facts["calibration"]["unknown_from"] = alone
 
     models = edited(base, tmp_path / "onnx", change)
     said = json.loads(predict(*sides, "--models", models, "--json").stdout)
     assert (said["pills"][0]["verdict"], said["agree"]) == (verdict, agree)
+    (row,) = csv.DictReader(predict(*sides, "--models", models, "--format", "csv").stdout.splitlines())
+    assert row["agree"] == {True: "true", False: "false", None: ""}[agree]
     table = " ".join(predict(*sides, "--models", models).stdout.split())
     assert ("The two photographs may show two pills" in table) == (agree is False)
 
@@ -183,8 +190,8 @@ def test_annotated_pictures_are_those_of_both_photographs(models: Path, sides: l
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["front"], "--same-pill takes two photographs of one pill, its front and its back; given: 1."),
-        (["front", "front"], "its front and its back; given: 1."),
+        (["front"], "--same-pill takes two photographs of one pill, its front and its back; given: 1, each path once."),
+        (["front", "front"], "its front and its back; given: 1, each path once."),
         (["front", "back", "--mode", "combo"], "--same-pill --mode combo: each of its photographs shows one pill"),
         (["front", "back", "--format", "submission"], "--same-pill --format submission: that table has a row"),
         (["front", "copy"], "copy.jpg: is the same photograph as the first. Turn the pill over."),

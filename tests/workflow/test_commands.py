@@ -265,7 +265,7 @@ def test_the_detectors_dataset_is_unpacked_as_told(tmp_path, base: Path, monkeyp
     exec(example, {})
     for split in ("train", "val"):
         pictures, labels = (
-            {path.stem for path in (tmp_path / f"yolo/{kind}/{split}").iterdir()} for kind in ("images", "labels")
+            {path.stem for path in (tmp_path / f"work/yolo/{kind}/{split}").iterdir()} for kind in ("images", "labels")
         )
         assert pictures == labels and len(pictures) == count_pictures(tmp_path / "results/stage4/yolo", split)
 
