@@ -68,8 +68,8 @@ class Calibration:
         pairs: the same for a pill that two photographs show, where its temperature divides `joined_logits`; `None` in
             models of older versions, and where no drug has two validation photographs.
         agree_from: of a pill that two photographs show, the agreement of both (`agreements`) from which an answer may
-            be `known`: below it, they may well show two pills; `None` of one photograph, and in models of older
-            versions.
+            be `known`: below it, they may well show two pills; `None` of one photograph, in models of older versions,
+            and where no validation pair of different drugs would be `known`.
         plain_within, plain_from: as `known_within` and `unknown_from`, of the Mahalanobis distance itself, in which
             enrolled drugs are compared with trained ones; `None` in models of older versions, see `plain_limits`.
         reading: of the reader; `None` without one.
