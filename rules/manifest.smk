@@ -99,6 +99,7 @@ rule prepare_archive:
             if ARCHIVES[wildcards.archive].boxes == "detector"
             else None
         ),
+        portable=CONFIG.portable,
     script:
         "../scripts/prepare_archive.py"
 

@@ -34,6 +34,7 @@ rule cut_pills:
     params:
         per_drug=CONFIG.scenes.cut_outs_per_drug,
         seed=CONFIG.seed,
+        portable=CONFIG.portable,
     script:
         "../scripts/cut_pills.py"
 
@@ -58,5 +59,6 @@ rule compose_scenes:
         settings=CONFIG.scenes.model_dump(exclude={"cut_outs_per_drug", "crops"}),
         side=CONFIG.prepare.photo_size,
         seed=CONFIG.seed,
+        portable=CONFIG.portable,
     script:
         "../scripts/compose_scenes.py"

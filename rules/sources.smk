@@ -26,5 +26,6 @@ if DRAWN:
         params:
             settings=DRAWN[0].synthetic.model_dump(),
             seed=CONFIG.seed,
+            portable=CONFIG.portable,
         script:
             "../scripts/make_synthetic_archive.py"

@@ -155,8 +155,9 @@ class Config(Section):
     portable: bool = Field(
         False,
         description=(
-            "Keep trainings on the CPU, and what follows from them up to the export, to arithmetic that every x86-64 "
-            "processor with AVX2 has, so that another kind of processor makes the same weights (docs/reproduce.md)"
+            "Keep pictures, trainings on the CPU, and what follows from them up to the export, to arithmetic that "
+            "every x86-64 processor with AVX2 has, so that another kind of processor makes the same bytes "
+            "(docs/reproduce.md)"
         ),
     )
     pathvars: Pathvars = Field(default_factory=Pathvars, description="Folders in the rules' paths")

@@ -83,7 +83,9 @@ def _processor(config: Config) -> Finding:
     found = f"{cpu_name()}, {usable} usable cores, {platform.machine()}"
     if config.portable:
         found += (
-            "; trainings are kept to AVX2" if has_avx2() else "; no AVX2: trainings give bytes of its own (portable)"
+            "; pictures and trainings are kept to AVX2"
+            if has_avx2()
+            else "; no AVX2: it makes bytes of its own (portable)"
         )
     if usable < schedulable:
         found += f"; a quota limits them, and `--cores all` would take {schedulable}"

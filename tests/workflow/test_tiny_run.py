@@ -129,7 +129,7 @@ def test_nothing_is_done_twice(finished) -> None:
         ("benchmark.min_score=0.4", {"cut_crops"} | AFTER_CROPS),
         ("crops.min_iou=0.6", {"cut_crops", "audit_labels"} | AFTER_CROPS),
         ("detector.epochs=2", AFTER_DETECTOR),
-        ("portable=true", AFTER_DETECTOR),
+        ("portable=false", {"make_synthetic_archive"} | DATA_RULES | AFTER_MANIFEST),
         ("yolo.max_single_photos=10", AFTER_YOLO),
         ('yolo.partly_labelled="use"', AFTER_YOLO),
         ("manifest.max_quarantined_fraction=0.4", {"build_manifest"} | AFTER_MANIFEST),
