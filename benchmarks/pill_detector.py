@@ -10,7 +10,8 @@ detector of a stage that started from it, at the size of config.yaml; by default
 Real photographs: one of each group of augmented copies, IoU 0.5, any class; at the score that answers use
 (`benchmark.min_score` of config.yaml), and at the one that is best for F1 on the set itself, which flatters a little.
 
-Grounds: composed scenes without a pill, with things that are no pills on most of them, of a seed that no training used.
+Grounds: composed scenes without a pill, of a seed that no training used: with things that are no pills on most of them
+(coins, buttons, cables, fingers), and once more with none.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import datetime
 import shlex
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,14 @@ from pillsnap.files import read_json, sha256_of, write_json, write_text
 from pillsnap.pictures.decode import decode_photo
 from pillsnap.scenes.cut_outs import CutOuts
 from pillsnap.scenes.draw_cut_outs import draw_cut_outs
-from pillsnap.scenes.scene import compose_scene
+from pillsnap.scenes.scene import PIECES, Pieces, compose_scene
 from pillsnap.workflow.provenance import describe_device, git_commit, package_versions
 
 SEED = 97
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "weights/pill-detector.safetensors"
 LOWEST = 0.02
+GROUNDS = {"with things": PIECES, "bare": replace(PIECES, things={})}
 
 
 def main() -> None:
@@ -85,7 +88,9 @@ def measure(weights: Path, image_size: int, grounds: int, score: float) -> dict[
             "bytes": weights.stat().st_size,
             "image_size": image_size,
             "real": {root.name: measure_set(root, folder / root.name, detect, score) for root in real_sets()},
-            "grounds": measure_grounds(folder, detect, grounds, score),
+            "grounds": {
+                name: measure_grounds(folder, detect, grounds, score, pieces) for name, pieces in GROUNDS.items()
+            },
         }
 
 
@@ -100,13 +105,14 @@ def measure_set(root: Path, folder: Path, detect: Callable, score: float) -> dic
     }
 
 
-def measure_grounds(folder: Path, detect: Callable, number: int, score: float) -> dict[str, Any]:
+def measure_grounds(folder: Path, detect: Callable, number: int, score: float, pieces: Pieces) -> dict[str, Any]:
     """Boxes found on scenes without a pill."""
     draw_cut_outs(folder=folder / "drawn", drugs=1, views=1, scale=18, seed=SEED)
     pills, settings = CutOuts([folder / "drawn"]), Scenes(photos=number).model_copy(update={"max_pills": 0})
     found = []
     for index in range(number):
-        scene = compose_scene(pills, side=416, settings=settings, rng=np.random.default_rng((SEED, index)))
+        rng = np.random.default_rng((SEED, index))
+        scene = compose_scene(pills, side=416, settings=settings, rng=rng, pieces=pieces)
         found.append(int((detect([decode_photo(scene.jpeg)])[0][:, 4] >= score).sum()))
     return {"boxes": sum(found), "with_boxes": sum(boxes > 0 for boxes in found)}
 

@@ -33,7 +33,7 @@ FIGURES: dict[str, Any] = {
                     "best": {"recall": 0.4, "precision": 0.75, "score": 0.456},
                 }
             },
-            "grounds": {"boxes": 7, "with_boxes": 5},
+            "grounds": {"with things": {"boxes": 7, "with_boxes": 5}, "bare": {"boxes": 1, "with_boxes": 1}},
         }
     ],
 }
@@ -54,7 +54,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
         "`weights/pill-detector.safetensors`, 5.3 MB, SHA-256 `abab",
         "| as it is | pushin-pill | 103 | 557 | 0.500, 0.250 | 0.400, 0.750 (0.46) | 0.80, 0.80 |",
         "200 composed scenes without a pill, of a seed that no training used, at a score of 0.3",
-        "| as it is | 3.5 | 5 | 2.0 |",
+        "| as it is | with things | 3.5 | 5 | 2.0 |",
+        "| as it is | bare | 0.5 | 1 | 2.0 |",
         "commit `0123456789`, with changes",
     ],
 )
@@ -65,7 +66,7 @@ def test_page_follows_from_the_figures(page: Any, words: str) -> None:
 def test_a_trained_detector_stands_beside(page: Any) -> None:
     told = page(FIGURES | {"detectors": [*FIGURES["detectors"], TRAINED]})
     assert "- trained: the detector of a stage" in told and "224 pixels" in told
-    assert "| trained | 3.5 | 5 | 2.0 |" in told
+    assert "| trained | with things | 3.5 | 5 | 2.0 |" in told
 
 
 @pytest.mark.campaign
