@@ -25,8 +25,8 @@ IoU 0.5, any class:
 
 ## Grounds without a pill
 
-{scenes:,} composed scenes without a pill, of a seed that no training used, at a score of {score}. *With things*: most of
-them show coins, buttons, cables, fingers and the like; *bare*: none does.
+{scenes:,} composed scenes without a pill, of a seed that no training used, at a score of {score}. *With things*:
+most of them show coins, buttons, cables, fingers and the like; *bare*: none does.
 
 | detector | grounds | false boxes in 100 | scenes with one | wanted, in 100 |
 |---|---|---|---|---|

@@ -1,6 +1,6 @@
 """Data classes of an answer, shared by Python API, command line, HTTP service and page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Mode = Literal["single", "combo"]
@@ -83,12 +83,20 @@ class Pill:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a photograph of width x height pixels shows; no pills where none was found."""
+    """What a photograph of width x height pixels shows.
+
+    Attributes:
+        mode: of the question.
+        width, height: of the upright photograph in pixels.
+        pills: that were found, in mode `single` at most one.
+        more_pills: whether a photograph of mode `single` shows a further pill, which is not answered.
+    """
 
     mode: Mode
     width: int
     height: int
     pills: tuple[Pill, ...]
+    more_pills: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

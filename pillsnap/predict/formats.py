@@ -20,8 +20,10 @@ from pillsnap.tables.csv_cells import escape_formula
 
 CSV_COLUMNS = (
     "photo", "mode", "width", "height", "pill", "x", "y", "w", "h", "score", "verdict", "k_code", "edi_codes", "name",
-    "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "agree", "error",
+    "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "agree",
+    "more_pills", "error",
 )  # fmt: skip
+MORE = "It shows more pills, and only the surest is answered: --mode combo answers each."
 APART = "The two photographs may show two pills: one by one, they do not point to one drug. Answer them separately."
 SHOWN_CANDIDATES = 5
 """Rows at most for an uncertain pill in the table; the other formats have its whole prediction set."""
@@ -108,6 +110,8 @@ def _csv_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
         return
     answer = outcome.answer
     photo |= {"mode": answer.mode, "width": answer.width, "height": answer.height}
+    if answer.mode == "single":
+        photo["more_pills"] = str(answer.more_pills).lower()
     if isinstance(answer, SamePillAnswer) and answer.agree is not None:
         photo["agree"] = str(answer.agree).lower()
     if not answer.pills:
@@ -176,6 +180,8 @@ class TableWriter:
                 table.add_row(*row, *([cell] if any(read) and place == 0 else []))
         with self._console.capture() as captured:
             self._console.print(table)
+            if outcome.answer.more_pills:
+                self._console.print(MORE)
             if isinstance(outcome.answer, SamePillAnswer) and outcome.answer.agree is False:
                 self._console.print(APART)
             for place, found in outcome.look_ups.items():

@@ -150,7 +150,7 @@ class PillSnap:
     def identify(self, photo: AnyPhoto | Sequence[AnyPhoto], mode: Mode = "single") -> Answer:
         """Name the pill (`single`) or every pill (`combo`) of a photograph, or one pill by its front and its back.
 
-        In mode `single` only the best box counts, from a lower score on.
+        In mode `single` only the best box counts, from a lower score on; the answer says whether there are more.
 
         Args:
             photo: a path, a file's bytes, uint8 (H, W, 3) RGB, or what `open_photo` gave for this model; or a list of
@@ -169,11 +169,12 @@ class PillSnap:
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
             return self._identify_together(photo, mode)
         photo = open_photo(photo, self.facts)
-        found = self.look(photo, graph_inputs(mode, self.facts))
+        found, more = self._look_for_pills(photo, mode)
         pills = found["boxes"], found["scores"], found["all_probabilities"], found[RELATIVE]
         answer = make_answer(mode, (photo.width, photo.height), pills, self.classes, self.calibration)
         read = zip(answer.pills, self.readings(found), strict=True)
-        answer = replace(answer, pills=tuple(replace(pill, reading=reading) for pill, reading in read))
+        pills_read = tuple(replace(pill, reading=reading) for pill, reading in read)
+        answer = replace(answer, pills=pills_read, more_pills=more)
         if not self.references.drugs:
             return answer
         each = zip(answer.pills, *self.references.squares(found, self.calibration.reading), strict=True)
@@ -226,6 +227,16 @@ class PillSnap:
         x, y, w, h = (float(value) for value in found["boxes"][0])
         (reading,) = self.readings(found)
         return View(photo.width, photo.height, (x, y, w, h), float(found["scores"][0]), reading), found
+
+    def _look_for_pills(self, photo: ScaledPhoto, mode: Mode) -> tuple[dict[str, np.ndarray], bool]:
+        """Compute the graph's outputs, a row for each pill that is answered, and whether a `single` has a further box,
+        one that counts in a combination."""
+        inputs = graph_inputs(mode, self.facts)
+        if mode == "combo":
+            return self.look(photo, inputs), False
+        found = self.look(photo, inputs | {"max_pills": np.array([2])})
+        more = bool((found["scores"][1:] > self.facts["min_score"]).any())
+        return {name: values[:1] for name, values in found.items()}, more
 
     def look_at_one(self, photo: ScaledPhoto) -> dict[str, np.ndarray]:
         """Compute the graph's outputs, as `look` does, for the only pill of a photograph: one row of each.

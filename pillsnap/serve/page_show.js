@@ -199,7 +199,8 @@ function result({ answer }) {
   }
   const cards = answer.pills.map((pill, index) => card(pill, index + 1, answer.pills.length));
   const list = make("ol", { className: "pills" }, ...cards);
-  return [title(pillCount(answer.pills.length)), summary(answer), list, offerOther({ answer }), corrections({ answer })];
+  const more = answer.more_pills && make("p", { className: "summary", id: "more-pills", text: say("more", { mode: say("combo") }) });
+  return [title(pillCount(answer.pills.length)), summary(answer), more, list, offerOther({ answer }), corrections({ answer })];
 }
 
 function counts(pills) {

@@ -1,5 +1,6 @@
 """The page of the service in a real browser: what becomes of a photograph."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,17 @@ def test_format_that_the_browser_cannot_show(chromium: Chromium, tmp_path: Path)
         assert found == pytest.approx(BOXES[0], abs=0.5)
         assert "Your browser cannot show this format." in texts(tab, "main")[0]
         assert texts(tab, ".pill h3") == [DRUGS[0].name]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "choose “Several pills” above"), ("ko", "‘여러 알’을 고르세요")]
+)
+def test_one_pill_of_several_is_told(chromium: Chromium, photo: Path, language: str, words: str) -> None:
+    for more in (True, False):
+        with opened(chromium, FixedSnap(replace(single("known"), more_pills=more))) as tab:
+            tab.run(f"document.querySelector('[data-language={language}]').click()")
+            ask(tab, photo)
+            assert [words in text for text in texts(tab, "#more-pills")] == [True] * more
 
 
 def test_no_pill_is_an_answer(chromium: Chromium, photo: Path) -> None:
