@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 
 from pillsnap.detector.weights import load_weights, set_threads_on
+from pillsnap.hardware import usable_threads
 from pillsnap.manifest.stored_photos import stored_photos
 from pillsnap.pictures.decode import decode_jpeg
+from pillsnap.pictures.in_order import in_order
 
 DETECTION_BATCH = 16
+DECODERS = 4
+"""Threads that decode batches while the detector computes, at most the usable cores: a GPU would wait for one."""
 
 Detect = Callable[[list[np.ndarray]], list[np.ndarray]]
 """RGB photographs, uint8 (H, W, 3), to the detections in each: (N, 5), x, y, w, h in its pixels, score."""
@@ -68,10 +72,13 @@ def photos_and_boxes(
     pills: pd.DataFrame, prepared: Sequence[Path], detect: Detect
 ) -> Iterator[tuple[np.ndarray, pd.DataFrame, np.ndarray]]:
     """Yield each stored photograph with its rows, manifest rows or backgrounds, and its detections."""
-    for batch in _batches(pills, prepared):
-        pictures = [decode_jpeg(data) for data, _ in batch]
-        for picture, (_, rows), boxes in zip(pictures, batch, detect(pictures), strict=True):
-            yield picture, rows, boxes
+    batches = in_order(_decode, _batches(pills, prepared), threads=usable_threads(DECODERS), ahead=DECODERS)
+    for pictures, each_rows in batches:
+        yield from zip(pictures, each_rows, detect(pictures), strict=True)
+
+
+def _decode(batch: list[tuple[bytes, pd.DataFrame]]) -> tuple[list[np.ndarray], list[pd.DataFrame]]:
+    return [decode_jpeg(data) for data, _ in batch], [rows for _, rows in batch]
 
 
 def _batches(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[list[tuple[bytes, pd.DataFrame]]]:
