@@ -31,6 +31,7 @@ from pillsnap.reader.looks import looks_of
 from pillsnap.reader.model import load_reader
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import COMPOSED, DRUGS
+from pillsnap.training.exact_roots import exact_roots
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ CROPS_PER_DRUG = 64
 BATCH = 64
 
 
+@exact_roots()
 def calibrate_answers(
     *,
     classifier: Path,

@@ -16,6 +16,7 @@ from pillsnap.files import read_json, replacing, sha256_of
 from pillsnap.hardware import torch_device, use_threads
 from pillsnap.training.batch_size import BatchChoice, fit_batch
 from pillsnap.training.checkpoints import Checkpoints
+from pillsnap.training.exact_roots import exact_roots
 from pillsnap.training.processes import Processes, process_group
 from pillsnap.training.recovery import train_with_recovery
 from pillsnap.training.state import TrainingState, locked_state, training_signature
@@ -23,6 +24,7 @@ from pillsnap.training.steering import steering_signature
 from pillsnap.training.watch import TrainingWatch
 
 
+@exact_roots()
 def train_classifier(
     *,
     crops: Path,

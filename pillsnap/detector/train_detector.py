@@ -28,6 +28,7 @@ from pillsnap.detector.yolo_shards import count_pictures, unpack_shards
 from pillsnap.files import read_json, write_json
 from pillsnap.hardware import torch_device
 from pillsnap.training.batch_size import fit_batch
+from pillsnap.training.exact_roots import exact_roots
 from pillsnap.training.history import write_history
 from pillsnap.training.recovery import Recovery, train_with_recovery
 from pillsnap.training.resources import resources_of
@@ -38,6 +39,7 @@ from pillsnap.training.watch import TrainingWatch
 log = logging.getLogger(__name__)
 
 
+@exact_roots()
 def train_detector(
     *,
     dataset: Path,
