@@ -24,9 +24,11 @@ needs_avx2 = pytest.mark.skipif(not has_avx2(), reason="the processor has no AVX
 MADE = {
     "pictures": "1d9ed0fc42c36684a3dfe08bf2b8b0c810c8bad946b160f9376705514f6c7e2d",
     "classifier": "ac547c769db78d5e93bd8e73c7433c01f400153828ac6dce7704d42a6b27e94b",
+    "calibration": "3aa935b6d484202c786dfe78b5e0f51d3b34ed620d5c322325851b5079973702",
     "detector": "29cfc6f0cba27ccd6b106195d60b50aa684a9b75bf3d447cb0bc2c050dbd515d",
 }
-"""SHA-256 of what is drawn and prepared, and of the tiny trainings' weights, on every processor with AVX2."""
+"""SHA-256 of what is drawn and prepared, of the tiny trainings' weights, and of a calibration and what it rests on, on
+every processor with AVX2."""
 MADE_ON = [("AuthenticAMD", "25", "17")]
 """Vendor, family and model of the processors that have made them. Where one of another kind makes other bytes, the test
 ends as an expected failure that says so."""
@@ -59,6 +61,15 @@ with logged_job("", sys.argv[2:]):
     for path in sorted(path for path in folder.rglob("*") if path.suffix in (".zip", ".bin", ".csv", ".parquet")):
         whole.update(path.read_bytes())
     print(whole.hexdigest())
+"""
+CALIBRATES = """
+import hashlib, sys
+from pathlib import Path
+from pillsnap.workflow.command_line import logged_job
+with logged_job("", sys.argv[2:]):
+    from tests.support.models import calibrate
+    made = calibrate(Path(sys.argv[1]), device="cpu", folder=Path(sys.argv[1]))
+    print(hashlib.sha256(b"".join(path.read_bytes() for path in made.values())).hexdigest())
 """
 LOOKS = """
 import json, sys
@@ -106,10 +117,12 @@ def test_libraries_of_other_jobs_are_as_the_processor_has_them() -> None:
 
 
 def make(name: str, base: Path, folder: Path, **how: Any) -> str:
-    """Draw and prepare pictures, or train a model, as rules do with `portable`; gives the SHA-256. `how` is as of
-    `run`."""
-    if name == "pictures":
-        return run("-c", DRAWS, str(folder), "--portable", "true", **how).splitlines()[-1]
+    """Draw and prepare pictures, train a model, or calibrate, as rules do with `portable`; gives the SHA-256. `how` is
+    as of `run`."""
+    if name in ("pictures", "calibration"):
+        code = DRAWS if name == "pictures" else CALIBRATES
+        folder.mkdir(exist_ok=True)
+        return run("-c", code, str(folder), "--portable", "true", **how).splitlines()[-1]
     job = classifier_job(tiny_stage(base), folder) if name == "classifier" else detector_job(base, folder)
     words = [f"scripts/train_{name}.py", "--portable", "true", "--record", str(folder / "record.json")]
     for option, value in job.items():
@@ -120,7 +133,9 @@ def make(name: str, base: Path, folder: Path, **how: Any) -> str:
 
 
 @needs_avx2
-@pytest.mark.parametrize("name", ["pictures", "classifier", pytest.param("detector", marks=pytest.mark.campaign)])
+@pytest.mark.parametrize(
+    "name", ["pictures", "classifier", "calibration", pytest.param("detector", marks=pytest.mark.campaign)]
+)
 def test_bytes_are_those_of_every_processor(base: Path, tmp_path: Path, name: str) -> None:
     made = make(name, base, tmp_path / "one")
     assert make(name, base, tmp_path / "other", **OTHERWISE) == made
