@@ -63,16 +63,18 @@ def detect_pills(
     tables = []
     for split, path in manifest.items():
         photos = pd.concat([read_split(path, split), empty[empty["split"] == split]], ignore_index=True)
-        tables.append(_detections_of(photos, prepared, detect, split))
+        tables.append(_detections_of(photos, prepared, detect, split, threads))
     table = pd.concat(tables, ignore_index=True)[list(DETECTIONS.columns)]
     write_table(table, detections, DETECTIONS)
     log.info("%d detections in %d photos", len(table), table["image_id"].nunique())
 
 
-def _detections_of(rows: pd.DataFrame, prepared: Sequence[Path], detect: Detect, split: str) -> pd.DataFrame:
+def _detections_of(
+    rows: pd.DataFrame, prepared: Sequence[Path], detect: Detect, split: str, threads: int
+) -> pd.DataFrame:
     """Rows of schema `DETECTIONS` of one side of the split, by photograph and falling score."""
     tables = [make_table([], DETECTIONS)]
-    photos = photos_and_boxes(rows, prepared, detect)
+    photos = photos_and_boxes(rows, prepared, detect, threads=threads)
     for picture, own, boxes in progress(photos, total=rows["image_id"].nunique(), title=split):
         tables.append(_rows(own.iloc[0], boxes, picture))
     table = pd.concat(tables, ignore_index=True).assign(split=split)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,9 @@ def evaluate_detector(
     pills = {split: read_table(path, MANIFEST) for split, path in manifest.items()}
     unlabelled = read_json(summary).get("boxes", {})
     pills = {split: rows[~rows["archive"].isin(unlabelled)] for split, rows in pills.items()}
-    results = {split: _results(rows, prepared, detect, split) for split, rows in pills.items()}
-    without = {split: _results(empty[empty["split"] == split], prepared, detect, split) for split in manifest}
+    see = partial(_results, prepared=prepared, detect=detect, threads=threads)
+    results = {split: see(rows, title=split) for split, rows in pills.items()}
+    without = {split: see(empty[empty["split"] == split], title=split) for split in manifest}
     score = best_score(results["val"], without["val"], min_iou=min_iou)
     parts = {split: _figures(results[split], without[split], score, min_iou) for split in manifest}
     with replacing_folder(evaluation) as folder:
@@ -86,9 +88,12 @@ def evaluate_detector(
     log.info("test mAP@0.5 %s, score %.2f", parts["test"]["map50"], score)
 
 
-def _results(rows: pd.DataFrame, prepared: Sequence[Path], detect: Detect, title: str) -> list[DetectorResult]:
+def _results(
+    rows: pd.DataFrame, *, prepared: Sequence[Path], detect: Detect, threads: int, title: str
+) -> list[DetectorResult]:
     """Detect pills on photographs by their manifest rows, boxes in pixels of the raw photograph."""
-    photos = progress(photos_and_boxes(rows, prepared, detect), total=rows["image_id"].nunique(), title=title)
+    found = photos_and_boxes(rows, prepared, detect, threads=threads)
+    photos = progress(found, total=rows["image_id"].nunique(), title=title)
     return [_result(picture, pills, found) for picture, pills, found in photos]
 
 

@@ -14,8 +14,6 @@ from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.pictures.in_order import in_order
 
 DETECTION_BATCH = 16
-DECODERS = 4
-"""Threads that decode batches while the detector computes, at most the usable cores: a GPU would wait for one."""
 
 Detect = Callable[[list[np.ndarray]], list[np.ndarray]]
 """RGB photographs, uint8 (H, W, 3), to the detections in each: (N, 5), x, y, w, h in its pixels, score."""
@@ -69,21 +67,28 @@ def _boxes(rows: np.ndarray) -> np.ndarray:
 
 
 def photos_and_boxes(
-    pills: pd.DataFrame, prepared: Sequence[Path], detect: Detect
+    pills: pd.DataFrame, prepared: Sequence[Path], detect: Detect, *, threads: int
 ) -> Iterator[tuple[np.ndarray, pd.DataFrame, np.ndarray]]:
-    """Yield each stored photograph with its rows, manifest rows or backgrounds, and its detections."""
-    batches = in_order(_decode, _batches(pills, prepared), threads=usable_threads(DECODERS), ahead=DECODERS)
-    for pictures, each_rows in batches:
-        yield from zip(pictures, each_rows, detect(pictures), strict=True)
+    """Yield each stored photograph with its rows, manifest rows or backgrounds, and its detections.
+
+    While the detector computes a batch, `threads` threads decode the next one.
+    """
+    for batch in _batches(pills, prepared, threads):
+        pictures, rows = zip(*batch, strict=True)
+        yield from zip(pictures, rows, detect(list(pictures)), strict=True)
 
 
-def _decode(batch: list[tuple[bytes, pd.DataFrame]]) -> tuple[list[np.ndarray], list[pd.DataFrame]]:
-    return [decode_jpeg(data) for data, _ in batch], [rows for _, rows in batch]
-
-
-def _batches(pills: pd.DataFrame, prepared: Sequence[Path]) -> Iterator[list[tuple[bytes, pd.DataFrame]]]:
-    """The stored photographs with their manifest rows, batch by batch; a batch is of one archive."""
+def _batches(
+    pills: pd.DataFrame, prepared: Sequence[Path], threads: int
+) -> Iterator[list[tuple[np.ndarray, pd.DataFrame]]]:
+    """The stored photographs, decoded, with their manifest rows, batch by batch; a batch is of one archive."""
     for archive in prepared:
         photos = stored_photos(pills[pills["archive"] == archive.name], [archive])
-        while batch := list(islice(photos, DETECTION_BATCH)):
+        decoded = in_order(_decode, photos, threads=usable_threads(threads), ahead=DETECTION_BATCH)
+        while batch := list(islice(decoded, DETECTION_BATCH)):
             yield batch
+
+
+def _decode(photo: tuple[bytes, pd.DataFrame]) -> tuple[np.ndarray, pd.DataFrame]:
+    data, rows = photo
+    return decode_jpeg(data), rows

@@ -23,7 +23,7 @@ CSV_COLUMNS = (
     "confidence", "prediction_set", "looks_like", "imprint", "imprint_confidence", "shape", "colours", "agree",
     "more_pills", "error",
 )  # fmt: skip
-MORE = "It shows more pills, and only the surest is answered: --mode combo answers each."
+MORE = "The photograph shows more pills, and only the one with the best box is answered. --mode combo answers each."
 APART = "The two photographs may show two pills: one by one, they do not point to one drug. Answer them separately."
 SHOWN_CANDIDATES = 5
 """Rows at most for an uncertain pill in the table; the other formats have its whole prediction set."""

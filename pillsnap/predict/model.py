@@ -234,7 +234,7 @@ class PillSnap:
         inputs = graph_inputs(mode, self.facts)
         if mode == "combo":
             return self.look(photo, inputs), False
-        found = self.look(photo, inputs | {"max_pills": np.array([2])})
+        found = self.look(photo, inputs | {"max_pills": np.array([2])}, answered=1)
         more = bool((found["scores"][1:] > self.facts["min_score"]).any())
         return {name: values[:1] for name, values in found.items()}, more
 
@@ -250,7 +250,9 @@ class PillSnap:
             raise NotOnePillError(pills)
         return {name: values[:1] for name, values in found.items()}
 
-    def look(self, photo: ScaledPhoto, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def look(
+        self, photo: ScaledPhoto, inputs: Mapping[str, np.ndarray], *, answered: int | None = None
+    ) -> dict[str, np.ndarray]:
         """Compute the graph's outputs by name, see `pillsnap.onnx.pipeline.pipeline`; boxes in pixels of the whole
         photograph. Verdicts rest on `relative_distances`; in models of older versions, these are `distances`. A
         photograph that is too small for its crops is decoded larger, and looked at again.
@@ -258,9 +260,10 @@ class PillSnap:
         Args:
             photo: of `open_photo`.
             inputs: `min_score` and `max_pills`, see `graph_inputs`.
+            answered: pills whose crops need these pixels, all by default: the first ones.
         """
         found = self._run(photo.picture, inputs)
-        while (larger := fitting(photo, found["boxes"], self.facts)) is not photo:
+        while (larger := fitting(photo, found["boxes"][:answered], self.facts)) is not photo:
             photo, found = larger, self._run(larger.picture, inputs)
         return found | {"boxes": photo.in_photo(found["boxes"])}
 

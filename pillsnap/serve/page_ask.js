@@ -112,7 +112,8 @@ async function finish(request) {
   if (status === 200 && reply) {
     conclude({ name: "result", answer: reply });
     const words = counts(reply.pills).map(counted);
-    return announce(words.length ? [pillCount(reply.pills.length), ...words].join(", ") : say("noneTitle"));
+    const found = words.length ? [pillCount(reply.pills.length), ...words].join(", ") : say("noneTitle");
+    return announce(reply.more_pills ? `${found}. ${morePills()}` : found);
   }
   if (status === 401) return refuseKey();
   const { code, message, cure } = reply?.error ?? {};

@@ -199,8 +199,12 @@ function result({ answer }) {
   }
   const cards = answer.pills.map((pill, index) => card(pill, index + 1, answer.pills.length));
   const list = make("ol", { className: "pills" }, ...cards);
-  const more = answer.more_pills && make("p", { className: "summary", id: "more-pills", text: say("more", { mode: say("combo") }) });
+  const more = answer.more_pills && make("p", { className: "summary", id: "more-pills", text: morePills() });
   return [title(pillCount(answer.pills.length)), summary(answer), more, list, offerOther({ answer }), corrections({ answer })];
+}
+
+function morePills() {
+  return say("more", { mode: say("combo") });
 }
 
 function counts(pills) {

@@ -15,7 +15,7 @@ function forgetOther() {
 
 /** The card that offers it: for one pill, of which the model has seen one photo. */
 function offerOther({ answer }) {
-  if (answer.mode !== "single" || answer.pills.length !== 1 || answer.photos) return null;
+  if (answer.mode !== "single" || answer.pills.length !== 1 || answer.photos || answer.more_pills) return null;
   const add = make("button", { type: "button", id: "add-other", text: say("addSide") });
   add.addEventListener("click", () => $("back").click());
   const why = say(state.model?.pair_precision ? "addSideWhy" : "addSideNever");

@@ -9,7 +9,10 @@ from torch.overrides import TorchFunctionMode
 
 from pillsnap.workflow.arithmetic import is_portable
 
-_ROOTS: set[Callable[..., Any]] = {torch.sqrt, torch.Tensor.sqrt, torch.atan, torch.Tensor.atan}
+_ROOTS: set[Callable[..., Any]] = {
+    *(torch.sqrt, torch.Tensor.sqrt),
+    *(torch.atan, torch.Tensor.atan, torch.arctan, torch.Tensor.arctan),
+}
 _POWERS: set[Callable[..., Any]] = {torch.pow, torch.Tensor.pow, torch.Tensor.__pow__}
 
 
@@ -19,7 +22,8 @@ def exact_roots() -> Iterator[None]:
 
     In single precision they are MKL's, which begins with the instructions `rcpps` and `rsqrtps`, whatever its settings
     say: their results are approximate, and other ones on an AMD processor than where they are exact (in QEMU 10.0).
-    Serves as a decorator, too.
+    What Python asks for by `sqrt`, `atan`, `arctan`, `pow(0.5)` and `** 0.5` is changed; in place, with `out`, and in
+    torch's own C++ code nothing is. Serves as a decorator, too.
     """
     with _InDouble() if is_portable() else contextlib.nullcontext():
         yield
@@ -33,7 +37,12 @@ class _InDouble(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        root = func in _ROOTS or (func in _POWERS and args[1:] == (0.5,))
-        if root and not kwargs and args[0].dtype is torch.float32 and args[0].device.type == "cpu":
+        if not kwargs and _is_root(func, args) and args[0].dtype is torch.float32 and args[0].device.type == "cpu":
             return func(args[0].double(), *args[1:]).float()
         return func(*args, **(kwargs or {}))
+
+
+def _is_root(func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    if func in _POWERS:
+        return isinstance(args[0], torch.Tensor) and isinstance(args[1], float) and args[1] == 0.5
+    return func in _ROOTS

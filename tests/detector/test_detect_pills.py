@@ -32,7 +32,7 @@ def detect(pictures: list[np.ndarray]) -> list[np.ndarray]:
 def test_boxes_are_in_pixels_of_the_raw_photograph_best_first(run) -> None:
     pills = run.pills("train")
     table = check_table(
-        _detections_of(pills, run.prepared, detect, "train")[list(DETECTIONS.columns)], DETECTIONS, "found"
+        _detections_of(pills, run.prepared, detect, "train", 1)[list(DETECTIONS.columns)], DETECTIONS, "found"
     )
     assert list(table["image_id"]) == [image_id for image_id in sorted(set(pills["image_id"])) for _ in BOXES]
     for _, rows in table.groupby("image_id"):
@@ -41,12 +41,14 @@ def test_boxes_are_in_pixels_of_the_raw_photograph_best_first(run) -> None:
 
 
 def test_photographs_without_detection_have_no_row(run) -> None:
-    table = _detections_of(run.pills("val"), run.prepared, lambda pictures: [np.zeros((0, 5))] * len(pictures), "val")
+    table = _detections_of(
+        run.pills("val"), run.prepared, lambda pictures: [np.zeros((0, 5))] * len(pictures), "val", 1
+    )
     assert table.empty
 
 
 def test_a_split_without_photographs_has_no_row(run) -> None:
-    assert _detections_of(run.pills("unseen_val"), run.prepared, detect, "unseen_val").empty
+    assert _detections_of(run.pills("unseen_val"), run.prepared, detect, "unseen_val", 1).empty
 
 
 def test_a_box_that_is_cut_off_to_nothing_is_none() -> None:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from pillsnap.cli import app
+from pillsnap.pictures.scaled_photo import ScaledPhoto
+from pillsnap.predict import model
 from pillsnap.predict.formats import MORE
 from pillsnap.predict.model import PillSnap
 from tests.support.enrolled import edited, photos
@@ -37,6 +40,21 @@ def test_the_answer_is_the_same_whether_or_not_there_are_more(models: Callable[[
     assert len(alone.pills) == len(first.pills) == 1 < len(all_pills.pills)
     assert alone.pills == first.pills
     assert (alone.more_pills, first.more_pills, all_pills.more_pills) == (False, True, False)
+
+
+def test_the_photograph_has_the_pixels_that_the_answered_pill_needs(
+    models: Callable[[float], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small box besides decides nothing."""
+    asked = []
+
+    def fitting(photo: ScaledPhoto, boxes: np.ndarray, facts: dict[str, Any]) -> ScaledPhoto:
+        asked.append(len(boxes))
+        return photo
+
+    monkeypatch.setattr(model, "fitting", fitting)
+    assert PillSnap.load(models(0.0), threads=1, device="cpu").identify(PHOTO).more_pills
+    assert asked == [1]
 
 
 @pytest.mark.parametrize(

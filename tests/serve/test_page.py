@@ -204,6 +204,8 @@ def test_one_pill_of_several_is_told(chromium: Chromium, photo: Path, language: 
             tab.run(f"document.querySelector('[data-language={language}]').click()")
             ask(tab, photo)
             assert [words in text for text in texts(tab, "#more-pills")] == [True] * more
+            assert (words in texts(tab, "#live")[0]) is more
+            assert len(texts(tab, "#add-other")) == (not more)  # both sides must be photographs of one pill
 
 
 def test_no_pill_is_an_answer(chromium: Chromium, photo: Path) -> None:

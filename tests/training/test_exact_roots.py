@@ -27,6 +27,7 @@ def portable(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda values: torch.pow(values, 0.5), torch.sqrt),
         (torch.atan, torch.atan),
         (lambda values: values.atan(), torch.atan),
+        (lambda values: values.arctan(), torch.atan),
     ],
 )
 def test_single_precision_is_computed_in_double(
@@ -45,6 +46,10 @@ def test_other_powers_and_precisions_stay(portable: None) -> None:
         assert torch.equal(VALUES.pow(2), VALUES * VALUES)
         assert VALUES.double().sqrt().dtype is torch.float64
         assert VALUES.bfloat16().sqrt().dtype is torch.bfloat16
+        halves = torch.full_like(VALUES, 0.5)
+        assert torch.equal(VALUES**halves, VALUES.pow(halves))
+        assert torch.equal(torch.pow(2.0, halves), 2.0**halves)
+        assert VALUES.pow(exponent=2).dtype is torch.float32
 
 
 @pytest.mark.parametrize("is_portable", [True, False])
