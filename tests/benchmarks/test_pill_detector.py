@@ -63,6 +63,11 @@ def test_page_follows_from_the_figures(page: Any, words: str) -> None:
     assert words in page(FIGURES)
 
 
+def test_the_page_is_that_of_its_figures(page: Any) -> None:
+    figures = PROJECT / "benchmarks/pill_detector.json"
+    assert page(read_json(figures)) == figures.with_suffix(".md").read_text(encoding="utf-8")
+
+
 def test_a_trained_detector_stands_beside(page: Any) -> None:
     told = page(FIGURES | {"detectors": [*FIGURES["detectors"], TRAINED]})
     assert "- trained: the detector of a stage" in told and "224 pixels" in told
