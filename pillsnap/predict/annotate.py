@@ -67,8 +67,9 @@ def write_answer_picture(picture: np.ndarray, answer: Answer, path: Path) -> Non
         answer: to that photograph.
         path: with an extension of `PICTURE_FORMATS`; missing folders are created.
     """
+    more = "; more pills" if answer.more_pills else ""
     captions = [
-        Caption(pill.box, f"{number} {_caption(pill)}", COLOURS[pill.verdict])
+        Caption(pill.box, f"{number} {_caption(pill)}{more}", COLOURS[pill.verdict])
         for number, pill in enumerate(answer.pills, start=1)
     ]
     with replacing(path) as temporary:

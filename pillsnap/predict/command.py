@@ -58,7 +58,9 @@ class DeviceChoice(StrEnum):
 def predict(
     photos: Annotated[list[str], typer.Argument(help="Photographs, folders, globs; - is standard input")],
     models: Annotated[Path, typer.Option(help="Folder or pipeline of export_onnx")] = Path("results/stage4/onnx"),
-    mode: Annotated[ModeChoice, typer.Option(help="single: one pill; combo: several")] = ModeChoice.single,
+    mode: Annotated[
+        ModeChoice, typer.Option(help="single: one pill, the one with the best box; combo: each")
+    ] = ModeChoice.single,
     same_pill: Annotated[
         bool, typer.Option("--same-pill", help="The two photographs show the front and the back of one pill")
     ] = False,
@@ -154,6 +156,8 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
         writer = writer_of(format, sys.stdout, one=one)
         for outcome in outcomes:
             _write(outcome, writer, pictures)
+            if format == FormatChoice.submission:
+                _warn_of_more(outcome)
             usable.append(outcome.problem is None)
         writer.end()
         sys.stdout.flush()
@@ -177,6 +181,16 @@ def _write(outcome: "Outcome", writer: "Writer", pictures: Mapping[str, Path]) -
             write_answer_picture(picture, answer, pictures[photo.path])
     writer.write(outcome)
     sys.stdout.flush()
+
+
+def _warn_of_more(outcome: "Outcome") -> None:
+    """Say on standard error that a photograph shows pills for which the table has no row."""
+    from pillsnap.predict.formats import printable
+    from pillsnap.predict.stream import Unusable
+
+    if not isinstance(outcome, Unusable) and outcome.answer.more_pills:
+        said = "shows more pills, and only the one with the best box has a row. --mode combo gives each one"
+        typer.echo(f"{printable(outcome.shown)}: {said}.", err=True)
 
 
 def _with_progress_bar(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[Outcome]":

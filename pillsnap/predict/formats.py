@@ -110,8 +110,7 @@ def _csv_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
         return
     answer = outcome.answer
     photo |= {"mode": answer.mode, "width": answer.width, "height": answer.height}
-    if answer.mode == "single":
-        photo["more_pills"] = str(answer.more_pills).lower()
+    photo["more_pills"] = str(answer.more_pills).lower()
     if isinstance(answer, SamePillAnswer) and answer.agree is not None:
         photo["agree"] = str(answer.agree).lower()
     if not answer.pills:

@@ -1,6 +1,6 @@
 """Response bodies as dataclasses, and a query, by which FastAPI validates and writes the OpenAPI schema."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -29,6 +29,9 @@ class LookUpQuery(BaseModel, extra="forbid"):
 class ServiceAnswer(Answer):
     """What a photograph of width x height pixels shows; no pills where none was found."""
 
+    more_pills: Annotated[
+        bool, Field(description="Whether a photograph of mode single shows a further pill, which is not answered")
+    ] = field(default=False, kw_only=True)
     model: Annotated[str, Field(description="First 12 digits of the model's SHA-256", examples=["0123456789ab"])]
     notice: Annotated[str, Field(description="What an answer must not be taken for", examples=[NOTICE])]
     kept: Annotated[

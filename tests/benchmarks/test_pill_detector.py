@@ -54,8 +54,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Any:
         "`weights/pill-detector.safetensors`, 5.3 MB, SHA-256 `abab",
         "| as it is | pushin-pill | 103 | 557 | 0.500, 0.250 | 0.400, 0.750 (0.46) | 0.80, 0.80 |",
         "200 composed scenes without a pill, of a seed that no training used, at a score of 0.3",
-        "| as it is | with things | 3.5 | 5 | 2.0 |",
-        "| as it is | bare | 0.5 | 1 | 2.0 |",
+        "| as it is | with things | 3.5 | 2.0 | 5 |",
+        "| as it is | bare | 0.5 | 2.0 | 1 |",
         "commit `0123456789`, with changes",
     ],
 )
@@ -71,7 +71,7 @@ def test_the_page_is_that_of_its_figures(page: Any) -> None:
 def test_a_trained_detector_stands_beside(page: Any) -> None:
     told = page(FIGURES | {"detectors": [*FIGURES["detectors"], TRAINED]})
     assert "- trained: the detector of a stage" in told and "224 pixels" in told
-    assert "| trained | with things | 3.5 | 5 | 2.0 |" in told
+    assert "| trained | with things | 3.5 | 2.0 | 5 |" in told
 
 
 @pytest.mark.campaign

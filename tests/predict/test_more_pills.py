@@ -63,13 +63,15 @@ def test_the_photograph_has_the_pixels_that_the_answered_pill_needs(
 def test_every_format_tells(
     models: Callable[[float], Path], tmp_path: Path, min_score: float, mode: str, more: bool
 ) -> None:
-    (tmp_path / "a.jpg").write_bytes(PHOTO)
-    words = ["predict", str(tmp_path / "a.jpg"), "--models", str(models(min_score)), "--mode", mode]
-    said = {
-        form: CliRunner().invoke(app, [*words, "--format", form], env={"COLUMNS": "200"}).stdout
-        for form in ("table", "json", "jsonl", "csv")
+    (tmp_path / "12.jpg").write_bytes(PHOTO)
+    words = ["predict", str(tmp_path / "12.jpg"), "--models", str(models(min_score)), "--mode", mode]
+    done = {
+        form: CliRunner().invoke(app, [*words, "--format", form], env={"COLUMNS": "200"})
+        for form in ("table", "json", "jsonl", "csv", "submission")
     }
+    said = {form: one.stdout for form, one in done.items()}
+    assert ("12.jpg: shows more pills" in done["submission"].stderr) is more
     assert (MORE in said["table"]) is more
     assert [json.loads(said[form])["more_pills"] for form in ("json", "jsonl")] == [more, more]
     cells = {row["more_pills"] for row in csv.DictReader(io.StringIO(said["csv"].removeprefix("\ufeff")))}
-    assert cells == {str(more).lower() if mode == "single" else ""}
+    assert cells == {str(more).lower()}
