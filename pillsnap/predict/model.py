@@ -260,7 +260,7 @@ class PillSnap:
         Args:
             photo: of `open_photo`.
             inputs: `min_score` and `max_pills`, see `graph_inputs`.
-            answered: pills whose crops need these pixels, all by default: the first ones.
+            answered: pills, best first, whose crops decide how large the photograph is decoded; all by default.
         """
         found = self._run(photo.picture, inputs)
         while (larger := fitting(photo, found["boxes"][:answered], self.facts)) is not photo:
