@@ -47,8 +47,8 @@ class Together:
 def fit_pairs(
     seen: Photographed, unseen: Photographed, plain: np.ndarray, temperature: float, settings: Answers
 ) -> Together | None:
-    """Choose thresholds of pairs, as those of one photograph are chosen, and the least agreement of a `known` answer;
-    where what is left cannot show the promised precision, no answer is `known`.
+    """Choose thresholds of pairs, as those of one photograph are chosen, though all may be `known`, and the least
+    agreement of a `known` answer; where what is left cannot show the promised precision, no answer is `known`.
 
     Args:
         seen, unseen: validation pills of trained and of held-out drugs.
@@ -68,7 +68,7 @@ def fit_pairs(
         return [pair_predictions(one.pills, both, temperature, calibration) for one, both in each]
 
     pairs, unseen_pairs = joined()
-    chosen = choose_thresholds(pairs, unseen_pairs, settings)
+    chosen = choose_thresholds(pairs, unseen_pairs, settings.model_copy(update={"known": 1.0}))
     chosen = with_plain_limits(chosen, pairs, plain[places[0]].mean(axis=1))
     unlike, apart = _unlike(seen, unseen, temperature)
     same = pair_agreements(seen.pills, places[0], temperature)

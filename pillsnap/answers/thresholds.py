@@ -94,7 +94,12 @@ def _known_thresholds(
     time, and the blank pills' distance by one percentile of theirs, as far as it goes. (With an imprint, nearly every
     probability may be 1, which would leave out all blank pills.) Of those whose precision has a lower
     confidence bound (Clopper-Pearson) of at least the promised one, and that call few enough pills of held-out drugs
-    `known`, among blank ones and among the others, those are chosen with which most pills are `known`.
+    `known`, among blank ones and among the others, those are chosen with which most pills are `known`, up to the share
+    that may be.
+
+    That share stands for drugs of which no pill is held out. Where each held-out drug of validation was left out in
+    turn (five seeds of the built-in data, four drugs each), 1.8 % of its pills were `known` without such a limit, and
+    90.3 % of the trained drugs'; at 0.90 it was 0.7 and 88.8 %, at 0.88 0.0 and 86.9 %, at 0.86 0.2 and 85.0 %.
     """
     confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
@@ -114,6 +119,8 @@ def _known_thresholds(
         for limit in limits:
             of_blank = min(float(limit), within)
             known = sure & (seen.distances < np.where(is_blank, of_blank, within))
+            if known.mean() > settings.known:
+                continue
             if known.sum() <= most:
                 break
             precise = lower_bound(int(right[known].sum()), int(known.sum()), settings.confidence) >= settings.precision

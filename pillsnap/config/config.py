@@ -62,6 +62,15 @@ class Answers(Section):
         0.95, gt=0.5, lt=1, description="Share of an answer's prediction sets that hold the right drug"
     )
     kept: float = Field(0.95, gt=0.5, lt=1, description="Share of pills of trained drugs that are not `unknown`")
+    known: float = Field(
+        0.88,
+        gt=0,
+        le=1,
+        description=(
+            "Largest share of pills of trained drugs that may be `known` on validation, each from one photograph; what "
+            "lies beyond takes in pills of never-seen drugs"
+        ),
+    )
     unseen_known: Fraction = Field(
         0.02,
         description="Largest share of pills of drugs that were held out (`plan.unseen_drugs`) that may be `known`",

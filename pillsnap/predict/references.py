@@ -36,8 +36,9 @@ MARGIN = 0.25
 """By how much an enrolled drug must be nearer to take a pill from a trained one, and farther to leave an answer
 `known`, as a share of the square of `plain_from`; by models with a reader.
 
-With the same 60 drugs enrolled, trained ones lost 4.2 points of top-1 at 0, 0.7 at 0.2 and 0.5 at 0.25; of the new
-ones' pills, 3.7 points fewer were named right than at 0.
+Of 60 other drawn drugs, enrolled with 5 photographs each in the models of three seeds, 93.0 % of the pills were named
+right at 0.2, 92.4 % at 0.25 and 91.5 % at 0.3; trained drugs lost 0.3, 0.2 and 0.1 points of top-1 in the validation
+part. Where no margin was asked of pills that are `unknown` to the trained drugs, 0.25 gave 93.1 % and 0.8 points.
 """
 
 
@@ -129,7 +130,7 @@ class References:
         Nothing is promised of an enrolled drug, so an answer that it takes part in is `uncertain`: one that names it,
         since no trained drug is as near, and one of a trained drug that would be `known` while an enrolled drug is
         nearer than `plain_within` and, with a reader, not clearly farther than the trained one. With a reader, an
-        enrolled drug must be clearly nearer where the pill is not `unknown`.
+        enrolled drug must be clearly nearer.
 
         Args:
             pill: of the trained drugs alone.
@@ -144,8 +145,8 @@ class References:
         near = tuple(self.drugs[i].candidate for i in order if to_enrolled[i] < limit)
         if not near:
             return pill
-        nearest, clear = to_enrolled[order[0]], MARGIN * unknown_from**2
-        if nearest + (clear if reads and pill.verdict != "unknown" else 0) < to_trained:
+        nearest, clear = to_enrolled[order[0]], MARGIN * unknown_from**2 if reads else 0.0
+        if nearest + clear < to_trained:
             candidates, possible = (*near, *pill.candidates)[:5], (*near, *pill.prediction_set)
             reading = of_enrolled(pill.reading)
             return replace(pill, verdict="uncertain", candidates=candidates, prediction_set=possible, reading=reading)

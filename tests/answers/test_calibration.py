@@ -79,6 +79,18 @@ def test_drugs_never_seen_tighten_what_is_known() -> None:
     assert (words[1] == "known").mean() <= 0.035 < (words[0] == "known").mean()
 
 
+@pytest.mark.parametrize("blanks", [0, 2000])
+@pytest.mark.parametrize("most", [0.5, 0.8, 1.0])
+def test_no_more_pills_are_known_than_may_be(most: float, blanks: int) -> None:
+    """Also of a model that makes no mistake, and where no drug was held out; near the limit, not far below."""
+    pills = drawn(6000, 5)
+    pills = replace(pills, logits=pills.logits + 40 * np.eye(DRUGS)[pills.targets])
+    blank = np.arange(6000) < blanks, np.zeros(0, bool)
+    chosen = choose_thresholds(pills, Predictions.empty(DRUGS), Answers(known=most), blank)
+    held = replace(pills, distances=held_back(pills.distances, np.zeros(6000), blank[0], chosen))
+    assert min(most, 0.93) - 0.03 <= (verdicts(held, chosen) == "known").mean() <= most
+
+
 def test_the_promise_holds_of_blank_sides_for_themselves() -> None:
     """Of a hundred blank ones that look like trained drugs, the promised share may be known, and not of all pills; what
     bears an imprint is known as before."""
@@ -112,7 +124,8 @@ def test_what_is_held_back_is_uncertain_and_not_unknown(blank: bool, disagreemen
     """Also where all that is near enough not to be `unknown` may be `known`."""
     pills = drawn(6000, 5)
     pills = replace(pills, logits=pills.logits + 40 * np.eye(DRUGS)[pills.targets])  # all named right
-    chosen = choose_thresholds(pills, Predictions.empty(DRUGS), Answers(), (np.ones(6000, bool), np.ones(0, bool)))
+    blanks = np.ones(6000, bool), np.ones(0, bool)
+    chosen = choose_thresholds(pills, Predictions.empty(DRUGS), Answers(known=1), blanks)
     assert chosen.known_from is not None and chosen.known_within == pytest.approx(chosen.unknown_from)
     reading = ReadingCalibration(*[1.0] * 9, contradicts_from=5.0)
     strict = replace(chosen, reading=reading, blank_within=float(np.percentile(pills.distances, 50)))

@@ -328,8 +328,10 @@ READS = replace(CALIBRATION, reading=ReadingCalibration(1.0, 1.0, 1.0, 1.0, 0.0,
         ("known", -5, 20.1, "known", 0, [0]),  # as near as answers that are known, and clearly farther than the trained
         ("known", 30, 25.1, "known", 0, [0]),
         ("uncertain", 64, 39.1, "uncertain", 0, [0, 1]),
-        ("unknown", 200, 195.9, "uncertain", 1, [1]),
-        ("unknown", 200, 196.1, "unknown", 0, []),
+        ("unknown", 200, 174.9, "uncertain", 1, [1]),
+        ("unknown", 200, 175.1, "unknown", 0, []),
+        ("unknown", 300, 195.9, "uncertain", 1, [1]),
+        ("unknown", 300, 196.1, "unknown", 0, []),
     ],
 )
 def test_with_a_reader_an_enrolled_drug_must_be_clearly_nearer(

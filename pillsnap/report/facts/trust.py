@@ -147,8 +147,8 @@ def threshold_rows(inputs: Measured) -> Rows:
     """Thresholds chosen on validation, and the rule that chose each."""
     chosen, asked = inputs.calibration["calibration"], inputs.config["answers"]
     chosen_as = (
-        f"with the most known pills at which validation still shows {percent(asked['precision'], 0)} right, with "
-        f"{percent(asked['confidence'], 0)} confidence"
+        f"with the most known pills, at most {percent(asked['known'], 0)}, at which validation still shows "
+        f"{percent(asked['precision'], 0)} right, with {percent(asked['confidence'], 0)} confidence"
     )
     if (inputs.calibration["validation"] or NOTHING)["unseen"]:
         chosen_as += f", and at most {percent(asked['unseen_known'], 0)} of the held-out pills known"
