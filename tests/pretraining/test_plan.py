@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+import yaml
+
 from tests.support.preloaded import run_preloaded
 from tests.support.workflow import PROJECT
 
@@ -38,3 +40,9 @@ def test_detector_and_reader_are_made_of_nothing(tmp_path: Path) -> None:
     }
     for module in ("reader/model.py", "classifier/transforms.py", "pretraining/draw_reader_crops.py"):
         assert f"pillsnap/{module}" in told, "an edit of what makes the crops or the reader makes them again"
+
+
+def test_make_weights_copies_what_the_last_round_made() -> None:
+    *_, last = yaml.safe_load((PROJECT / "weights/config.yaml").read_text())["rounds"]
+    (copied,) = re.findall(r"^\tcp (.*)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert copied == f"results/weights/{last}/pill-detector.* results/weights/pill-reader.* weights/"
