@@ -13,7 +13,8 @@ Made by `{command}`; the first lines of [combos.py](combos.py) tell the method, 
 - {versions}
 
 mAP@0.5 on the test part, one seed. *default*: from the detector that comes with the project, by the recipe of
-`config.yaml` ({default_size} pixels, {default_epochs} epochs). *scratch*: yolo11n, which saw no scene before, {image_size} pixels, {epochs} epochs.
+`config.yaml` ({default_size} pixels, {default_epochs} epochs). *scratch*: yolo11n, which saw no scene before,
+{image_size} pixels, {epochs} epochs.
 
 | start | combinations trained on | their capture groups | composed scenes | pictures | combinations | single pills |
 |---|---|---|---|---|---|---|
@@ -45,6 +46,6 @@ def page(result: dict[str, Any]) -> str:
 def _row(run: dict[str, Any]) -> str:
     map50 = run["map50"]
     return (
-        f"| {run['start']} | {run['combinations']} | {run['groups']} | {run['scenes']} | {run['pictures']:,} | {map50['combo']:.3f} | "
-        f"{map50['single']:.3f} |"
+        f"| {run['start']} | {run['combinations']} | {run['groups']} | {run['scenes']} | {run['pictures']:,} | "
+        f"{map50['combo']:.3f} | {map50['single']:.3f} |"
     )

@@ -68,7 +68,7 @@ class ResourceSampler:
     def __init__(self, folder: Path, *, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds
         self._tree = _ProcessTree()
-        self._gpus = _Gpus()
+        self._gpus = Gpus()
         self._failed = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -160,7 +160,7 @@ class _ProcessTree:
         return (None, None) if before is None else (added[0] / (now - before), added[1] / (now - before))
 
 
-class _Gpus:
+class Gpus:
     """The GPUs that torch has initialised in this process, as torch and the driver see them."""
 
     def __init__(self) -> None:
@@ -175,17 +175,28 @@ class _Gpus:
             return None, None, None, None
         import pynvml
 
-        self._handles = self._find(torch) if self._handles is None else self._handles
-        held = [_used_memory(handle, pids) for handle in self._handles]
-        memory = [ask_nvml(pynvml.nvmlDeviceGetMemoryInfo, handle) for handle in self._handles]
-        rates = [ask_nvml(pynvml.nvmlDeviceGetUtilizationRates, handle) for handle in self._handles]
-        busy = [rate.gpu / 100 for rate in rates if rate]  # none of a MIG instance
+        handles = self._found(torch)
+        held = [_used_memory(handle, pids) for handle in handles]
+        memory = [ask_nvml(pynvml.nvmlDeviceGetMemoryInfo, handle) for handle in handles]
         return (
             max(filter(None, held), default=None),
             max((info.used for info in memory if info), default=None),
             torch.cuda.max_memory_allocated(0),
-            sum(busy) / len(busy) if busy else None,
+            self.busy(torch),
         )
+
+    def busy(self, torch: Any) -> float | None:
+        """Share of the last moment (1/6 to 1 s, by the driver) in which the GPUs computed; `None` where it is not
+        reported, as of a MIG instance."""
+        import pynvml
+
+        rates = [ask_nvml(pynvml.nvmlDeviceGetUtilizationRates, handle) for handle in self._found(torch)]
+        shares = [rate.gpu / 100 for rate in rates if rate]
+        return sum(shares) / len(shares) if shares else None
+
+    def _found(self, torch: Any) -> Sequence[Any]:
+        self._handles = self._find(torch) if self._handles is None else self._handles
+        return self._handles
 
     def _find(self, torch: Any) -> list[Any]:
         """The driver's handles: by their unique names, since CUDA_VISIBLE_DEVICES counts otherwise. Empty where there

@@ -23,6 +23,7 @@ from pillsnap.preflight.gpu_check import check_gpu as check_gpu_module
 from pillsnap.preflight.gpu_check import classifier as classifier_module
 from pillsnap.preflight.gpu_check import memory as memory_module
 from pillsnap.preflight.gpu_check.check_gpu import check_gpu
+from pillsnap.preflight.gpu_check.classifier import Steps
 from pillsnap.preflight.gpu_check.compute import check_compute
 from pillsnap.preflight.gpu_check.data import check_data
 from pillsnap.preflight.gpu_check.detector import check_detector
@@ -30,7 +31,7 @@ from pillsnap.preflight.gpu_check.device import check_device
 from pillsnap.preflight.gpu_check.forecast import classifier_hours, fastest_batch, forecast
 from pillsnap.preflight.gpu_check.loading import check_loading
 from pillsnap.preflight.gpu_check.memory import check_memory_cap
-from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
+from pillsnap.preflight.gpu_check.onnx_runtime import HALF_ERROR, check_onnx_runtime
 from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
 from pillsnap.preflight.gpu_check.rule_hours import rules_of
 from pillsnap.preflight.gpu_check.several import check_several_gpus
@@ -123,7 +124,7 @@ def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_classifier_is_measured_at_both_sizes_until_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = classifier_module.measure_steps, []
 
-    def measured(recipe: Classifier, size: int, **more: object) -> tuple[float, int | None]:
+    def measured(recipe: Classifier, size: int, **more: object) -> Steps:
         asked.append((size, recipe.batch, recipe.compile))
         if size * recipe.batch > 400:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -147,11 +148,11 @@ def test_memory_that_ends_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     """The card is played: with all of its memory one micro-batch fits, capped only a half."""
     fractions, parts = [], []
 
-    def measured(*_: object, accumulation_steps: int = 1, **__: object) -> tuple[float, int]:
+    def measured(*_: object, accumulation_steps: int = 1, **__: object) -> Steps:
         parts.append(accumulation_steps)
         if fractions and fractions[-1] < 1 and accumulation_steps == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return 1.0, 8 * 2**30
+        return Steps(1.0, 8 * 2**30)
 
     monkeypatch.setattr(memory_module, "measure_steps", measured)
     monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", fractions.append)
@@ -173,12 +174,38 @@ def test_loader_and_training_are_compared() -> None:
 def test_onnx_runtime_answers_in_a_process_without_torch(base: Path, tmp_path: Path) -> None:
     full, half = check_onnx_runtime(onnx_models(base), "cpu")
     assert (full.verdict, full.figures["max_logit_error"]) == (Verdict.ok, 0)
-    assert half.figures["max_logit_error"] > 0
+    assert 0 < half.figures["max_logit_error"] < HALF_ERROR * half.figures["largest_logit"]
+    assert half.verdict is Verdict.ok
     assert list(full.figures["pills"]) == [str(pills) for pills in range(1, 9)]
     with pytest.raises(NotCheckedError, match="--models"):
         next(iter(check_onnx_runtime(tmp_path, "cpu")))
     (row,) = check_onnx_runtime(onnx_models(base), "cuda")
     assert row.verdict is Verdict.failed and "ONNX Runtime cannot use CUDA" in row.measured
+
+
+@pytest.mark.parametrize(
+    ("error", "verdicts"),
+    [(0.005, "ok ok"), (0.5, "failed ok"), (3.0, "failed failed"), (float("nan"), "failed failed")],
+)
+def test_logits_that_are_off_fail(base: Path, monkeypatch: pytest.MonkeyPatch, error: float, verdicts: str) -> None:
+    """In FP16 in parts of the largest logit; what is no number fails, too."""
+    times = {str(pills): {"first_ms": 1.0, "steady_ms": 1.0} for pills in range(1, 9)}
+    found = {"max_logit_error": error, "largest_logit": 30.0, "pills": times}
+    said = json.dumps({"fp32": found, "fp16": found})
+    done = subprocess.CompletedProcess([], 0, stdout=said, stderr="")
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.onnx_runtime.subprocess.run", lambda *_, **__: done)
+    rows = list(check_onnx_runtime(onnx_models(base), "cuda"))
+    assert [row.verdict.value for row in rows] == verdicts.split()
+    assert all(bool(row.cure) == (row.verdict is Verdict.failed) for row in rows)
+
+
+def test_what_the_driver_reports_of_the_steps_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a card that is played: its memory, and how busy it was where the driver says so."""
+    for busy, words in ((0.97, "12.0 images/s, GPU busy 97%, 0.2 GiB"), (None, "12.0 images/s, 0.2 GiB")):
+        done = Steps(12.0, 2**28, busy)
+        monkeypatch.setattr(classifier_module, "measure_steps", lambda *_, done=done, **__: done)
+        row = next(iter(classifier_module.check_classifier(SMALL, drugs=3, device="cpu", steps=1)))
+        assert (row.measured, row.figures["gpu_busy"], row.verdict) == (words, busy, Verdict.ok)
 
 
 @pytest.mark.campaign

@@ -256,7 +256,7 @@ def test_gpu_is_asked_through_the_driver(monkeypatch, holders: list, process: in
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=CUDA))
     for name, function in nvml(holders, kind).items():
         monkeypatch.setattr(pynvml, name, function)
-    gpus = resources_module._Gpus()
+    gpus = resources_module.Gpus()
     assert gpus.measure({1, 2}) == (process, 900, 500, 0.93)
     assert gpus.name == "Card"
 
@@ -278,12 +278,12 @@ def test_what_the_driver_does_not_report_hides_nothing_else(monkeypatch, query: 
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=CUDA))
     for name, function in (nvml([(1, 700), (2, 40)]) | {query: fail}).items():
         monkeypatch.setattr(pynvml, name, function)
-    assert resources_module._Gpus().measure({1, 2}) == expected
+    assert resources_module.Gpus().measure({1, 2}) == expected
 
 
 def test_torch_amid_its_import_is_no_gpu(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
-    assert resources_module._Gpus().measure({1}) == (None, None, None, None)
+    assert resources_module.Gpus().measure({1}) == (None, None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gc
 import itertools
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -18,12 +19,28 @@ from pillsnap.preflight.models import training_bytes
 from pillsnap.training.model_sizes import CUDA_BYTES
 from pillsnap.training.processes import Processes
 from pillsnap.training.recovery import is_out_of_memory
+from pillsnap.training.resources import Gpus
 
 COMPILED = {False: "", True: ", compiled", "reduce-overhead": ", compiled with CUDA graphs"}
 WARMUP = 5
 LARGEST_BATCH = 512
 CROP = 1.25
 """Side of the stored crop over the input's, as in the production recipe."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What steps of a training took: on the CPU, and where the driver does not report it, some is `None`.
+
+    Attributes:
+        images_per_second: of whole steps.
+        peak_bytes: most memory that torch held.
+        gpu_busy: share of the last moment, up to a second, in which the GPU computed.
+    """
+
+    images_per_second: float
+    peak_bytes: int | None = None
+    gpu_busy: float | None = None
 
 
 def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> Iterator[Row]:
@@ -55,18 +72,26 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
 
 
 def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
-    rate, peak = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
+    done = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
     settings, batch = recipe.model_copy(update={"image_size": size}), recipe.global_batch_size
     expected = training_bytes(config.model_copy(update={"classifier": settings}), "classifier") + CUDA_BYTES
     words = f"classifier {size} px, batch {batch}, {recipe.precision}" + COMPILED[recipe.compile]
     figures = {
         **{"size": size, "batch": batch, "precision": recipe.precision, "compiled": recipe.compile},
-        **{"images_per_second": rate, "peak_bytes": peak, "preflight_bytes": expected},
+        **asdict(done),
+        "preflight_bytes": expected,
     }
-    if peak is None:
-        return Row(words, f"{rate:,.1f} images/s", "", Verdict.ok, figures=figures)
-    text = f"{rate:,.1f} images/s, {gib(peak)}"
-    cure = "" if peak <= expected else "Preflight counts too little for this model: pillsnap/training/model_sizes.py"
+    text = f"{done.images_per_second:,.1f} images/s"
+    if done.gpu_busy is not None:
+        text += f", GPU busy {done.gpu_busy:.0%}"
+    if done.peak_bytes is None:
+        return Row(words, text, "", Verdict.ok, figures=figures)
+    text += f", {gib(done.peak_bytes)}"
+    cure = (
+        ""
+        if done.peak_bytes <= expected
+        else "Preflight counts too little for this model: pillsnap/training/model_sizes.py"
+    )
     return Row(words, text, f"<= {gib(expected)}", Verdict.failed if cure else Verdict.ok, cure, figures)
 
 
@@ -101,9 +126,8 @@ def measure_steps(
     steps: int,
     accumulation_steps: int = 1,
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]] | None = None,
-) -> tuple[float, int | None]:
-    """Images a second of whole steps of the trainer, augmentation included, and the peak of its memory in bytes, `None`
-    on the CPU.
+) -> Steps:
+    """Measure whole steps of the trainer, augmentation included.
 
     Args:
         recipe, drugs: of the model.
@@ -138,4 +162,4 @@ def measure_steps(
         trainer.end_step(WARMUP + steps)
     synchronize(device)
     rate = batch * steps / (time.perf_counter() - start)
-    return rate, torch.cuda.max_memory_allocated() if device == "cuda" else None
+    return Steps(rate, torch.cuda.max_memory_allocated(), Gpus().busy(torch)) if device == "cuda" else Steps(rate)

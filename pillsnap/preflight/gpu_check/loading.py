@@ -51,7 +51,7 @@ def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Ite
 
     recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
     asked: dict[str, Any] = {"drugs": drugs, "device": device, "steps": steps}
-    training, _ = measure_steps(recipe, recipe.image_size, **asked)
+    training = measure_steps(recipe, recipe.image_size, **asked).images_per_second
     data: Any = DrawnCrops(config.crops.size, drugs)
     workers = usable_threads(MAX_WORKERS)
     random = np.random.default_rng(1)
@@ -68,7 +68,7 @@ def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Ite
         synchronize(device)
     alone = loaded / (time.perf_counter() - start)
     with contextlib.closing(loader.batches(order)) as batches:
-        together, _ = measure_steps(recipe, recipe.image_size, batches=batches, **asked)
+        together = measure_steps(recipe, recipe.image_size, batches=batches, **asked).images_per_second
     slow = alone < ENOUGH * training
     text = (
         f"loader {alone:,.1f} images/s with {workers} workers, training {training:,.1f}, both together {together:,.1f}"

@@ -22,8 +22,8 @@ def check_memory_cap(config: Config, *, drugs: int, device: str, steps: int = 3)
     if device != "cuda":
         raise NotCheckedError("only a GPU's memory can be capped")
     recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
-    _, peak = measure_steps(recipe, recipe.image_size, drugs=drugs, device=device, steps=steps)
-    left = int((peak or 0) * ALLOWED)
+    peak = measure_steps(recipe, recipe.image_size, drugs=drugs, device=device, steps=steps).peak_bytes or 0
+    left = int(peak * ALLOWED)
 
     def train(recovery: Recovery) -> None:
         measure_steps(
@@ -43,7 +43,7 @@ def check_memory_cap(config: Config, *, drugs: int, device: str, steps: int = 3)
             parts = Recovery(Path(folder)).accumulation_steps
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    text = f"{gib(left)} in place of {gib(peak or 0)}: finished in {parts} micro-batches a step"
+    text = f"{gib(left)} in place of {gib(peak)}: finished in {parts} micro-batches a step"
     verdict = Verdict.ok if parts > 1 else Verdict.failed
     cure = "" if parts > 1 else "The cap did not bind: report it with gpu-check.json"
     yield Row("memory that ends", text, "halves and finishes", verdict, cure, {"accumulation_steps": parts})
