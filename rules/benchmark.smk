@@ -79,8 +79,8 @@ rule evaluate_away:
         models="<results>/{stage}/onnx",
         test="<results>/{stage}/manifest/test.csv",
         prepared=expand("<results>/{{stage}}/prepared/{archive}", archive=ARCHIVES),
-        photos=CONFIG.away.sets,
-        code=code_of("evaluate_away", *(source_modules(*found_kinds()) if CONFIG.away.sets else [])),
+        photos=CONFIG.away_sets,
+        code=code_of("evaluate_away", *(source_modules(*found_kinds()) if CONFIG.away_sets else [])),
     output:
         away=directory("<results>/{stage}/away"),
         record="<results>/{stage}/provenance/evaluate_away.json",

@@ -18,7 +18,8 @@ from pillsnap.config.data import (
 )
 from pillsnap.config.training import Classifier, Detector, Reader, Recipe, Steering, Trainings
 from pillsnap.settings import Fraction, Quality, Section
-from pillsnap.sources.archives import expanded
+from pillsnap.sources.archives import expanded, source_root
+from pillsnap.sources.containers.s3 import is_in_s3
 from pillsnap.sources.registry import check_place, get_kind
 from pillsnap.sources.settings import Source, named
 
@@ -199,6 +200,18 @@ class Config(Section):
     def named_sources(self) -> dict[str, Source]:
         """The sources by name, in the configuration's order; one source has the name of its kind by default."""
         return named(self.sources or [source for source in (self.source,) if source])
+
+    @property
+    def away_sets(self) -> list[str]:
+        """Folders of `away.sets` that share no photograph with a source: what is trained on is not away."""
+        read = [source_root(source) for source in self.named_sources.values() if source.kind != "synthetic"]
+        roots = [root.resolve() for root in read if not is_in_s3(root)]
+        sets = {path: Path(path).resolve() for path in self.away.sets}
+        return [
+            path
+            for path, folder in sets.items()
+            if not any(folder.is_relative_to(root) or root.is_relative_to(folder) for root in roots)
+        ]
 
     def recipe(self, model: Literal["detector", "classifier"]) -> Recipe:
         """The recipe of a model, where `training.cycles` sets its epochs if there are any."""

@@ -29,8 +29,8 @@ NUMBERS = ((1, 1), (2, 4), (5, 9), (10, 19), (20, inf))
 def figures(measured: Sequence[Measured], calibration: Calibration, mode: Mode) -> dict[str, Any]:
     """Return every figure as JSON values.
 
-    A box without a label may be a pill where a photograph is labelled in part. Such boxes are neither right nor wrong,
-    and are counted as `left_out`; mAP is of photographs that are labelled in full.
+    A box without a label may be a pill where a photograph is labelled in part: such boxes are counted as `left_out`.
+    Precision and mAP are of photographs that are labelled in full.
 
     Returns:
         `found`: of all photographs with labelled boxes, see `_rates`, also `partly_labelled`; `None`
@@ -60,14 +60,14 @@ def figures(measured: Sequence[Measured], calibration: Calibration, mode: Mode) 
 
 
 def _rates(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Count photographs, labelled pills and those that are found, boxes and those that are right; with their shares,
-    `recall` and `precision`, and mAP. `None` stands for a share of nothing."""
-    found = sum(len(one.matches) for one in measured)
-    pills, boxes = sum(len(one.result.boxes) for one in measured), found + sum(one.false for one in measured)
+    """Count photographs, labelled pills and those that are found, boxes that can be judged and those that are right;
+    with their shares, `recall` and `precision`, and mAP. `None` stands for a share of nothing."""
+    pills, found = sum(len(one.result.boxes) for one in measured), sum(len(one.matches) for one in measured)
+    right = sum(len(one.matches) for one in measured if one.result.fully_labelled)
     average = detector_metrics([one.result for one in measured])
     return (
         {"photos": len(measured)}
-        | _shares(pills, found, boxes, found)
+        | _shares(pills, found, right + sum(one.false for one in measured), right)
         | {name: average[name] for name in ("map50", "map50_95")}
     )
 
@@ -91,12 +91,12 @@ def _by_size(measured: Sequence[Measured]) -> list[dict[str, Any]]:
 
 
 def _sizes(one: Measured) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes of a photograph's labelled boxes, and whether each is found; of the answer's boxes that are not left out,
-    and whether each is right."""
+    """Sizes of a photograph's labelled boxes, and whether each is found; of the answer's boxes that can be judged, and
+    whether each is right."""
     found = np.isin(np.arange(len(one.result.boxes)), list(one.matches.values()))
     matched = np.isin(np.arange(one.result.answered), list(one.matches))
-    counts = matched | one.result.fully_labelled
-    return one.label_sizes, found, one.box_sizes[counts], matched[counts]
+    judged = slice(None) if one.result.fully_labelled else slice(0)
+    return one.label_sizes, found, one.box_sizes[judged], matched[judged]
 
 
 def _verdicts(measured: Sequence[Measured], calibration: Calibration) -> dict[str, dict[str, int]]:

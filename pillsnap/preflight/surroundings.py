@@ -55,7 +55,7 @@ def check_home() -> Finding:
 
 def check_paths(config: Config, archives: Mapping[str, Archive]) -> Finding:
     """Refuse braces, which Snakemake takes for wildcards, and what cannot stand in a line of a log in UTF-8."""
-    places = [ROOT.as_posix(), *config.pathvars.model_dump().values(), *config.away.sets]
+    places = [ROOT.as_posix(), *config.pathvars.model_dump().values(), *config.away_sets]
     starts = (config.detector, config.classifier, config.reader)
     places += [config.scenes.backgrounds or "", *(file for section in starts for file in section.starting_files)]
     places += [path for one in archives.values() for path in (one.photos, one.labels, *one.descriptions)]

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from pillsnap.config.config import Away
 from pillsnap.config.data import Scenes
+from pillsnap.config.load import read_config
 from pillsnap.evaluate import composed
 from pillsnap.evaluate.evaluate_away import evaluate_away
 from pillsnap.files import read_json, sha256_of
@@ -16,6 +18,7 @@ from pillsnap.scenes.scene import compose_scene
 from pillsnap.tables.files import read_table, write_table
 from pillsnap.tables.schemas import MANIFEST
 from tests.support.models import onnx_models, tiny_stage
+from tests.support.workflow import PROJECT
 from tests.support.yolo_files import write_yolo_set
 
 SCENES = Scenes(max_pills=6)
@@ -111,3 +114,31 @@ def test_real_data_is_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.Mo
     assert Away().sets == []
     with pytest.raises(ValueError, match=r"there is no folder .*missing\. Mount the data"):
         Away(real_data=str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "root", "left"),
+    [
+        ("yolo", "data/a", ["b"]),
+        ("yolo", "data/a/train", ["b"]),
+        ("yolo", "${AWAY_DATA}/a", ["b"]),
+        ("yolo", "link", ["b"]),
+        ("yolo", "data", []),
+        ("yolo", "elsewhere", ["a", "b"]),
+        ("aihub", "s3://bucket/a", ["a", "b"]),
+        ("synthetic", "data/raw/synthetic", ["a", "b"]),
+    ],
+)
+def test_what_a_source_reads_is_not_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, root: str, left: list[str]
+) -> None:
+    """Not its folder, nor one in it or around it: its photographs are trained on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWAY_DATA", str(tmp_path / "data"))
+    for name in ("a/train", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data/a")
+    overlay = {"source": {"kind": kind, "root": root}, "away": {"real_data": "data"}}
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    config = read_config(PROJECT / "config.yaml", tmp_path / "overlay.yaml")
+    assert [Path(path).name for path in config.away_sets] == left

@@ -68,8 +68,8 @@ def of(*photos: Measured) -> dict[str, Any]:
 def test_recall_is_of_all_labels_and_precision_of_boxes_that_can_be_judged() -> None:
     found = of(FULL, PARTLY, EMPTY, BARE)["found"]
     assert (found["photos"], found["pills"], found["found"]) == (4, 4, 2)
-    assert (found["boxes"], found["right"]) == (4, 2), "the box beside the pill that is labelled in part is left out"
-    assert (found["recall"], found["precision"]) == (0.5, 0.5)
+    assert (found["boxes"], found["right"]) == (3, 1), "those of the photograph that is labelled in part are left out"
+    assert (found["recall"], found["precision"]) == (0.5, 1 / 3)
     assert found["partly_labelled"] == {"photos": 1, "left_out": 1}
     # by score: right, wrong, (empty:) wrong, right; one of three pills at precision 1, another at 2/4
     assert found["map50"] == pytest.approx((34 * 1 + 33 * 0.5) / 101)
@@ -83,7 +83,7 @@ def test_backgrounds() -> None:
 def test_by_size() -> None:
     rows = {(row["least"], row["most"]): row for row in of(FULL, PARTLY, EMPTY)["by_size"]}
     counts = {size: [row[name] for name in ("pills", "found", "boxes", "right")] for size, row in rows.items()}
-    assert counts == {(0.03, 0.06): [1, 0, 1, 0], (0.06, 0.12): [2, 1, 1, 1], (0.25, 0.5): [1, 1, 2, 1]}
+    assert counts == {(0.03, 0.06): [1, 0, 1, 0], (0.06, 0.12): [2, 1, 0, 0], (0.25, 0.5): [1, 1, 2, 1]}
     assert (rows[0.25, 0.5]["recall"], rows[0.25, 0.5]["precision"]) == (1.0, 0.5)
     assert rows[0.25, 0.5]["map50"] == pytest.approx(1), "what is beside it has a lower score"
     assert rows[0.06, 0.12]["map50"] == 0, "that of the photograph labelled in part does not count"

@@ -46,3 +46,12 @@ def test_make_weights_copies_what_the_last_round_made() -> None:
     *_, last = yaml.safe_load((PROJECT / "weights/config.yaml").read_text())["rounds"]
     (copied,) = re.findall(r"^\tcp (.*)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert copied == f"results/weights/{last}/pill-detector.* results/weights/pill-reader.* weights/"
+
+
+def test_the_overlay_for_a_larger_detector_states_every_round_and_its_size() -> None:
+    ours, larger = (
+        yaml.safe_load((PROJECT / "weights" / name).read_text())["rounds"]
+        for name in ("config.yaml", "production.yaml")
+    )
+    assert list(larger) == list(ours)
+    assert {each["detector"]["image_size"] for each in larger.values()} == {640}
