@@ -143,7 +143,14 @@ def asked_mb(rule: str) -> int:
 
 def full_size_mb(measured: Measured, needs: dict[str, int]) -> dict[str, float]:
     """Memory of the rules whose need at full size was measured, or follows from a measured slope, in MB."""
-    steps = {"index_archive": "index", "plan_stage": "plan stage4", "build_manifest": "manifest"}
+    steps = {
+        "index_archive": "index",
+        "plan_stage": "plan stage4",
+        "build_manifest": "manifest",
+        "build_yolo_dataset": "build_dataset",
+        "write_dataset_page": "write_page",
+        "cut_crops": "cut_tables",
+    }
     whole = {rule: measured.full_size["steps"][step]["peak_bytes"] / 1e6 for rule, step in steps.items()}
     sloped = {rule: need / 1e6 for rule, need in needs.items()}
     return sloped | {rule: max(need, sloped.get(rule, 0)) for rule, need in whole.items()}

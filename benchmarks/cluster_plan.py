@@ -2,8 +2,9 @@
 
     python benchmarks/cluster_page.py   # writes the tables of docs/cluster.md again
 
-Claim: none beyond its sources. Rates are those of full_size.json (index, plan, manifest), prepare.json (the decode),
-rule_costs.json (everything else, at the demo's size) and slurm_jobs.json (what Slurm and Snakemake add to a job).
+Claim: none beyond its sources. Rates are those of full_size.json (index, plan, manifest, the rules behind it), prepare.json
+(the decode), rule_costs.json (everything else, at the demo's size) and slurm_jobs.json (what Slurm and Snakemake add to a
+job).
 No training was ever measured on a GPU: those hours are arithmetic over an assumed speed, `ASSUMED_TERAFLOPS`.
 """
 
@@ -102,22 +103,51 @@ def steps(measured: Measured, config: Config, amounts: Amounts) -> list[Step]:
         Step("check_machine", 1, seconds["plan stage4"], 1, False, f"taken for plan_stage's, {size}"),
         Step("prepare_archive", ARCHIVES, amounts.photos / ARCHIVES * decode + job, 1, False, "prepare.json"),
         Step("build_manifest", 1, seconds["manifest"], 1, False, size),
+        *_behind_the_manifest(measured, config, amounts),
         *_scaled(measured, amounts),
         *_on_the_gpu(config, amounts),
         Step("export_onnx", 1, ASSUMED_EXPORT_HOURS * 3600, config.threads, True, "assumed"),
+        *_as_large_as_here(measured, config),
+    ]
+
+
+def _behind_the_manifest(measured: Measured, config: Config, amounts: Amounts) -> list[Step]:
+    """Rules that were measured at full size without the photographs' bytes: these are hashed besides, as each job does
+    with what it reads and writes, and the pills' pixels are cut by all cores of the job."""
+    full = measured.full_size
+    seconds = {name: step["seconds"] for name, step in full["steps"].items()}
+    stored = {part.name: part.need for part in disk_parts(amounts, config, "stage4")}
+
+    def hashed(*parts: str) -> float:
+        return sum(stored[part] for part in ("prepared photographs", *parts)) / full["hashed_bytes_a_second"]
+
+    dataset = seconds["build_dataset"] + hashed("detector's data set")
+    pixels = amounts.trained_pills * full["pill_cut_seconds"] / config.threads
+    crops = seconds["cut_tables"] + pixels + hashed("crops")
+    source = "full_size.json, and hashing"
+    return [
+        Step("build_yolo_dataset", 1, dataset, 1, False, source),
+        Step("write_dataset_page", 1, seconds["write_page"] + hashed(), 1, False, source),
+        Step("cut_crops", 1, crops, config.threads, False, f"{source}; pixels on {config.threads} cores"),
     ]
 
 
 def _scaled(measured: Measured, amounts: Amounts) -> list[Step]:
-    """Rules that were measured at the demo's size only: as many times longer as there are more pills."""
-    demo = measured.rules
-    times = amounts.pills / demo["pills"]
-    source = f"rule_costs.json, times {times:.0f}: so many more pills"
-    rules = ("build_yolo_dataset", "write_dataset_page", "audit_labels", "cut_crops")
-    made = [Step(rule, 1, demo["rules"][rule]["longest_seconds"] * times, 1, False, source) for rule in rules]
+    """A rule that was measured at the demo's size only: as many times longer as there are more pills, its start, too."""
+    times = amounts.pills / measured.rules["pills"]
+    seconds = measured.rules["rules"]["audit_labels"]["longest_seconds"] * times
+    return [Step("audit_labels", 1, seconds, 1, False, f"rule_costs.json, times {times:.0f}: so many more pills")]
+
+
+def _as_large_as_here(measured: Measured, config: Config) -> list[Step]:
+    """Rules whose work does not grow with the stage: so many photographs and scenes, one page."""
+    seconds = {rule: cost["longest_seconds"] for rule, cost in measured.rules["rules"].items()}
+    small = "rule_costs.json; as many photographs whatever the stage, small models on a CPU"
     same = "rule_costs.json; as large whatever the stage"
-    rules = ("write_model_card", "write_report")
-    return made + [Step(rule, 1, demo["rules"][rule]["longest_seconds"], 1, False, same) for rule in rules]
+    return [
+        *(Step(rule, 1, seconds[rule], config.threads, True, small) for rule in ("measure_references", "evaluate_away")),
+        *(Step(rule, 1, seconds[rule], 1, False, same) for rule in ("write_model_card", "write_report")),
+    ]
 
 
 def gpu_operations(config: Config, amounts: Amounts) -> dict[str, float]:
