@@ -2,9 +2,9 @@
 
     python benchmarks/cluster_page.py   # writes the tables of docs/cluster.md again
 
-Claim: none beyond its sources. Rates are those of full_size.json (index, plan, manifest, the rules behind it), prepare.json
-(the decode), rule_costs.json (everything else, at the demo's size) and slurm_jobs.json (what Slurm and Snakemake add to a
-job).
+Claim: none beyond its sources. Rates are those of full_size.json (index, plan, manifest, the rules behind it),
+prepare.json (the decode), rule_costs.json (everything else, at the demo's size) and slurm_jobs.json (what Slurm and
+Snakemake add to a job).
 No training was ever measured on a GPU: those hours are arithmetic over an assumed speed, `ASSUMED_TERAFLOPS`.
 """
 
@@ -133,7 +133,7 @@ def _behind_the_manifest(measured: Measured, config: Config, amounts: Amounts) -
 
 
 def _scaled(measured: Measured, amounts: Amounts) -> list[Step]:
-    """A rule that was measured at the demo's size only: as many times longer as there are more pills, its start, too."""
+    """A rule that was measured at the demo's size only: as many times longer as there are more pills."""
     times = amounts.pills / measured.rules["pills"]
     seconds = measured.rules["rules"]["audit_labels"]["longest_seconds"] * times
     return [Step("audit_labels", 1, seconds, 1, False, f"rule_costs.json, times {times:.0f}: so many more pills")]
@@ -145,7 +145,10 @@ def _as_large_as_here(measured: Measured, config: Config) -> list[Step]:
     small = "rule_costs.json; as many photographs whatever the stage, small models on a CPU"
     same = "rule_costs.json; as large whatever the stage"
     return [
-        *(Step(rule, 1, seconds[rule], config.threads, True, small) for rule in ("measure_references", "evaluate_away")),
+        *(
+            Step(rule, 1, seconds[rule], config.threads, True, small)
+            for rule in ("measure_references", "evaluate_away")
+        ),
         *(Step(rule, 1, seconds[rule], 1, False, same) for rule in ("write_model_card", "write_report")),
     ]
 

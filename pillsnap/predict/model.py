@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnxruntime
@@ -165,8 +165,9 @@ class PillSnap:
                 pill; or its mode is `combo`.
             PictureError: a photograph cannot be decoded.
             OSError: the path cannot be read.
+            ValueError: there is no such mode.
         """
-        if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
+        if isinstance(photo, Sequence) and not isinstance(photo, str | bytes | bytearray | memoryview):
             return self._identify_together(photo, mode)
         photo = open_photo(photo, self.facts)
         found, more = self._look_for_pills(photo, mode)
@@ -274,7 +275,10 @@ class PillSnap:
 
 
 def graph_inputs(mode: Mode, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Inputs of the graph that depend on the mode: `min_score`, float32 (1,), and `max_pills`, int64 (1,)."""
+    """Inputs of the graph that depend on the mode: `min_score`, float32 (1,), and `max_pills`, int64 (1,). Raises
+    `ValueError` where there is no such mode."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode {mode!r}: must be one of {', '.join(get_args(Mode))}")
     least, most = (facts["min_score_single"], 1) if mode == "single" else (facts["min_score"], facts["most_pills"])
     return {"min_score": np.array([least], np.float32), "max_pills": np.array([most], np.int64)}
 

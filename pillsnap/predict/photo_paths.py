@@ -109,20 +109,27 @@ def _photos(argument: str) -> Iterator[Photo]:
 
 def _below(folder: str) -> Iterator[Photo]:
     found: list[Path] = []
+    linked: list[Path] = []
     closed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        linked += [path for name in folders if (path := Path(place, name)).is_symlink()]
         paths = (Path(place, name) for name in names if not name.startswith("."))
         found += [path for path in paths if _is_picture(path)]
     yield from (Photo(str(path)) for path in sorted(found))
+    for path in sorted(linked):
+        words = "a link to a folder, which is not followed. Name the folder besides."
+        yield Photo(str(path), Problem("photo_missing", words))
     for error in closed:
         yield Photo(error.filename, Problem("photo_missing", f"{error.strerror}. Check who may open the folder."))
-    if not found and not closed:
+    if not found and not linked and not closed:
         yield Photo(folder, Problem("photo_missing", "no picture in this folder or its subfolders. Check the path."))
 
 
 def _is_picture(path: str | Path) -> bool:
-    return Path(path).suffix.lower() in PHOTO_ENDINGS and _is(path, Path.is_file)
+    """Whether a path looks like a photograph; so does a link that leads nowhere, of which reading will tell."""
+    leads_nowhere = _is(path, Path.is_symlink) and not _is(path, Path.exists)
+    return Path(path).suffix.lower() in PHOTO_ENDINGS and (leads_nowhere or _is(path, Path.is_file))
 
 
 def _is_glob(text: str) -> bool:

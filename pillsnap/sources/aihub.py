@@ -22,7 +22,7 @@ from pillsnap.sources.settings import Source
 _NAME = re.compile(r"([TV])([SL])[_ ]?(\d+)[_ ]?(단일|조합|single|combo)(?:\.zip|\.tar)?(?:\.part\d+)?", re.IGNORECASE)
 _DOMAINS = {"단일": "single", "조합": "combo", "single": "single", "combo": "combo"}
 _WHOLE = re.compile(r"(.+)\.(?:zip|tar)(?:\.part\d+)?", re.IGNORECASE)
-_DRUG_FOLDER = re.compile(r"K-\d{6}(?P<more>(?:-\d{6})*)(?P<labels>_json)?")
+_DRUG_FOLDER = re.compile(r"K-[0-9]{6}(?P<more>(?:-[0-9]{6})*)(?P<labels>_json)?")
 """What `unzip` leaves where it is run beside a zip: a folder for each drug or combination."""
 
 _SEEN_FOLDERS = 1000

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,7 @@ import orjson
 
 from pillsnap.sources.labels import LabelError, clean_text, decode_label
 
-_K_CODE = re.compile(r"K-\d{6}")
+_K_CODE = re.compile(r"K-[0-9]{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")
 _NO_CODE = {"none", "null", "nan", "na"}
 _LARGEST_SIDE = 10**6
@@ -53,7 +54,7 @@ class AihubLabel:
             raise LabelError("label_field_missing", f"dl_mapping_code {code!r}"[:200])
         if _K_CODE.fullmatch(code):
             return code
-        mended = code.strip().upper()
+        mended = unicodedata.normalize("NFKC", code).strip().upper()  # digits of full width, too
         if not _K_CODE.fullmatch(mended):
             raise LabelError("k_code_malformed", ascii(code)[:200])
         self.repairs.append(("k_code_normalised", f"{code!r} to {mended}"))

@@ -1,6 +1,5 @@
 """COCO JSON as a kind of source: one file of labels for many photographs."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.sources.archives import PART_OF, Archive, NotRecognisedError, existing_root, fixed_part
 from pillsnap.sources.coco_labels import read_coco_file, read_coco_labels
+from pillsnap.sources.containers.s3 import walk
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 
@@ -46,7 +46,7 @@ def list_coco_archives(source: Source) -> list[Archive]:
 
 
 def _coco_files(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in walk(root):
         folders.sort()
         for name in sorted(files):
             if name.lower().endswith(".json") and _looks_like_coco(Path(folder) / name):

@@ -60,10 +60,14 @@ def list_archives(source: "Source") -> "dict[str, Archive]":
 
 
 def _found(source: "Source") -> "list[Archive]":
+    from pillsnap.sources.archives import SourceError
     from pillsnap.sources.containers.fingerprint import version_of
 
     check_place(source)
-    archives = get_kind(source.kind).list_archives(source)
+    try:
+        archives = get_kind(source.kind).list_archives(source)
+    except OSError as error:
+        raise SourceError(f"source.root = {source.root}: {error}") from error
     return [replace(one, versions=version_of(*dict.fromkeys((one.photos, one.labels)))) for one in archives]
 
 
@@ -112,6 +116,8 @@ def recognise(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
         except NotRecognisedError as error:
             lacks.append(f"{kind}: {error}")
         except SourceError as error:
+            if isinstance(error.__cause__, OSError):  # no kind can be told by what cannot be read
+                raise
             incomplete.append(error)
         else:
             if not incomplete or any(archive.boxes == "label" for archive in archives.values()):

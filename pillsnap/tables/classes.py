@@ -9,7 +9,7 @@ from pillsnap.files import read_json, write_json
 
 UNLABELLED = "unlabelled pill"
 """Category, in COCO files, of a box of which nobody has said which drug it is; no label is made of it."""
-_K_CODE = re.compile(r"K-\d{6}")
+_K_CODE = re.compile(r"K-[0-9]{6}")
 
 
 def is_k_code(name: str) -> bool:

@@ -136,6 +136,7 @@ REFUSED: dict[str, tuple[Callable[[list[Photo]], list[Photo]], dict[str, Any], s
     "no picture": (lambda found: [*found, Photo("a.jpg", b"GIF")], {}, "a.jpg: no usable photograph"),
     "twice": (lambda found: [*found, Photo("b.jpg", found[0].data)], {}, "is the same photograph as"),
     "no K-code": (list, {"k_code": "12345"}, "'12345' is no K-code"),
+    "digits of full width": (list, {"k_code": "K-\uff10\uff10\uff10\uff10\uff10\uff12"}, "is no K-code"),
     "trained": (list, {"k_code": "K-000002"}, "K-000002: these models were trained on that drug"),
     "no name": (list, {"name": " "}, "name ' ': must be"),
     "no EDI code": (list, {"edi_codes": ["1", "a\nb"]}, "EDI code 'a\\\\nb': must be"),

@@ -77,8 +77,18 @@ def test_links_are_photographs_but_no_way_round(folder: Path) -> None:
     (folder / "photos/empty/link.jpg").symlink_to(folder / "photos/b.jpg")
     (folder / "photos/empty/up").symlink_to(folder / "photos")
     (folder / "photos/empty/broken.jpg").symlink_to(folder / "nowhere")
+    (folder / "photos/empty/round.jpg").symlink_to("round.jpg")
     os.mkfifo(folder / "photos/empty/pipe.jpg")
-    assert [photo.name for photo in find_photos(["photos/empty"])] == ["photos/empty/link.jpg"]
+    (folder / "photos/empty/to_pipe.jpg").symlink_to("pipe.jpg")
+    names = [f"photos/empty/{name}" for name in ("broken.jpg", "link.jpg", "round.jpg", "up")]
+    found = find_photos(["photos/empty"])
+    assert [photo.name for photo in found] == names
+    assert "not followed" in found[3].problem.message
+    for photo in (found[0], found[2]):
+        with pytest.raises(PictureError) as caught:
+            read_photo(photo)
+        assert caught.value.reason == "photo_missing", "it is not left out without a word"
+    assert [photo.name for photo in find_photos(["photos/empty/*.jpg"])] == names[:3]
 
 
 @pytest.mark.parametrize(

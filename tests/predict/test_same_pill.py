@@ -54,6 +54,22 @@ def sides(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.parametrize("mode", ["Combo", "COMBO", "", "both", None])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_mode_that_is_none_is_refused(models: Path, number: int, mode: Any) -> None:
+    """By Python as by the command and the service: it would be answered by a mixture of both modes' rules."""
+    photo = FRONT if number == 1 else [FRONT, BACK]
+    with pytest.raises(ValueError, match="mode"):
+        PillSnap.load(models, device="cpu").identify(photo, mode)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_of_any_kind_are_one_photograph(models: Path, kind: type) -> None:
+    snap = PillSnap.load(models, device="cpu")
+    assert snap.identify(kind(FRONT)) == snap.identify(FRONT)
+    assert snap.identify([kind(FRONT), kind(BACK)]) == snap.identify([FRONT, BACK])
+
+
 def predict(*words: object) -> Result:
     return CliRunner().invoke(app, ["predict", "--same-pill", *map(str, words)], env={"COLUMNS": "200"})
 

@@ -39,6 +39,10 @@ def readings(source: Source) -> dict[str, dict[str, tuple[str, str]]]:
     return found
 
 
+FULL_WIDTH = "K-\uff10\uff10\uff10\uff11\uff11\uff14"
+"""K-000114 in the digits that an East Asian keyboard gives."""
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
@@ -59,9 +63,10 @@ def readings(source: Source) -> dict[str, dict[str, tuple[str, str]]]:
         pytest.param(["train.zip/A/1.png", "val.zip/A/2.png", "test.zip/A/3.png"],
             {part: {f"A/{n}.png": ("A", part)} for part, n in (("test", 3), ("train", 1), ("val", 2))},
             id="a zip for each part"),
-        pytest.param(["k-000114/1.png", "K_000115/2.png", "10 mg/3.png"],
+        pytest.param(["k-000114/1.png", "K_000115/2.png", f"{FULL_WIDTH}/4.png", "10 mg/3.png"],
             {"photos": {"10 mg/3.png": ("10 mg", ""), "K_000115/2.png": ("K-000115", ""),
-                "k-000114/1.png": ("K-000114", "")}}, id="K-codes"),
+                f"{FULL_WIDTH}/4.png": ("K-000114", ""), "k-000114/1.png": ("K-000114", "")}},
+            id="K-codes"),
         pytest.param(["train_images/A/1.png", "test_images/A/2.png"],
             {"photos": {"test_images/A/2.png": ("A", "test"), "train_images/A/1.png": ("A", "")}},
             id="parts of photographs"),

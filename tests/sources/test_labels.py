@@ -103,6 +103,7 @@ def changed(**parts) -> bytes:
         ([label(None, "K-000001")], ["file_name_missing"]),
         ([label("K-1/a.PNG", "K-000001")], []),
         ([label("a.png", " k-000001\n")], ["k_code_normalised"]),
+        ([label("a.png", "K-\uff10\uff10\uff10\uff10\uff10\uff11")], ["k_code_normalised"]),
         ([label("a.png", "K-1")], ["k_code_malformed", "photo_without_usable_label"]),
         ([label("a.png", "K-000001-000002")], ["k_code_malformed", "photo_without_usable_label"]),
         ([label("a.png", 1)], ["label_field_missing", "photo_without_usable_label"]),

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from isal import isal_zlib
 
 from pillsnap.sources.containers.parts import WholeFile
-from pillsnap.sources.containers.s3 import Span, is_in_s3, place_of
+from pillsnap.sources.containers.s3 import Span, is_in_s3, place_of, walk
 from pillsnap.sources.containers.tar_file import TarFile
 
 log = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ class Container:
 
     def _list_folder(self) -> Iterator[Entry]:
         root = self.path.resolve()
-        for folder, folders, files in os.walk(self.path):
+        for folder, folders, files in walk(self.path):
             place = Path(folder)
             for name in folders:
                 if (place / name).is_symlink():

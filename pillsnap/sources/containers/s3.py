@@ -118,8 +118,18 @@ def place_of(path: str | Path) -> Path:
 
 
 def walk(root: Path) -> Iterator[tuple[str | Path, list[str], list[str]]]:
-    """Yield each folder below one, itself first, with its folders and files: `os.walk`, in S3 too."""
-    return cast("Any", root).walk() if is_in_s3(root) else os.walk(root)
+    """Yield each folder below one, itself first, with its folders and files: `os.walk`, in S3 too.
+
+    Raises:
+        OSError: a folder cannot be listed. What lies in it would else be lost without a word.
+    """
+    return cast("Any", root).walk() if is_in_s3(root) else os.walk(root, onerror=_tell)
+
+
+def _tell(error: OSError) -> None:
+    raise OSError(
+        f"{error.filename}: cannot be listed ({error.strerror}). Allow reading it, or take it out of the data."
+    ) from error
 
 
 def is_in_s3(path: str | Path) -> bool:

@@ -20,7 +20,7 @@ _LABELLED = {"images", "labels", "annotations"}
 """Folders of data sets whose labels lie in files."""
 _LABEL_FILES = {".txt", ".json", ".xml"}
 _PART = re.compile(rf"({'|'.join(PART_OF)})(?:[-_ ]?(?:images|photos|data|set))?", re.IGNORECASE)
-_K_CODE = re.compile(r"(?i)k[-_ ]?(\d{6})")
+_K_CODE = re.compile(r"(?i)k[-_ ]?([0-9]{6})")
 
 
 def list_folder_archives(source: Source) -> list[Archive]:
@@ -172,7 +172,7 @@ def _size(container: Container, member: str) -> tuple[int, int]:
 def _pill(archive: Archive, member: str, folder: str, size: tuple[int, int]) -> Row:
     """Return a pill, whose box is the whole photograph; its folder is its label."""
     name = _class_name(folder)
-    code = _K_CODE.fullmatch(name)
+    code = _K_CODE.fullmatch(unicodedata.normalize("NFKC", name))  # digits of full width, too
     k_code = f"K-{code[1]}" if code else name
     box = 0.0, 0.0, *map(float, size)
     return photo_pill(archive, member=member, label_member=member, k_code=k_code, name=name, size=size, box=box)
