@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,9 @@ import psutil
 
 _FULL_DISK_BYTES = 2**20
 """A disk with fewer bytes free counts as full, where a library's error has no errno."""
-_CURE = "{}, or move pathvars.results and pathvars.work elsewhere, and give the same command again."
+_CURE = "{}, or choose another place (of a run: pathvars.results and pathvars.work), and give the command again."
+_MOST_NAME_BYTES = 240
+"""Longest name that the temporary name repeats: with process and ending, file systems allow 255."""
 
 
 class DiskError(OSError):
@@ -30,7 +33,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     disk is full or not writable. Hand-written, for folders too, and to explain a full disk.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{_hidden_name(path)}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path)
@@ -46,8 +49,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             _remove_stale(path)  # of another writer that was killed meanwhile
 
 
+def _hidden_name(path: Path) -> str:
+    name = os.fsencode(path.name)
+    return f".{path.name if len(name) <= _MOST_NAME_BYTES else hashlib.sha256(name).hexdigest()}"
+
+
 def _remove_stale(path: Path) -> None:
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for stale in path.parent.glob(f"{glob.escape(_hidden_name(path))}.*.part"):
         if not _is_running(int(stale.suffixes[-2][1:])):
             _remove(stale)
 
@@ -92,6 +100,17 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         yield temporary
         if Path(path).exists():
             shutil.rmtree(path)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a file can be written in a folder, or where that would be made; raises `DiskError`."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        problem = f"{folder}: nothing can be written there ({nearest}: {(error.strerror or str(error)).lower()})"
+        raise DiskError(f"{problem}. Allow writing there, or name another place.") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """Files appear whole or not at all; training state belongs to one run and one signature."""
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,20 @@ def test_replacing_keeps_the_old_file_when_the_block_fails(tmp_path) -> None:
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "가" * 85, "a" * 240, "a" * 241])
+def test_any_name_that_a_file_may_have_can_be_written(tmp_path: Path, name: str) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with pytest.raises(RuntimeError), replacing(tmp_path / name) as temporary:
+        temporary.touch()
+        assert temporary.suffixes[-2:] == [f".{os.getpid()}", ".part"]
+        temporary.with_suffix("").with_suffix(f".{dead.pid}.part").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_replacing_folder_is_whole_or_absent(tmp_path) -> None:

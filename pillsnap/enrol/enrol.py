@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pillsnap.answers.answer import Reading
-from pillsnap.files import replacing_folder
+from pillsnap.files import check_writable, replacing_folder
 from pillsnap.pictures.decode import MAX_PIXELS, PictureError
 from pillsnap.predict.model import NotOnePillError, PillSnap
 from pillsnap.predict.open_photo import open_photo
@@ -187,13 +187,14 @@ def _check_likeness(seen: Sequence[_Seen], limit: float) -> None:
 
 
 def check_folders(models: Path, out: Path) -> None:
-    """Check that one folder can be made from another; raises `EnrolError` or `ModelError`."""
+    """Check that one folder can be made from another; raises `EnrolError`, `ModelError` or `DiskError`."""
     if not models.is_dir():
         raise ModelError(f"{models}: there is no such folder. Name one that export_onnx wrote (results/stage4/onnx).")
     if out.exists():
         raise EnrolError(f"--out {out}: exists already. Name a new folder: models are never changed in place.")
     if out.resolve().is_relative_to(models.resolve()):
         raise EnrolError(f"--out {out}: lies in {models}, which is never changed. Name a folder outside.")
+    check_writable(out.parent)
 
 
 def copy_models(models: Path, out: Path, drugs: Sequence[EnrolledDrug]) -> None:

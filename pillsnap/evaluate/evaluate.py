@@ -1,5 +1,6 @@
 """Evaluate exported models on a folder of labelled photographs: figures as JSON, and one HTML page."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ from pillsnap.answers.answer import Mode
 from pillsnap.evaluate.evaluate_folder import evaluate_folder
 from pillsnap.evaluate.models import load_steps, model_facts
 from pillsnap.evaluate.page import render_evaluation
-from pillsnap.files import replacing_folder, write_json, write_text
+from pillsnap.files import check_writable, replacing_folder, write_json, write_text
+
+WRITTEN = {"evaluation.json", "evaluation.html"}
+"""Names in the folder of an evaluation."""
 
 
 class OutError(ValueError):
@@ -41,22 +45,34 @@ def evaluate(
         the content of `evaluation.json`.
 
     Raises:
-        OutError: `out` is there, and is no evaluation.
+        OutError: `out` is there and holds anything else than an evaluation, or cannot be replaced.
+        DiskError: nothing can be written there.
         ModelError: the models cannot be used.
         HardwareError: `cuda` was requested and does not work.
         SourceError: the folder is of no kind that is known, or nothing in it can be measured.
     """
-    _check_out(out)
+    place = _place_of(out)
     steps = load_steps(models, device)
     found, drawn = evaluate_folder(data, steps, kind=kind, classes=classes, mode=mode, threads=threads)
     found = {"model": model_facts(models, steps)} | found
-    with replacing_folder(out) as folder:
+    with replacing_folder(place) as folder:
         write_json(folder / "evaluation.json", found)
         write_text(folder / "evaluation.html", render_evaluation(found, drawn))
     return found
 
 
-def _check_out(out: Path) -> None:
-    """Raise `OutError` where the folder holds something else than an evaluation, which would be lost."""
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / "evaluation.json").is_file())):
-        raise OutError(f"--out {out}: is there, and holds no evaluation that could be replaced. Name another folder.")
+def _place_of(out: Path) -> Path:
+    """Return the folder to write, with links followed.
+
+    Raises:
+        OutError: it is there and holds anything else than an evaluation, which would be lost, or cannot be replaced.
+        DiskError: nothing can be written there.
+    """
+    place = Path(os.path.realpath(out))
+    if os.path.lexists(place) and not (place.is_dir() and {file.name for file in place.iterdir()} in (set(), WRITTEN)):
+        raise OutError(f"--out {out}: is there, and holds something else than an evaluation. Name another folder.")
+    if place == Path.cwd() or place.is_mount():
+        raise OutError(f"--out {out}: is the working directory or a mount point. Name a folder in it.")
+    for folder in (place.parent, place):
+        check_writable(folder)
+    return place

@@ -26,6 +26,9 @@ from pillsnap.pictures.raw_photos import RAW_PHOTO, is_raw
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before decoding: 100 megapixels, 80 times an AIHub photograph."""
 
+MAX_JPEG_SIDE = 65_500
+"""Pixels along a side of a JPEG, by libjpeg."""
+
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 """Formats that are opened beside HEIC, by Pillow's names; an MPO is a JPEG. Of the others that Pillow knows, some start
 programs (EPS) and none holds photographs."""
@@ -259,7 +262,7 @@ def encode_jpeg(picture: np.ndarray, quality: int, *, full_colour: bool = True) 
     """Encode uint8 (H, W, 3) RGB as JPEG.
 
     Colours are kept at full resolution, so that coloured imprints stay sharp, or at half of it (4:2:0), which is
-    smaller and faster.
+    smaller and faster. Raises `ValueError` where a side is longer than `MAX_JPEG_SIDE`.
     """
     sampling = "444" if full_colour else "420"
     return simplejpeg.encode_jpeg(

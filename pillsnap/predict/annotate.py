@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pillsnap.answers.answer import Answer, Pill
-from pillsnap.files import replacing
+from pillsnap.files import check_writable, replacing
+from pillsnap.pictures.decode import MAX_JPEG_SIDE
 from pillsnap.pictures.draw import RIGHT, Caption, draw_boxes
 from pillsnap.predict.formats import how_sure
 from pillsnap.predict.photo_paths import STDIN, Photo
 
 PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 """Formats to write, by file name extension."""
+
+DRAWN_BY = "drawn by pillsnap predict"
+"""The software that an annotated photograph names in its EXIF data."""
+_EXIF_WITHIN = 1024
+"""Bytes at the start of a written file in which its EXIF data lie."""
 
 COLOURS = {"known": RIGHT, "uncertain": "#b35806", "unknown": "#636363"}
 """Colours of boxes, by verdict."""
@@ -28,11 +34,14 @@ def picture_paths(target: Path, photos: Sequence[Photo]) -> Mapping[str, Path]:
     """Path of each annotated photograph, by `Photo.path`.
 
     For one photograph the target may be a file with an extension of `PICTURE_FORMATS`. Otherwise it is a folder, which
-    repeats the photographs' paths below their common folder, with `.jpg` appended.
+    repeats the photographs' paths below their common folder, with `.jpg` appended. Annotated photographs of an earlier
+    run may be there.
 
     Raises:
-        TargetError: another extension; a file for several photographs; or a photograph would be overwritten.
+        TargetError: another extension; a file for several photographs; or another file would be overwritten.
+        DiskError: nothing can be written there.
     """
+    folder = target
     if target.is_dir() or not target.suffix:
         paths = _in_folder(target, [photo.path for photo in photos])
     elif target.suffix.lower() not in PICTURE_FORMATS:
@@ -40,12 +49,22 @@ def picture_paths(target: Path, photos: Sequence[Photo]) -> Mapping[str, Path]:
     elif len(photos) > 1:
         raise TargetError(f"{len(photos)} photographs need a folder, not a file")
     else:
-        paths = {photos[0].path: target}
+        folder, paths = target.parent, {photos[0].path: target}
     originals = {os.path.realpath(photo.path) for photo in photos if photo.path != STDIN}
     for path in paths.values():
         if os.path.realpath(path) in originals:
             raise TargetError(f"{path} is one of the photographs. Name another place.")
+        if os.path.lexists(path) and not _is_annotated(path):
+            raise TargetError(f"{path} is there, and was not {DRAWN_BY}. Name another place.")
+    check_writable(folder)
     return paths
+
+
+def _is_annotated(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return DRAWN_BY.encode() in file.read(_EXIF_WITHIN)
 
 
 def _in_folder(folder: Path, paths: Sequence[str]) -> Mapping[str, Path]:
@@ -65,15 +84,25 @@ def write_answer_picture(picture: np.ndarray, answer: Answer, path: Path) -> Non
     Args:
         picture: the photograph, uint8 (H, W, 3).
         answer: to that photograph.
-        path: with an extension of `PICTURE_FORMATS`; missing folders are created.
+        path: with an extension of `PICTURE_FORMATS`; missing folders are created. One that is longer than a JPEG may
+            be is reduced.
+
+    Raises:
+        OSError: it cannot be written.
     """
     more = "; more pills" if answer.more_pills else ""
     captions = [
         Caption(pill.box, f"{number} {_caption(pill)}{more}", COLOURS[pill.verdict])
         for number, pill in enumerate(answer.pills, start=1)
     ]
+    image = Image.fromarray(draw_boxes(picture, captions))
+    kind = PICTURE_FORMATS[path.suffix.lower()]
+    if kind == "JPEG":
+        image.thumbnail((MAX_JPEG_SIDE, MAX_JPEG_SIDE))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = DRAWN_BY
     with replacing(path) as temporary:
-        Image.fromarray(draw_boxes(picture, captions)).save(temporary, format=PICTURE_FORMATS[path.suffix.lower()])
+        image.save(temporary, format=kind, exif=exif)
 
 
 def _caption(pill: Pill) -> str:

@@ -15,7 +15,7 @@ from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
     from pillsnap.predict.formats import Writer
-    from pillsnap.predict.photo_paths import Photo, Problem
+    from pillsnap.predict.photo_paths import Photo
     from pillsnap.predict.stream import Outcome
 
 PROGRESS_FROM = 10
@@ -80,7 +80,8 @@ def predict(
 ) -> None:
     """Print K-code, EDI codes, name, confidence and verdict of the pills in photographs.
 
-    Exits with status 1 where some photographs cannot be used, and with 2 where none can, or models or options cannot.
+    Exits with status 1 where some photographs cannot be used or drawn, and with 2 where none can be used, or models or
+    options cannot.
     """
     from pillsnap.catalogue.records import CatalogueError
     from pillsnap.catalogue.search import Catalogue
@@ -106,7 +107,7 @@ def predict(
     if not usable:
         for photo in found:
             if photo.problem:
-                _report(photo, photo.problem)
+                _report(photo, photo.problem.message)
         raise typer.Exit(NOTHING_DONE)
     try:
         pictures = picture_paths(annotated, usable) if annotated else {}
@@ -118,7 +119,7 @@ def predict(
         stop(f"--format submission: {error}")
     except TargetError as error:
         stop(f"--annotated {annotated}: {error}")
-    except (CatalogueError, ModelError, HardwareError) as error:
+    except (CatalogueError, ModelError, HardwareError, OSError) as error:
         stop(error)
     name = "json" if as_json else (format or FormatChoice.table).value
     if same_pill:
@@ -151,11 +152,13 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
     """Write each outcome as it comes; returns the exit status."""
     from pillsnap.predict.formats import writer_of
 
-    usable = []
+    usable, all_drawn = [], True
     try:
         writer = writer_of(format, sys.stdout, one=one)
         for outcome in outcomes:
-            _write(outcome, writer, pictures)
+            if pictures:
+                all_drawn &= _draw(outcome, pictures)
+            _write(outcome, writer)
             if format == FormatChoice.submission:
                 _warn_of_more(outcome)
             usable.append(outcome.problem is None)
@@ -167,18 +170,33 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
         return BROKEN_PIPE
     except OSError as error:
         stop(f"the answers cannot be written: {error}")
-    return ANSWERED if all(usable) else SOME_UNUSABLE if any(usable) else NOTHING_DONE
+    return ANSWERED if all(usable) and all_drawn else SOME_UNUSABLE if any(usable) else NOTHING_DONE
 
 
-def _write(outcome: "Outcome", writer: "Writer", pictures: Mapping[str, Path]) -> None:
+def _draw(outcome: "Outcome", pictures: Mapping[str, Path]) -> bool:
+    """Write the annotated photographs of an answer; tells which cannot be, and returns whether all could."""
+    from pillsnap.files import DiskError
     from pillsnap.predict.annotate import write_answer_picture
     from pillsnap.predict.stream import Unusable
 
+    drawn = True
+    for photo, picture, answer in () if isinstance(outcome, Unusable) else outcome.by_photo():
+        path = pictures[photo.path]
+        try:
+            write_answer_picture(picture, answer, path)
+        except OSError as error:
+            cure = "Name another place, or shorten the photograph's name."
+            said = f"{path}: cannot be written ({error.strerror or error}). {cure}"
+            _report(photo, str(error) if isinstance(error, DiskError) else said)
+            drawn = False
+    return drawn
+
+
+def _write(outcome: "Outcome", writer: "Writer") -> None:
+    from pillsnap.predict.stream import Unusable
+
     if isinstance(outcome, Unusable):
-        _report(outcome.photo, outcome.problem)
-    elif pictures:
-        for photo, picture, answer in outcome.by_photo():
-            write_answer_picture(picture, answer, pictures[photo.path])
+        _report(outcome.photo, outcome.problem.message)
     writer.write(outcome)
     sys.stdout.flush()
 
@@ -202,7 +220,7 @@ def _with_progress_bar(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[O
     return progress(outcomes, total=total, title="predict")
 
 
-def _report(photo: "Photo", problem: "Problem") -> None:
+def _report(photo: "Photo", message: str) -> None:
     from pillsnap.predict.formats import printable
 
-    typer.echo(f"{printable(photo.shown)}: {problem.message}", err=True)
+    typer.echo(printable(f"{photo.shown}: {message}"), err=True)

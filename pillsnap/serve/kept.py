@@ -15,7 +15,7 @@ import numpy as np
 from pillsnap.answers.answer import Answer
 from pillsnap.files import read_json, replacing, write_json
 from pillsnap.locks import LockError, explained_locks
-from pillsnap.pictures.decode import encode_jpeg
+from pillsnap.pictures.decode import MAX_JPEG_SIDE, encode_jpeg
 from pillsnap.tables.classes import UNLABELLED
 
 QUALITY = 95
@@ -73,9 +73,9 @@ class Kept:
         """Keep a photograph, uint8 (H, W, 3) RGB, and its answer.
 
         Returns:
-            its ID; `None` where the limit is reached or the disk is full.
+            its ID; `None` where the limit is reached, the disk is full, or the photograph is too large for a JPEG.
         """
-        if self.full:
+        if self.full or max(picture.shape) > MAX_JPEG_SIDE:
             return None
         name = uuid.uuid4().hex
         jpeg = encode_jpeg(picture, QUALITY)

@@ -21,7 +21,7 @@ from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.answers.read_imprints import read_surely
 from pillsnap.cli import app
 from pillsnap.enrol.enrol import EnrolError, Photo, enrol, remove
-from pillsnap.files import read_json, sha256_of, write_json
+from pillsnap.files import DiskError, read_json, sha256_of, write_json
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.open_photo import open_photo
 from pillsnap.predict.references import MARGIN, REACH, READ_REACH, EnrolledDrug, References, read_references
@@ -220,8 +220,14 @@ def test_damaged_models_are_told(enrolled: Path, tmp_path: Path, damage: Callabl
 
 
 def test_a_folder_is_new_and_lies_outside(models: Path, tmp_path: Path) -> None:
-    for out, says in ((models, "exists already"), (tmp_path, "exists already"), (models / "new", "lies in")):
-        with pytest.raises(EnrolError, match=says):
+    (tmp_path / "file").touch()
+    for out, says in (
+        (models, "exists already"),
+        (tmp_path, "exists already"),
+        (models / "new", "lies in"),
+        (tmp_path / "file/new", "nothing can be written there"),
+    ):
+        with pytest.raises((EnrolError, DiskError), match=says):
             enrol(models, photos(1), out=out, device="cpu", **NEW)
 
 

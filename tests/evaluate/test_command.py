@@ -15,6 +15,7 @@ from pillsnap.predict.references import EnrolledDrug, write_references
 from tests.report.test_browser import look_at
 from tests.sources.test_coco import annotation, write_coco, write_photos
 from tests.support.archives import hand_made, photo_png
+from tests.support.faults.disks import disk, mount
 from tests.support.models import onnx_models
 from tests.support.yolo_files import write_yolo_set
 
@@ -171,16 +172,60 @@ def test_data_that_cannot_be_used(write: Callable[[Path], None], says: str, mode
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
 
 
-def test_models_and_places_that_cannot_be_used(models: Path, tmp_path: Path) -> None:
+def test_models_and_kinds_that_cannot_be_used(models: Path, tmp_path: Path) -> None:
     yolo(tmp_path / "pills")
     for wrong, says in ((tmp_path, "there is no such model"), (models / "pipeline.onnx", "is a file. Name the folder")):
         done = evaluate(tmp_path / "pills", "--models", wrong, "--out", tmp_path / "out")
         assert done.exit_code == 2 and says in said(done.stderr)
-    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "pills")
-    assert done.exit_code == 2 and "holds no evaluation that could be replaced" in said(done.stderr)
-    assert (tmp_path / "pills/data.yaml").is_file()
     done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--kind", "synthetic")
     assert done.exit_code == 2 and "--kind synthetic: must be one of aihub, yolo, coco, folders" in said(done.stderr)
+
+
+LOST, DENIED = "is there, and holds something else than an evaluation", "nothing can be written there"
+
+
+@pytest.mark.parametrize(
+    ("files", "out", "says"),
+    [
+        pytest.param(["evaluation.json", "evaluation.html", "notes.txt"], "out", LOST, id="notes beside it"),
+        pytest.param(["evaluation.json", "composed/00.jpg"], "out", LOST, id="the pipeline's"),
+        pytest.param(["evaluation.json"], "out", LOST, id="the pipeline's without pictures"),
+        pytest.param(["data.yaml"], "out", LOST, id="photographs"),
+        pytest.param(["notes.txt"], "out/notes.txt", LOST, id="a file"),
+        pytest.param(["notes.txt"], "out/notes.txt/x", DENIED, id="below a file"),
+        pytest.param(["notes.txt"], "out/.", LOST, id="the working directory"),
+        pytest.param([], ".", "is the working directory or a mount point", id="the empty working directory"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told_before_anything_is_read(
+    files: list[str], out: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in files:
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text("kept")
+    monkeypatch.chdir(tmp_path)
+    done = evaluate("nowhere", "--models", "nowhere", "--out", out)
+    assert done.exit_code == 2 and says in said(done.stderr), done.stderr
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("*") if path.is_file()} == {*files}
+
+
+def test_a_place_that_takes_nothing_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 1) as small:
+        done = evaluate("nowhere", "--models", "nowhere", "--out", small.place)
+        assert done.exit_code == 2 and "is the working directory or a mount point" in said(done.stderr)
+        mount("-o", "remount,ro", str(small.place))
+        done = evaluate("nowhere", "--models", "nowhere", "--out", small.place / "a/b")
+        assert done.exit_code == 2 and re.search(f"a/b: |a: {DENIED}.*read-only file system", said(done.stderr))
+        assert "Allow writing there, or name another place." in said(done.stderr)
+
+
+def test_links_are_followed(models: Path, tmp_path: Path) -> None:
+    yolo(tmp_path / "pills")
+    (tmp_path / "link").symlink_to("far/out")
+    for _ in range(2):
+        done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "link")
+        assert done.exit_code == 0, done.stderr
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "far/out/evaluation.html").is_file()
 
 
 def test_enrolled_drugs_are_said_to_be_left_out(models: Path, tmp_path: Path, caplog) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,11 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
+from pillsnap.answers.answer import Answer, Candidate, Pill
 from pillsnap.cli import app
+from pillsnap.pictures.decode import MAX_JPEG_SIDE
 from pillsnap.pictures.scaled_photo import ScaledPhoto
+from pillsnap.predict.annotate import write_answer_picture
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.photo_paths import Photo
 from pillsnap.predict.stream import CURES, predict
@@ -181,11 +185,80 @@ def test_a_photograph_is_never_drawn_over(folder: Path, models: Path) -> None:
     assert photo.read_bytes() == before
 
 
-def test_pictures_that_cannot_be_written_are_said(folder: Path, models: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "there"),
+    [
+        (["--annotated", "a/00.png", "b/01.png"], "a/00.png"),
+        (["--annotated", "drawn", "b"], "drawn/01.png.jpg"),
+        (["--annotated", "drawn.jpg", "b/01.png"], "drawn.jpg"),
+        (["--annotated", "drawn.jpg/", "b/01.png"], "drawn.jpg/01.png.jpg/notes.txt"),
+    ],
+)
+def test_only_annotated_photographs_are_drawn_over(
+    folder: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], there: str
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    kept = Path(there)
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes((folder / "a/02.png").read_bytes())
+    before = kept.read_bytes()
+    done = run(*words, "--models", models)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "is there, and was not drawn by pillsnap predict. Name another place." in done.stderr
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["drawn", "drawn.jpg", "drawn.png"])
+def test_annotated_photographs_are_replaced(folder: Path, models: Path, tmp_path: Path, target: str) -> None:
+    words = (folder / "a/00.png", "--models", models, "--annotated", tmp_path / target)
+    assert [run(*words, "--mode", mode).exit_code for mode in ("single", "combo", "single")] == [0, 0, 0]
+
+
+def test_a_place_for_pictures_that_takes_nothing_is_told_before_the_first_answer(
+    folder: Path, models: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("no folder")
-    done = run(folder / "a", "--models", models, "--annotated", tmp_path / "file" / "drawn")
-    assert done.exit_code == 2
-    assert "the answers cannot be written: " in done.stderr and "Traceback" not in done.stderr
+    for place in (tmp_path / "file/drawn", tmp_path / "file/drawn/one.jpg"):
+        done = run(folder / "a/00.png", "--models", models, "--annotated", place)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "nothing can be written there" in done.stderr
+        assert "Allow writing there, or name another place." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [("가" * 82 + ".png", "drawn/other"), ("sub/b.png", "drawn/sub")],
+    ids=["long name", "file in the way"],
+)
+def test_a_picture_that_cannot_be_written_stops_no_other(
+    folder: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, taken: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("a.png", name, "z.png"):
+        Path("photos", place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "a/00.png", Path("photos", place))
+    Path("drawn").mkdir()
+    Path(taken).touch()
+    done = run("photos", "--models", models, "--annotated", "drawn", "--format", "jsonl")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {answer["photo"] for answer in answers if "pills" in answer} == {
+        f"photos/{place}" for place in ("a.png", name, "z.png")
+    }
+    told = [line.split(": ")[0] for line in done.stderr.splitlines()]
+    assert (done.exit_code, told) == (1, [f"photos/{name}"])
+    assert {str(path) for path in Path("drawn").iterdir()} == {"drawn/a.png.jpg", "drawn/z.png.jpg", taken}
+
+
+def test_a_photograph_that_no_jpeg_can_hold_is_drawn_smaller(tmp_path: Path) -> None:
+    wide = np.zeros((100, MAX_JPEG_SIDE + 100, 3), np.uint8)
+    pill = Pill((65_000.0, 20.0, 50.0, 60.0), 0.9, "uncertain", (Candidate("K-000001", (), "a", 0.6),), ())
+    answer = Answer("single", wide.shape[1], wide.shape[0], (pill,))
+    for name, width in (("a.jpg", MAX_JPEG_SIDE), ("a.png", wide.shape[1])):
+        write_answer_picture(wide, answer, tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            assert (picture.width, picture.height) == (width, 100)
 
 
 def test_odd_pictures_are_answered_or_told(models: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pillsnap.dataset.check import check_source
 from pillsnap.files import read_json
-from pillsnap.pictures.decode import decode_photo
+from pillsnap.pictures.decode import MAX_JPEG_SIDE, decode_photo
 from pillsnap.serve.kept import KeepError, Kept
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.coco_labels import read_coco_labels
@@ -164,6 +164,14 @@ def test_a_full_disk_ends_keeping_and_no_answer(tmp_path: Path, photo: bytes, mo
     monkeypatch.setattr("pillsnap.serve.kept.write_json", full)
     assert [ask(client, photo)["kept"] for _ in range(2)] == [None, None]
     assert client.get("/v1/health").json()["keeps"] is False
+
+
+def test_a_photograph_that_no_jpeg_can_hold_is_answered_and_ends_no_keeping(tmp_path: Path, photo: bytes) -> None:
+    client = asking(Kept(tmp_path / "kept", 1e9))
+    wide = io.BytesIO()
+    Image.new("RGB", (MAX_JPEG_SIDE + 1, 32), "grey").save(wide, "PNG")
+    assert ask(client, wide.getvalue())["kept"] is None
+    assert ask(client, photo)["kept"] and client.get("/v1/health").json()["keeps"] is True
 
 
 def test_many_at_a_time(tmp_path: Path, photo: bytes) -> None:

@@ -16,7 +16,7 @@ QUICK = 9.0
 """Seconds: rules that take longer are not stopped a second time, by a read-only folder."""
 FULL, READ_ONLY = "full disk", "read-only results"
 SAID = {
-    FULL: r"cannot be written, the disk is full .* Make room, or move|MiB free, stage4 needs",
+    FULL: r"cannot be written, the disk is full .* Make room, or choose another|MiB free, stage4 needs",
     READ_ONLY: r"cannot be written \(.*Read-only file system.*\)\. Allow writing there",
 }
 
