@@ -229,7 +229,7 @@ def test_a_place_for_pictures_that_takes_nothing_is_told_before_the_first_answer
 
 @pytest.mark.parametrize(
     ("name", "taken"),
-    [("가" * 82 + ".png", "drawn/other"), ("sub/b.png", "drawn/sub")],
+    [("가" * 83 + ".png", "drawn/other"), ("sub/b.png", "drawn/sub")],
     ids=["long name", "file in the way"],
 )
 def test_a_picture_that_cannot_be_written_stops_no_other(
