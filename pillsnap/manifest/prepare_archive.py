@@ -23,7 +23,7 @@ from pillsnap.manifest.archive_photos import (
     photos_without_pill,
 )
 from pillsnap.pictures.box_finder import BoxFinder
-from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
+from pillsnap.pictures.decode import MAX_JPEG_SIDE, PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import perceptual_hash, pyramid, shrink
 from pillsnap.progress import progress
 from pillsnap.sources.archives import Archive
@@ -133,6 +133,9 @@ def prepare_photo(
     """
     picture = decode_photo(raw)
     height, width = picture.shape[:2]
+    if max(width, height) > MAX_JPEG_SIDE:
+        limit = f"limit {MAX_JPEG_SIDE} along a side, as it is stored"
+        raise PictureError("photo_too_large", f"{width} x {height} pixels, {limit}")
     levels = pyramid(picture)
     if test:
         stored = encode_jpeg(picture, settings.crop_quality)

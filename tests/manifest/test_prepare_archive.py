@@ -24,6 +24,7 @@ from pillsnap.tables.files import make_table, read_table, write_table
 from pillsnap.tables.schemas import CONTEXTS, ISSUES, PHOTOS, PLAN
 from tests.support.aihub_files import label
 from tests.support.archives import BOXES, HEIGHT, WIDTH, ZIP_OF, DataRun, HandMade, hand_made, photo_png, prepare_source
+from tests.support.picture_bytes import saved
 
 SETTINGS = Prepare(photo_size=64)
 K_CODE, VIEW = "K-000001", "0_0_0_75_000"
@@ -69,6 +70,7 @@ def noted(run: DataRun) -> set[tuple[str, str, str, str]]:
         (photo_png()[:-100], "photo_truncated"),
         (photo_png()[: len(photo_png()) // 2], "photo_truncated"),
         (b"\x00\x05\x16\x07 no picture", "photo_unreadable"),
+        (saved(Image.new("RGB", (70_000, 8)), "PNG"), "photo_too_large"),  # no JPEG holds it
     ],
 )
 def test_a_corrupt_photo_is_quarantined_with_its_label(tmp_path, data, reason) -> None:
