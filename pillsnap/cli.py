@@ -1,7 +1,9 @@
 """The command `pillsnap`: each program registers here with one line."""
 
 import io
+import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -39,9 +41,28 @@ app.command()(reproduce.verify)
 
 
 def run() -> None:
-    """Run the command of `sys.argv`; where a package is missing, exit with status 2 and name the extra that has it."""
+    """Run the command of `sys.argv`.
+
+    Exits with status 2 where a package is missing, naming the extra that has it, or where the output cannot be written;
+    with 141 where what read it has ended, as with `head`.
+    """
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout:  # none where it was closed
+                sys.stdout.flush()  # as Python ends, an error would be a traceback
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # to which typer and rich give status 1
+            _end_without_reader()
+        raise
+    except BrokenPipeError:
+        _end_without_reader()
+    except OSError as error:
+        if error.filename:
+            raise
+        print(f"The output cannot be written: {error}", file=sys.stderr)
+        sys.exit(2)
     except ModuleNotFoundError as error:
         missing = (error.name or "pillsnap").partition(".")[0]
         if missing == "pillsnap":
@@ -52,6 +73,11 @@ def run() -> None:
             extras = f'pip install "pillsnap[{"serve" if sys.argv[1] == "serve" else "pipeline"}]"'
         print(f"{missing} is not installed. Install what this command needs: {extras}", file=sys.stderr)
         sys.exit(2)
+
+
+def _end_without_reader() -> NoReturn:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what Python still buffers
+    sys.exit(predict.BROKEN_PIPE)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.catalogues import make_catalogue
 from tests.support.workflow import PROJECT
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PROJECT)}
@@ -29,6 +30,32 @@ def test_a_missing_package_is_named_with_its_extra(missing: str, words: list[str
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{missing} is not installed. ")
     assert extra in done.stderr and done.stderr.count("\n") == 1
+
+
+OUTPUTS = [
+    ["catalogue", "search", "--imprint", "GN"],
+    ["catalogue", "search", "--imprint", "GN", "--json"],
+    ["catalogue", "search", "--imprint", "QQQQ"],
+    ["catalogue", "import", "identification.csv"],
+    ["--help"],
+]
+
+
+@pytest.mark.parametrize("words", OUTPUTS, ids=" ".join)
+def test_an_output_that_cannot_be_written_ends_the_command(words: list[str], tmp_path: Path) -> None:
+    """By the status that `predict` has, without a traceback, however the output is printed."""
+    make_catalogue(tmp_path)
+    command = [sys.executable, "-c", "from pillsnap.cli import run; run()", *words]
+    how = {"cwd": tmp_path, "env": ENVIRONMENT, "stderr": subprocess.PIPE, "text": True, "check": False}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, **how)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("The output cannot be written: [Errno 28] No space left on device")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, **how)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Look up a pill in a catalogue by what was read of it: the drugs that look most like that, never an answer."""
 
 import math
+import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -124,8 +125,18 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         """Read a catalogue of `import_tables`; raises `CatalogueError`."""
         with closing(open_catalogue(path)) as database:
-            self.drugs, self._tables = read_drugs(database), read_tables(database)
-            imprints = read_imprints(database)
+            try:
+                self._read(database)
+            except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+                raise CatalogueError(
+                    f"{path}: is damaged ({error}). Copy it again, or make it again: pillsnap catalogue import FILE."
+                ) from error
+
+    def _read(self, database: sqlite3.Connection) -> None:
+        self.drugs, self._tables = read_drugs(database), read_tables(database)
+        imprints = read_imprints(database)
+        if len(self._tables) != len(self.drugs) or {drug for _, drug, _ in imprints} - {*range(len(self.drugs))}:
+            raise ValueError("its tables do not fit together")
         texts = sorted({text for text, _, _ in imprints})
         places = {text: place for place, text in enumerate(texts)}
         self._texts = Imprints(texts)

@@ -32,10 +32,14 @@ def create_catalogue(path: Path) -> sqlite3.Connection:
 
 
 def open_catalogue(path: Path) -> sqlite3.Connection:
-    """Open a catalogue to read it; raises `CatalogueError` where there is none."""
+    """Open a catalogue to read it; raises `CatalogueError` where there is none, or it cannot be read."""
     cure = "Make one: pillsnap catalogue import FILE --out catalogue.sqlite."
     if not path.is_file():
         raise CatalogueError(f"{path}: there is no such file. {cure}")
+    try:
+        path.open("rb").close()  # SQLite does not say why it cannot
+    except OSError as error:
+        raise CatalogueError(f"{path}: cannot be read ({error.strerror}). Check who may read it.") from error
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         (kind,) = database.execute("PRAGMA application_id").fetchone()

@@ -37,12 +37,24 @@ def read_config(*files: str | Path) -> Config:
     """Read YAML files (later ones win, key by key) and validate the result; raises `ConfigError`."""
     merged: dict[str, Any] = {}
     for file in files:
-        try:
-            values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"{file}: cannot be read as YAML ({error}). Correct the file or its path.") from error
-        merge_into(merged, values)
+        merge_into(merged, read_values(file))
     return load_config(merged, files)
+
+
+def read_values(file: str | Path) -> dict[str, Any]:
+    """Read one YAML file as nested values, which are not validated; raises `ConfigError` where it holds none."""
+    try:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not text in UTF-8 ({error}). Save it as UTF-8, or correct the path.") from error
+    except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that there is not
+        raise ConfigError(f"{file}: cannot be read as YAML ({error}). Correct the file or its path.") from error
+    if not isinstance(values, dict | None):
+        raise ConfigError(
+            f"{file}: holds no settings by name. A configuration has lines `key: value`, see docs/configuration.md. "
+            "Correct the file or its path."
+        )
+    return values or {}
 
 
 def merge_into(target: dict[str, Any], values: Mapping[str, Any]) -> None:

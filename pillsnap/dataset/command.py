@@ -60,7 +60,7 @@ def summary(
 ) -> None:
     """Print counts by part, domain and view, boxes, class balance and quarantine of a stage.
 
-    Exits with status 2 where the stage's manifest is not made.
+    Exits with status 2 where the stage's manifest is not made, or cannot be read.
     """
     from pillsnap.dataset.stage_data import DataError, kinds_of, stage_data_of
     from pillsnap.dataset.summary import summarise
@@ -68,7 +68,7 @@ def summary(
 
     try:
         found = summarise(stage_data_of(results, stage), stage=stage, kinds=kinds_of(results, stage))
-    except DataError as error:
+    except (DataError, OSError) as error:
         stop(error)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
@@ -87,39 +87,45 @@ def show(
 ) -> None:
     """Print what a stage holds of one drug, or of one photograph, kept or quarantined, and write a picture.
 
-    Exits with status 2 where the drug or photograph, or the stage's manifest, is not found.
+    Exits with status 2 where the drug or photograph, or the stage's manifest, is not found or cannot be read, or the
+    picture cannot be written.
     """
+    from functools import partial
+
     from pillsnap.dataset.drug import crop_sheet, drug_facts
     from pillsnap.dataset.lookup import find_drug
     from pillsnap.dataset.quarantine import find_photo, photo_with_boxes
-    from pillsnap.dataset.stage_data import DataError, kinds_of, stage_data_of
+    from pillsnap.dataset.stage_data import DataError, kinds_of, stage_data_of, stage_plan_of
     from pillsnap.dataset.terminal import print_drug, print_photo
-    from pillsnap.tables.files import read_table
-    from pillsnap.tables.schemas import PLAN
 
-    drawn = None
     try:
         if picture and picture.suffix.lower() not in (".jpg", ".jpeg"):
             raise DataError(f"--picture {picture}: the ending must be .jpg or .jpeg.")
         data, kinds = stage_data_of(results, stage), kinds_of(results, stage)
         if photo := find_photo(data, what):
-            drawn = photo_with_boxes(photo, results) if picture else None
-            print_photo(photo, stage=stage, kinds=kinds)
+            draw, tell = partial(photo_with_boxes, photo, results), partial(print_photo, photo)
         else:
             drug = find_drug(data.classes, what, data.plan)
-            facts = drug_facts(data, drug, read_table(results / stage / "plan.parquet", PLAN))
-            drawn = crop_sheet(data, drug, results / stage / "prepared") if picture else None
-            print_drug(facts, stage=stage, kinds=kinds)
+            facts = drug_facts(data, drug, stage_plan_of(results, stage))
+            draw, tell = partial(crop_sheet, data, drug, results / stage / "prepared"), partial(print_drug, facts)
+        if picture:
+            _write_jpeg(picture, draw())
     except (DataError, OSError) as error:
         stop(error)
-    if picture and drawn is not None:
-        _write_jpeg(picture, drawn)
+    tell(stage=stage, kinds=kinds)
+    if picture:
+        print(f"Picture: {picture}")
 
 
 def _write_jpeg(path: Path, picture: "np.ndarray") -> None:
     from pillsnap.files import replacing
     from pillsnap.pictures.decode import encode_jpeg
 
-    with replacing(path) as temporary:
-        temporary.write_bytes(encode_jpeg(picture, 90))
-    print(f"Picture: {path}")
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(encode_jpeg(picture, 90))
+    except OSError as error:
+        # the cure of a `DiskError` is for results
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        why = reason.strerror or reason
+        stop(f"--picture {path}: cannot be written ({why}). Name a file in a folder that may be written to.")

@@ -104,7 +104,7 @@ def crop_sheet(data: StageData, drug: DrugClass, prepared: Path) -> np.ndarray:
         prepared: folder with those of `prepare_archive`.
 
     Raises:
-        DataError: the prepared photographs are not there.
+        DataError: the prepared photographs are not there, or damaged.
     """
     pills = data.pills[data.pills["k_code"] == drug.k_code].sort_values(["domain", "split", "image_id", "label_member"])
     chosen = pills.iloc[spread(len(pills), SHEET_CROPS)]
@@ -112,8 +112,13 @@ def crop_sheet(data: StageData, drug: DrugClass, prepared: Path) -> np.ndarray:
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
         raise DataError(f"{missing[0]}: is not there. Make it with `snakemake --cores all -- {missing[0]}`.")
-    crops = pill_crops(chosen, folders, size=CROP_SIDE)
-    tiles = [(crops[row.image_id, row.label_member], f"{row.split} {row.domain}") for row in chosen.itertuples()]
+    try:
+        crops = pill_crops(chosen, folders, size=CROP_SIDE)
+        tiles = [(crops[row.image_id, row.label_member], f"{row.split} {row.domain}") for row in chosen.itertuples()]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{prepared}: its pills cannot be read ({error}). Remove it, and make it again with its rule."
+        ) from error
     return _laid_out(tiles)
 
 

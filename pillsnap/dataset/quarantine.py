@@ -11,7 +11,7 @@ import pandas as pd
 
 from pillsnap.dataset.choose import spread
 from pillsnap.dataset.outline import BAD, outline, outline_beyond
-from pillsnap.dataset.stage_data import DataError, StageData
+from pillsnap.dataset.stage_data import DataError, StageData, read_made
 from pillsnap.files import read_json
 from pillsnap.pictures.decode import PictureError, decode_photo, encode_jpeg
 from pillsnap.pictures.scale import shrink
@@ -199,19 +199,24 @@ def photo_with_boxes(photo: PhotoFacts, results: Path) -> np.ndarray:
         results: folder of results, whose records tell where the raw archive lies.
 
     Raises:
-        DataError: the raw archive is not there, or the photograph cannot be decoded.
+        DataError: the raw archive is not there from this folder, or the photograph cannot be decoded.
     """
     record = results / f"provenance/index_archive/{photo.archive}.json"
     if not record.is_file():
         raise DataError(f"{record}: is not there, and tells where the raw archive lies. Make it with its rule.")
-    settings = read_json(record)["settings"]
+    raw, kind = read_made(record, _raw_of)
     try:
-        with Container(settings["archive"]["photos"]) as container:
+        if not place_of(raw).exists():
+            raise DataError(
+                f"{raw}: the raw archive is not there, looked for from {Path.cwd()}. Give the command in the folder in "
+                "which the run was made, or fetch the archive."
+            )
+        with Container(raw) as container:
             picture = decode_photo(container.read(photo.member))
     except (ContainerError, S3Error, KeyError, OSError, PictureError) as error:
         raise DataError(f"{photo.archive}: {photo.member}: cannot be shown ({error}).") from error
     height, width = picture.shape[:2]
-    fractions = get_kind(settings["kind"]).box_fractions
+    fractions = get_kind(kind).box_fractions
     refused = [
         (max(x, -9), max(y, -9), min(x + w, width + 9) - max(x, -9), min(y + h, height + 9) - max(y, -9))
         for row in photo.refused.itertuples()
@@ -220,3 +225,9 @@ def photo_with_boxes(photo: PhotoFacts, results: Path) -> np.ndarray:
         if x < width and y < height and x + w >= 0 and y + h >= 0
     ]
     return outline(outline(picture, photo.kept[list("xywh")].to_numpy()), refused, BAD)
+
+
+def _raw_of(record: Path) -> tuple[str, str]:
+    """Path of an archive's photographs, and the kind of its source, by the record of `index_archive`."""
+    settings = read_json(record)["settings"]
+    return settings["archive"]["photos"], settings["kind"]

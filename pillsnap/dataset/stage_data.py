@@ -1,7 +1,7 @@
 """A stage's manifest, read once: a table of pills, a table of photographs, and the files beside them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pillsnap.files import read_json
 from pillsnap.sources.aihub_name import PATTERN, PhotoName
 from pillsnap.tables.classes import DrugClass, read_classes
 from pillsnap.tables.files import read_table, read_texts
-from pillsnap.tables.schemas import MANIFEST
+from pillsnap.tables.schemas import MANIFEST, PLAN
 
 STAGES = tuple(Stages.model_fields)
 PARTS = {"train": "Training", "val": "Validation", "test": "Test"}
@@ -54,16 +54,19 @@ def read_stage_data(
         manifest: CSV by part (`train`, `val`, `test`).
         quarantine, classes, summary: of `build_manifest`.
         plan_summary: of `plan_stage`.
+
+    Raises:
+        DataError: a file cannot be read.
     """
-    parts = [read_table(path, MANIFEST).drop(columns="sha256") for path in manifest.values()]
+    parts = [read_made(path, read_table, MANIFEST).drop(columns="sha256") for path in manifest.values()]
     pills = pd.concat(parts, ignore_index=True)
     return StageData(
         pills=pills,
         photos=photo_table(pills),
-        classes=read_classes(classes),
-        quarantine=read_texts(quarantine),
-        summary=read_json(summary),
-        plan=read_json(plan_summary),
+        classes=read_made(classes, read_classes),
+        quarantine=read_made(quarantine, read_texts),
+        summary=read_made(summary, read_json),
+        plan=read_made(plan_summary, read_json),
     )
 
 
@@ -85,7 +88,18 @@ def stem_of(member: str) -> str:
 
 
 class DataError(ValueError):
-    """Requested data are missing; the message says what to do."""
+    """Requested data are missing, or cannot be read; the message says what to do."""
+
+
+def read_made(path: Path, read: Callable[..., Any], *how: Any) -> Any:
+    """Read a file that a rule made: `read(path, *how)`; raises `DataError`, which names it, where it is damaged."""
+    try:
+        return read(path, *how)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({str(error).removeprefix(f'{path}: ')}). Fetch it again (dvc checkout), or "
+            "remove it and make it again with its rule."
+        ) from error
 
 
 def stage_data_of(results: Path, stage: str) -> StageData:
@@ -98,13 +112,24 @@ def stage_data_of(results: Path, stage: str) -> StageData:
     files = {part: manifest / f"{part}.csv" for part in PARTS}
     others = {"quarantine": "quarantine.csv", "classes": "classes.json", "summary": "summary.json"}
     paths = {name: manifest / file for name, file in others.items()} | {"plan_summary": results / stage / "plan.json"}
-    missing = [path for path in (*files.values(), *paths.values()) if not path.is_file()]
-    if missing:
-        raise DataError(
-            f"{missing[0]}: is not made yet. Make it with `snakemake --cores all -- {files['train']}`, or name the "
-            "folder of other results with --results."
-        )
+    for path in (*files.values(), *paths.values()):
+        _check_made(path, files["train"])
     return read_stage_data(manifest=files, **paths)
+
+
+def stage_plan_of(results: Path, stage: str) -> pd.DataFrame:
+    """Read the plan of a stage, schema `PLAN`; raises `DataError` where it is not made."""
+    path = results / stage / "plan.parquet"
+    _check_made(path, path)
+    return read_made(path, read_table, PLAN)
+
+
+def _check_made(path: Path, target: Path) -> None:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: is not made yet. Make it with `snakemake --cores all -- {target}`, or name the folder of other "
+            "results with --results."
+        )
 
 
 def kinds_of(results: Path, stage: str) -> list[str]:
@@ -112,6 +137,6 @@ def kinds_of(results: Path, stage: str) -> list[str]:
     page = results / stage / "dataset.html"
     if not page.is_file():
         return []
-    with page.open(encoding="utf-8") as stream:
+    with page.open(encoding="utf-8", errors="replace") as stream:
         found = re.search(r'<meta name="source" content="([\w ]+)">', stream.read(4096))
     return found[1].split() if found else []

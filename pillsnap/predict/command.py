@@ -114,7 +114,7 @@ def predict(
         rows = Catalogue(catalogue) if catalogue else None
         snap = PillSnap.load(models, threads=threads, device=device.value)
         if format is FormatChoice.submission:
-            check_numbers(usable, snap.classes)
+            check_numbers(usable, snap.named)
     except SubmissionError as error:
         stop(f"--format submission: {error}")
     except TargetError as error:

@@ -165,7 +165,7 @@ def read_references(folder: Path) -> References:
     """Read the enrolled drugs of a model folder; none where it has no `references.json`.
 
     Raises:
-        ModelError: the file is damaged, or belongs to another `pipeline.onnx`.
+        ModelError: the file cannot be read, is damaged, or belongs to another `pipeline.onnx`.
     """
     path = folder / REFERENCES
     if not path.exists():
@@ -176,7 +176,9 @@ def read_references(folder: Path) -> References:
         sizes, codes = {len(drug.centroid) for drug in drugs}, {drug.k_code for drug in drugs}
         if len(sizes) != 1 or 0 in sizes or len(codes) != len(drugs) or not isinstance(found["pipeline"], str):
             raise ValueError("no drugs, a K-code twice, or features of unequal length")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Check who may read there.") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: is damaged ({type(error).__name__}: {error}). Enrol its drugs again, or remove the file to "
             "answer without them."

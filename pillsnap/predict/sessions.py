@@ -151,8 +151,13 @@ def run_batch(
 def read_metadata(session: onnxruntime.InferenceSession, path: Path, inputs: str) -> dict[str, Any]:
     """Read the metadata that `export_onnx` wrote; raises `ModelError` for another model, or one without this input."""
     stored = session.get_modelmeta().custom_metadata_map.get("pillsnap")
-    if stored is None or session.get_inputs()[0].name != inputs:
-        raise ModelError(f"{path}: is not a {path.stem} model of PillSnap. Make it with export_onnx.")
+    if stored is None:
+        raise ModelError(f"{path}: is not a model of PillSnap. Make it with export_onnx.")
+    if (given := session.get_inputs()[0].name) != inputs:
+        raise ModelError(
+            f"{path}: is another of export_onnx's models, which takes {given} and not {inputs}. Name their folder; if "
+            "that was named, make them again with export_onnx."
+        )
     return json.loads(stored)
 
 

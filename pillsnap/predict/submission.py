@@ -57,13 +57,14 @@ def category_number(k_code: str) -> int:
     match = re.fullmatch(r"K-(\d+)", k_code)
     if not match or not int(match[1]):
         raise SubmissionError(
-            f"{k_code}: is no K-code, and category_id is the K-code's number minus one. Use a model of AIHub's data."
+            f"{k_code}: is no K-code, and category_id is the K-code's number minus one. Use a model of AIHub's "
+            "data, in which drugs are enrolled by their K-codes."
         )
     return int(match[1]) - 1
 
 
 def check_numbers(photos: Iterable[Photo], classes: Iterable[DrugClass]) -> None:
-    """Check that every photograph and every drug of a model has a number of its own; raises `SubmissionError`."""
+    """Check that photographs, and drugs that a model names, have a number of their own; raises `SubmissionError`."""
     for drug in classes:
         category_number(drug.k_code)
     first: dict[int, Photo] = {}

@@ -25,8 +25,8 @@ def trace(
 ) -> None:
     """Show the path from a file back to the raw archives: jobs, commits, dates, durations, seeds.
 
-    Exits with status 1 where a file on the path differs from its job's record, and with 2 where no job recorded the
-    file.
+    Exits with status 1 where a file on the path is missing or differs from its job's record, and with 2 where no job
+    recorded the file, or records cannot be read.
     """
     from rich.console import Console
 
@@ -53,7 +53,8 @@ def diff(
 ) -> None:
     """Show which of data, config, code, environment or seed differ between two runs, and which results.
 
-    Exits with status 0 where none of them differs, with 1 where one does, and with 2 where a run is not recorded.
+    Exits with status 0 where none of them differs, with 1 where one does, and with 2 where a run is not recorded, or
+    records cannot be read.
     """
     from pillsnap.reproduce.diff import compare, run_of
     from pillsnap.reproduce.records import RecordError
@@ -87,15 +88,15 @@ def verify(
     import shutil
 
     from pillsnap.reproduce.rebuild import hash_of, rebuild
-    from pillsnap.reproduce.records import RecordError, read_records, recorded_outputs, records_of_commit
+    from pillsnap.reproduce.records import RecordError, read_records, records_of_commit
     from pillsnap.reproduce.verify import Outcome, compare_with_recorded, devices_of
 
     try:
-        recorded_outputs(commit, stage)  # fails before hours of work
+        recorded = records_of_commit(commit, stage)  # fails before hours of work
         place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
         project = rebuild(commit, stage, place, cores=cores)
         found = compare_with_recorded(commit, stage, project, tolerance=tolerance)
-        records = {"recorded": records_of_commit(commit, stage), "rebuilt": read_records(project / "results", stage)}
+        records = {"recorded": recorded, "rebuilt": read_records(project / "results", stage)}
     except (RecordError, OSError) as error:
         stop(error)
     for which, jobs in records.items():

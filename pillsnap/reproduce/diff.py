@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pillsnap.files import read_json
-from pillsnap.reproduce.records import Record, commit_files, git_file, read_records, records_of_commit
+from pillsnap.reproduce.records import Record, commit_files, git_file, parse_json, read_records, records_of_commit
 from pillsnap.workflow.rules import RULES
 
 CAUSES = ("data", "config", "code", "environment", "seed")
@@ -56,11 +55,11 @@ def run_of(commit: str, stage: str) -> Run:
     metrics = f"results/{stage}/metrics.json"
     if commit == WORKSPACE:
         records = read_records(Path("results"), stage)
-        found = read_json(metrics) if Path(metrics).is_file() else {}
-        pins = Path("requirements.lock").read_text(encoding="utf-8")
+        found = parse_json(Path(metrics).read_bytes(), metrics) if Path(metrics).is_file() else {}
+        pins = Path("requirements.lock").read_text(encoding="utf-8", errors="replace")
     else:
         records = records_of_commit(commit, stage)
-        found = json.loads(commit_files(commit, metrics)[metrics])
+        found = parse_json(commit_files(commit, metrics)[metrics], f"{metrics} of {commit}")
         pins = git_file(commit, "requirements.lock")
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", pins, re.MULTILINE))
     return Run({record.name: record for record in records}, found, locked)

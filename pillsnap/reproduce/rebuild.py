@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pillsnap.config.load import read_config
+from pillsnap.config.load import read_values
 from pillsnap.files import replacing
 from pillsnap.reproduce.records import RecordError, place_in_repository
 from pillsnap.sources.archives import expanded, source_root
 from pillsnap.sources.registry import get_kind
+from pillsnap.sources.settings import Source
 from pillsnap.workflow.git import GitError, ask_git
 
 MARK = Path(".git/pillsnap-verify")
@@ -32,7 +33,7 @@ def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) 
         the project's folder in the clone: `folder`, or one below it where the project is a part of a larger repository.
 
     Raises:
-        RecordError: git has no such commit, the folder is another one, or Snakemake failed.
+        RecordError: git has no such commit, the folder is another one, its raw data are not told, or Snakemake failed.
     """
     known = hash_of(commit)
     if not folder.exists():
@@ -58,15 +59,26 @@ def _clone(commit: str, folder: Path) -> None:
 
 def _link_raw_data(folder: Path) -> None:
     """Link raw data below this folder, unless a rule draws them, and their tables of names into the clone."""
-    sources = [
-        one for one in read_config(folder / "config.yaml").named_sources.values() if not get_kind(one.kind).drawn
-    ]
+    sources = [one for one in _sources(folder / "config.yaml") if not get_kind(one.kind).drawn]
     tables = [expanded(source.classes) for source in sources if source.classes]
     for path in sorted({*map(source_root, sources), *tables}):  # a folder before what lies in it
         if path.is_absolute() or not path.exists() or (folder / path).exists():
             continue
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).symlink_to(path.resolve())
+
+
+def _sources(config: Path) -> list[Source]:
+    """Read where a commit's raw data lie; other settings are left to its own code, which may know other keys."""
+    try:
+        values = read_values(config)
+        given = values.get("sources") or [values.get("source") or {}]
+        return [Source(**{key: one[key] for key in ("kind", "root", "classes") if key in one}) for one in given]
+    except (ValueError, TypeError) as error:
+        raise RecordError(
+            f"{config.name} of the commit: its raw data cannot be found ({error}). Verify it with the version of that "
+            "commit."
+        ) from error
 
 
 def hash_of(commit: str) -> str:

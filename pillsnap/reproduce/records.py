@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from pillsnap.files import read_json
 from pillsnap.workflow.git import GitError, ask_git
 
 
@@ -35,12 +34,22 @@ class Record:
     seconds: float
 
 
-def record_of(name: str, value: Any) -> Record:
-    """Make a record from a JSON value; raises `RecordError` where it is not one."""
+def parse_json(data: bytes, where: str) -> Any:
+    """Read JSON; raises `RecordError`, which says where it lies, for bytes that are none."""
     try:
-        return Record(name, **value)
+        return json.loads(data)
+    except ValueError as error:
+        raise RecordError(
+            f"{where}: is damaged ({error}). Fetch it again (dvc checkout), or make it again with its rule."
+        ) from None
+
+
+def record_of(name: str, data: bytes, where: str) -> Record:
+    """Make a record from the bytes of its file; raises `RecordError`, which says where it lies, for another one."""
+    try:
+        return Record(name, **parse_json(data, where))
     except TypeError as error:
-        raise RecordError(f"{name}: not a job's record ({error}). Make it again with its rule.") from None
+        raise RecordError(f"{where}: not a job's record ({error}). Make it again with its rule.") from None
 
 
 def read_records(results: Path, *stages: str) -> list[Record]:
@@ -51,7 +60,7 @@ def read_records(results: Path, *stages: str) -> list[Record]:
     """
     folders = [results / "provenance", *(path / "provenance" for path in _stages(results, stages))]
     found = [
-        record_of(file.relative_to(folder).with_suffix("").as_posix(), read_json(file))
+        record_of(file.relative_to(folder).with_suffix("").as_posix(), file.read_bytes(), str(file))
         for folder in folders
         for file in sorted(folder.rglob("*.json"))
     ]
@@ -134,12 +143,20 @@ def recorded_outputs(commit: str, stage: str) -> list[str]:
     """Read the paths of the outputs in a commit's `dvc.lock`: of a stage, the index and the raw archives.
 
     Raises:
-        RecordError: it records no such stage.
+        RecordError: it records no such stage, or its `dvc.lock` is damaged.
     """
-    stages = yaml.safe_load(git_file(commit, "dvc.lock")).get("stages", {})
-    if f"stage@{stage}" not in stages:
+    try:
+        stages = (yaml.safe_load(git_file(commit, "dvc.lock")) or {}).get("stages") or {}
+        names = [name for name in ("raw", "index", f"stage@{stage}") if name in stages]
+        outputs = [out["path"] for name in names for out in stages[name].get("outs", [])]
+    except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+        raise RecordError(
+            f"{commit}: its dvc.lock is damaged ({type(error).__name__}: {error}). Take that of another commit "
+            "(git checkout COMMIT -- dvc.lock), and commit it."
+        ) from None
+    if f"stage@{stage}" not in names:
         raise RecordError(f"{commit}: its dvc.lock records no {stage}. Run dvc repro stage@{stage} there, and commit.")
-    return [out["path"] for name in ("raw", "index", f"stage@{stage}") for out in stages.get(name, {}).get("outs", [])]
+    return outputs
 
 
 def records_of_commit(commit: str, stage: str) -> list[Record]:
@@ -153,5 +170,5 @@ def records_of_commit(commit: str, stage: str) -> list[Record]:
     for folder in ("results/provenance", f"results/{stage}/provenance"):
         for path, data in sorted(commit_files(commit, folder).items()):
             name = path.removeprefix(f"{folder}/").removesuffix(".json")
-            found.append(record_of(name, json.loads(data)))
+            found.append(record_of(name, data, f"{path} of {commit}"))
     return found

@@ -1,5 +1,6 @@
 """Trace a file back to the raw archives through the records of the jobs on the path."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,8 +38,8 @@ class _Walk:
 def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
     """Trace a file through the records back to files that no job made.
 
-    The file itself is compared with its record; of every other one, the records of its reader and its maker are
-    compared, except for measured files, such as a repeated check of the machine.
+    The file itself, with the output folder that holds it, is compared with its record; of every other one, the records
+    of its reader and its maker are compared, except for measured files, such as a repeated check of the machine.
 
     Args:
         file: an output, or a file within an output folder.
@@ -52,18 +53,25 @@ def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
     makers = {path: record for record in records for path in record.outputs}
     path = _output_of(file, makers)
     if path is None:
-        raise RecordError(f"{file}: no job below {results} recorded it as an output. Trace an output of a rule.")
+        raise RecordError(
+            f"{file}: no job below {results} recorded it as an output. Trace an output of a rule, from the folder in "
+            "which the run was made: records name files from there."
+        )
     maker = makers[path]
     traced = Trace(Tree(f"[bold]{escape(str(file))}[/bold]"))
     walk = _Walk(makers, check, traced)
+    if Path(path).exists() and not file.exists():
+        traced.problems.append(f"{file} is missing")
     _compare(path, maker, walk)
     _add(traced.tree, [maker], {path}, walk)
     return traced
 
 
 def _output_of(file: Path, makers: Mapping[str, Record]) -> str | None:
-    """Return the recorded path of a file, or of the output folder that holds it."""
-    here = file.absolute()
+    """Return the recorded path of a file, or of the output folder that holds it; `None` where no record counts it."""
+    here = Path(os.path.normpath(file.absolute()))  # `..` would lead out of a folder, and not to those above it
+    if here.name.startswith(".snakemake"):  # what `sha256_of` leaves out of a folder
+        return None
     for candidate in (here, *here.parents):
         for path in {candidate.as_posix(), _relative(candidate)}:
             if path in makers:

@@ -1,7 +1,6 @@
 """Compare a rebuilt stage with the files that DVC recorded for its commit."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from pillsnap.reproduce.records import (
     CommitFiles,
     Record,
     RecordError,
+    parse_json,
     read_records,
     recorded_outputs,
     records_of_commit,
@@ -122,10 +122,8 @@ def _unrecorded(recorded: _RecordedFiles, folder: Path) -> Iterator[Finding]:
 def _figures(recorded: _RecordedFiles, folder: Path, stage: str, tolerance: float) -> Iterator[Finding]:
     """Compare the accuracy on another device: every figure that is a fraction, within the tolerance."""
     path = f"results/{stage}/metrics.json"
-    old, new = (
-        dict(_fractions(json.loads(recorded.read(path)))),
-        dict(_fractions(json.loads((folder / path).read_bytes()))),
-    )
+    old = dict(_fractions(parse_json(recorded.read(path), f"{path} of the commit")))
+    new = dict(_fractions(parse_json((folder / path).read_bytes(), str(folder / path))))
     for name in sorted(old):
         difference = abs(old[name] - new.get(name, float("inf")))
         outcome = Outcome.EQUAL if difference <= tolerance else Outcome.DIFFERS

@@ -1,15 +1,21 @@
 """`pillsnap catalogue`: the commands of docs/catalogue.md run, and say what became of each row."""
 
+import errno
 import json
 import shlex
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from pillsnap.catalogue.records import CatalogueError
+from pillsnap.catalogue.search import Catalogue
 from pillsnap.cli import app
 from tests.support.catalogues import DRUGS, make_catalogue, write_table
 from tests.support.documents import FENCE, fenced_commands, text_of
@@ -93,6 +99,55 @@ def test_errors_exit_with_status_2(
     done = run(*words)
     assert (done.exit_code, done.stdout) == (2, "") and says in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def _overwrite(text: bytes, other: bytes) -> Callable[[bytes], bytes]:
+    """Change of a file's bytes that SQLite does not notice."""
+    assert len(text) == len(other)
+    return lambda data: data.replace(text, other)
+
+
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "cut off": (lambda data: data[:-4096], "is no catalogue. Make one"),
+    "a page of zeros": (lambda data: data[:8192] + bytes(4096) + data[12288:], "is damaged"),
+    "its schema": (_overwrite(b"CREATE TABLE drug", b"CREATE TABLE grud"), "is damaged (malformed database schema"),
+    "a text": (_overwrite("가나정".encode(), b"\xff" * 9), "is damaged (Could not decode to UTF-8"),
+    "a list": (_overwrite(b'["643303740"]', b'["643303740" '), "is damaged (Expecting"),
+    "its header": (lambda data: bytes(100) + data[100:], "is no catalogue. Make one"),
+}
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_catalogue_is_told(damage: Callable[[bytes], bytes], says: str, tmp_path: Path) -> None:
+    path = make_catalogue(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    (tmp_path / "photo.png").write_bytes(b"no matter")
+    for words in (
+        ["catalogue", "search", "--imprint", "GN"],
+        ["predict", str(tmp_path / "photo.png")],
+        ["serve", "--port", "0"],
+    ):
+        done = CliRunner().invoke(app, [*words, "--catalogue", str(path)])
+        assert (done.exit_code, done.stdout) == (2, "") and f"{path}: {says}" in done.stderr, words
+
+
+def test_imprints_of_drugs_that_are_not_there_are_damage(tmp_path: Path) -> None:
+    path = make_catalogue(tmp_path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM drug WHERE id = 4")
+        database.commit()
+    with pytest.raises(CatalogueError, match=r"is damaged \(its tables do not fit together\)"):
+        Catalogue(path)
+
+
+def test_a_catalogue_that_may_not_be_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = make_catalogue(tmp_path)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CatalogueError, match=r"catalogue\.sqlite: cannot be read \(Permission denied\)\. Check who"):
+        Catalogue(path)
 
 
 def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:

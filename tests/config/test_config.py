@@ -4,7 +4,9 @@ import copy
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from pillsnap.cli import app
 from pillsnap.config.config import Config
 from pillsnap.config.load import ConfigError, load_config, merge_into, read_config
 from tests.support.workflow import PROJECT
@@ -125,11 +127,32 @@ def test_all_problems_are_told_at_once() -> None:
     assert "seed" in str(error.value)
 
 
-def test_unreadable_file_is_named(tmp_path) -> None:
+UNREADABLE = {
+    "YAML that breaks off": (b"a: [1", "cannot be read as YAML"),
+    "a date that there is not": (b"seed: 2026-13-45", "cannot be read as YAML (month must be in 1..12"),
+    "bytes": (b"\0\0", "cannot be read as YAML"),
+    "CP949": ("# 시드\nseed: 1".encode("cp949"), "is not text in UTF-8"),
+    "UTF-16": ("seed: 1".encode("utf-16"), "is not text in UTF-8"),
+    "a list": (b"- seed\n- 1", "holds no settings by name. A configuration has lines `key: value`"),
+    "CSV": (b"seed,device\n1,cpu", "holds no settings by name"),
+    "a number": (b"0", "holds no settings by name"),
+}
+
+
+@pytest.mark.parametrize(("data", "says"), UNREADABLE.values(), ids=UNREADABLE)
+def test_unreadable_file_is_named(tmp_path, data: bytes, says: str) -> None:
     broken = tmp_path / "broken.yaml"
-    broken.write_text("a: [1")
-    with pytest.raises(ConfigError, match=r"broken\.yaml: cannot be read as YAML"):
-        read_config(broken)
+    broken.write_bytes(data)
+    with pytest.raises(ConfigError) as error:
+        read_config(PROJECT / "config.yaml", broken)
+    assert str(error.value).startswith(f"{broken}: {says}") and str(error.value).endswith(" path.")
+    done = CliRunner().invoke(app, ["monitor", "--config", str(broken)])
+    assert (done.exit_code, done.stdout) == (2, "") and f"{broken}: {says}" in done.stderr
+
+
+def test_an_empty_overlay_changes_nothing(tmp_path) -> None:
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    assert read_config(PROJECT / "config.yaml", tmp_path / "empty.yaml") == read_config(PROJECT / "config.yaml")
 
 
 def test_overlays_merge_key_by_key() -> None:

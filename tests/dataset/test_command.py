@@ -1,6 +1,9 @@
 """The commands `pillsnap data summary` and `pillsnap data show`."""
 
+import errno
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +175,91 @@ def test_what_is_wrong_is_said(results: Path, words: tuple[str, ...], says: str)
     assert done.stdout == ""
 
 
+def test_a_picture_that_cannot_be_written_ends_the_command(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "file").touch()
+    for place, why in (("folder.jpg", "Is a directory"), ("file/a.jpg", "File exists"), ("file/b/a.jpg", "Not a dir")):
+        done = data("show", "K-000001", "--results", results, "--picture", tmp_path / place)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"--picture {tmp_path / place}: cannot be written ({why}" in done.stderr
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    done = data("show", "K-000001", "--results", results, "--picture", tmp_path / "a.jpg")
+    assert (done.exit_code, done.stdout) == (2, "") and "(Read-only file system). Name a file" in done.stderr
+    assert "pathvars" not in done.stderr
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-150])
+
+
+def _in_cp949(path: Path) -> None:
+    path.write_bytes(path.read_text(encoding="utf-8-sig").encode("cp949"))
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGED = [
+    (damage, name)
+    for damage, names in {
+        _cut: ("manifest/train.csv", "manifest/classes.json", "plan.json", "plan.parquet"),
+        _in_cp949: ("manifest/train.csv", "manifest/classes.json"),
+        _emptied: ("manifest/val.csv", "manifest/summary.json", "manifest/quarantine.csv", "plan.parquet"),
+        Path.unlink: ("manifest/test.csv", "plan.parquet"),
+    }.items()
+    for name in names
+]
+
+
+@pytest.mark.parametrize(("damage", "name"), DAMAGED)
+def test_a_damaged_file_is_named(results: Path, tmp_path: Path, damage: Callable[[Path], None], name: str) -> None:
+    stage = tmp_path / "stage4"
+    shutil.copytree(results / "stage4" / "manifest", stage / "manifest")
+    for file in ("plan.json", "plan.parquet"):
+        shutil.copy(results / "stage4" / file, stage)
+    damage(stage / name)
+    says = f"{stage / name}: {'is not made yet' if damage is Path.unlink else 'cannot be read ('}"
+    for words in [("summary",), ("show", "K-000001")]:
+        done = data(*words, "--results", tmp_path)
+        if name == "plan.parquet" and words == ("summary",):
+            assert done.exit_code == 0, "it is not read"
+            continue
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith(says), done.stderr
+
+
+def test_prepared_photographs_that_are_damaged_are_named(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "stage4", tmp_path / "stage4")
+    for shard in tmp_path.rglob("*.bin"):
+        _emptied(shard)
+    done = data("show", "K-000001", "--results", tmp_path, "--picture", tmp_path / "a.jpg")
+    assert (done.exit_code, done.stdout) == (2, "") and "prepared: its pills cannot be read" in done.stderr
+
+
+def test_a_raw_archive_is_looked_for_in_the_folder_of_the_run(
+    yolo_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(yolo_results, tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    record = Path("results/provenance/index_archive/train.json")
+    settings = {"kind": "yolo", "archive": {"photos": "data/raw"}}
+    for text, says in (
+        (json.dumps({"settings": settings}), f"data/raw: the raw archive is not there, looked for from {tmp_path}."),
+        ('{"settings": {', f"{record}: cannot be read ("),
+        ("{}", f"{record}: cannot be read ("),
+    ):
+        record.write_text(text)
+        done = data("show", "train: a2.png", "--picture", "a.jpg")
+        assert (done.exit_code, done.stdout) == (2, "") and done.stderr.startswith(says), done.stderr
+
+
 def test_a_folder_that_is_not_there_is_named() -> None:
     done = data("summary", "--results", "nowhere")
     assert (done.exit_code, done.stdout) == (2, "")
@@ -195,6 +283,7 @@ def test_commands_of_the_page_run(results: Path, tmp_path: Path, monkeypatch: py
     commands = [words for words in map(program_and_words, fenced_commands("docs/data.md")) if words[0] == "pillsnap"]
     assert len(commands) >= 4
     for _, words in commands:
-        # the page's example is a real K-code
-        done = CliRunner().invoke(app, [word.replace("K-000114", "K-000001") for word in words])
+        # the page's examples are a real K-code, and a photograph of it
+        words = [word.replace("K-000117_0_0_0_0_70_080", "K-000001_0_0_0_1_75_000") for word in words]
+        done = CliRunner().invoke(app, [word.replace("K-000117", "K-000001") for word in words])
         assert done.exit_code == 0, (words, done.stderr)

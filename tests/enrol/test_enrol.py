@@ -195,7 +195,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no JSON": (lambda folder: (folder / "references.json").write_text('{"drugs'), "references.json: is damaged"),
     "a folder": (
         lambda folder: ((folder / "references.json").unlink(), (folder / "references.json").mkdir()),
-        "damaged",
+        r"references.json: cannot be read \(Is a directory\). Check who may read there",
     ),
     "a list": (lambda folder: write_json(folder / "references.json", [1]), "references.json: is damaged"),
     "no drugs": (_rewrite(drugs=[]), "references.json: is damaged"),
@@ -217,6 +217,20 @@ def test_damaged_models_are_told(enrolled: Path, tmp_path: Path, damage: Callabl
     with pytest.raises(ModelError, match=says):
         enrol(models, photos(1, seed=9), k_code="K-000777", name="b", out=tmp_path / "new", device="cpu")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("part", ["detector", "classifier", "classifier.int8"])
+def test_a_part_of_the_models_is_told_as_one(models: Path, part: str) -> None:
+    with pytest.raises(ModelError, match=r"is another of export_onnx's models, which takes .* Name their folder;"):
+        PillSnap.load(models / f"{part}.onnx")
+
+
+def test_a_submission_needs_numbers_of_enrolled_drugs_too(models: Path, tmp_path: Path) -> None:
+    enrol(models, photos(1), k_code="K-000000", name="사아정", out=tmp_path / "onnx", force=True, device="cpu")
+    (tmp_path / "1.jpg").write_bytes(photos(1)[0].data)
+    done = command("predict", tmp_path / "1.jpg", "--models", tmp_path / "onnx", "--format", "submission")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--format submission: K-000000: is no K-code, and category_id is the K-code's number" in done.stderr
 
 
 def test_a_folder_is_new_and_lies_outside(models: Path, tmp_path: Path) -> None:

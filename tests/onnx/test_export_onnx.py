@@ -316,11 +316,11 @@ def foreign_graph(path: Path) -> None:
         (lambda folder: (folder / "pipeline.onnx").write_bytes(b""), r"pipeline\.onnx: "),
         (
             lambda folder: foreign_graph(folder / "pipeline.onnx"),
-            r"pipeline\.onnx: is not a pipeline model of PillSnap",
+            r"pipeline\.onnx: is not a model of PillSnap",
         ),
         (
             lambda folder: shutil.copy(folder / "classifier.onnx", folder / "pipeline.onnx"),
-            r"pipeline\.onnx: is not a pipeline model of PillSnap",
+            r"pipeline\.onnx: is another of export_onnx's models, which takes crops and not photo. Name their folder",
         ),
     ],
     ids=["missing", "no folder", "garbage", "empty", "foreign", "swapped"],

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from pillsnap.reproduce.rebuild import _link_raw_data
+from pillsnap.reproduce.records import RecordError
 from tests.support.workflow import PROJECT
 
 SOURCES = """
@@ -31,6 +32,7 @@ def test_the_raw_data_of_every_source_are_there(tmp_path: Path, monkeypatch: pyt
     (clone / "kept").mkdir(parents=True)
     config = yaml.safe_load((PROJECT / "config.yaml").read_text()) | {"sources": yaml.safe_load(SOURCES)}
     config.pop("source")
+    config["of_another_version"] = config["sources"][0]["of_another_version"] = True
     (clone / "config.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.chdir(here)
     _link_raw_data(clone)
@@ -38,3 +40,10 @@ def test_the_raw_data_of_every_source_are_there(tmp_path: Path, monkeypatch: pyt
         assert (clone / file).read_text() == file
     assert {path.name for path in (clone / "data").iterdir() if path.is_symlink()} == {"names.csv", "pills"}
     assert not (clone / "data/raw").exists()
+
+
+@pytest.mark.parametrize("text", ["source: {kind: other}", "sources: [7]", "- source", "source: [", "sources: 7"])
+def test_raw_data_that_are_not_told_end_the_command(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RecordError, match=r"(?s)^config\.yaml of the commit: its raw data .* Verify it with"):
+        _link_raw_data(tmp_path)

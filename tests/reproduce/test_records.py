@@ -12,7 +12,9 @@ import pytest
 from onnx import TensorProto, helper
 from rich.console import Console
 from safetensors.numpy import save
+from typer.testing import CliRunner
 
+from pillsnap.cli import app
 from pillsnap.reproduce.diff import Run, compare
 from pillsnap.reproduce.first_difference import first_difference
 from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
@@ -20,6 +22,8 @@ from pillsnap.reproduce.records import Record, RecordError, read_records
 from pillsnap.reproduce.trace import trace
 from pillsnap.workflow.provenance import write_record
 from tests.support.aihub_files import write_zip
+from tests.support.repositories import commit
+from tests.support.repositories import run as run_program
 
 
 def parquet(**columns: list[Any]) -> bytes:
@@ -142,17 +146,73 @@ def test_trace_tells_what_was_changed_lost_or_made_anew(project: Path) -> None:
     assert told == [f"build_manifest read another {index} than index_archive/TS_1 has recorded since"]
 
 
-def test_trace_of_what_no_job_made_is_refused(project: Path) -> None:
-    with pytest.raises(RecordError, match="no job below results recorded"):
-        trace(Path("data/raw/TS_1.zip"), Path("results"))
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("file", "made", "told"),
+    [
+        ("manifest/none.csv", None, ["{file} is missing"]),
+        ("manifest/train.csv/none", None, ["{file} is missing"]),
+        ("manifest/more.csv", "more", ["results/stage1/manifest has changed since build_manifest made it"]),
+        ("manifest/../manifest/train.csv", None, []),
+        ("manifest", None, []),
+    ],
+)
+def test_trace_looks_at_the_file_that_is_named(
+    project: Path, file: str, made: str | None, told: list[str], check: bool
+) -> None:
+    target = Path("results/stage1") / file
+    if made:
+        target.write_text(made)
+    problems = trace(target, Path("results"), check=check).problems
+    assert list(dict.fromkeys(problems)) == [one.format(file=target) for one in told]
+
+
+@pytest.mark.parametrize(
+    "file", ["data/raw/TS_1.zip", "results/stage1/manifest/../none.csv", "results/stage1/manifest/.snakemake_timestamp"]
+)
+def test_trace_of_what_no_job_made_is_refused(project: Path, file: str) -> None:
+    with pytest.raises(RecordError, match=r"no job below results recorded .* folder in which the run was made"):
+        trace(Path(file), Path("results"))
     with pytest.raises(RecordError, match="no records"):
         trace(Path("results/index/TS_1.parquet"), Path("elsewhere"))
 
 
-def test_a_file_that_is_no_record_is_told(project: Path) -> None:
-    Path("results/stage1/provenance/other.json").write_text('{"rule": "other"}')
-    with pytest.raises(RecordError, match="other: not a job's record"):
+DAMAGED = {
+    "cut off": ('{"rule": "oth', "other.json: is damaged"),
+    "empty": ("", "other.json: is damaged"),
+    "CP949": ('{"rule": "규칙"}', "other.json: is damaged"),
+    "a list": ("[]", "other.json: not a job's record"),
+    "another object": ('{"rule": "other"}', "other.json: not a job's record"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), DAMAGED.values(), ids=DAMAGED)
+def test_a_file_that_is_no_record_is_told(project: Path, text: str, says: str) -> None:
+    Path("results/stage1/provenance/other.json").write_text(text, encoding="cp949")
+    with pytest.raises(RecordError, match=says):
         read_records(Path("results"))
+    for words in (["trace", "results/stage1/manifest"], ["diff", "workspace", "--stage", "stage1"]):
+        done = CliRunner().invoke(app, words)
+        assert (done.exit_code, done.stdout) == (2, "") and says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "HEAD: its dvc.lock records no stage1. Run dvc repro"),
+        ("stages:\n", "HEAD: its dvc.lock records no stage1. Run dvc repro"),
+        ("<<<<<<< HEAD\nstages: {\n", "HEAD: its dvc.lock is damaged"),
+        ("- stages\n", "HEAD: its dvc.lock is damaged"),
+        ("stages: {stage@stage1: {outs: [{}]}}\n", "HEAD: its dvc.lock is damaged"),
+    ],
+)
+def test_a_dvc_lock_that_records_nothing_is_told(project: Path, text: str, says: str) -> None:
+    Path("dvc.lock").write_text(text)
+    run_program("git", "init", "--quiet", folder=project)
+    commit(project)
+    for words in (["diff", "HEAD"], ["verify", "HEAD"]):
+        done = CliRunner().invoke(app, [*words, "--stage", "stage1"])
+        assert (done.exit_code, done.stdout) == (2, "") and says in done.stderr
 
 
 def run(**changes: Any) -> Run:
