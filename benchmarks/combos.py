@@ -6,10 +6,10 @@
 Aim: with a tenth of the combinations and composed scenes, mAP@0.5 stays within a point of that with all of them.
 
 A stage that is made lends its photographs. Of its training part all combinations are kept, or a tenth of their capture
-groups, or none; single pills stay. Each time the detector is trained without scenes and with them: from scratch in
-bf16, since the detector that comes with the project saw scenes already; and from that one, as `config.yaml` trains.
-Scenes are composed of pills cut out of that stage's training photographs, the same each time; fewer combinations leave
-fewer pictures, and no other takes their place.
+groups, or none; single pills stay. Each time the detector is trained without scenes and with them, from scratch, since
+the detector that comes with the project saw scenes already; in bf16, as that one was. Scenes are composed of pills cut
+out of that stage's training photographs, the same each time; fewer combinations leave fewer pictures, and no other
+takes their place.
 Validation is the stage's own. Measured is the test part, its combinations and its single pills: mAP@0.5 by COCO's
 definition.
 
@@ -20,8 +20,6 @@ import argparse
 import datetime
 import shlex
 import tempfile
-from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +42,6 @@ from pillsnap.workflow.provenance import describe_device, git_commit, package_ve
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = {"all": 1.0, "a tenth": 0.1, "none": 0.0}
-STARTS = ("default", "scratch")
 
 
 def main() -> None:
@@ -53,8 +50,8 @@ def main() -> None:
     )
     parser.add_argument("--stage", type=Path, default=Path("results/stage4"), help="a stage that is made")
     parser.add_argument("--scenes", type=int, default=500, help="composed scenes")
-    parser.add_argument("--epochs", type=int, default=8, help="from scratch")
-    parser.add_argument("--image-size", type=int, default=224, help="from scratch")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--folder", type=Path, help="keeps scenes and trainings for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/combos"), help=".json and .md are added")
     words = parser.parse_args()
@@ -69,7 +66,6 @@ def main() -> None:
         "versions": package_versions(),
         "epochs": words.epochs,
         "image_size": words.image_size,
-        "default": asdict(read_config(ROOT / "config.yaml").detector),
         "runs": runs,
     }
     write_json(words.out.with_suffix(".json"), result)
@@ -83,30 +79,20 @@ def measure(folder: Path, words: argparse.Namespace) -> list[dict[str, Any]]:
     prepared = sorted(path.parent for path in words.stage.glob("prepared/*/crops.parquet"))
     scenes = compose(words.stage, prepared, folder, words.scenes, config.seed)
     tests = {domain: _domain(words.stage / "manifest/test.csv", folder, domain) for domain in ("combo", "single")}
-    recipes = {"scratch": _from_scratch(words), "default": config.detector}
     runs = []
-    for start, (name, share) in product(STARTS, KEPT.items()):
+    for name, share in KEPT.items():
         train = _combos(words.stage / "manifest/train.csv", folder / f"{name}.csv", share, config.seed)
         for shards in ([], scenes):
-            run = folder / f"{start}, {name}, {'scenes' if shards else 'photographs'}"
+            run = folder / f"{name}, {'scenes' if shards else 'photographs'}"
             if not (run / "run.json").exists():
-                learn(run, train, shards, recipes[start], words.stage, prepared, config.seed)
+                learn(run, train, shards, words, prepared, config.seed)
                 pictures = count_pictures(run / "yolo", "train")
-                size = recipes[start].image_size
-                map50 = {domain: test(run, path, size, words.stage, prepared) for domain, path in tests.items()}
+                map50 = {domain: test(run, path, words, prepared) for domain, path in tests.items()}
                 groups = read_table(train, MANIFEST).query("domain == 'combo'")["group"].nunique()
-                facts = {"start": start, "combinations": name, "groups": groups}
-                facts |= {"scenes": words.scenes if shards else 0, "pictures": pictures, "map50": map50}
-                write_json(run / "run.json", facts)
+                facts = {"combinations": name, "groups": groups, "scenes": words.scenes if shards else 0}
+                write_json(run / "run.json", facts | {"pictures": pictures, "map50": map50})
             runs.append(read_json(run / "run.json"))
     return runs
-
-
-def _from_scratch(words: argparse.Namespace) -> Detector:
-    return Detector(
-        model="yolo11n.yaml", image_size=words.image_size, epochs=words.epochs, horizon=words.epochs, batch=16,
-        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs, precision="bf16",
-    )  # fmt: skip
 
 
 def compose(stage: Path, prepared: list[Path], folder: Path, number: int, seed: int) -> list[Path]:
@@ -142,33 +128,37 @@ def _domain(manifest: Path, folder: Path, domain: str) -> Path:
 
 
 def learn(
-    run: Path, train: Path, shards: list[Path], recipe: Detector, stage: Path, prepared: list[Path], seed: int
+    run: Path, train: Path, shards: list[Path], words: argparse.Namespace, prepared: list[Path], seed: int
 ) -> None:
-    """Train a detector by `recipe`; writes `detector/best.safetensors`."""
+    """Train a detector from scratch; writes `detector/best.safetensors`."""
     if not (run / "yolo").exists():
-        manifest = {"train": train, "val": stage / "manifest/val.csv"}
+        manifest = {"train": train, "val": words.stage / "manifest/val.csv"}
         build_yolo_dataset(
             manifest=manifest, prepared=prepared, dataset=run / "yolo", settings=Yolo(), seed=seed, scenes=shards
         )
+    recipe = Detector(
+        model="yolo11n.yaml", image_size=words.image_size, epochs=words.epochs, horizon=words.epochs, batch=16,
+        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs, precision="bf16",
+    )  # fmt: skip
     outputs = {name: run / "detector" / file for name, file in (
         ("best", "best.pt"), ("weights", "best.safetensors"), ("history", "history.csv"), ("events", "events.json"),
         ("resources", "resources.json"),
     )}  # fmt: skip
     train_detector(
         dataset=run / "yolo", work=run / "work", settings=recipe, steering=Steering(), training=Trainings(), seed=seed,
-        device="auto", threads=1, **outputs,
+        device="auto", threads=2, **outputs,
     )  # fmt: skip
 
 
-def test(run: Path, manifest: Path, image_size: int, stage: Path, prepared: list[Path]) -> float:
+def test(run: Path, manifest: Path, words: argparse.Namespace, prepared: list[Path]) -> float:
     """mAP@0.5 on these test photographs."""
     empty = run / "backgrounds.csv"
     write_table(make_table([], MANIFEST_BACKGROUNDS), empty, MANIFEST_BACKGROUNDS)
     evaluate_detector(
-        manifest={"val": stage / "manifest/val.csv", "test": manifest}, backgrounds=empty,
-        summary=stage / "manifest/summary.json", prepared=prepared, detector=run / "detector/best.safetensors",
-        evaluation=run / f"evaluation-{manifest.stem}", work=run / "work", image_size=image_size,
-        lowest_score=0.02, min_iou=0.5, device="auto", threads=1,
+        manifest={"val": words.stage / "manifest/val.csv", "test": manifest}, backgrounds=empty,
+        summary=words.stage / "manifest/summary.json", prepared=prepared, detector=run / "detector/best.safetensors",
+        evaluation=run / f"evaluation-{manifest.stem}", work=run / "work", image_size=words.image_size,
+        lowest_score=0.02, min_iou=0.5, device="auto", threads=2,
     )  # fmt: skip
     measured: float = read_json(run / f"evaluation-{manifest.stem}/evaluation.json")["parts"]["test"]["map50"]
     return measured
