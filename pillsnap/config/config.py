@@ -204,7 +204,7 @@ class Config(Section):
     @property
     def away_sets(self) -> list[str]:
         """Folders of `away.sets` that share no photograph with a source: what is trained on is not away."""
-        read = [source_root(source) for source in self.named_sources.values() if source.kind != "synthetic"]
+        read = [source_root(source) for source in self.named_sources.values() if not get_kind(source.kind).drawn]
         roots = [root.resolve() for root in read if not is_in_s3(root)]
         sets = {path: Path(path).resolve() for path in self.away.sets}
         return [
