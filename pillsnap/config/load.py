@@ -1,5 +1,6 @@
 """Read and validate the configuration; errors name key, value, what is allowed and the line to edit."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -25,6 +26,13 @@ def load_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> 
     Raises:
         ConfigError: every wrong key or value in one message, each with its cure.
     """
+    try:
+        json.dumps(values, default=str, skipkeys=True)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{', '.join(map(str, files)) or 'the configuration'}: a value holds itself, by an anchor (&) and an alias "
+            f"(*), or values are nested too deeply ({error}). Write the value out."
+        ) from error
     values = _last_of_two(values, files)
     try:
         return Config.model_validate(values)
@@ -47,7 +55,7 @@ def read_values(file: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not text in UTF-8 ({error}). Save it as UTF-8, or correct the path.") from error
-    except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that there is not
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date or number
         raise ConfigError(f"{file}: cannot be read as YAML ({error}). Correct the file or its path.") from error
     if not isinstance(values, dict | None):
         raise ConfigError(

@@ -131,6 +131,7 @@ UNREADABLE = {
     "YAML that breaks off": (b"a: [1", "cannot be read as YAML"),
     "a date that there is not": (b"seed: 2026-13-45", "cannot be read as YAML (month must be in 1..12"),
     "bytes": (b"\0\0", "cannot be read as YAML"),
+    "lists in lists": (b"seed: " + b"[" * 3000 + b"]" * 3000, "cannot be read as YAML"),
     "CP949": ("# 시드\nseed: 1".encode("cp949"), "is not text in UTF-8"),
     "UTF-16": ("seed: 1".encode("utf-16"), "is not text in UTF-8"),
     "a list": (b"- seed\n- 1", "holds no settings by name. A configuration has lines `key: value`"),
@@ -148,6 +149,15 @@ def test_unreadable_file_is_named(tmp_path, data: bytes, says: str) -> None:
     assert str(error.value).startswith(f"{broken}: {says}") and str(error.value).endswith(" path.")
     done = CliRunner().invoke(app, ["monitor", "--config", str(broken)])
     assert (done.exit_code, done.stdout) == (2, "") and f"{broken}: {says}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["source: &a [*a]", "classifier: &a\n  epochs: *a", "&a\nseed: *a", "pathvars: &a {results: *a}"]
+)
+def test_a_value_that_holds_itself_is_refused(tmp_path, text: str) -> None:
+    (tmp_path / "overlay.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"overlay\.yaml: a value holds itself, by an anchor \(&\) and an alias"):
+        read_config(PROJECT / "config.yaml", tmp_path / "overlay.yaml")
 
 
 def test_an_empty_overlay_changes_nothing(tmp_path) -> None:
