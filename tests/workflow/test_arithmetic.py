@@ -29,7 +29,7 @@ MADE = {
 }
 """SHA-256 of what is drawn and prepared, of the tiny trainings' weights, and of a calibration and what it rests on, on
 every processor with AVX2."""
-MADE_ON = [("AuthenticAMD", "25", "17")]
+MADE_ON = [("AuthenticAMD", "25", "17"), ("GenuineIntel", "6", "207")]
 """Vendor, family and model of the processors that have made them. Where one of another kind makes other bytes, the test
 ends as an expected failure that says so."""
 EMULATED = ["Haswell", "Broadwell", "Skylake-Client", "EPYC", "EPYC-Rome"]
