@@ -56,8 +56,10 @@ def open_session(path: Path, *, threads: int, device: str) -> onnxruntime.Infere
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_threads(threads)
     options.log_severity_level = 3
-    # spinning threads would take the cores from decoding and other work
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # threads that sleep between operators wake too late to be of use; those that spin on after an answer would take the
+    # cores from decoding and other work
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if device == "cuda" or (device == "auto" and _has_gpu()):
         try:
             return _open_on_cuda(path, options)

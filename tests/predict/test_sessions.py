@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,16 @@ import pytest
 from PIL import Image
 
 from pillsnap import cuda
-from pillsnap.hardware import HardwareError
+from pillsnap.hardware import HardwareError, cores
 from pillsnap.predict import sessions
-from pillsnap.predict.sessions import CUDA_OPTIONS, ModelError, device_of, open_session, run_batch, why_no_cuda
+from pillsnap.predict.sessions import (
+    CUDA_OPTIONS,
+    ModelError,
+    device_of,
+    open_session,
+    run_batch,
+    why_no_cuda,
+)
 from tests.support.models import draw_photo, onnx_models
 from tests.support.nvidia import install_cuda, old_driver
 
@@ -65,6 +73,21 @@ def test_cuda_is_loaded_from_the_wheels_before_it_is_used(
     providers = [("CUDAExecutionProvider", CUDA_OPTIONS), "CPUExecutionProvider"]
     assert runtime.calls == ["preload", ("cuda", providers, {"enable_fallback": 0})]
     assert capsys.readouterr().out == "", "answers go to standard output, and nothing else"
+
+
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_no_thread_spins_after_an_answer(models: Path) -> None:
+    """Threads may take the cores while they wait for each other, not from other work afterwards."""
+    session = open_session(models / "classifier.onnx", threads=2, device="cpu")
+    (asked,) = session.get_inputs()
+    crops = np.zeros((8, *asked.shape[1:]), np.uint8)
+    after = 0.0
+    for _ in range(10):
+        session.run(None, {asked.name: crops})
+        began = time.process_time()
+        time.sleep(0.05)
+        after += time.process_time() - began
+    assert after < 0.25 * 0.5, "ten pauses of 50 ms"
 
 
 def test_one_that_was_asked_for_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
