@@ -15,6 +15,22 @@ from pillsnap.onnx.steps import OPSET
 from pillsnap.reader.model import Reader, load_reader
 
 
+class BoxBins(nn.Module):
+    """float (N, 4 * bins, anchors) logits of the distances from an anchor to its box's edges -> their means, float
+    (N, 4, anchors), as ultralytics' `DFL` (Li et al., *Generalized Focal Loss*, 2020, section 3.2). ONNX Runtime
+    takes a third of the time, since it computes a softmax over bins by transposing them."""
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.bins = bins
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        logits = logits.view(len(logits), 4, self.bins, logits.shape[-1])
+        weights = (logits - logits.amax(2, keepdim=True)).exp()
+        places = torch.arange(self.bins, dtype=logits.dtype)[:, None]
+        return (weights * places).sum(2) / weights.sum(2)
+
+
 class DetectorGraph(nn.Module):
     """uint8 (N, S, S, 3) letterboxed RGB -> float32 (N, anchors, 5): centre x, centre y, w, h in pixels, score."""
 
@@ -60,6 +76,7 @@ def detector_graph(weights: Path, work: Path) -> DetectorGraph:
     model = load_detector(weights).fuse(verbose=False).eval()
     head = model.model[-1]
     head.export, head.format, head.dynamic = True, "onnx", False
+    head.dfl = BoxBins(head.reg_max)
     return DetectorGraph(model).eval()
 
 
