@@ -32,8 +32,6 @@ AVERAGE_DECAY = 0.998
 """Decay of the weights' moving average."""
 LOSSES = {"characters": 1.0, "places": 0.3, "upright": 0.3, "axes": 1.0, "shapes": 0.3, "colours": 0.3}
 """Weights of the losses."""
-TURNED = 4
-"""One strip of so many is read upside down, too, to learn which direction is upright."""
 TURN, MOVE = 8.0, 0.05
 """Standard deviations of the strip's errors in training: degrees, and shares of half the crop's side."""
 FIGURES = ("imprint", "characters", "blank", "shape", "colours")
@@ -167,13 +165,15 @@ class _Training:
         with torch.autocast(device, dtype) if dtype else nullcontext():
             looks = self._model.look(small)
             # in one batch: batch norm would tell a batch of strips that are all upside down from its statistics
-            both = torch.cat([strips, strips[: len(rows) // TURNED].flip((2, 3))])
-            read = self._model.read(both.contiguous(memory_format=torch.channels_last))
+            both = torch.cat([strips, strips.flip((2, 3))]).contiguous(memory_format=torch.channels_last)
+            strokes = self._model.strokes(both)
+            upright = self._model.upright(strokes)
+            read = self._model.read(strokes[: len(rows)])
         truth = (each[rows].to(device) for each in (data.codes, data.shapes, data.colours))
         axes = angles_in_views(lines.doubled, views).to(device)
         losses = torch.stack(
             [
-                *_reading_losses(read, lines, next(truth), device),
+                *_reading_losses(read, upright, lines, next(truth), device),
                 *_look_losses(looks, axes, lines.long.to(device), *truth),
             ]
         )
@@ -229,27 +229,27 @@ def angles_in_views(doubled: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
 
 
 def _reading_losses(
-    read: Sequence[torch.Tensor], lines: _Lines, codes: torch.Tensor, device: str
+    read: Sequence[torch.Tensor], upright: torch.Tensor, lines: _Lines, codes: torch.Tensor, device: str
 ) -> list[torch.Tensor]:
     """Losses of characters, of their places, and of which direction is upright.
 
     Args:
-        read: of `Reader.read`, of the strips and, behind them, of the first of these turned by 180 degrees.
+        read: of `Reader.read`, for the strips.
+        upright: of `Reader.upright`, for the strips and, behind them, these turned by 180 degrees.
         lines: where the characters are.
         codes: int64 (N, PLACES).
         device: of the tensors.
     """
-    places, characters, upright = (each[: len(codes)].float() for each in read)
-    upside_down = read[2][len(codes) :].float()
+    places, characters = (each.float() for each in read)
     long, there = lines.long.to(device), lines.there.to(device)
     single = there[:, 0] & ~long
     there = there & long[:, None]
     columns = lines.columns.to(device)[there]
-    apart = (upside_down - upright[: len(upside_down)])[long[: len(upside_down)]]
+    ahead, back = (each[long] for each in upright.float().split(len(codes)))
     return [
         functional.cross_entropy(characters[~single].flatten(0, 1), codes[~single].flatten()),
         functional.cross_entropy(places[there], columns) if len(columns) else columns.sum().float(),
-        functional.softplus(apart).mean() if len(apart) else apart.sum(),
+        functional.softplus(back - ahead).mean() if len(ahead) else ahead.sum(),
     ]
 
 
