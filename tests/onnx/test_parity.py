@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from pillsnap.onnx.networks import detector_graph
+from pillsnap.detector.weights import prepare_ultralytics
+from pillsnap.onnx.networks import BoxBins, detector_graph
 from pillsnap.onnx.parity import batches, compare_detectors, compare_fused, logit_error, validation_photos
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
@@ -74,3 +76,12 @@ def test_logits_are_compared_as_precisely_as_float32_holds_them(
     ours: list[float], theirs: list[float], expected: float
 ) -> None:
     assert logit_error(np.array([ours]), np.array([theirs])) == pytest.approx(expected)
+
+
+def test_box_distances_are_those_of_ultralytics(tmp_path: Path) -> None:
+    prepare_ultralytics(tmp_path)
+    from ultralytics.nn.modules.block import DFL
+
+    logits = torch.randn(2, 64, 29, generator=torch.Generator().manual_seed(0)) * 20
+    logits[0, 0] = 1e4
+    assert torch.allclose(BoxBins(16)(logits), DFL(16)(logits), atol=1e-4)
