@@ -25,7 +25,7 @@ class BoxBins(nn.Module):
         self.bins = bins
 
     def forward(self, logits: torch.Tensor) -> torch.Tensor:
-        logits = logits.view(len(logits), 4, self.bins, logits.shape[-1])
+        logits = logits.unflatten(1, (4, self.bins))
         weights = (logits - logits.amax(2, keepdim=True)).exp()
         places = torch.arange(self.bins, dtype=logits.dtype, device=logits.device)[:, None]
         return (weights * places).sum(2) / weights.sum(2)
