@@ -74,7 +74,7 @@ class Reader(nn.Module):
         small = functional.avg_pool2d(pictures, 2) if half else resize(pictures, self.image_size)
         axes, shapes, colours = self.look(small)
         strips = cut_strips(pictures, half_angle(axes))
-        ahead, back = self.strokes(torch.cat([strips, strips.flip((2, 3))])).split(len(strips))
+        ahead, back = self.strokes(torch.cat([strips, strips.flip((2, 3))])).unflatten(0, (2, -1))
         upright = self.upright(ahead) >= self.upright(back)
         _, characters = self.read(torch.where(upright[:, None, None, None], ahead, back))
         return characters, shapes, colours
