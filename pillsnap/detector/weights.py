@@ -24,7 +24,7 @@ KNOWN_PREFIXES = ("ultralytics.", "torch.nn.", "numpy.", "pathlib.")
 
 
 class WeightsError(ValueError):
-    """Weights that do not exist, cannot be read, or are not the model's that is asked for."""
+    """Weights that do not exist, cannot be read, or are not a detector's."""
 
 
 def prepare_ultralytics(folder: Path) -> None:

@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional
 
 from pillsnap.classifier.transforms import resize
-from pillsnap.detector.weights import WeightsError
 from pillsnap.files import replacing
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 
@@ -25,6 +24,10 @@ COLUMNS = STRIP_WIDTH // 4
 """Columns of features in which the places of the characters are looked for."""
 _STROKES, _COLUMNS, _GLANCE = (16, 32, 64), (96, 128), (48, 48)
 """Channels of the layers."""
+
+
+class ReaderError(ValueError):
+    """Weights that do not exist, cannot be read, or are not a reader's of this version."""
 
 
 class Reader(nn.Module):
@@ -162,7 +165,7 @@ def load_reader(weights: Path) -> Reader:
     """The reader that `save_reader` wrote, FP32, in evaluation mode on the CPU.
 
     Raises:
-        WeightsError: the file does not exist, or is not a reader of this version.
+        ReaderError: the file does not exist, or is not a reader of this version.
     """
     try:
         with safe_open(weights, framework="pt") as stored:
@@ -171,7 +174,7 @@ def load_reader(weights: Path) -> Reader:
         reader = Reader(facts["model"], facts["model_args"], image_size=facts["image_size"])
         reader.load_state_dict(state)
     except (OSError, SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
-        raise WeightsError(
+        raise ReaderError(
             f"{weights}: no weights of this version's reader ({type(error).__name__}: {str(error).splitlines()[0]}). "
             "Name weights/pill-reader.safetensors, or one that this version trained (docs/weights.md)."
         ) from error

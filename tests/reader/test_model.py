@@ -11,7 +11,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pillsnap.detector.weights import WeightsError
 from pillsnap.reader.looks import CHARACTERS, COLOUR_NAMES, PLACES, SHAPE_NAMES
 from pillsnap.reader.model import (
     COLUMNS,
@@ -19,6 +18,7 @@ from pillsnap.reader.model import (
     STRIP_REACH,
     STRIP_WIDTH,
     Reader,
+    ReaderError,
     cut_strips,
     half_angle,
     load_reader,
@@ -138,5 +138,5 @@ def of_another_version(path: Path) -> None:
 def test_other_weights_are_refused(tmp_path: Path, write: Callable[[Path], object], said: str) -> None:
     path = tmp_path / "reader.safetensors"
     write(path)
-    with pytest.raises(WeightsError, match=f"{path}: no weights of this version's reader.*{said}.*docs/weights.md"):
+    with pytest.raises(ReaderError, match=f"{path}: no weights of this version's reader.*{said}.*docs/weights.md"):
         load_reader(path)

@@ -24,7 +24,7 @@ needs_avx2 = pytest.mark.skipif(not has_avx2(), reason="the processor has no AVX
 MADE = {
     "pictures": "1d9ed0fc42c36684a3dfe08bf2b8b0c810c8bad946b160f9376705514f6c7e2d",
     "classifier": "ac547c769db78d5e93bd8e73c7433c01f400153828ac6dce7704d42a6b27e94b",
-    "calibration": "3aa935b6d484202c786dfe78b5e0f51d3b34ed620d5c322325851b5079973702",
+    "calibration": "b888d269809c961d03897d3a478c01a4c392feb66ca98feff6e1beeafd8885ee",
     "detector": "29cfc6f0cba27ccd6b106195d60b50aa684a9b75bf3d447cb0bc2c050dbd515d",
 }
 """SHA-256 of what is drawn and prepared, of the tiny trainings' weights, and of a calibration and what it rests on, on
