@@ -33,8 +33,8 @@ MADE_ON = {
     ("AuthenticAMD", "25", "17"): {"pictures", "classifier", "detector"},
     ("GenuineIntel", "6", "207"): set(MADE),
 }
-"""What processors have made, by vendor, family and model. Where one makes other bytes that was not seen to make these, the
-test ends as an expected failure that says so."""
+"""What processors have made, by vendor, family and model. Where one makes other bytes that was not seen to make these,
+the test ends as an expected failure that says so."""
 EMULATED = ["Haswell", "Broadwell", "Skylake-Client", "EPYC", "EPYC-Rome"]
 """Processors with AVX2 as QEMU names them, none with AVX-512."""
 OTHERWISE = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX2", "OPENBLAS_NUM_THREADS": "3", "OMP_NUM_THREADS": "3"}
