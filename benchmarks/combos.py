@@ -1,16 +1,15 @@
 """Measure what composed scenes are worth to a detector that has many, few or no photographs of combinations.
 
     python benchmarks/combos.py --stage results/stage4      # writes benchmarks/combos.md
-    python benchmarks/combos.py --stage STAGE --scenes 4 --epochs 1 --image-size 64 --out /tmp/combos   # to try it
+    python benchmarks/combos.py --stage STAGE --scenes 4 --epochs 1 1 --image-size 64 --out /tmp/combos   # to try it
 
 Aim: with a tenth of the combinations and composed scenes, mAP@0.5 stays within a point of that with all of them.
 
 A stage that is made lends its photographs. Of its training part all combinations are kept, or a tenth of their capture
-groups, or none; single pills stay. Each time the detector is trained without scenes and with them; once from the
-detector that comes with the project, as the default configuration does, and once from scratch, since that detector saw
-composed scenes of other pills already. In bf16, as that one was; the learning rate is the same for both starts. Scenes
-are composed of pills cut out of that stage's training photographs, the same each time; fewer combinations leave fewer
-pictures, and no other takes their place.
+groups, or none; single pills stay. Each time the detector is trained without scenes and with them: once as the default
+configuration does it, which starts from the detector that comes with the project, and once from scratch and longer,
+since that detector saw composed scenes of other pills already. Scenes are composed of pills cut out of that stage's
+training photographs, the same each time; fewer combinations leave fewer pictures, and no other takes their place.
 Validation is the stage's own. Measured is the test part, its combinations and its single pills: mAP@0.5 by COCO's
 definition.
 
@@ -28,6 +27,7 @@ from typing import Any
 import combos_page
 import numpy as np
 
+from pillsnap.config.config import Config
 from pillsnap.config.data import Scenes, Yolo
 from pillsnap.config.load import read_config
 from pillsnap.config.training import Detector, Steering, Trainings
@@ -44,7 +44,7 @@ from pillsnap.workflow.provenance import describe_device, git_commit, package_ve
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = {"all": 1.0, "a tenth": 0.1, "none": 0.0}
-STARTS = {"default": str(ROOT / "weights/pill-detector.safetensors"), "scratch": "yolo11n.yaml"}
+STARTS = ("default", "scratch")
 
 
 def main() -> None:
@@ -53,21 +53,21 @@ def main() -> None:
     )
     parser.add_argument("--stage", type=Path, default=Path("results/stage4"), help="a stage that is made")
     parser.add_argument("--scenes", type=int, default=500, help="composed scenes")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, nargs=2, default=[3, 8], help="by default, and from scratch")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--folder", type=Path, help="keeps scenes and trainings for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/combos"), help=".json and .md are added")
     words = parser.parse_args()
-    numbers = [f"--{name}={getattr(words, name.replace('-', '_'))}" for name in ("scenes", "epochs", "image-size")]
+    numbers = ["--scenes", words.scenes, "--epochs", *words.epochs, "--image-size", words.image_size]
     with tempfile.TemporaryDirectory() as temporary:
         runs = measure(words.folder or Path(temporary), words)
     result = {
-        "command": shlex.join(["python", "benchmarks/combos.py", *numbers]),
+        "command": shlex.join(["python", "benchmarks/combos.py", *map(str, numbers)]),
         "date": datetime.date.today().isoformat(),
         "device": describe_device("cpu"),
         "commit": git_commit(),
         "versions": package_versions(),
-        "epochs": words.epochs,
+        "epochs": dict(zip(STARTS, words.epochs, strict=True)),
         "image_size": words.image_size,
         "runs": runs,
     }
@@ -82,12 +82,13 @@ def measure(folder: Path, words: argparse.Namespace) -> list[dict[str, Any]]:
     prepared = sorted(path.parent for path in words.stage.glob("prepared/*/crops.parquet"))
     scenes = compose(words.stage, prepared, folder, words.scenes, config.seed)
     tests = {domain: _domain(words.stage / "manifest/test.csv", folder, domain) for domain in ("combo", "single")}
+    recipes = dict(zip(STARTS, (by_default(config, words), from_scratch(words)), strict=True))
     runs = []
-    for (start, model), (name, share), shards in product(STARTS.items(), KEPT.items(), ([], scenes)):
+    for start, (name, share), shards in product(STARTS, KEPT.items(), ([], scenes)):
         train = _combos(words.stage / "manifest/train.csv", folder / f"{name}.csv", share, config.seed)
         run = folder / f"{start}, {name}, {'scenes' if shards else 'photographs'}"
         if not (run / "run.json").exists():
-            learn(run, model, train, shards, words, prepared, config.seed)
+            learn(run, recipes[start], train, shards, words, prepared, config.seed)
             pictures = count_pictures(run / "yolo", "train")
             map50 = {domain: test(run, path, words, prepared) for domain, path in tests.items()}
             groups = read_table(train, MANIFEST).query("domain == 'combo'")["group"].nunique()
@@ -129,32 +130,42 @@ def _domain(manifest: Path, folder: Path, domain: str) -> Path:
     return path
 
 
+def by_default(config: Config, words: argparse.Namespace) -> Detector:
+    """The default configuration's training."""
+    changed = {"image_size": words.image_size, "epochs": words.epochs[0], "horizon": words.epochs[0]}
+    return config.detector.model_copy(update={**changed, "model": str(ROOT / config.detector.model)})
+
+
+def from_scratch(words: argparse.Namespace) -> Detector:
+    """A longer training of the same model with random weights."""
+    return Detector(
+        model="yolo11n.yaml", image_size=words.image_size, epochs=words.epochs[1], horizon=words.epochs[1], batch=16,
+        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs[1],
+    )  # fmt: skip
+
+
 def learn(
     run: Path,
-    model: str,
+    recipe: Detector,
     train: Path,
     shards: list[Path],
     words: argparse.Namespace,
     prepared: list[Path],
     seed: int,
 ) -> None:
-    """Train a detector from `model` on; writes `detector/best.safetensors`."""
+    """Train a detector; writes `detector/best.safetensors`."""
     if not (run / "yolo").exists():
         manifest = {"train": train, "val": words.stage / "manifest/val.csv"}
         build_yolo_dataset(
             manifest=manifest, prepared=prepared, dataset=run / "yolo", settings=Yolo(), seed=seed, scenes=shards
         )
-    recipe = Detector(
-        model=model, image_size=words.image_size, epochs=words.epochs, horizon=words.epochs, batch=16,
-        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs, precision="bf16",
-    )  # fmt: skip
     outputs = {name: run / "detector" / file for name, file in (
         ("best", "best.pt"), ("weights", "best.safetensors"), ("history", "history.csv"), ("events", "events.json"),
         ("resources", "resources.json"),
     )}  # fmt: skip
     train_detector(
         dataset=run / "yolo", work=run / "work", settings=recipe, steering=Steering(), training=Trainings(), seed=seed,
-        device="auto", threads=2, **outputs,
+        device="auto", threads=1, **outputs,
     )  # fmt: skip
 
 

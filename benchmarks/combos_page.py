@@ -11,9 +11,10 @@ Made by `{command}`; the first lines of [combos.py](combos.py) tell the method, 
 
 - {date}, {device}; commit `{commit}`{dirty}
 - {versions}
-- yolo11n, {image_size} pixels, {epochs} epochs, one seed
-- *default*: it starts from `weights/pill-detector.safetensors`, as the default configuration's detector does; this one
-  saw composed scenes of other pills
+- yolo11n, {image_size} pixels, one seed
+- *default*: {epochs[default]} epochs as the default configuration trains, from `weights/pill-detector.safetensors`,
+  which saw composed scenes of other pills
+- *scratch*: {epochs[scratch]} epochs from random weights
 
 mAP@0.5 on the test part:
 

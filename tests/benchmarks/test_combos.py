@@ -21,7 +21,7 @@ RESULT = {
     "device": "CPU: one",
     "commit": {"hash": "0123456789abcdef", "dirty": False},
     "versions": {"python": "3.11"},
-    "epochs": 8,
+    "epochs": {"default": 3, "scratch": 8},
     "image_size": 224,
     "runs": [
         run("default", "all", 60, 0, 0.99),
@@ -55,7 +55,8 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
         "| default | a tenth | 6 | 500 | 1,234 | 0.985 | 0.900 |",
         "stand **-0.5 points** from",
         "**-2.0 points** from scratch",
-        "224 pixels, 8 epochs, one seed",
+        "*default*: 3 epochs as",
+        "*scratch*: 8 epochs from random weights",
     ],
 )
 def test_page_follows_from_the_figures(benchmark: Any, words: str) -> None:
