@@ -1,15 +1,15 @@
 """Measure what composed scenes are worth to a detector that has many, few or no photographs of combinations.
 
     python benchmarks/combos.py --stage results/stage4      # writes benchmarks/combos.md
-    python benchmarks/combos.py --stage STAGE --scenes 4 --epochs 1 1 --image-size 64 --out /tmp/combos   # to try it
+    python benchmarks/combos.py --stage STAGE --scenes 4 --epochs 1 --image-size 64 --out /tmp/combos   # to try it
 
 Aim: with a tenth of the combinations and composed scenes, mAP@0.5 stays within a point of that with all of them.
 
 A stage that is made lends its photographs. Of its training part all combinations are kept, or a tenth of their capture
-groups, or none; single pills stay. Each time the detector is trained without scenes and with them: once as the default
-configuration does it, which starts from the detector that comes with the project, and once from scratch and longer,
-since that detector saw composed scenes of other pills already. Scenes are composed of pills cut out of that stage's
-training photographs, the same each time; fewer combinations leave fewer pictures, and no other takes their place.
+groups, or none; single pills stay. Each time the detector is trained without scenes and with them, as the default
+configuration does it: from the detector that comes with the project, which saw composed scenes of other pills. Scenes
+are composed of pills cut out of that stage's training photographs, the same each time; fewer combinations leave fewer
+pictures, and no other takes their place.
 Validation is the stage's own. Measured is the test part, its combinations and its single pills: mAP@0.5 by COCO's
 definition.
 
@@ -27,7 +27,6 @@ from typing import Any
 import combos_page
 import numpy as np
 
-from pillsnap.config.config import Config
 from pillsnap.config.data import Scenes, Yolo
 from pillsnap.config.load import read_config
 from pillsnap.config.training import Detector, Steering, Trainings
@@ -44,7 +43,6 @@ from pillsnap.workflow.provenance import describe_device, git_commit, package_ve
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = {"all": 1.0, "a tenth": 0.1, "none": 0.0}
-STARTS = ("default", "scratch")
 
 
 def main() -> None:
@@ -53,21 +51,21 @@ def main() -> None:
     )
     parser.add_argument("--stage", type=Path, default=Path("results/stage4"), help="a stage that is made")
     parser.add_argument("--scenes", type=int, default=500, help="composed scenes")
-    parser.add_argument("--epochs", type=int, nargs=2, default=[3, 8], help="by default, and from scratch")
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--folder", type=Path, help="keeps scenes and trainings for the next time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/combos"), help=".json and .md are added")
     words = parser.parse_args()
-    numbers = ["--scenes", words.scenes, "--epochs", *words.epochs, "--image-size", words.image_size]
+    numbers = [f"--{name}={getattr(words, name.replace('-', '_'))}" for name in ("scenes", "epochs", "image-size")]
     with tempfile.TemporaryDirectory() as temporary:
         runs = measure(words.folder or Path(temporary), words)
     result = {
-        "command": shlex.join(["python", "benchmarks/combos.py", *map(str, numbers)]),
+        "command": shlex.join(["python", "benchmarks/combos.py", *numbers]),
         "date": datetime.date.today().isoformat(),
         "device": describe_device("cpu"),
         "commit": git_commit(),
         "versions": package_versions(),
-        "epochs": dict(zip(STARTS, words.epochs, strict=True)),
+        "epochs": words.epochs,
         "image_size": words.image_size,
         "runs": runs,
     }
@@ -82,17 +80,18 @@ def measure(folder: Path, words: argparse.Namespace) -> list[dict[str, Any]]:
     prepared = sorted(path.parent for path in words.stage.glob("prepared/*/crops.parquet"))
     scenes = compose(words.stage, prepared, folder, words.scenes, config.seed)
     tests = {domain: _domain(words.stage / "manifest/test.csv", folder, domain) for domain in ("combo", "single")}
-    recipes = dict(zip(STARTS, (by_default(config, words), from_scratch(words)), strict=True))
+    changed = {"image_size": words.image_size, "epochs": words.epochs, "horizon": words.epochs}
+    recipe = config.detector.model_copy(update={**changed, "model": str(ROOT / config.detector.model)})
     runs = []
-    for start, (name, share), shards in product(STARTS, KEPT.items(), ([], scenes)):
+    for (name, share), shards in product(KEPT.items(), ([], scenes)):
         train = _combos(words.stage / "manifest/train.csv", folder / f"{name}.csv", share, config.seed)
-        run = folder / f"{start}, {name}, {'scenes' if shards else 'photographs'}"
+        run = folder / f"{name}, {'scenes' if shards else 'photographs'}"
         if not (run / "run.json").exists():
-            learn(run, recipes[start], train, shards, words, prepared, config.seed)
+            learn(run, recipe, train, shards, words, prepared, config.seed)
             pictures = count_pictures(run / "yolo", "train")
             map50 = {domain: test(run, path, words, prepared) for domain, path in tests.items()}
             groups = read_table(train, MANIFEST).query("domain == 'combo'")["group"].nunique()
-            facts = {"start": start, "combinations": name, "groups": groups, "scenes": words.scenes if shards else 0}
+            facts = {"combinations": name, "groups": groups, "scenes": words.scenes if shards else 0}
             write_json(run / "run.json", facts | {"pictures": pictures, "map50": map50})
         runs.append(read_json(run / "run.json"))
     return runs
@@ -128,20 +127,6 @@ def _domain(manifest: Path, folder: Path, domain: str) -> Path:
     pills, path = read_table(manifest, MANIFEST), folder / f"test-{domain}.csv"
     write_table(pills[pills["domain"] == domain], path, MANIFEST)
     return path
-
-
-def by_default(config: Config, words: argparse.Namespace) -> Detector:
-    """The default configuration's training."""
-    changed = {"image_size": words.image_size, "epochs": words.epochs[0], "horizon": words.epochs[0]}
-    return config.detector.model_copy(update={**changed, "model": str(ROOT / config.detector.model)})
-
-
-def from_scratch(words: argparse.Namespace) -> Detector:
-    """A longer training of the same model with random weights."""
-    return Detector(
-        model="yolo11n.yaml", image_size=words.image_size, epochs=words.epochs[1], horizon=words.epochs[1], batch=16,
-        learning_rate=2e-3, final_rate=0.05, warmup_epochs=0.5, patience=words.epochs[1],
-    )  # fmt: skip
 
 
 def learn(
