@@ -17,8 +17,8 @@ from pillsnap.reader.model import Reader, load_reader
 
 class BoxBins(nn.Module):
     """float (N, 4 * bins, anchors) logits of the distances from an anchor to its box's edges -> their means, float
-    (N, 4, anchors), as ultralytics' `DFL` (Li et al., *Generalized Focal Loss*, 2020, section 3.2). ONNX Runtime
-    takes a third of the time, since it computes a softmax over bins by transposing them."""
+    (N, 4, anchors), as ultralytics' `DFL` (Li et al., *Generalized Focal Loss*, 2020, section 3.2), but without a
+    softmax over bins, for which ONNX Runtime transposes them there and back."""
 
     def __init__(self, bins: int) -> None:
         super().__init__()

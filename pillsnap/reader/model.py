@@ -71,8 +71,8 @@ class Reader(nn.Module):
             logits of each place's character, (N, PLACES, 37), of the shape, (N, 11), and of each colour for itself,
             (N, 16).
         """
-        # half the side without anti-aliasing's wider weights: ONNX Runtime takes a fifth of the time, and so were the
-        # views of the training sampled
+        # half the side without anti-aliasing's wider weights, which ONNX Runtime is slow at; views of the training are
+        # sampled so, too
         half = pictures.shape[-1] == 2 * self.image_size
         small = functional.avg_pool2d(pictures, 2) if half else resize(pictures, self.image_size)
         axes, shapes, colours = self.look(small)
