@@ -11,8 +11,8 @@ Made by `{command}`; the first lines of [combos.py](combos.py) tell the method, 
 
 - {date}, {device}; commit `{commit}`{dirty}
 - {versions}
-- the default configuration's training, from `weights/pill-detector.safetensors`: {image_size} pixels, {epochs} epochs,
-  one seed
+- trained as the default configuration does, from `weights/pill-detector.safetensors`
+- {image_size} pixels, {epochs} epochs, one seed
 
 mAP@0.5 on the test part:
 

@@ -44,7 +44,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize(
     "words",
-    ["| a tenth | 6 | 500 | 1,234 | 0.930 | 0.900 |", "stand **-2.0 points** from", "224 pixels, 8 epochs,"],
+    ["| a tenth | 6 | 500 | 1,234 | 0.930 | 0.900 |", "stand **-2.0 points** from", "224 pixels, 8 epochs, one seed"],
 )
 def test_page_follows_from_the_figures(benchmark: Any, words: str) -> None:
     assert words in benchmark.combos_page.page(RESULT)

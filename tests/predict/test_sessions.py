@@ -16,14 +16,7 @@ from PIL import Image
 from pillsnap import cuda
 from pillsnap.hardware import HardwareError, cores
 from pillsnap.predict import sessions
-from pillsnap.predict.sessions import (
-    CUDA_OPTIONS,
-    ModelError,
-    device_of,
-    open_session,
-    run_batch,
-    why_no_cuda,
-)
+from pillsnap.predict.sessions import CUDA_OPTIONS, ModelError, device_of, open_session, run_batch, why_no_cuda
 from tests.support.models import draw_photo, onnx_models
 from tests.support.nvidia import install_cuda, old_driver
 

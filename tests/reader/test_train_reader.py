@@ -58,10 +58,10 @@ def kill_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_losses_fall(base: Path, tmp_path: Path) -> None:
-    _, rows = train(base, tmp_path, RECIPE.model_copy(update={"epochs": 20}))
-    assert [row["epoch"] for row in rows] == list(range(1, 21))
-    for name in set(LOSSES) - {"axes_loss"}:  # so few crops do not tell an axis
-        assert rows[-1][name] < 0.9 * rows[0][name], name
+    _, rows = train(base, tmp_path, RECIPE.model_copy(update={"epochs": 40}))
+    assert [row["epoch"] for row in rows] == list(range(1, 41))
+    for name in LOSSES:  # so few crops hardly tell an axis
+        assert rows[-1][name] < (1.0 if name == "axes_loss" else 0.9) * rows[0][name], name
     assert load_reader(tmp_path / "last.safetensors").image_size == RECIPE.image_size
 
 
