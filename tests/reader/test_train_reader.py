@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -60,8 +61,10 @@ def kill_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_losses_fall(base: Path, tmp_path: Path) -> None:
     _, rows = train(base, tmp_path, RECIPE.model_copy(update={"epochs": 40}))
     assert [row["epoch"] for row in rows] == list(range(1, 41))
-    for name in LOSSES:  # so few crops hardly tell an axis
-        assert rows[-1][name] < (1.0 if name == "axes_loss" else 0.9) * rows[0][name], name
+    for name in set(LOSSES) - {"axes_loss"}:
+        assert rows[-1][name] < 0.9 * rows[0][name], name
+    axes = [row["axes_loss"] for row in rows]  # from so few crops it is learnt slowly, and an epoch tells little
+    assert np.mean(axes[20:]) < np.mean(axes[:10])
     assert load_reader(tmp_path / "last.safetensors").image_size == RECIPE.image_size
 
 
