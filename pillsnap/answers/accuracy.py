@@ -18,6 +18,9 @@ from pillsnap.answers.answer import Mode
 from pillsnap.answers.calibration_metrics import Predictions
 from pillsnap.pictures.boxes import match_boxes
 
+GUESSES = 5
+"""Classes of a labelled box that are kept: top-5 is the widest question."""
+
 
 @dataclass(frozen=True)
 class DetectorResult:
@@ -42,13 +45,17 @@ class DetectorResult:
 
 @dataclass(frozen=True)
 class PhotoResult(DetectorResult):
-    """Labels, detections, answer and logits of one test photograph.
+    """Labels, detections and answer of one test photograph.
+
+    Of labelled boxes only the likeliest classes are kept: the logits of all test pills, thousands of drugs each, would
+    take as much memory as those of the answers.
 
     Attributes:
         domain: of the manifest.
         targets: class index of each labelled pill, int (N,); -1 for a drug that the classifier was not trained on:
             the detector should find such a pill, and no name for it is right.
-        label_logits: of the labelled boxes' crops, (N, classes).
+        label_guesses: likeliest classes of the labelled boxes' crops, most probable first, int (N, `GUESSES`), or as
+            many as there are classes.
         answered: number of detections that the answer keeps.
         answer_logits, answer_distances: of the answer's crops, (answered, classes) and (answered,); the
             distances are relative ones.
@@ -56,7 +63,7 @@ class PhotoResult(DetectorResult):
 
     domain: Mode
     targets: np.ndarray
-    label_logits: np.ndarray
+    label_guesses: np.ndarray
     answered: int
     answer_logits: np.ndarray
     answer_distances: np.ndarray
@@ -161,21 +168,26 @@ def _size(box: Sequence[float], result: DetectorResult) -> float:
 
 def classifier_metrics(results: Sequence[PhotoResult]) -> dict[str, Any]:
     """top-1, top-5 and macro-F1 on labelled boxes of drugs with a class; raises `ValueError` without any."""
-    logits, targets = labelled_pills(results)
-    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    guesses, targets = labelled_pills(results)
+    best = guesses[:, 0]
     return {
-        "top1": float((ranked[:, 0] == targets).mean()),
-        "top5": float((ranked == targets[:, None]).any(axis=1).mean()),
-        "macro_f1": float(f1_score(targets, ranked[:, 0], labels=np.unique(targets), average="macro", zero_division=0)),
+        "top1": float((best == targets).mean()),
+        "top5": float((guesses[:, :5] == targets[:, None]).any(axis=1).mean()),
+        "macro_f1": float(f1_score(targets, best, labels=np.unique(targets), average="macro", zero_division=0)),
         "pills": len(targets),
     }
 
 
+def likeliest(logits: np.ndarray) -> np.ndarray:
+    """The `GUESSES` likeliest classes of each row of logits, float (N, classes), most probable first: int32."""
+    return np.argsort(-logits, axis=1, kind="stable")[:, :GUESSES].astype(np.int32)
+
+
 def labelled_pills(results: Sequence[PhotoResult]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (N, classes) and targets (N,) of the labelled boxes whose drug has a class."""
-    logits = np.concatenate([result.label_logits for result in results])
+    """Likeliest classes, (N, `GUESSES`), and targets, (N,), of the labelled boxes whose drug has a class."""
+    guesses = np.concatenate([result.label_guesses for result in results])
     targets = np.concatenate([result.targets for result in results])
-    return logits[targets >= 0], targets[targets >= 0]
+    return guesses[targets >= 0], targets[targets >= 0]
 
 
 def pipeline_metrics(results: Sequence[PhotoResult], min_iou: float) -> dict[str, Any]:
@@ -221,8 +233,8 @@ def confused_pairs(results: Sequence[PhotoResult], at_most: int | None = None) -
     """(true class, predicted class, count) of wrong top-1 predictions on labelled boxes, most frequent first."""
     counts: Counter[tuple[int, int]] = Counter()
     for result in results:
-        for target, row in zip(result.targets, result.label_logits, strict=True):
-            if target >= 0 and int(row.argmax()) != target:
-                counts[int(target), int(row.argmax())] += 1
+        for target, guess in zip(result.targets.tolist(), result.label_guesses[:, 0].tolist(), strict=True):
+            if guess != target >= 0:
+                counts[target, guess] += 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(true, predicted, count) for (true, predicted), count in ordered[:at_most]]

@@ -1,7 +1,7 @@
 """Temperature and thresholds that turn logits into verdicts and prediction sets."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,6 +11,9 @@ from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL, Verdict
 
 LEAST = 1e-30
 """Least probability whose logarithm is taken: float32 rounds smaller ones to 0, which has none."""
+
+BLOCK_ROWS = 256
+"""Rows of logits whose probabilities are computed at once: those of all test pills would double their memory."""
 
 LEAST_ODDS = 1e-6
 """Probability that an imprint's product of probabilities is kept away from 0 and 1 by."""
@@ -122,6 +125,10 @@ class Calibration:
         """Softmax of float (N, classes) logits divided by the temperature: float (N, classes), rows sum to 1."""
         return probabilities(logits, self.temperature)
 
+    def confidences(self, logits: np.ndarray) -> np.ndarray:
+        """Highest of the `probabilities` of each row of float (N, classes) logits: (N,)."""
+        return confidences(logits, self.temperature)
+
     def verdict(self, confidence: float, distance: float) -> Verdict:
         """Verdict on a pill, from its top-1 probability (calibrated) and its relative distance to the nearest drug."""
         if distance >= self.unknown_from:
@@ -153,6 +160,19 @@ def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
         return logits
     powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def confidences(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Highest of the `probabilities` of each row of float (N, classes) logits: (N,)."""
+    highest = np.empty(len(logits), logits.dtype)
+    for rows in row_blocks(len(logits)):
+        highest[rows] = probabilities(logits[rows], temperature).max(axis=1)
+    return highest
+
+
+def row_blocks(rows: int) -> Iterator[slice]:
+    """Yield the rows of a large array in blocks, whose intermediate results are small beside the array."""
+    yield from (slice(start, start + BLOCK_ROWS) for start in range(0, rows, BLOCK_ROWS))
 
 
 def joined_logits(probabilities: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Calibration error, selective accuracy, prediction sets, and detection of drugs outside the training set."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -9,7 +8,7 @@ from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
 from pillsnap.answers.answer import Verdict
-from pillsnap.answers.calibration import Calibration
+from pillsnap.answers.calibration import Calibration, confidences, row_blocks
 
 ECE_BINS = 15
 
@@ -116,10 +115,8 @@ def calibration_metrics(seen: Predictions, unseen: Predictions, calibration: Cal
     if not len(seen):
         return None
     pills = seen.with_class()
-    probabilities = calibration.probabilities(seen.logits)
-    right = probabilities.argmax(axis=1) == seen.targets
-    confidence = probabilities.max(axis=1)
-    before = _softmax_confidence(seen.logits)
+    right = seen.logits.argmax(axis=1) == seen.targets
+    confidence, before = calibration.confidences(seen.logits), confidences(seen.logits, temperature=1.0)
     return {
         "pills": len(seen),
         "ece": {
@@ -137,8 +134,7 @@ def calibration_metrics(seen: Predictions, unseen: Predictions, calibration: Cal
 
 def verdicts(pills: Predictions, calibration: Calibration) -> np.ndarray:
     """Verdict on each pill: str (N,)."""
-    confidence = calibration.probabilities(pills.logits).max(axis=1)
-    pairs = zip(confidence, pills.distances, strict=True)
+    pairs = zip(calibration.confidences(pills.logits), pills.distances, strict=True)
     return np.array([calibration.verdict(float(c), float(d)) for c, d in pairs], dtype=object)
 
 
@@ -156,17 +152,14 @@ def verdict_metrics(pills: Predictions, calibration: Calibration) -> dict[str, d
     }
 
 
-def _softmax_confidence(logits: np.ndarray) -> np.ndarray:
-    return 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
-
-
 def _sets(pills: Predictions, calibration: Calibration, coverage: float) -> dict[str, float]:
-    probabilities = calibration.probabilities(pills.logits)
-    sets: Sequence[np.ndarray] = [calibration.prediction_set(row, coverage) for row in probabilities]
-    covered = [target in drugs for target, drugs in zip(pills.targets, sets, strict=True)]
-    sizes = np.array([len(drugs) for drugs in sets])
+    covered, sizes = np.zeros(len(pills), bool), np.zeros(len(pills), int)
+    for rows in row_blocks(len(pills)):
+        sets = [calibration.prediction_set(row, coverage) for row in calibration.probabilities(pills.logits[rows])]
+        covered[rows] = [target in drugs for target, drugs in zip(pills.targets[rows], sets, strict=True)]
+        sizes[rows] = [len(drugs) for drugs in sets]
     return {
-        "covered": float(np.mean(covered)),
+        "covered": float(covered.mean()),
         "mean_size": float(sizes.mean()),
         "single": float((sizes == 1).mean()),
         "largest": int(sizes.max()),
@@ -179,10 +172,10 @@ def _separation(seen: Predictions, unseen: Predictions, calibration: Calibration
         return dict.fromkeys(("auroc", "auroc_of_probability", "caught_at_95_kept"))
     is_unseen = np.r_[np.zeros(len(seen)), np.ones(len(unseen))]
     limit = np.quantile(seen.distances, 0.95)
-    probabilities = calibration.probabilities(np.concatenate([seen.logits, unseen.logits])).max(axis=1)
+    sure = np.r_[calibration.confidences(seen.logits), calibration.confidences(unseen.logits)]
     return {
         "auroc": float(roc_auc_score(is_unseen, np.r_[seen.distances, unseen.distances])),
-        "auroc_of_probability": float(roc_auc_score(is_unseen, 1 - probabilities)),
+        "auroc_of_probability": float(roc_auc_score(is_unseen, 1 - sure)),
         "caught_at_95_kept": float((unseen.distances > limit).mean()),
     }
 

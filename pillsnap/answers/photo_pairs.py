@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pillsnap.answers.calibration import Calibration, agreements, joined_logits, probabilities
+from pillsnap.answers.calibration import Calibration, agreements, joined_logits, probabilities, row_blocks
 from pillsnap.answers.calibration_metrics import Predictions
 from pillsnap.sources.aihub_name import parse_photo_name
 
@@ -102,18 +102,23 @@ def pair_predictions(
         pills of the drug.
     """
     first, second = pairs.T
-    single = [probabilities(pills.logits[places], temperature) for places in (first, second)]
-    logits = joined_logits(single).astype(np.float32)
+    logits, agreed = np.empty((len(pairs), pills.logits.shape[1]), np.float32), np.empty(len(pairs))
+    for rows in row_blocks(len(pairs)):
+        single = [probabilities(pills.logits[places[rows]], temperature) for places in (first, second)]
+        logits[rows], agreed[rows] = joined_logits(single), agreements(*single)
     distances = (pills.distances[first] + pills.distances[second]) / 2
     if calibration:
-        distances = calibration.held_apart(distances, agreements(*single))
+        distances = calibration.held_apart(distances, agreed)
     both = pills.targets[first] == pills.targets[second]
     return Predictions(logits, distances, np.where(both, pills.targets[first], -1))
 
 
 def pair_agreements(pills: Predictions, pairs: np.ndarray, temperature: float) -> np.ndarray:
     """Agreement of each pair's photographs, float64 (pairs,), see `agreements`; arguments as `pair_predictions`."""
-    return agreements(*(probabilities(pills.logits[places], temperature) for places in pairs.T))
+    agreed = np.empty(len(pairs))
+    for rows in row_blocks(len(pairs)):
+        agreed[rows] = agreements(*(probabilities(pills.logits[places], temperature) for places in pairs[rows].T))
+    return agreed
 
 
 def least_agreement(same: np.ndarray, apart: np.ndarray) -> float | None:

@@ -102,8 +102,8 @@ def _pair_pills(results: Sequence[PhotoResult], pairs: Pairs) -> dict[str, tuple
     wanted_drugs = {predicted for _, predicted in wanted_mistakes}
     found: dict[str, tuple[str, np.ndarray]] = {}
     for result in results:
-        predicted = result.label_logits.argmax(axis=1)
-        for target, guess, box in zip(result.targets.tolist(), predicted.tolist(), result.boxes, strict=True):
+        predicted = result.label_guesses[:, 0].tolist()
+        for target, guess, box in zip(result.targets.tolist(), predicted, result.boxes, strict=True):
             if (target, guess) in wanted_mistakes:
                 found.setdefault(_mistake_file(target, guess), (result.image_id, box))
             if target in wanted_drugs and target == guess:

@@ -1,4 +1,4 @@
-"""Results of each photograph: detections, answer and logits, as far as metrics need them."""
+"""Results of each photograph: detections, likeliest classes and logits, as far as metrics need them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from pillsnap.answers.accuracy import DetectorResult, PhotoResult
+from pillsnap.answers.accuracy import DetectorResult, PhotoResult, likeliest
 from pillsnap.answers.answer import Answer, Mode
 from pillsnap.hardware import usable_threads
 from pillsnap.manifest.stored_photos import stored_photos
@@ -121,8 +121,8 @@ def measure_all(steps: SeparateSteps, photos: Sequence[AnyPhoto], labels: Sequen
     Args:
         steps: the models.
         photos: as for `SeparateSteps.identify`.
-        labels: of each. Where no target has a class, the logits of the labelled boxes, which nothing reads then, are
-            zeros.
+        labels: of each. Where no target has a class, the likeliest classes of the labelled boxes, which nothing reads
+            then, are zeros.
     """
     opened = [open_photo(photo, steps.detector_facts) for photo in photos]
     looked = steps.look_at_all(opened, [one.mode for one in labels])
@@ -134,7 +134,7 @@ def measure_all(steps: SeparateSteps, photos: Sequence[AnyPhoto], labels: Sequen
         boxes = one.boxes if (one.targets >= 0).any() else one.boxes[:0]
         larger = fitting(photo, photo.in_picture(boxes), steps.classifier_facts)
         label_crops.append(steps.cut(larger.picture, larger.in_picture(boxes)))
-    label_logits = [logits for logits, _ in _classify_each(steps, label_crops)]
+    label_guesses = [likeliest(logits) for logits, _ in _classify_each(steps, label_crops)]
     return [
         PhotoResult(
             image_id=one.image_id,
@@ -147,11 +147,11 @@ def measure_all(steps: SeparateSteps, photos: Sequence[AnyPhoto], labels: Sequen
             found_boxes=photo.in_photo(found.boxes),
             found_scores=found.scores,
             answered=len(logits),
-            label_logits=named if len(named) else np.zeros((len(one.boxes), len(steps.classes)), np.float32),
+            label_guesses=named if len(named) else np.zeros((len(one.boxes), named.shape[1]), np.int32),
             answer_logits=logits,
             answer_distances=distances,
         )
-        for (photo, found), one, (logits, distances), named in zip(looked, labels, answers, label_logits, strict=True)
+        for (photo, found), one, (logits, distances), named in zip(looked, labels, answers, label_guesses, strict=True)
     ]
 
 

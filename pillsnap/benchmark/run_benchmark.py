@@ -236,9 +236,9 @@ def _compare_devices(stage: StageFiles, settings: Benchmark) -> dict[str, Any]:
 
 def _by_drug(results: Sequence[PhotoResult], snap: SeparateSteps) -> list[dict[str, Any]]:
     """Pills and top-1 of each drug of the test split, worst first."""
-    logits, targets = labelled_pills(results)
+    guesses, targets = labelled_pills(results)
     table = (
-        pd.DataFrame({"target": targets, "right": logits.argmax(axis=1) == targets})
+        pd.DataFrame({"target": targets, "right": guesses[:, 0] == targets})
         .groupby("target")["right"]
         .agg(["size", "mean"])
     )

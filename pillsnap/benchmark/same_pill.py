@@ -90,13 +90,12 @@ def _unlike(
 
 
 def _figures(pills: Predictions, unseen: Predictions, calibration: Calibration) -> dict[str, Any]:
-    probabilities = calibration.probabilities(pills.logits)
-    right = probabilities.argmax(axis=1) == pills.targets
+    right = pills.logits.argmax(axis=1) == pills.targets
     verdicts = verdict_metrics(pills, calibration)
     strange = verdict_metrics(unseen, calibration)["known"]["share"] if len(unseen) else None
     return {
         "top1": float(right.mean()),
-        "ece": expected_calibration_error(probabilities.max(axis=1), right),
+        "ece": expected_calibration_error(calibration.confidences(pills.logits), right),
         "known": verdicts["known"]["share"],
         "known_right": verdicts["known"]["right"],
         "unknown": verdicts["unknown"]["share"],

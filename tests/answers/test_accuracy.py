@@ -12,6 +12,7 @@ from pillsnap.answers.accuracy import (
     classifier_metrics,
     confused_pairs,
     detector_metrics,
+    likeliest,
     pipeline_metrics,
 )
 
@@ -42,7 +43,7 @@ def result(
         found_boxes=np.array([box for box, _ in found], float).reshape(-1, 4),
         found_scores=np.array([score for _, score in found], float),
         answered=len(found) if answered is None else answered,
-        label_logits=np.array(named or [[1.0, 0.0]] * len(boxes), float),
+        label_guesses=likeliest(np.array(named or [[1.0, 0.0]] * len(boxes), float).reshape(len(boxes), -1)),
         answer_logits=np.array(answers or [[1.0, 0.0]] * len(found), float).reshape(-1, 2),
         answer_distances=np.arange(len(found), dtype=float),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pillsnap.answers.accuracy import PhotoResult
+from pillsnap.answers.accuracy import PhotoResult, likeliest
 from pillsnap.benchmark.by_source import metrics_by_source
 
 BOXES = np.array([[10.0, 10, 20, 20], [50.0, 50, 20, 20]])
@@ -23,7 +23,7 @@ def photo(image_id: str, targets: list[int], named: list[int], *, found: int, la
         found_scores=np.linspace(0.9, 0.8, found),
         domain="combo",
         targets=np.array(targets),
-        label_logits=logits,
+        label_guesses=likeliest(logits),
         answered=found,
         answer_logits=logits[:found],
         answer_distances=np.zeros(found),

@@ -51,7 +51,7 @@ def test_threads_change_neither_order_nor_results(
     assert [result.image_id for result in several] == sorted(set(source["pills"]["image_id"]))
     for one, other in zip(single, several, strict=True):
         assert one.answered > 0
-        for name in ("found_boxes", "found_scores", "label_logits", "answer_logits", "answer_distances"):
+        for name in ("found_boxes", "found_scores", "label_guesses", "answer_logits", "answer_distances"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
@@ -70,7 +70,7 @@ def test_labelled_boxes_are_those_of_the_manifest(steps: SeparateSteps, source: 
     data, rows = next(stored_photos(**source))
     result = measure_photo(steps, data, rows)
     assert np.array_equal(result.boxes, rows[["x", "y", "w", "h"]])
-    assert len(result.label_logits) == len(result.targets) == len(rows)
+    assert len(result.label_guesses) == len(result.targets) == len(rows)
 
 
 @pytest.mark.parametrize("most_pictures", [1024, 3])
@@ -94,8 +94,8 @@ def test_on_a_gpu_photographs_are_computed_in_batches_that_fit_into_its_memory(
     assert max(card.batches["classifier.onnx"]) > 4 or most_pictures == 3
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours.image_id, ours.domain, ours.answered) == (theirs.image_id, theirs.domain, theirs.answered)
-        assert len(ours.targets) == len(ours.label_logits)
-        for name in ("found_boxes", "found_scores", "label_logits", "answer_logits", "answer_distances"):
+        assert len(ours.targets) == len(ours.label_guesses)
+        for name in ("found_boxes", "found_scores", "label_guesses", "answer_logits", "answer_distances"):
             np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-3, atol=1e-3)
 
 
@@ -108,10 +108,10 @@ def test_what_one_photograph_lacks_is_not_taken_from_another(steps: SeparateStep
     labels[1] = Labels(labels[1].mode, labels[1].image_id, True, labels[1].boxes, unnamed)
     together = measure_all(steps, [data for data, _ in photos], labels)
     alone = [measure_all(steps, [data], [one])[0] for (data, _), one in zip(photos, labels, strict=True)]
-    assert [len(one.label_logits) for one in together] == [0, len(unnamed), len(labels[2].boxes)]
-    assert not together[1].label_logits.any() and together[2].label_logits.any()
+    assert [len(one.label_guesses) for one in together] == [0, len(unnamed), len(labels[2].boxes)]
+    assert not together[1].label_guesses.any() and together[2].label_guesses.any()
     for ours, theirs in zip(together, alone, strict=True):
-        np.testing.assert_allclose(ours.label_logits, theirs.label_logits, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(ours.label_guesses, theirs.label_guesses, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(ours.answer_logits, theirs.answer_logits, rtol=1e-3, atol=1e-3)
     detected = measure_backgrounds(steps, photos)
     for background, one in zip(detected, together, strict=True):

@@ -21,8 +21,9 @@ def photo(
     """A photograph of one pill, in which so many are found."""
     return PhotoResult(
         image_id=image_id, fully_labelled=True, width=100, height=100, boxes=BOX, found_boxes=np.repeat(BOX, pills, 0),
-        found_scores=np.full(pills, 0.9), domain="single", targets=np.array([target]), label_logits=np.zeros((1, 2)),
-        answered=min(pills, 1), answer_logits=np.array([logits] * min(pills, 1)).reshape(-1, 2),
+        found_scores=np.full(pills, 0.9), domain="single", targets=np.array([target]),
+        label_guesses=np.zeros((1, 2), int), answered=min(pills, 1),
+        answer_logits=np.array([logits] * min(pills, 1)).reshape(-1, 2),
         answer_distances=np.full(min(pills, 1), distance),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pillsnap.answers.accuracy import PhotoResult, map_by_size
+from pillsnap.answers.accuracy import PhotoResult, likeliest, map_by_size
 from pillsnap.answers.calibration import Calibration
 from pillsnap.evaluate.figures import figures
 from pillsnap.evaluate.measured import Measured, worst
@@ -47,7 +47,7 @@ def photo(
         found_scores=np.linspace(0.9, 0.05, len(boxes)),
         domain="combo",
         targets=classes,
-        label_logits=10 * np.eye(3)[np.maximum(classes, 0)],
+        label_guesses=likeliest(np.eye(3)[np.maximum(classes, 0)]),
         answered=len(answered),
         answer_logits=logits,
         answer_distances=np.array([EVERY[verdict] for verdict in given]),

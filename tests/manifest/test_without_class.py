@@ -12,6 +12,7 @@ from pillsnap.answers.accuracy import (
     classifier_metrics,
     confused_pairs,
     detector_metrics,
+    likeliest,
     pipeline_metrics,
 )
 from pillsnap.audit.audit_labels import audit_labels
@@ -123,7 +124,7 @@ def result() -> PhotoResult:
         found_boxes=boxes,
         found_scores=np.array([0.9, 0.8]),
         answered=2,
-        label_logits=logits,
+        label_guesses=likeliest(logits),
         answer_logits=logits,
         answer_distances=np.zeros(2),
     )
