@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.numpy import save_file
 from sklearn.covariance import LedoitWolf
@@ -15,9 +16,10 @@ from sklearn.covariance import LedoitWolf
 from pillsnap.answers.calibration import ReadingCalibration
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
 from pillsnap.answers.drug_space import DrugSpace, unit_features
-from pillsnap.answers.fit_pairs import Photographed, fit_pairs
+from pillsnap.answers.fit_pairs import fit_pairs
 from pillsnap.answers.fit_reading import ReadPills, choose_distance_weight, fit_reading
 from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
+from pillsnap.answers.photo_pairs import Photographed
 from pillsnap.answers.thresholds import choose_thresholds, with_plain_limits
 from pillsnap.classifier.batches import MAX_WORKERS
 from pillsnap.classifier.model import load_classifier
@@ -69,6 +71,7 @@ def calibrate_answers(
         threads: threads of arithmetic on the CPU.
     """
     use_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False  # FP32, as ONNX Runtime computes
     looks = looks_of(read_table(drugs, DRUGS))
     extractor = _Extractor(classifier, reader, len(looks), torch_device(device))
     space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), len(looks))
@@ -94,7 +97,7 @@ def calibrate_answers(
         for pills, one, (_, _, disagreements) in zip((seen, unseen), found, joined, strict=True)
     )
     alone, unseen_alone = (
-        Photographed.alone(pills, data.pills) for pills, data in zip((held, unseen_held), validation, strict=True)
+        _alone(pills, data.pills) for pills, data in zip((held, unseen_held), validation, strict=True)
     )
     plain_alone = plain[validation[0].pills["domain"] == "single"]
     together = fit_pairs(alone, unseen_alone, plain_alone, chosen.temperature, settings)
@@ -131,6 +134,13 @@ class _Opinions:
         if not (self.read and reading):
             return self.logits, relative, np.zeros_like(relative)
         return join_reading(self.logits, relative, self.read.characters, imprints, reading)
+
+
+def _alone(pills: Predictions, table: pd.DataFrame) -> Photographed:
+    """Those of these pills that are alone in their photographs; `table` is that of `CropDataset.pills`."""
+    places = np.flatnonzero(table["domain"] == "single")
+    rows = table.iloc[places]
+    return Photographed(pills.at(places), rows["image_id"].tolist(), rows["k_code"].tolist())
 
 
 class _Extractor:

@@ -1,7 +1,7 @@
 """Temperature and thresholds that turn logits into verdicts and prediction sets."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -168,6 +168,15 @@ def confidences(logits: np.ndarray, temperature: float) -> np.ndarray:
     for rows in row_blocks(len(logits)):
         highest[rows] = probabilities(logits[rows], temperature).max(axis=1)
     return highest
+
+
+def of_targets(rows_of: Callable[[slice], np.ndarray], targets: np.ndarray) -> np.ndarray:
+    """Value of each row's target, (N,), in float64 rows of N x classes that `rows_of` computes block by block."""
+    values = np.empty(len(targets))
+    for rows in row_blocks(len(targets)):
+        block = rows_of(rows)
+        values[rows] = block[np.arange(len(block)), targets[rows]]
+    return values
 
 
 def row_blocks(rows: int) -> Iterator[slice]:

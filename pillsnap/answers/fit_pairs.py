@@ -1,38 +1,21 @@
 """Thresholds of answers to two photographs of one pill, chosen on pairs of validation photographs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.calibration_metrics import Predictions, lower_bound, verdicts
 from pillsnap.answers.photo_pairs import (
+    Photographed,
     choose_pairs,
-    choose_unlike_pairs,
     least_agreement,
     pair_agreements,
     pair_predictions,
+    unlike_pairs,
 )
 from pillsnap.answers.thresholds import choose_thresholds, with_plain_limits
 from pillsnap.config.config import Answers
-
-
-@dataclass(frozen=True)
-class Photographed:
-    """Pills that are alone in their photographs, with image_id and K-code of each."""
-
-    pills: Predictions
-    image_ids: Sequence[str]
-    drugs: Sequence[str]
-
-    @classmethod
-    def alone(cls, pills: Predictions, table: pd.DataFrame) -> "Photographed":
-        """Those of these pills that are alone; `table` is that of `CropDataset.pills`."""
-        places = np.flatnonzero(table["domain"] == "single")
-        rows = table.iloc[places]
-        return cls(pills.at(places), rows["image_id"].tolist(), rows["k_code"].tolist())
 
 
 @dataclass(frozen=True)
@@ -82,11 +65,7 @@ def fit_pairs(
 
 def _unlike(seen: Photographed, unseen: Photographed, temperature: float) -> tuple[Predictions, np.ndarray]:
     """Predictions and agreements of pairs of different drugs, held-out ones included."""
-    pairs = choose_unlike_pairs([*seen.image_ids, *unseen.image_ids], [*seen.drugs, *unseen.drugs])
-    # thousands of drugs' logits of all pills would not fit into memory twice
-    taken = np.unique(pairs)
-    first, others = taken[taken < len(seen.pills)], taken[taken >= len(seen.pills)] - len(seen.pills)
-    pills, pairs = seen.pills.at(first).beside(unseen.pills.at(others)), np.searchsorted(taken, pairs)
+    pills, pairs = unlike_pairs(seen, unseen)
     return pair_predictions(pills, pairs, temperature), pair_agreements(pills, pairs, temperature)
 
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_expit, log_softmax
 from sklearn.metrics import roc_auc_score
 
-from pillsnap.answers.calibration import LEAST_ODDS, ReadingCalibration
+from pillsnap.answers.calibration import LEAST_ODDS, ReadingCalibration, of_targets
 from pillsnap.answers.naming import Imprints, is_blank, join_reading, log_probabilities
 from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import COLOUR_NAMES, SHAPE_NAMES, Looks, imprint_of
@@ -150,9 +150,10 @@ def _weights(
     an imprint is read and to those on which none is (bool (N,)), held near by `_PULL`: of few pills, or none of a kind,
     those of all count.
     """
-    of_all = _scale_and_share(logits, likelihoods, targets, np.log([1.0, 0.2]), pull=0.0)
+    whole = np.arange(len(targets))
+    of_all = _scale_and_share(logits, likelihoods, targets, whole, np.log([1.0, 0.2]), pull=0.0)
     printed, plain = (
-        np.exp(_scale_and_share(logits[kind], likelihoods[kind], targets[kind], of_all, pull=_PULL))
+        np.exp(_scale_and_share(logits, likelihoods, targets, whole[kind], of_all, pull=_PULL))
         for kind in (~blank, blank)
     )
     weight, blank_weight = (float(min(share / scale, LARGEST_WEIGHT)) for scale, share in (printed, plain))
@@ -160,16 +161,24 @@ def _weights(
 
 
 def _scale_and_share(
-    logits: np.ndarray, likelihoods: np.ndarray, targets: np.ndarray, start: np.ndarray, *, pull: float
+    logits: np.ndarray,
+    likelihoods: np.ndarray,
+    targets: np.ndarray,
+    pills: np.ndarray,
+    start: np.ndarray,
+    *,
+    pull: float,
 ) -> np.ndarray:
     """Logarithms of the scale of the logits and of the log-likelihoods' factor that have the least loss: the negative
-    log-likelihood of the pills, and `pull` times the squared distance from `start`."""
-    rows = np.arange(len(targets))
+    log-likelihood of the pills at these places, and `pull` times the squared distance from `start`."""
 
     def loss(parameters: np.ndarray) -> float:
         scale, share = np.exp(parameters)
-        scores = log_softmax(logits * scale + likelihoods * share, axis=1)
-        return float(pull * ((parameters - start) ** 2).sum() - scores[rows, targets].sum())
+
+        def scores(rows: slice) -> np.ndarray:
+            return log_softmax(logits[pills[rows]] * scale + likelihoods[pills[rows]] * share, axis=1)
+
+        return float(pull * ((parameters - start) ** 2).sum() - of_targets(scores, targets[pills]).sum())
 
     bounds = [np.log([0.05, 20.0]), np.log([1e-3, 20.0])]
     return np.asarray(minimize(loss, x0=start, bounds=bounds, method="L-BFGS-B").x)

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import log_softmax
 
-from pillsnap.answers.calibration import Calibration, ReadingCalibration
+from pillsnap.answers.calibration import Calibration, ReadingCalibration, row_blocks
 from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import CHARACTERS, END, PLACES, Looks, codes_of
-
-_ROWS = 4096
 
 
 class Imprints:
@@ -38,12 +36,12 @@ class Imprints:
         """
         likelihoods = np.empty((len(characters), len(self.codes)), np.float32)
         columns = self.one_hot
-        for start in range(0, len(characters), _ROWS):  # those of both sides, of all pills, may not fit into memory
-            scores = log_probabilities(characters[start : start + _ROWS], temperature)
+        for rows in row_blocks(len(characters)):
+            scores = log_probabilities(characters[rows], temperature)
             scores -= scores.max(axis=2, keepdims=True)
             of_sides = scores.reshape(len(scores), -1) @ columns
-            likelihoods[start : start + _ROWS] = of_sides.reshape(len(scores), -1, 2).max(axis=2)
-        return np.maximum(likelihoods, LEAST)
+            likelihoods[rows] = of_sides.reshape(len(scores), -1, 2).max(axis=2)
+        return np.maximum(likelihoods, LEAST, out=likelihoods)
 
     @property
     def one_hot(self) -> np.ndarray:
@@ -84,7 +82,10 @@ def join_reading(
     blank = np.exp(log_probabilities(characters[:, :1], reading.imprint_temperature)[..., END])
     weights = reading.weight + (reading.blank_weight - reading.weight) * blank
     scales = 1 + (reading.blank_scale - 1) * blank
-    joined = (scales * (logits + weights * likelihoods)).astype(np.float32)
+    joined = weights * likelihoods  # in place from here: of thousands of drugs, each copy is gigabytes
+    joined += logits
+    joined *= scales
+    joined = joined.astype(np.float32, copy=False)
     named = joined.argmax(axis=1)
     disagreements = -likelihoods[np.arange(len(named)), named]
     return joined, (relative + np.float32(reading.distance_weight) * disagreements).astype(np.float32), disagreements

@@ -1,6 +1,7 @@
 """Pairs of photographs that show one drug, a front and a back, as a person would send them together."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,15 @@ ENOUGH = 1000
 
 UNLIKE = 4000
 """Pairs of photographs of different drugs, about."""
+
+
+@dataclass(frozen=True)
+class Photographed:
+    """Predictions of pills that are alone in their photographs, with image_id and K-code of each."""
+
+    pills: Predictions
+    image_ids: Sequence[str]
+    drugs: Sequence[str]
 
 
 def choose_pairs(image_ids: Sequence[str], drugs: Sequence[str]) -> np.ndarray:
@@ -56,6 +66,17 @@ def choose_unlike_pairs(image_ids: Sequence[str], drugs: Sequence[str]) -> np.nd
     pairs = ranked[np.unique(np.sort(np.concatenate([np.empty((0, 2), int), *circles]), axis=1), axis=0)]
     codes = np.array(drugs, object)
     return pairs[codes[pairs[:, 0]] != codes[pairs[:, 1]]]
+
+
+def unlike_pairs(seen: Photographed, unseen: Photographed) -> tuple[Predictions, np.ndarray]:
+    """Predictions of the photographs that `choose_unlike_pairs` takes, and the pairs' places among them.
+
+    Those of all photographs, thousands of drugs' logits each, would not fit into memory twice.
+    """
+    pairs = choose_unlike_pairs([*seen.image_ids, *unseen.image_ids], [*seen.drugs, *unseen.drugs])
+    taken = np.unique(pairs)
+    first, others = taken[taken < len(seen.pills)], taken[taken >= len(seen.pills)] - len(seen.pills)
+    return seen.pills.at(first).beside(unseen.pills.at(others)), np.searchsorted(taken, pairs)
 
 
 def _round(fronts: Sequence[int], backs: Sequence[int], number: int) -> Iterator[tuple[int, int]]:

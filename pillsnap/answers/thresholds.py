@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from pillsnap.answers.calibration import Calibration, probabilities
+from pillsnap.answers.calibration import Calibration, confidences, of_targets, probabilities
 from pillsnap.answers.calibration_metrics import Predictions, lower_bound
 from pillsnap.config.config import Answers
 
@@ -33,7 +33,7 @@ def choose_thresholds(
             what `unseen_known` promises holds of those with and of those without an imprint. `None`: one limit for all.
     """
     temperature = fit_temperature(seen.logits, seen.targets)
-    of_target = probabilities(seen.logits, temperature)[np.arange(len(seen)), seen.targets]
+    of_target = of_targets(lambda rows: probabilities(seen.logits[rows], temperature), seen.targets)
     unknown_from = float(np.float32(np.quantile(seen.distances, settings.kept, method="higher") + 1e-4))
     blanks = blank or (np.zeros(len(seen), bool), np.zeros(len(unseen), bool))
     known_from, *limits = _known_thresholds(seen, unseen, temperature, settings, blanks) or (None, 0.0, 0.0)
@@ -60,8 +60,9 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """Temperature of least negative log-likelihood, 0.05 to 20 (Guo et al. 2017)."""
 
     def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits.astype(np.float64) / math.exp(log_temperature), axis=1)
-        return float(-scaled[np.arange(len(targets)), targets].mean())
+        temperature = math.exp(log_temperature)
+        scaled = of_targets(lambda rows: log_softmax(logits[rows].astype(np.float64) / temperature, axis=1), targets)
+        return float(-scaled.mean())
 
     found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded", options={"xatol": 1e-6})
     return float(math.exp(found.x))
@@ -101,7 +102,7 @@ def _known_thresholds(
     turn (five seeds of the built-in data, four drugs each), 1.8 % of its pills were `known` without such a limit, and
     90.3 % of the trained drugs'; at 0.90 it was 0.7 and 88.8 %, at 0.88 0.0 and 86.9 %, at 0.86 0.2 and 85.0 %.
     """
-    confidence, unseen_confidence = (probabilities(pills.logits, temperature).max(axis=1) for pills in (seen, unseen))
+    confidence, unseen_confidence = (confidences(pills.logits, temperature) for pills in (seen, unseen))
     right = seen.logits.argmax(axis=1) == seen.targets
     is_blank, unseen_blank = blank if not blank[0].all() else map(np.zeros_like, blank)  # none to tell them from
     printed = seen.distances[~is_blank]

@@ -32,6 +32,7 @@ class PyTorchAnswer:
             threads: threads of arithmetic on the CPU.
             device: `cpu` or `cuda`.
         """
+        torch.backends.cudnn.allow_tf32 = False  # FP32, as ONNX Runtime computes beside it
         prepare_ultralytics(work)
         from ultralytics import YOLO
 

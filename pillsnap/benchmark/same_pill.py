@@ -1,14 +1,12 @@
 """Answers to two photographs of one pill, measured beside those to one of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from pillsnap.answers.accuracy import PhotoResult, answer_predictions
 from pillsnap.answers.calibration import Calibration
 from pillsnap.answers.calibration_metrics import Predictions, expected_calibration_error, verdict_metrics
-from pillsnap.answers.photo_pairs import choose_pairs, choose_unlike_pairs, pair_predictions
+from pillsnap.answers.photo_pairs import Photographed, choose_pairs, pair_predictions, unlike_pairs
 
 
 def same_pill_metrics(
@@ -37,54 +35,48 @@ def same_pill_metrics(
         Of `unlike` pairs, photographs of different drugs: their number (`pairs`) and the share `known` of them. `None`
         where there is no pair of one drug.
     """
-    singles = [result for result in results if result.domain == "single"]
-    usable = _one_pill(singles, min_iou, min_score)
-    strangers = _one_pill([result for result in unseen if result.domain == "single"], min_iou, min_score)
-    drugs = len(usable[0][1].logits[0]) if usable else 0
-    pills, pairs = _predictions(usable, drug_of, drugs, calibration)
+    drugs = results[0].answer_logits.shape[1] if results else 0
+    usable, strangers = (_one_pill(part, drug_of, drugs, min_iou, min_score) for part in (results, unseen))
+    pairs, unseen_pairs = (_pairs(photographed, calibration) for photographed in (usable, strangers))
     if not len(pairs):
         return None
-    unseen_pills, unseen_pairs = _predictions(strangers, drug_of, drugs, calibration)
     return {
-        "photos": len(singles),
-        "usable": len(usable),
+        "photos": sum(result.domain == "single" for result in results),
+        "usable": len(usable.pills),
         "pairs": len(pairs),
         "calibrated": calibration.pairs is not None,
-        "one": _figures(pills, unseen_pills, calibration),
+        "one": _figures(usable.pills, strangers.pills, calibration),
         "both": _figures(pairs, unseen_pairs, calibration.of_pairs),
-        "unlike": _unlike([*usable, *strangers], drug_of, drugs, calibration),
+        "unlike": _unlike(usable, strangers, calibration),
     }
 
 
-def _one_pill(results: Sequence[PhotoResult], min_iou: float, min_score: float) -> list[tuple[str, Predictions]]:
-    """image_id and prediction of the photographs in which exactly one pill is found."""
-    alone = [result for result in results if result.answered == 1 and (result.found_scores > min_score).sum() <= 1]
-    found = [(result.image_id, answer_predictions([result], min_iou)) for result in alone]
-    return [(image_id, pill) for image_id, pill in found if len(pill)]
+def _one_pill(
+    results: Sequence[PhotoResult], drug_of: Mapping[str, str], drugs: int, min_iou: float, min_score: float
+) -> Photographed:
+    """Predictions of the photographs of single pills in which exactly one pill is found."""
+    alone = [
+        result
+        for result in results
+        if result.domain == "single"
+        and result.answered == 1
+        and (result.found_scores > min_score).sum() <= 1
+        and (result.fully_labelled or result.matches(min_iou))
+    ]
+    image_ids = [result.image_id for result in alone]
+    pills = answer_predictions(alone, min_iou) if alone else Predictions.empty(drugs)
+    return Photographed(pills, image_ids, [drug_of[image_id] for image_id in image_ids])
 
 
-def _predictions(
-    found: Sequence[tuple[str, Predictions]],
-    drug_of: Mapping[str, str],
-    drugs: int,
-    calibration: Calibration,
-    choose: Callable[[Sequence[str], Sequence[str]], np.ndarray] = choose_pairs,
-) -> tuple[Predictions, Predictions]:
-    """Predictions of the photographs, and of their pairs."""
-    if not found:
-        return Predictions.empty(drugs), Predictions.empty(drugs)
-    each = [(pill.logits, pill.distances, pill.targets) for _, pill in found]
-    pills = Predictions(*(np.concatenate(part) for part in zip(*each, strict=True)))
-    image_ids = [image_id for image_id, _ in found]
-    pairs = choose(image_ids, [drug_of[image_id] for image_id in image_ids])
-    return pills, pair_predictions(pills, pairs, calibration.temperature, calibration.of_pairs)
+def _pairs(found: Photographed, calibration: Calibration) -> Predictions:
+    """Predictions of pairs of one drug's photographs."""
+    pairs = choose_pairs(found.image_ids, found.drugs)
+    return pair_predictions(found.pills, pairs, calibration.temperature, calibration.of_pairs)
 
 
-def _unlike(
-    found: Sequence[tuple[str, Predictions]], drug_of: Mapping[str, str], drugs: int, calibration: Calibration
-) -> dict[str, Any]:
+def _unlike(usable: Photographed, strangers: Photographed, calibration: Calibration) -> dict[str, Any]:
     """Figures of pairs of different drugs' photographs."""
-    _, pairs = _predictions(found, drug_of, drugs, calibration, choose_unlike_pairs)
+    pairs = pair_predictions(*unlike_pairs(usable, strangers), calibration.temperature, calibration.of_pairs)
     known = verdict_metrics(pairs, calibration.of_pairs)["known"]["share"] if len(pairs) else None
     return {"pairs": len(pairs), "known": known}
 

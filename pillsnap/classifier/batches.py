@@ -88,7 +88,7 @@ class CropBatches:
 
 
 class Crops:
-    """Both splits of a crops folder, and their loaders.
+    """Both splits of a crops folder, and their loaders: for one of `processes`, which share cores and cache.
 
     Attributes:
         device: of the batches, `cuda:1` for instance; `kind` is `cpu` or `cuda`.
@@ -96,12 +96,12 @@ class Crops:
         train_batches, val_batches: their loaders.
     """
 
-    def __init__(self, folder: Path, settings: Classifier, *, device: str) -> None:
+    def __init__(self, folder: Path, settings: Classifier, *, device: str, processes: int = 1) -> None:
         self.device, self.kind = device, device.split(":")[0]
         self.train, self.val = CropDataset(folder, "train"), CropDataset(folder, "val")
         # the cache is shared by number of pills: either both splits fit, or neither
-        each = settings.cache_gb * 1e9 / (len(self.train) + len(self.val))
-        workers = usable_threads(MAX_WORKERS)
+        each = settings.cache_gb * 1e9 / processes / (len(self.train) + len(self.val))
+        workers = max(1, usable_threads(MAX_WORKERS * processes) // processes)
         self.train_batches, self.val_batches = (
             CropBatches(split, device=device, workers=workers, cache_bytes=int(each * len(split)))
             for split in (self.train, self.val)

@@ -89,7 +89,7 @@ def train_classifier(
         locked = locked_state(work, signature, processes=processes, resume_with_new_inputs=training.cycles > 0)
         state = stack.enter_context(locked)
         if not state.finished(settings.epochs):
-            data = Crops(crops, settings, device=processes.device(kind))
+            data = Crops(crops, settings, device=processes.device(kind), processes=processes.world_size)
             settings, steering, chosen = fit_batch(
                 settings, steering, state.folder, kind=kind, processes=processes, pictures=len(data.train)
             )

@@ -22,6 +22,8 @@ PHOTO_BYTES = 24
 PREFETCHED, VALIDATION_PADDING = 5, 32
 """Batches that a loader process holds (`pillsnap.detector.loader`), and pixels that ultralytics adds to a validation
 picture's side."""
+LOGIT_COPIES = {"calibrate_answers": 4, "run_benchmark": 3}
+"""Times that logits of all validation or test pills are held at once, those of parts and of pairs added up."""
 CROPS_PER_DRUG, FEATURES = 64, 1280
 """Crops of each drug that `calibrate_answers` takes, and the width of their features in EfficientNets."""
 
@@ -40,7 +42,10 @@ def memory_needs(amounts: Amounts, config: Config, *, jobs: int, gpu: bool) -> d
     return {
         "prepare_archive": int(jobs * one),
         "build_manifest": int(PROCESS + amounts.pills * MANIFEST_ROW),
-        "calibrate_answers": int(TORCH_PROCESS + _calibration_bytes(amounts)),
+        "calibrate_answers": int(TORCH_PROCESS + _calibration_bytes(amounts, config)),
+        "run_benchmark": int(
+            TORCH_PROCESS + _logit_bytes("run_benchmark", amounts.pills - amounts.trained_pills, amounts)
+        ),
         "cut_crops": int(PROCESS + _cut_bytes(amounts, config)),
         "train_detector": TRAINING_PROCESSES + trained["detector"],
         "train_classifier": TRAINING_PROCESSES + trained["classifier"],
@@ -52,10 +57,16 @@ def _cut_bytes(amounts: Amounts, config: Config) -> float:
     return rows * CUT_ROW + config.threads * CUT_PIXEL * config.crops.size**2
 
 
-def _calibration_bytes(amounts: Amounts) -> float:
-    """Bytes of the features that the drugs' centroids and covariance are fitted on: FP32, and three copies in FP64."""
+def _calibration_bytes(amounts: Amounts, config: Config) -> float:
+    """Bytes of the features that the drugs' centroids and covariance are fitted on, FP32 and three copies in FP64; or,
+    afterwards, of the validation pills' logits, where these are more."""
     crops = min(amounts.trained_pills, amounts.drugs * CROPS_PER_DRUG)
-    return crops * FEATURES * (4 + 3 * 8)
+    validation = amounts.trained_pills * config.plan.val_fraction
+    return max(crops * FEATURES * (4 + 3 * 8), _logit_bytes("calibrate_answers", validation, amounts))
+
+
+def _logit_bytes(rule: str, pills: float, amounts: Amounts) -> float:
+    return LOGIT_COPIES[rule] * pills * amounts.drugs * 4
 
 
 def check_memory(needs: dict[str, int], *, jobs: int) -> Finding:
