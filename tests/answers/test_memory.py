@@ -86,9 +86,14 @@ def both_sides(seen: Predictions) -> object:
     ids=["calibration", "verdicts", "pairs", "agreements", "thresholds", "joined", "reading", "both sides"],
 )
 def test_little_beside_what_is_kept(
-    seen: Predictions, characters: np.ndarray, compute: Callable[[Predictions, np.ndarray], object], kept: float
+    seen: Predictions,
+    characters: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    compute: Callable[[Predictions, np.ndarray], object],
+    kept: float,
 ) -> None:
     """`kept`: arrays of logits that stay while others are computed, as a share of the given ones."""
+    monkeypatch.setattr("pillsnap.answers.photo_pairs.UNLIKE", 100)  # few beside the pills, as at full size
     tracemalloc.start()
     try:
         compute(seen, characters)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from pillsnap.classifier.batches import CropBatches, _decoded_by_processes, _one_ahead
+from pillsnap.classifier.batches import CropBatches, Crops, _decoded_by_processes, _one_ahead
 from pillsnap.classifier.transforms import _grid, augment, normalise
 from pillsnap.crops.dataset import CropDataset
 from pillsnap.tables.files import read_table, write_table
 from pillsnap.tables.schemas import CROPS
-from tests.support.models import write_crops
+from tests.support.models import recipe, write_crops
 
 SIDE, PILLS, CROPS_OF_PILLS = 48, 12, 18
 ALL_BYTES = CROPS_OF_PILLS * SIDE * SIDE * 3
@@ -213,3 +213,18 @@ def test_normalise_takes_channels_last() -> None:
     assert torch.equal(found, normalise(crops.contiguous(), Model()))
     expected = (crops[1, 2] / 255 - 0.3) / 0.2
     assert torch.allclose(found[1, 2], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"), [(16, 1, 16), (64, 1, 16), (16, 2, 8), (64, 2, 16), (2, 4, 1), (12, 8, 1)]
+)
+def test_processes_share_cores_and_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, workers: int
+) -> None:
+    write_crops(tmp_path / "crops", PILLS)
+    monkeypatch.setattr("pillsnap.hardware.cores", lambda: cores)
+    sizes = [CropDataset(tmp_path / "crops", split).crops * SIDE**2 * 3 for split in ("train", "val")]
+    settings = recipe(cache_gb=4 * sum(sizes) / 1e9)
+    crops = Crops(tmp_path / "crops", settings, device="cpu", processes=processes)
+    assert crops.train_batches._workers == crops.val_batches._workers == workers
+    assert crops.train_batches._fits == (processes <= 4)

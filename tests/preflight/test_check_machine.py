@@ -19,7 +19,7 @@ from pillsnap.preflight.disk import Part, check_disk, disk_parts, needed_bytes
 from pillsnap.preflight.findings import GIB, gib
 from pillsnap.preflight.gpu import gpu_need
 from pillsnap.preflight.manifest import check_manifest
-from pillsnap.preflight.memory import check_memory, check_shared_memory, memory_needs
+from pillsnap.preflight.memory import TORCH_PROCESS, check_memory, check_shared_memory, memory_needs
 from pillsnap.preflight.models import training_bytes
 from pillsnap.preflight.plan import check_plan, gini
 from pillsnap.preflight.raw import check_archives
@@ -158,10 +158,20 @@ def test_shared_memory(monkeypatch: pytest.MonkeyPatch, free: int, verdict: str)
 
 
 def test_calibration_at_full_size_is_counted() -> None:
-    """64 crops of 4,523 drugs: their features, and not 5 GB of logits."""
+    """64 crops of 4,523 drugs: their features, and not 5 GB of their logits; of more validation pills, the logits."""
     amounts = Amounts(**vars(AMOUNTS) | {"drugs": 4523, "trained_pills": 5e5})
     need = memory_needs(amounts, PRODUCTION, jobs=1, gpu=True)["calibrate_answers"]
     assert 9 * GIB < need < 11 * GIB
+    larger = Amounts(**vars(amounts) | {"trained_pills": 1.5e6})
+    need = memory_needs(larger, PRODUCTION, jobs=1, gpu=True)["calibrate_answers"]
+    assert need - TORCH_PROCESS == pytest.approx(4 * 0.2 * 1.5e6 * 4523 * 4)
+
+
+def test_benchmark_at_full_size_is_counted() -> None:
+    """Logits of the test part's pills, three times."""
+    amounts = Amounts(**vars(AMOUNTS) | {"drugs": 4523, "pills": 8e5, "trained_pills": 6.4e5})
+    need = memory_needs(amounts, PRODUCTION, jobs=1, gpu=True)["run_benchmark"]
+    assert need - TORCH_PROCESS == pytest.approx(3 * 1.6e5 * 4523 * 4)
 
 
 @pytest.mark.parametrize("name", ["yolo11n", "yolo11l"])
