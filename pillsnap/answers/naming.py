@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import log_softmax
 
-from pillsnap.answers.calibration import Calibration, ReadingCalibration, row_blocks
+from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.answers.read_imprints import LEAST
 from pillsnap.reader.looks import CHARACTERS, END, PLACES, Looks, codes_of
+
+_ROWS = 4096
 
 
 class Imprints:
@@ -36,7 +38,8 @@ class Imprints:
         """
         likelihoods = np.empty((len(characters), len(self.codes)), np.float32)
         columns = self.one_hot
-        for rows in row_blocks(len(characters)):
+        for start in range(0, len(characters), _ROWS):  # those of both sides, of all pills, may not fit into memory
+            rows = slice(start, start + _ROWS)
             scores = log_probabilities(characters[rows], temperature)
             scores -= scores.max(axis=2, keepdims=True)
             of_sides = scores.reshape(len(scores), -1) @ columns

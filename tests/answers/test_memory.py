@@ -93,7 +93,8 @@ def test_little_beside_what_is_kept(
     kept: float,
 ) -> None:
     """`kept`: arrays of logits that stay while others are computed, as a share of the given ones."""
-    monkeypatch.setattr("pillsnap.answers.photo_pairs.UNLIKE", 100)  # few beside the pills, as at full size
+    for name in ("photo_pairs.UNLIKE", "naming._ROWS"):  # few beside the pills, as at full size
+        monkeypatch.setattr(f"pillsnap.answers.{name}", 100)
     tracemalloc.start()
     try:
         compute(seen, characters)
