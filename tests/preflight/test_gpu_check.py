@@ -268,7 +268,10 @@ def test_what_two_processes_must_do(
     ended: float | None,
     verdicts: list[str],
 ) -> None:
+    done: list[str] = []
+
     def played(folder: Path) -> float | None:
+        done.append("run")
         for rank, value in enumerate(weights):
             write_json(folder / f"rank-{rank}.json", {"weights": value})
         if failed_at:
@@ -276,7 +279,10 @@ def test_what_two_processes_must_do(
         return ended
 
     monkeypatch.setattr("pillsnap.preflight.gpu_check.several._run", played)
+    monkeypatch.setattr("torch.compiler.reset", lambda: done.append("graphs dropped"))
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: done.append("blocks freed"))
     rows = list(check_several_gpus(SMALL, drugs=3, device="cuda", there=2))
+    assert done == ["graphs dropped", "blocks freed", "run"], "the first GPU's memory is the processes'"
     assert [row.verdict.value for row in rows] == verdicts
     assert all(bool(row.cure) == (row.verdict is Verdict.failed) for row in rows)
     with pytest.raises(NotCheckedError, match="there is no second GPU"):

@@ -1,6 +1,5 @@
 """Measure the stage's classifier: steps of its trainer at the recipe's batch and at the largest that fits."""
 
-import gc
 import itertools
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pillsnap.classifier.trainer import ClassifierTrainer, validation_batch
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
 from pillsnap.preflight.findings import gib
-from pillsnap.preflight.gpu_check.compute import synchronize
+from pillsnap.preflight.gpu_check.compute import release_memory, synchronize
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 from pillsnap.preflight.models import training_bytes
 from pillsnap.training.model_sizes import CUDA_BYTES
@@ -137,9 +136,8 @@ def measure_steps(
         accumulation_steps: micro-batches of a step.
         batches: of a loader, one a step; by default one batch that is on the device already.
     """
-    gc.collect()
+    release_memory(device)
     if device == "cuda":
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
     trainer.use_precision(recipe.precision)

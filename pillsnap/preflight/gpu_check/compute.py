@@ -1,5 +1,6 @@
 """Measure arithmetic and copies: a bf16 product in TFLOP/s, memory in GB/s."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 
@@ -56,3 +57,11 @@ def synchronize(device: str) -> None:
     """Wait until the device has done all that it was asked."""
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def release_memory(device: str) -> None:
+    """Give back the device's memory that nothing uses any more, that of compiled models and their CUDA graphs too."""
+    if device == "cuda":
+        torch.compiler.reset()
+        gc.collect()
+        torch.cuda.empty_cache()
