@@ -36,6 +36,7 @@ from pillsnap.preflight.gpu_check.onnx_runtime import ERRORS, check_onnx_runtime
 from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run_checks
 from pillsnap.preflight.gpu_check.rule_hours import rules_of
 from pillsnap.preflight.gpu_check.several import check_several_gpus
+from pillsnap.preflight.models import training_bytes
 from pillsnap.workflow.rules import RULES
 from tests.support.models import onnx_models
 from tests.support.nvidia import install_cuda, install_nvml
@@ -215,11 +216,49 @@ def test_large_logits_are_compared_in_parts_of_them(monkeypatch: pytest.MonkeyPa
 
 def test_what_the_driver_reports_of_the_steps_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a card that is played: its memory, and how busy it was where the driver says so."""
-    for busy, words in ((0.97, "12.0 images/s, GPU busy 97%, 0.2 GiB"), (None, "12.0 images/s, 0.2 GiB")):
-        done = Steps(12.0, 2**28, busy)
+    memory = "0.2 GiB, of it 0.1 GiB tensors"
+    for busy, words in ((0.97, f"12.0 images/s, GPU busy 97%, {memory}"), (None, f"12.0 images/s, {memory}")):
+        done = Steps(12.0, 2**27, 2**28, busy)
         monkeypatch.setattr(classifier_module, "measure_steps", lambda *_, done=done, **__: done)
         row = next(iter(classifier_module.check_classifier(SMALL, drugs=3, device="cpu", steps=1)))
-        assert (row.measured, row.figures["gpu_busy"], row.verdict) == (words, busy, Verdict.ok)
+        assert (row.measured, row.figures["gpu_busy"]) == (words, busy)
+
+
+def test_memory_is_judged_by_what_torch_takes_for_the_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimate has what is lost between blocks, and CUDA's context, which torch does not count."""
+    verdicts = []
+    first = SMALL.classifier.model_copy(update={"image_size": 32})
+    allowed = training_bytes(SMALL.model_copy(update={"classifier": first}), "classifier")
+    for reserved in (allowed, allowed + 1):
+        done = Steps(12.0, allowed // 2, reserved)
+        monkeypatch.setattr(classifier_module, "measure_steps", lambda *_, done=done, **__: done)
+        row = next(iter(classifier_module.check_classifier(SMALL, drugs=3, device="cpu", steps=1)))
+        assert (row.figures["reserved_bytes"], row.figures["preflight_bytes"]) == (reserved, allowed)
+        verdicts.append(row.verdict.value)
+    assert verdicts == ["ok", "failed"]
+
+
+def test_steps_are_measured_with_the_convolutions_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN tries them, on the card that is played, and only there; afterwards as before."""
+    tried: list[bool] = []
+    trainer = SimpleNamespace(
+        **dict.fromkeys(("use_precision", "set_rates", "views", "end_step"), lambda *_, **__: None),
+        step=lambda *_, **__: tried.append(torch.backends.cudnn.benchmark),
+    )
+    monkeypatch.setattr(classifier_module, "ClassifierTrainer", lambda *_, **__: trainer)
+    monkeypatch.setattr(classifier_module, "WARMUP", 0)
+    monkeypatch.setattr(classifier_module, "Gpus", lambda: SimpleNamespace(busy=lambda _: None))
+    for name in ("synchronize", "reset_peak_memory_stats"):
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda: None)
+    for name, held in (("allocated", 1), ("reserved", 2)):
+        monkeypatch.setattr(f"torch.cuda.max_memory_{name}", lambda held=held: held)
+    crops = classifier_module.draw_crops(4, 40, 3, "cpu")
+    for device in ("cuda", "cpu"):
+        batches = iter([crops])
+        done = classifier_module.measure_steps(SMALL.classifier, 32, drugs=3, device=device, steps=1, batches=batches)
+        held = (1, 2) if device == "cuda" else (None, None)
+        assert (done.tensor_bytes, done.reserved_bytes) == held
+    assert tried == [True, False] and not torch.backends.cudnn.benchmark
 
 
 @pytest.mark.campaign

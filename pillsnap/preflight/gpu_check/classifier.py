@@ -12,10 +12,9 @@ from pillsnap.classifier.trainer import ClassifierTrainer, validation_batch
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
 from pillsnap.preflight.findings import gib
-from pillsnap.preflight.gpu_check.compute import release_memory, synchronize
+from pillsnap.preflight.gpu_check.compute import release_memory, synchronize, trying_convolutions
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 from pillsnap.preflight.models import training_bytes
-from pillsnap.training.model_sizes import CUDA_BYTES
 from pillsnap.training.processes import Processes
 from pillsnap.training.recovery import is_out_of_memory
 from pillsnap.training.resources import Gpus
@@ -33,12 +32,14 @@ class Steps:
 
     Attributes:
         images_per_second: of whole steps.
-        peak_bytes: most memory that torch held.
+        tensor_bytes: of tensors at their peak.
+        reserved_bytes: that torch took from the device for them, so with what is lost between them.
         gpu_busy: share of the last moment, up to a second, in which the GPU computed.
     """
 
     images_per_second: float
-    peak_bytes: int | None = None
+    tensor_bytes: int | None = None
+    reserved_bytes: int | None = None
     gpu_busy: float | None = None
 
 
@@ -73,7 +74,9 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
 def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
     done = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
     settings, batch = recipe.model_copy(update={"image_size": size}), recipe.global_batch_size
-    expected = training_bytes(config.model_copy(update={"classifier": settings}), "classifier") + CUDA_BYTES
+    expected = training_bytes(
+        config.model_copy(update={"classifier": settings}), "classifier"
+    )  # without CUDA's context
     words = f"classifier {size} px, batch {batch}, {recipe.precision}" + COMPILED[recipe.compile]
     figures = {
         **{"size": size, "batch": batch, "precision": recipe.precision, "compiled": recipe.compile},
@@ -83,14 +86,11 @@ def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str,
     text = f"{done.images_per_second:,.1f} images/s"
     if done.gpu_busy is not None:
         text += f", GPU busy {done.gpu_busy:.0%}"
-    if done.peak_bytes is None:
+    if done.tensor_bytes is None or done.reserved_bytes is None:
         return Row(words, text, "", Verdict.ok, figures=figures)
-    text += f", {gib(done.peak_bytes)}"
-    cure = (
-        ""
-        if done.peak_bytes <= expected
-        else "Preflight counts too little for this model: pillsnap/training/model_sizes.py"
-    )
+    text += f", {gib(done.reserved_bytes)}, of it {gib(done.tensor_bytes)} tensors"
+    enough = done.reserved_bytes <= expected
+    cure = "" if enough else "Preflight counts too little for this model: pillsnap/training/model_sizes.py"
     return Row(words, text, f"<= {gib(expected)}", Verdict.failed if cure else Verdict.ok, cure, figures)
 
 
@@ -100,10 +100,11 @@ def _validation_row(recipe: Classifier, drugs: int, device: str, steps: int) -> 
     trainer.use_precision(recipe.precision)
     batch = validation_batch(recipe.global_batch_size, device)
     pictures, targets = draw_crops(batch, int(recipe.image_size * CROP), drugs, device)
-    trainer.validate([(pictures, targets)] * WARMUP)
-    synchronize(device)
-    start = time.perf_counter()
-    trainer.validate([(pictures, targets)] * steps)
+    with trying_convolutions(device == "cuda"):
+        trainer.validate([(pictures, targets)] * WARMUP)
+        synchronize(device)
+        start = time.perf_counter()
+        trainer.validate([(pictures, targets)] * steps)
     rate = batch * steps / (time.perf_counter() - start)
     words = f"classifier {recipe.image_size} px, validation in batches of {batch}, {recipe.precision}"
     figures = {"validation_images_per_second": rate, "size": recipe.image_size, "batch": batch}
@@ -144,20 +145,23 @@ def measure_steps(
     trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batch = recipe.global_batch_size
     batches = batches or itertools.repeat(draw_crops(batch, int(size * CROP), drugs, device))
-    for step in range(WARMUP + steps):
-        if step == WARMUP:
-            synchronize(device)
-            start = time.perf_counter()
-        pictures, targets = next(batches)
-        views = trainer.views(pictures, size, global_batch_size=batch)
-        trainer.step(
-            views,
-            targets,
-            global_batch_size=batch,
-            accumulation_steps=accumulation_steps,
-            max_grad_norm=recipe.clip,
-        )
-        trainer.end_step(WARMUP + steps)
-    synchronize(device)
+    with trying_convolutions(device == "cuda"):
+        for step in range(WARMUP + steps):
+            if step == WARMUP:
+                synchronize(device)
+                start = time.perf_counter()
+            pictures, targets = next(batches)
+            views = trainer.views(pictures, size, global_batch_size=batch)
+            trainer.step(
+                views,
+                targets,
+                global_batch_size=batch,
+                accumulation_steps=accumulation_steps,
+                max_grad_norm=recipe.clip,
+            )
+            trainer.end_step(WARMUP + steps)
+        synchronize(device)
     rate = batch * steps / (time.perf_counter() - start)
-    return Steps(rate, torch.cuda.max_memory_allocated(), Gpus().busy(torch)) if device == "cuda" else Steps(rate)
+    if device != "cuda":
+        return Steps(rate)
+    return Steps(rate, torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved(), Gpus().busy(torch))

@@ -1,5 +1,6 @@
 """Measure arithmetic and copies: a bf16 product in TFLOP/s, memory in GB/s."""
 
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -65,3 +66,14 @@ def release_memory(device: str) -> None:
         torch.compiler.reset()
         gc.collect()
         torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def trying_convolutions(tried: bool) -> Iterator[None]:
+    """Have cuDNN try its convolutions on each new shape, as the trainings do, or take one by rules; then as before."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = tried
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
