@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from pillsnap.hardware import cores, usable_threads
 from pillsnap.preflight.amounts import estimate_amounts
 from pillsnap.preflight.gpu_check import check_gpu as check_gpu_module
 from pillsnap.preflight.gpu_check import classifier as classifier_module
+from pillsnap.preflight.gpu_check import loading as loading_module
 from pillsnap.preflight.gpu_check import memory as memory_module
 from pillsnap.preflight.gpu_check.check_gpu import check_gpu
 from pillsnap.preflight.gpu_check.classifier import Steps
@@ -171,6 +173,39 @@ def test_loader_and_training_are_compared() -> None:
     names = ("loader", "training", "together")
     assert all(row.figures[f"{name}_images_per_second"] > 0 for name in names)
     assert row.measured.endswith("is the bottleneck")
+
+
+@pytest.mark.parametrize(("seconds", "fewest", "most"), [(30, 64, 64), (0.1, 2, 10)], ids=["all", "bounded"])
+def test_batches_that_were_decoded_ahead_do_not_count(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, fewest: int, most: int
+) -> None:
+    """With a loader that is played: 8 workers have decoded 16 batches ahead, each further one takes 10 ms."""
+    loaded, trained = [], []
+
+    class Played:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def batches(self, order: list) -> Iterator[tuple[None, list[int]]]:
+            for number in range(len(order)):
+                loaded.append(number)
+                if number >= 16:
+                    time.sleep(0.01)
+                yield None, [0] * 4
+
+    def measured(*_: object, **more: object) -> Steps:
+        trained.append((more["steps"], more.get("discarded")))
+        return Steps(1000.0)
+
+    monkeypatch.setattr("pillsnap.classifier.batches.CropBatches", Played)
+    monkeypatch.setattr("pillsnap.hardware.usable_threads", lambda most: 8)
+    monkeypatch.setattr(loading_module, "measure_steps", measured)
+    monkeypatch.setattr(loading_module, "SECONDS", seconds)
+    (row,) = check_loading(SMALL, drugs=3, device="cpu", steps=3)
+    assert 100 < row.figures["loader_images_per_second"] <= 4 / 0.01
+    discarded = 16 + loading_module.WARMUP
+    assert fewest <= len(loaded) - discarded <= most
+    alone, (steps, discarded) = trained
+    assert alone == (3, None) and fewest <= steps <= most and discarded == 16
 
 
 def test_onnx_runtime_answers_in_a_process_without_torch(base: Path, tmp_path: Path) -> None:

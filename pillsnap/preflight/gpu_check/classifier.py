@@ -124,6 +124,7 @@ def measure_steps(
     drugs: int,
     device: str,
     steps: int,
+    discarded: int = 0,
     accumulation_steps: int = 1,
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]] | None = None,
 ) -> Steps:
@@ -134,6 +135,7 @@ def measure_steps(
         size: side of the input.
         device: `cuda` or `cpu`.
         steps: that count; `WARMUP` ones come before them.
+        discarded: further ones before them.
         accumulation_steps: micro-batches of a step.
         batches: of a loader, one a step; by default one batch that is on the device already.
     """
@@ -143,11 +145,11 @@ def measure_steps(
     trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
     trainer.use_precision(recipe.precision)
     trainer.set_rates(learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    batch = recipe.global_batch_size
+    batch, before = recipe.global_batch_size, WARMUP + discarded
     batches = batches or itertools.repeat(draw_crops(batch, int(size * CROP), drugs, device))
     with trying_convolutions(device == "cuda"):
-        for step in range(WARMUP + steps):
-            if step == WARMUP:
+        for step in range(before + steps):
+            if step == before:
                 synchronize(device)
                 start = time.perf_counter()
             pictures, targets = next(batches)
@@ -159,7 +161,7 @@ def measure_steps(
                 accumulation_steps=accumulation_steps,
                 max_grad_norm=recipe.clip,
             )
-            trainer.end_step(WARMUP + steps)
+            trainer.end_step(before + steps)
         synchronize(device)
     rate = batch * steps / (time.perf_counter() - start)
     if device != "cuda":
