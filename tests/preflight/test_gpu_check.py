@@ -25,6 +25,7 @@ from pillsnap.preflight.gpu_check import check_gpu as check_gpu_module
 from pillsnap.preflight.gpu_check import classifier as classifier_module
 from pillsnap.preflight.gpu_check import loading as loading_module
 from pillsnap.preflight.gpu_check import memory as memory_module
+from pillsnap.preflight.gpu_check.calibration import check_calibration
 from pillsnap.preflight.gpu_check.check_gpu import check_gpu
 from pillsnap.preflight.gpu_check.classifier import Steps
 from pillsnap.preflight.gpu_check.compute import check_compute
@@ -39,6 +40,7 @@ from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict, run
 from pillsnap.preflight.gpu_check.rule_hours import rules_of
 from pillsnap.preflight.gpu_check.several import check_several_gpus
 from pillsnap.preflight.models import training_bytes
+from pillsnap.reader.model import Reader
 from pillsnap.workflow.rules import RULES
 from tests.support.models import onnx_models
 from tests.support.nvidia import install_cuda, install_nvml
@@ -206,6 +208,25 @@ def test_batches_that_were_decoded_ahead_do_not_count(
     assert fewest <= len(loaded) - discarded <= most
     alone, (steps, discarded) = trained
     assert alone == (3, None) and fewest <= steps <= most and discarded == 16
+
+
+def test_calibration_is_measured_as_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All crops by the rule's own code, with the reader, in FP32; without a reader where there is none."""
+    seen: list[torch.Tensor] = []
+
+    def read(self: Reader, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        seen.append(pictures)
+        return tuple(torch.zeros(len(pictures), 1) for _ in range(3))
+
+    monkeypatch.setattr(Reader, "forward", read)
+    monkeypatch.setattr(loading_module, "CROPS", 70)
+    (row,) = check_calibration(SMALL, drugs=3, device="cpu")
+    assert row.check == "calibration 48 px, fp32, with the reader"
+    assert [len(crops) for crops in seen] == [64, 6] * 2 and {crops.dtype for crops in seen} == {torch.float32}
+    assert row.figures["calibration_images_per_second"] > 0
+    unread = SMALL.model_copy(update={"reader": SMALL.reader.model_copy(update={"weights": None})})
+    (row,) = check_calibration(unread, drugs=3, device="cpu")
+    assert row.check.endswith("nothing read") and len(seen) == 4
 
 
 def test_onnx_runtime_answers_in_a_process_without_torch(base: Path, tmp_path: Path) -> None:
@@ -428,6 +449,7 @@ def test_forecast_of_every_rule_says_what_was_not_measured(unmade: Config, tmp_p
         *rates({(32, 4): 100.0, (48, 4): 50.0}),
         *rates({(32, 4): 400.0, (48, 4): 200.0}, "reduce-overhead"),
         rated(validation_images_per_second=300.0),
+        rated(calibration_images_per_second=150.0),
         rated(model="detector", images_per_second=10.0),
         rated(rule="prepare_archive", each_second=5.0),
         rated(rule="cut_crops", each_second=50.0),
@@ -443,7 +465,7 @@ def test_forecast_of_every_rule_says_what_was_not_measured(unmade: Config, tmp_p
     training = classifier_hours(recipe, {32: 100.0, 48: 50.0}, pills)
     assert hours["train_classifier"] == pytest.approx(training + recipe.epochs * checked), "validations counted"
     crops = min(amounts.trained_pills, 64 * amounts.drugs)
-    assert hours["calibrate_answers"] == pytest.approx(crops / 300 / 3600 + checked)
+    assert hours["calibrate_answers"] == pytest.approx(crops / 150 / 3600 + 2 * checked), "a row of its own"
     graphs = unmade.model_copy(update={"classifier": recipe.model_copy(update={"compile": "reduce-overhead"})})
     assert hours_of(graphs, rows)["train_classifier"] == pytest.approx(training / 4 + recipe.epochs * checked)
 

@@ -62,6 +62,11 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
 
         return check_loading(config, drugs=drugs, device=device, steps=STEPS)
 
+    def calibration() -> Iterable[Row]:
+        from pillsnap.preflight.gpu_check.calibration import check_calibration
+
+        return check_calibration(config, drugs=drugs, device=device)
+
     def memory() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.memory import check_memory_cap
 
@@ -100,6 +105,7 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         "memory that ends": memory,
         "loader": loader,
         "classifier": classifier,
+        "calibration": calibration,
         "several GPUs": several_gpus,
     }
 

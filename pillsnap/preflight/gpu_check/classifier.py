@@ -95,7 +95,7 @@ def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str,
 
 
 def _validation_row(recipe: Classifier, drugs: int, device: str, steps: int) -> Row:
-    """Validate crops that are on the device already; `calibrate_answers` computes the same on others."""
+    """Validate crops that are on the device already."""
     trainer = ClassifierTrainer(recipe, drugs, seed=0, device=device, processes=Processes())
     trainer.use_precision(recipe.precision)
     batch = validation_batch(recipe.global_batch_size, device)

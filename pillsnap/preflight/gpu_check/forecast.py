@@ -41,9 +41,9 @@ def gpu_hours(config: Config, amounts: "Amounts", figures: Sequence[Figures]) ->
             seconds = config.detector.epochs * amounts.detector_photos * (1 - val) / each["images_per_second"]
             hours["train_detector"] = RuleHours(seconds / 3600, "this check, validations included")
     validating = _first(figures, "validation_images_per_second")
-    if validating:
+    if calibrating := _first(figures, "calibration_images_per_second"):
         crops = calibration_crops(amounts) + amounts.trained_pills * val
-        hours["calibrate_answers"] = RuleHours(crops / validating / 3600, "this check, forward passes alone")
+        hours["calibrate_answers"] = RuleHours(crops / calibrating / 3600, "this check, both networks alone")
     rates = _rates(figures, recipe, recipe.global_batch_size, recipe.compile)
     rates = rates or _rates(figures, recipe, recipe.global_batch_size, False)
     if rates:

@@ -25,7 +25,7 @@ ENOUGH = 1.1
 
 
 class DrawnCrops:
-    """Crops of noise with the attributes of `CropDataset` that a loader uses."""
+    """Crops of noise with the attributes of `CropDataset` that a loader and the calibration use."""
 
     def __init__(self, side: int, drugs: int) -> None:
         from pillsnap.pictures.decode import encode_jpeg
@@ -36,6 +36,15 @@ class DrawnCrops:
         self._jpegs = [np.frombuffer(encode_jpeg(each, 95), np.uint8) for each in large]
         self.crops, self.side = CROPS, side
         self.targets = torch.from_numpy(random.integers(0, drugs, CROPS))
+
+    def __len__(self) -> int:
+        return CROPS
+
+    def picture(self, pill: int, *, box_from: str) -> torch.Tensor:
+        """As `CropDataset.picture`."""
+        from pillsnap.pictures.decode import decode_jpeg
+
+        return torch.from_numpy(decode_jpeg(self._jpegs[pill])).permute(2, 0, 1)
 
     def rows(self, items: Sequence[tuple[int, float]]) -> list[int]:
         """As `CropDataset.rows`."""
