@@ -127,27 +127,55 @@ def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(iter(check_compute("cpu"))).verdict is Verdict.failed
 
 
-def test_classifier_is_measured_at_both_sizes_until_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, asked = classifier_module.measure_steps, []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, bool | str]]:
+    """Size, batch and compilation of each measurement, on a card whose memory ends."""
+    real, found = classifier_module.measure_steps, []
 
     def measured(recipe: Classifier, size: int, **more: object) -> Steps:
-        asked.append((size, recipe.batch, recipe.compile))
+        found.append((size, recipe.batch, recipe.compile))
         if size * recipe.batch > 400:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(recipe.model_copy(update={"compile": False}), size, **more)  # compiling is a test of its own
 
     monkeypatch.setattr(classifier_module, "measure_steps", measured)
     monkeypatch.setattr(classifier_module, "WARMUP", 1)
-    rows = list(classifier_module.check_classifier(SMALL, drugs=3, device="cpu", steps=1))
-    plain = [(32, 4, False), (32, 8, False), (32, 16, False), (48, 4, False), (48, 8, False), (48, 16, False)]
-    compiled = [(size, 4, mode) for mode in (True, "reduce-overhead") for size in (32, 48)]
-    assert asked == [*plain, *compiled]
-    validation = rows.pop(4)
-    assert [(row.figures["size"], row.figures["batch"]) for row in rows] == [
-        (32, 4), (32, 8), (48, 4), (48, 8), *[(size, batch) for size, batch, _ in compiled],
-    ]  # fmt: skip
-    assert all(row.figures["images_per_second"] > 0 and row.verdict is Verdict.ok for row in rows)
+    return found
+
+
+@pytest.mark.parametrize("compiled", [False, True, "reduce-overhead"])
+def test_the_recipe_is_measured_first_as_it_trains(asked: list, compiled: bool | str) -> None:
+    """Compiled where it says so, its last size first; only then otherwise, until memory ends."""
+    recipe = SMALL.classifier.model_copy(update={"compile": compiled})
+    settings = SMALL.model_copy(update={"classifier": recipe})
+    *rows, validation = classifier_module.check_classifier(settings, drugs=3, device="cpu", steps=1)
+    own = [(48, 4, compiled), (32, 4, compiled)]
+    assert asked == own and [(row.figures["size"], row.figures["compiled"]) for row in rows] == [
+        (size, compiled) for size, _, _ in own
+    ]
     assert validation.figures["validation_images_per_second"] > 0 and validation.figures["batch"] == 8
+    asked.clear()
+    rows += classifier_module.check_variations(settings, batch=4, drugs=3, device="cpu", steps=1)
+    plain = [(48, 4, False), (48, 8, False), (48, 16, False), (32, 4, False), (32, 8, False), (32, 16, False)]
+    others = [(size, 4, mode) for mode in (True, "reduce-overhead") for size in (48, 32)]
+    assert asked == [each for each in [*plain, *others] if each not in own], "no figure twice"
+    fits = {each for each in [*plain, *others] if each[1] < 16}
+    found = [(row.figures["size"], row.figures["batch"], row.figures["compiled"]) for row in rows]
+    assert set(found) == fits and len(found) == len(fits)
+    assert all(row.figures["images_per_second"] > 0 and row.verdict is Verdict.ok for row in rows)
+
+
+def test_the_batch_that_auto_becomes_is_compiled_too(asked: list) -> None:
+    auto = SMALL.classifier.model_copy(update={"batch": "auto", "reference_batch": 4, "start_size": None})
+    settings = SMALL.model_copy(update={"classifier": auto})
+    list(classifier_module.check_variations(settings, batch=8, drugs=3, device="cpu", steps=1))
+    assert asked == [(48, 4, False), (48, 16, False), (48, 8, True), (48, 8, "reduce-overhead")]
+
+
+def test_what_the_forecast_rests_on_is_checked_before_the_time_ends(tmp_path: Path) -> None:
+    names = list(check_gpu_module._checks(PRODUCTION, "stage4", tmp_path))
+    assert names[:6] == ["bf16 product", "classifier", "loader", "calibration", "detector", "data"]
+    assert names[-1] == "classifier, variations"
 
 
 def test_memory_that_ends_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,8 +311,7 @@ def test_what_the_driver_reports_of_the_steps_is_told(monkeypatch: pytest.Monkey
 def test_memory_is_judged_by_what_torch_takes_for_the_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The estimate has what is lost between blocks, and CUDA's context, which torch does not count."""
     verdicts = []
-    first = SMALL.classifier.model_copy(update={"image_size": 32})
-    allowed = training_bytes(SMALL.model_copy(update={"classifier": first}), "classifier")
+    allowed = training_bytes(SMALL, "classifier")
     for reserved in (allowed, allowed + 1):
         done = Steps(12.0, allowed // 2, reserved)
         monkeypatch.setattr(classifier_module, "measure_steps", lambda *_, done=done, **__: done)
@@ -324,18 +351,21 @@ def test_detector_is_killed_and_resumes() -> None:
     assert rate.figures["images_per_second"] > 0
 
 
-def test_detector_is_measured_with_the_batch_that_auto_becomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[Config] = []
+def test_models_are_measured_with_the_batch_that_auto_becomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, Config]] = []
     card = CudaDriver((13, 0), (CudaDevice("Test card", "a", (9, 0), 139 * 2**30),))
     monkeypatch.setattr(check_gpu_module, "cuda_driver", lambda: card)
-    monkeypatch.setattr(
-        "pillsnap.preflight.gpu_check.detector.check_detector", lambda one, device: asked.append(one) or []
-    )
-    auto = PRODUCTION.detector.model_copy(update={"batch": "auto"})
-    for recipe in (PRODUCTION.detector, auto):
-        settings = PRODUCTION.model_copy(update={"detector": recipe})
-        assert check_gpu_module._checks(settings, "stage4", tmp_path)["detector"]() == []
-    assert [one.detector.batch for one in asked] == [8, 64]
+    for module, name in (("detector", "detector"), ("classifier", "classifier"), ("loading", "loading")):
+        monkeypatch.setattr(
+            f"pillsnap.preflight.gpu_check.{module}.check_{name}",
+            lambda one, name=name, **_: asked.append((name, one)) or [],
+        )
+    auto = {part: getattr(PRODUCTION, part).model_copy(update={"batch": "auto"}) for part in ("detector", "classifier")}
+    for settings in (PRODUCTION, PRODUCTION.model_copy(update=auto)):
+        checks = check_gpu_module._checks(settings, "stage4", tmp_path)
+        assert [checks[name]() for name in ("detector", "classifier", "loader")] == [[], [], []]
+    batches = [one.detector.batch if name == "detector" else one.classifier.batch for name, one in asked]
+    assert batches == [8, 8, 8, 64, 64, 64]
 
 
 @pytest.mark.campaign
@@ -468,6 +498,11 @@ def test_forecast_of_every_rule_says_what_was_not_measured(unmade: Config, tmp_p
     assert hours["calibrate_answers"] == pytest.approx(crops / 150 / 3600 + 2 * checked), "a row of its own"
     graphs = unmade.model_copy(update={"classifier": recipe.model_copy(update={"compile": "reduce-overhead"})})
     assert hours_of(graphs, rows)["train_classifier"] == pytest.approx(training / 4 + recipe.epochs * checked)
+    said = [
+        next(row.measured for row in forecast(graphs, "stage2", some) if row.check == "forecast: train_classifier")
+        for some in (rows, rates({(48, 4): 50.0}))
+    ]
+    assert ["uncompiled" in words for words in said] == [False, True], "another configuration is called so"
 
 
 def test_forecast_takes_the_batch_that_auto_becomes(unmade: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,12 +55,18 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
     def classifier() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.classifier import check_classifier
 
-        return check_classifier(config, drugs=drugs, device=device, steps=STEPS)
+        return check_classifier(_with_batches(config, stage), drugs=drugs, device=device, steps=STEPS)
+
+    def variations() -> Iterable[Row]:
+        from pillsnap.preflight.gpu_check.classifier import check_variations
+
+        batch = _with_batches(config, stage).classifier.global_batch_size
+        return check_variations(config, batch=batch, drugs=drugs, device=device, steps=STEPS)
 
     def loader() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.loading import check_loading
 
-        return check_loading(config, drugs=drugs, device=device, steps=STEPS)
+        return check_loading(_with_batches(config, stage), drugs=drugs, device=device, steps=STEPS)
 
     def calibration() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.calibration import check_calibration
@@ -73,12 +79,9 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         return check_memory_cap(config, drugs=drugs, device=device)
 
     def detector() -> Iterable[Row]:
-        from pillsnap.preflight.amounts import estimate_amounts
-        from pillsnap.preflight.gpu import choose_batches, with_batches
         from pillsnap.preflight.gpu_check.detector import check_detector
 
-        choices = choose_batches(cuda_driver(), estimate_amounts(config, stage), config)
-        return check_detector(with_batches(config, choices), device=device)
+        return check_detector(_with_batches(config, stage), device=device)
 
     def onnx_runtime() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
@@ -97,17 +100,28 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
 
         return check_several_gpus(config, drugs=drugs, device=device, there=torch.cuda.device_count())
 
-    return {
+    return {  # what the forecast rests on comes first: the time may end
         "bf16 product": compute,
+        "classifier": classifier,
+        "loader": loader,
+        "calibration": calibration,
+        "detector": detector,
         "data": data,
         "ONNX Runtime": onnx_runtime,
-        "detector": detector,
         "memory that ends": memory,
-        "loader": loader,
-        "classifier": classifier,
-        "calibration": calibration,
         "several GPUs": several_gpus,
+        "classifier, variations": variations,
     }
+
+
+def _with_batches(config: Config, stage: str) -> Config:
+    """The configuration with the batches that `auto` becomes in the stage."""
+    if "auto" not in (config.detector.batch, config.classifier.batch):
+        return config  # without pandas, by which the stage's amounts are counted
+    from pillsnap.preflight.amounts import estimate_amounts
+    from pillsnap.preflight.gpu import choose_batches, with_batches
+
+    return with_batches(config, choose_batches(cuda_driver(), estimate_amounts(config, stage), config))
 
 
 def _record(stage: str, rows: list[Row]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Measure the stage's classifier: steps of its trainer at the recipe's batch and at the largest that fits."""
+"""Measure the stage's classifier: steps of its trainer as the recipe says, with larger batches, and compiled."""
 
 import itertools
 import time
@@ -44,8 +44,7 @@ class Steps:
 
 
 def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> Iterator[Row]:
-    """Train at the first and at the last size of the recipe: at its batch, and at twice as large ones until memory
-    ends; then compiled, at its batch.
+    """Train as the recipe says, compiled or not, at its last size and at its first one, and validate.
 
     Args:
         config: its `classifier` is measured, with random weights.
@@ -53,22 +52,45 @@ def check_classifier(config: Config, *, drugs: int, device: str, steps: int) -> 
         device: `cuda` or `cpu`.
         steps: timed ones of each.
     """
-    recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
-    sizes = sorted({picture_size(recipe, 0), recipe.image_size})
-    for size in sizes:
+    recipe = config.classifier.model_copy(update={"weights": None})
+    for size in _sizes(recipe):
         yield _row(config, recipe, size, drugs, device, steps)
-        batch = recipe.global_batch_size
-        while (batch := batch * 2) <= LARGEST_BATCH:
+    yield _validation_row(recipe, drugs, device, steps)
+
+
+def check_variations(config: Config, *, batch: int, drugs: int, device: str, steps: int) -> Iterator[Row]:
+    """Train otherwise than `check_classifier`, at the same sizes: uncompiled at the recipe's batch and at twice as
+    large ones until memory ends; then compiled, at the batch that the recipe trains with.
+
+    Args:
+        config: its `classifier` is measured, with random weights.
+        batch: that the recipe's becomes, where it is `auto`.
+        drugs: number of classes.
+        device: `cuda` or `cpu`.
+        steps: timed ones of each.
+    """
+    own = config.classifier.model_copy(update={"weights": None, "batch": batch})
+    plain = own.model_copy(update={"compile": False})
+    for size in _sizes(own):
+        larger = config.classifier.global_batch_size
+        while larger <= LARGEST_BATCH:
             try:
-                yield _row(config, recipe.model_copy(update={"batch": batch}), size, drugs, device, steps)
+                if (recipe := plain.model_copy(update={"batch": larger})) != own:
+                    yield _row(config, recipe, size, drugs, device, steps)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 break
-    yield _validation_row(recipe, drugs, device, steps)
-    for compiled in (True, "reduce-overhead"):  # last, since compiling takes minutes
-        for size in sizes:
-            yield _row(config, recipe.model_copy(update={"compile": compiled}), size, drugs, device, steps)
+            larger *= 2
+    # last, since compiling takes minutes
+    for compiled in [each for each in COMPILED if each and each != own.compile]:
+        for size in _sizes(own):
+            yield _row(config, own.model_copy(update={"compile": compiled}), size, drugs, device, steps)
+
+
+def _sizes(recipe: Classifier) -> list[int]:
+    """The last and the first side of the input in pixels, in this order; one where they agree."""
+    return sorted({recipe.image_size, picture_size(recipe, 0)}, reverse=True)
 
 
 def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
