@@ -1,10 +1,12 @@
 """The parts of the deep check, run on the CPU or against a driver that is played; no figure here is a GPU's."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,7 +30,7 @@ from pillsnap.preflight.gpu_check import memory as memory_module
 from pillsnap.preflight.gpu_check.calibration import check_calibration
 from pillsnap.preflight.gpu_check.check_gpu import check_gpu
 from pillsnap.preflight.gpu_check.classifier import Steps
-from pillsnap.preflight.gpu_check.compute import check_compute
+from pillsnap.preflight.gpu_check.compute import check_compute, need_precision
 from pillsnap.preflight.gpu_check.data import check_data
 from pillsnap.preflight.gpu_check.detector import check_detector
 from pillsnap.preflight.gpu_check.device import check_device
@@ -122,8 +124,27 @@ def test_compute_measures_and_checks_the_product() -> None:
     assert all(copy.figures["gb_per_second"] > 0 for copy in copies)
 
 
+def test_a_card_without_bf16_multiplies_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.compute.computes_bf16", lambda _: False)
+    product, *_ = check_compute("cpu")
+    assert (product.check, product.verdict) == ("fp16 product", Verdict.ok) and product.figures["error"] < 0.002
+
+
+def test_a_recipe_in_bf16_is_not_measured_on_a_card_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its rows say why, and a recipe in another precision is measured."""
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    needing = ("classifier", "loader", "detector", "memory that ends", "several GPUs", "classifier, variations")
+    checks = check_gpu_module._checks(PRODUCTION, "stage4", tmp_path)
+    rows = run_checks({name: checks[name] for name in needing}, seconds=60)
+    assert [(row.check, row.verdict.value) for row in rows] == [(name, "not checked") for name in needing]
+    assert {row.cure.split(",")[0] for row in rows} == {"detector.precision = bf16", "classifier.precision = bf16"}
+    for precision in ("fp16", "fp32"):
+        need_precision(PRODUCTION.classifier.model_copy(update={"precision": precision}), "cuda")
+
+
 def test_a_wrong_product_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pillsnap.preflight.gpu_check.compute.BF16_ERROR", 0.0)
+    monkeypatch.setattr("pillsnap.preflight.gpu_check.compute.HALF_ERROR", 0.0)
     assert next(iter(check_compute("cpu"))).verdict is Verdict.failed
 
 
@@ -174,7 +195,7 @@ def test_the_batch_that_auto_becomes_is_compiled_too(asked: list) -> None:
 
 def test_what_the_forecast_rests_on_is_checked_before_the_time_ends(tmp_path: Path) -> None:
     names = list(check_gpu_module._checks(PRODUCTION, "stage4", tmp_path))
-    assert names[:6] == ["bf16 product", "classifier", "loader", "calibration", "detector", "data"]
+    assert names[:6] == ["product", "classifier", "loader", "calibration", "detector", "data"]
     assert names[-1] == "classifier, variations"
 
 
@@ -541,6 +562,42 @@ def test_all_checks_run_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch, tm
     rows = check_gpu(SMALL, stage="stage1", models=tmp_path, record=tmp_path / "gpu.json")
     assert told(rows)[:2] == [("device", "ok"), ("one", "ok")]
     assert ("forecast: train_classifier", "not checked") in told(rows)
+
+
+@pytest.mark.parametrize(
+    ("driver", "played", "stopped_by"),
+    [
+        ({"capability": 75}, {}, None),
+        ({}, {"get_device_properties": SimpleNamespace(uuid="of an instance")}, None),
+        ({"version": 12040}, {}, "CUDA"),
+        ({"capability": 75}, {"get_arch_list": ["sm_80", "sm_90"]}, "architecture"),
+        ({}, {"is_available": False}, "torch"),
+        ({"init": 100}, {}, "CUDA device"),
+    ],
+    ids=["no bf16", "MIG", "old driver", "old card", "torch without CUDA", "no card"],
+)
+def test_only_a_gpu_that_cannot_compute_stops_the_check(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, driver: dict, played: dict, stopped_by: str | None
+) -> None:
+    install_cuda(monkeypatch, tmp_path, **driver)
+    install_nvml(monkeypatch, tmp_path)
+    fine = {"is_available": True, "get_device_properties": SimpleNamespace(uuid=UUID), "get_arch_list": []}
+    for name, answer in (fine | played).items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda *_, answer=answer: answer)
+    monkeypatch.setattr(check_gpu_module, "_checks", lambda *_: {"one": lambda: [ok("one")]})
+    rows = check_gpu(PRODUCTION, stage="stage4", models=tmp_path, record=tmp_path / "gpu.json")
+    failed = [row.check for row in rows if row.verdict is Verdict.failed]
+    assert failed and (stopped_by is None or stopped_by in failed)
+    assert dict(told(rows))["one"] == ("not checked" if stopped_by else "ok")
+
+
+def test_make_takes_further_configuration_files() -> None:
+    overlays = ["profiles/production/large_gpu.yaml", "mine.yaml"]
+    words = ["make", "--dry-run", "gpu-check", f"CONFIG={' '.join(overlays)}"]
+    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
+    command = shlex.split(done.stdout[done.stdout.index("pillsnap doctor") :])
+    files = [file for option, file in pairwise(command) if option == "--config"]
+    assert files == ["config.yaml", "profiles/production/pillsnap.yaml", *overlays]
 
 
 ABSENT = (

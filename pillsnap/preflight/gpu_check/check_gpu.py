@@ -13,7 +13,7 @@ from pillsnap.config.config import Config
 from pillsnap.cuda import cuda_driver
 from pillsnap.files import write_json
 from pillsnap.hardware import cores, cpu_name
-from pillsnap.preflight.gpu_check.device import check_device
+from pillsnap.preflight.gpu_check.device import STOPPING, check_device
 from pillsnap.preflight.gpu_check.forecast import forecast
 from pillsnap.preflight.gpu_check.rows import Row, Verdict, run_checks
 
@@ -26,7 +26,8 @@ Check = Callable[[], Iterable[Row]]
 
 
 def check_gpu(config: Config, *, stage: str, models: Path, record: Path) -> list[Row]:
-    """Check the first GPU with the stage's models, and write a record.
+    """Check the first GPU with the stage's models, and write a record. Only where no GPU works (`STOPPING`) the checks
+    after the device's are not made.
 
     Args:
         config: recipes, seed, folders.
@@ -35,7 +36,7 @@ def check_gpu(config: Config, *, stage: str, models: Path, record: Path) -> list
         record: written, JSON: date, machine, versions and all rows.
     """
     rows = run_checks({"device": partial(check_device, config)}, seconds=SECONDS)
-    if any(row.verdict is Verdict.failed for row in rows):
+    if any(row.verdict is Verdict.failed and row.check in STOPPING for row in rows):
         rows += [Row(name, "", "", Verdict.not_checked, "no GPU that works") for name in _checks(config, stage, models)]
     else:
         rows += run_checks(_checks(config, stage, models), seconds=SECONDS)
@@ -101,7 +102,7 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         return check_several_gpus(config, drugs=drugs, device=device, there=torch.cuda.device_count())
 
     return {  # what the forecast rests on comes first: the time may end
-        "bf16 product": compute,
+        "product": compute,
         "classifier": classifier,
         "loader": loader,
         "calibration": calibration,

@@ -12,7 +12,7 @@ from pillsnap.classifier.trainer import ClassifierTrainer, validation_batch
 from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
 from pillsnap.preflight.findings import gib
-from pillsnap.preflight.gpu_check.compute import release_memory, synchronize, trying_convolutions
+from pillsnap.preflight.gpu_check.compute import need_precision, release_memory, synchronize, trying_convolutions
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 from pillsnap.preflight.models import training_bytes
 from pillsnap.training.processes import Processes
@@ -160,7 +160,11 @@ def measure_steps(
         discarded: further ones before them.
         accumulation_steps: micro-batches of a step.
         batches: of a loader, one a step; by default one batch that is on the device already.
+
+    Raises:
+        NotCheckedError: the device does not compute the recipe's precision.
     """
+    need_precision(recipe, device)
     release_memory(device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
