@@ -372,6 +372,24 @@ def test_detector_is_killed_and_resumes() -> None:
     assert rate.figures["images_per_second"] > 0
 
 
+def test_processes_of_a_check_find_the_memory_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the classifier's check held, compiled or not, would not leave them enough on a small card."""
+    done: list[str] = []
+    monkeypatch.setattr("torch.compiler.reset", lambda: done.append("graphs dropped"))
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: done.append("blocks freed"))
+    checks = check_gpu_module._checks(PRODUCTION, "stage4", tmp_path)
+    functions = {
+        "detector": "detector.check_detector",
+        "ONNX Runtime": "onnx_runtime.check_onnx_runtime",
+        "several GPUs": "several.check_several_gpus",
+    }
+    for name, function in functions.items():
+        path = f"pillsnap.preflight.gpu_check.{function}"
+        monkeypatch.setattr(path, lambda *_, name=name, **__: done.append(name) or [])
+        checks[name]()
+    assert done == [each for name in functions for each in ("graphs dropped", "blocks freed", name)]
+
+
 def test_models_are_measured_with_the_batch_that_auto_becomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[str, Config]] = []
     card = CudaDriver((13, 0), (CudaDevice("Test card", "a", (9, 0), 139 * 2**30),))
@@ -414,10 +432,7 @@ def test_what_two_processes_must_do(
     ended: float | None,
     verdicts: list[str],
 ) -> None:
-    done: list[str] = []
-
     def played(folder: Path) -> float | None:
-        done.append("run")
         for rank, value in enumerate(weights):
             write_json(folder / f"rank-{rank}.json", {"weights": value})
         if failed_at:
@@ -425,10 +440,7 @@ def test_what_two_processes_must_do(
         return ended
 
     monkeypatch.setattr("pillsnap.preflight.gpu_check.several._run", played)
-    monkeypatch.setattr("torch.compiler.reset", lambda: done.append("graphs dropped"))
-    monkeypatch.setattr("torch.cuda.empty_cache", lambda: done.append("blocks freed"))
     rows = list(check_several_gpus(SMALL, drugs=3, device="cuda", there=2))
-    assert done == ["graphs dropped", "blocks freed", "run"], "the first GPU's memory is the processes'"
     assert [row.verdict.value for row in rows] == verdicts
     assert all(bool(row.cure) == (row.verdict is Verdict.failed) for row in rows)
     with pytest.raises(NotCheckedError, match="there is no second GPU"):

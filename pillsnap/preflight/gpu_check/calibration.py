@@ -7,7 +7,7 @@ from typing import Any
 
 from pillsnap.classifier.model import create_classifier
 from pillsnap.config.config import Config
-from pillsnap.preflight.gpu_check.compute import release_memory, trying_convolutions
+from pillsnap.preflight.gpu_check.compute import trying_convolutions
 from pillsnap.preflight.gpu_check.loading import DrawnCrops
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
@@ -25,7 +25,6 @@ def check_calibration(config: Config, *, drugs: int, device: str) -> Iterator[Ro
 
     recipe = config.classifier.model_copy(update={"weights": None})
     reader = next((load_reader(Path(file)) for file in config.reader.starting_files), None)
-    release_memory(device)
     extractor = Extractor(create_classifier(recipe, drugs).eval(), recipe.image_size, reader, device)
     data: Any = DrawnCrops(config.crops.size, drugs)
     with trying_convolutions(False):

@@ -101,7 +101,7 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
 
         return check_several_gpus(config, drugs=drugs, device=device, there=torch.cuda.device_count())
 
-    return {  # what the forecast rests on comes first: the time may end
+    checks: dict[str, Check] = {  # what the forecast rests on comes first: the time may end
         "product": compute,
         "classifier": classifier,
         "loader": loader,
@@ -113,6 +113,15 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         "several GPUs": several_gpus,
         "classifier, variations": variations,
     }
+    return {name: partial(_with_free_memory, check, device) for name, check in checks.items()}
+
+
+def _with_free_memory(check: Check, device: str) -> Iterable[Row]:
+    """Make a check with the memory that those before it held: some start processes of their own on the device."""
+    from pillsnap.preflight.gpu_check.compute import release_memory
+
+    release_memory(device)
+    return check()
 
 
 def _with_batches(config: Config, stage: str) -> Config:
