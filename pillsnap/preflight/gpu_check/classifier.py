@@ -96,9 +96,8 @@ def _sizes(recipe: Classifier) -> list[int]:
 def _row(config: Config, recipe: Classifier, size: int, drugs: int, device: str, steps: int) -> Row:
     done = measure_steps(recipe, size, drugs=drugs, device=device, steps=steps)
     settings, batch = recipe.model_copy(update={"image_size": size}), recipe.global_batch_size
-    expected = training_bytes(
-        config.model_copy(update={"classifier": settings}), "classifier"
-    )  # without CUDA's context
+    # without CUDA's context, which torch does not count either
+    expected = training_bytes(config.model_copy(update={"classifier": settings}), "classifier")
     words = f"classifier {size} px, batch {batch}, {recipe.precision}" + COMPILED[recipe.compile]
     figures = {
         **{"size": size, "batch": batch, "precision": recipe.precision, "compiled": recipe.compile},
