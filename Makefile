@@ -2,7 +2,7 @@
 # make test:     environment, then the tests of every part and one tiny run with all that reads it
 # make campaign: what is long by nature: kills, full disks, Slurm, an empty environment, the benchmarks' scripts
 # make soak:     the service under good, odd and hostile requests for an hour, or for SECONDS=60
-# make gpu-check: this machine's GPU measured with the production models, in 8 minutes
+# make gpu-check: this machine's GPU measured with the production models, in 8 minutes; CONFIG="FILE ..." overlays more
 PYTHON ?= python3
 STAGE ?= stage4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -34,7 +34,8 @@ soak: env
 
 # writes gpu-check.json
 gpu-check: env
-	pillsnap doctor --deep --stage $(STAGE) --config config.yaml --config profiles/production/pillsnap.yaml
+	pillsnap doctor --deep --stage $(STAGE) \
+		$(addprefix --config ,config.yaml profiles/production/pillsnap.yaml $(CONFIG))
 
 env: .venv/installed
 

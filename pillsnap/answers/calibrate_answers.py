@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from safetensors.numpy import save_file
 from sklearn.covariance import LedoitWolf
+from torch import nn
 
 from pillsnap.answers.calibration import ReadingCalibration
 from pillsnap.answers.calibration_metrics import Predictions, calibration_metrics
@@ -30,7 +31,7 @@ from pillsnap.files import replacing, write_json
 from pillsnap.hardware import torch_device, usable_threads, use_threads
 from pillsnap.pictures.in_order import in_order
 from pillsnap.reader.looks import looks_of
-from pillsnap.reader.model import load_reader
+from pillsnap.reader.model import Reader, load_reader
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import COMPOSED, DRUGS
 from pillsnap.training.exact_roots import exact_roots
@@ -73,7 +74,8 @@ def calibrate_answers(
     use_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # FP32, as ONNX Runtime computes
     looks = looks_of(read_table(drugs, DRUGS))
-    extractor = _Extractor(classifier, reader, len(looks), torch_device(device))
+    model, image_size = load_classifier(classifier, len(looks))
+    extractor = Extractor(model, image_size, load_reader(reader) if reader else None, torch_device(device))
     space = fit_drug_space(*extractor.features(CropDataset(crops, "train"), per_drug=CROPS_PER_DRUG), len(looks))
     validation = [CropDataset(crops, split) for split in ("val", "unseen_val")]
     found = [extractor.opinions(data) for data in validation]
@@ -114,7 +116,7 @@ def calibrate_answers(
 
 
 @dataclass(frozen=True)
-class _Opinions:
+class Opinions:
     """What both networks say of N pills: logits (N, drugs), features (N, D), and the reader's logits."""
 
     logits: np.ndarray
@@ -143,13 +145,19 @@ def _alone(pills: Predictions, table: pd.DataFrame) -> Photographed:
     return Photographed(pills.at(places), rows["image_id"].tolist(), rows["k_code"].tolist())
 
 
-class _Extractor:
-    """The trained classifier and the reader, for what they say of crops."""
+class Extractor:
+    """The trained classifier and the reader, for what they say of crops.
 
-    def __init__(self, weights: Path, reader: Path | None, drugs: int, device: str) -> None:
-        self._model, self._image_size = load_classifier(weights, drugs)
-        self._model.to(device)
-        self._reader = load_reader(reader).to(device) if reader else None
+    Args:
+        model: the classifier, in evaluation mode.
+        image_size: side of its pictures in pixels.
+        reader: `None`: nothing is read.
+        device: `cpu` or `cuda`.
+    """
+
+    def __init__(self, model: nn.Module, image_size: int, reader: Reader | None, device: str) -> None:
+        self._model, self._image_size = model.to(device), image_size
+        self._reader = reader.to(device) if reader else None
         self._device = device
 
     def features(self, data: CropDataset, *, per_drug: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +173,7 @@ class _Extractor:
                 features[rows] = self._features(crops).float().cpu().numpy()
         return features, data.targets.numpy()[pills]
 
-    def opinions(self, data: CropDataset) -> _Opinions:
+    def opinions(self, data: CropDataset) -> Opinions:
         """What both networks say of the crops of a split."""
         features, logits = [np.empty((0, self._model.num_features), np.float32)], []
         read: list[list[np.ndarray]] = []
@@ -179,7 +187,7 @@ class _Extractor:
                     read.append([each.float().cpu().numpy() for each in words])
         drugs = np.empty((0, self._model.num_classes), np.float32)
         words_of_all = ReadPills(*map(np.concatenate, zip(*read, strict=True))) if read else None
-        return _Opinions(np.concatenate([drugs, *logits]), np.concatenate(features), words_of_all)
+        return Opinions(np.concatenate([drugs, *logits]), np.concatenate(features), words_of_all)
 
     def _features(self, crops: torch.Tensor) -> torch.Tensor:
         pictures = resize(normalise(crops, self._model), self._image_size)

@@ -19,7 +19,7 @@ from pillsnap.hardware import usable_threads
 T = TypeVar("T")
 MAX_WORKERS = 16
 """Threads (CPU) or processes (GPU) that decode crops, at most; no more than there are cores."""
-_BATCHES_AHEAD = 2
+BATCHES_AHEAD = 2
 """`prefetch_factor` of each worker process."""
 
 
@@ -128,14 +128,14 @@ class _SharedBatches(Dataset):
 
 def _decoded_by_processes(data: CropDataset, order: Sequence[Sequence[Item]], workers: int) -> Iterator[torch.Tensor]:
     """uint8 (N, S, S, 3) for each batch; its memory is overwritten after the next one is requested."""
-    slots = workers * _BATCHES_AHEAD + 1  # those that workers fill, and the one in use
+    slots = workers * BATCHES_AHEAD + 1  # those that workers fill, and the one in use
     shared = _SharedBatches(data, slots, max(map(len, order), default=0))
     loader = DataLoader(
         shared,
         batch_size=None,
         sampler=[(step % slots, data.rows(items)) for step, items in enumerate(order)],
         num_workers=workers,
-        prefetch_factor=_BATCHES_AHEAD,
+        prefetch_factor=BATCHES_AHEAD,
         multiprocessing_context="fork",  # the memory is inherited
         generator=torch.Generator(),  # the global one, of dropout, stays untouched
     )

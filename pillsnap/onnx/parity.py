@@ -24,6 +24,7 @@ from pillsnap.answers.drug_space import DrugSpace
 from pillsnap.answers.naming import Imprints, held_back, is_blank, join_reading
 from pillsnap.hardware import torch_device
 from pillsnap.manifest.stored_photos import stored_photos
+from pillsnap.onnx.logit_error import logit_error
 from pillsnap.pictures.decode import decode_jpeg
 from pillsnap.predict.letterbox import letterbox
 from pillsnap.predict.model import PillSnap
@@ -178,12 +179,6 @@ def compare_classifiers(
         "top1": {"pytorch": float((ours.argmax(1) == targets).mean()), "onnx": top1["fp32"]},
     }
     return report, top1
-
-
-def logit_error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Largest difference of two arrays of logits, in parts of the logit where that is above 1 in size: an imprint that
-    counts much adds up to hundreds, which float32 rounds more coarsely."""
-    return float((np.abs(ours - theirs) / np.maximum(1, np.abs(ours))).max())
 
 
 def compare_fused(

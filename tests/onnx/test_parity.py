@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pillsnap.detector.weights import prepare_ultralytics
+from pillsnap.onnx.logit_error import logit_error
 from pillsnap.onnx.networks import BoxBins, detector_graph
-from pillsnap.onnx.parity import batches, compare_detectors, compare_fused, logit_error, validation_photos
+from pillsnap.onnx.parity import batches, compare_detectors, compare_fused, validation_photos
 from pillsnap.predict.unfused import SeparateSteps
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import MANIFEST

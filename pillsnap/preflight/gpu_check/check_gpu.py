@@ -13,7 +13,7 @@ from pillsnap.config.config import Config
 from pillsnap.cuda import cuda_driver
 from pillsnap.files import write_json
 from pillsnap.hardware import cores, cpu_name
-from pillsnap.preflight.gpu_check.device import check_device
+from pillsnap.preflight.gpu_check.device import STOPPING, check_device
 from pillsnap.preflight.gpu_check.forecast import forecast
 from pillsnap.preflight.gpu_check.rows import Row, Verdict, run_checks
 
@@ -26,7 +26,8 @@ Check = Callable[[], Iterable[Row]]
 
 
 def check_gpu(config: Config, *, stage: str, models: Path, record: Path) -> list[Row]:
-    """Check the first GPU with the stage's models, and write a record.
+    """Check the first GPU with the stage's models, and write a record. Only where no GPU works (`STOPPING`) the checks
+    after the device's are not made.
 
     Args:
         config: recipes, seed, folders.
@@ -35,7 +36,7 @@ def check_gpu(config: Config, *, stage: str, models: Path, record: Path) -> list
         record: written, JSON: date, machine, versions and all rows.
     """
     rows = run_checks({"device": partial(check_device, config)}, seconds=SECONDS)
-    if any(row.verdict is Verdict.failed for row in rows):
+    if any(row.verdict is Verdict.failed and row.check in STOPPING for row in rows):
         rows += [Row(name, "", "", Verdict.not_checked, "no GPU that works") for name in _checks(config, stage, models)]
     else:
         rows += run_checks(_checks(config, stage, models), seconds=SECONDS)
@@ -55,12 +56,23 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
     def classifier() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.classifier import check_classifier
 
-        return check_classifier(config, drugs=drugs, device=device, steps=STEPS)
+        return check_classifier(_with_batches(config, stage), drugs=drugs, device=device, steps=STEPS)
+
+    def variations() -> Iterable[Row]:
+        from pillsnap.preflight.gpu_check.classifier import check_variations
+
+        batch = _with_batches(config, stage).classifier.global_batch_size
+        return check_variations(config, batch=batch, drugs=drugs, device=device, steps=STEPS)
 
     def loader() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.loading import check_loading
 
-        return check_loading(config, drugs=drugs, device=device, steps=STEPS)
+        return check_loading(_with_batches(config, stage), drugs=drugs, device=device, steps=STEPS)
+
+    def calibration() -> Iterable[Row]:
+        from pillsnap.preflight.gpu_check.calibration import check_calibration
+
+        return check_calibration(config, drugs=drugs, device=device)
 
     def memory() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.memory import check_memory_cap
@@ -68,12 +80,9 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
         return check_memory_cap(config, drugs=drugs, device=device)
 
     def detector() -> Iterable[Row]:
-        from pillsnap.preflight.amounts import estimate_amounts
-        from pillsnap.preflight.gpu import choose_batches, with_batches
         from pillsnap.preflight.gpu_check.detector import check_detector
 
-        choices = choose_batches(cuda_driver(), estimate_amounts(config, stage), config)
-        return check_detector(with_batches(config, choices), device=device)
+        return check_detector(_with_batches(config, stage), device=device)
 
     def onnx_runtime() -> Iterable[Row]:
         from pillsnap.preflight.gpu_check.onnx_runtime import check_onnx_runtime
@@ -92,16 +101,37 @@ def _checks(config: Config, stage: str, models: Path, device: str = "cuda") -> d
 
         return check_several_gpus(config, drugs=drugs, device=device, there=torch.cuda.device_count())
 
-    return {
-        "bf16 product": compute,
+    checks: dict[str, Check] = {  # what the forecast rests on comes first: the time may end
+        "product": compute,
+        "classifier": classifier,
+        "loader": loader,
+        "calibration": calibration,
+        "detector": detector,
         "data": data,
         "ONNX Runtime": onnx_runtime,
-        "detector": detector,
         "memory that ends": memory,
-        "loader": loader,
-        "classifier": classifier,
         "several GPUs": several_gpus,
+        "classifier, variations": variations,
     }
+    return {name: partial(_with_free_memory, check, device) for name, check in checks.items()}
+
+
+def _with_free_memory(check: Check, device: str) -> Iterable[Row]:
+    """Make a check with the memory that those before it held: some start processes of their own on the device."""
+    from pillsnap.preflight.gpu_check.compute import release_memory
+
+    release_memory(device)
+    return check()
+
+
+def _with_batches(config: Config, stage: str) -> Config:
+    """The configuration with the batches that `auto` becomes in the stage."""
+    if "auto" not in (config.detector.batch, config.classifier.batch):
+        return config  # without pandas, by which the stage's amounts are counted
+    from pillsnap.preflight.amounts import estimate_amounts
+    from pillsnap.preflight.gpu import choose_batches, with_batches
+
+    return with_batches(config, choose_batches(cuda_driver(), estimate_amounts(config, stage), config))
 
 
 def _record(stage: str, rows: list[Row]) -> dict[str, Any]:

@@ -31,8 +31,10 @@ def check_detector(config: Config, *, device: str, steps: int = STEPS) -> Iterat
         steps: of an epoch.
     """
     from pillsnap.detector.train_detector import train_detector
+    from pillsnap.preflight.gpu_check.compute import need_precision
     from pillsnap.training.history import read_history
 
+    need_precision(config.detector, device)
     batch = config.detector.global_batch_size
     recipe = config.detector.model_copy(
         update={"epochs": EPOCHS, "horizon": EPOCHS, "validate_every": 1, "patience": EPOCHS, "batch": batch}

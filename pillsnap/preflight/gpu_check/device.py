@@ -10,6 +10,9 @@ from pillsnap.preflight.findings import Verdict as Found
 from pillsnap.preflight.findings import gib
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
+STOPPING = {"device", "CUDA device", "CUDA", "architecture", "torch"}
+"""Rows whose failure leaves no GPU to measure; the first is that of a check that broke."""
+
 
 def check_device(config: Config) -> Iterator[Row]:
     """Ask CUDA's driver, NVML and torch; the settings are taken for ones that ask for a GPU."""

@@ -41,16 +41,20 @@ def gpu_hours(config: Config, amounts: "Amounts", figures: Sequence[Figures]) ->
             seconds = config.detector.epochs * amounts.detector_photos * (1 - val) / each["images_per_second"]
             hours["train_detector"] = RuleHours(seconds / 3600, "this check, validations included")
     validating = _first(figures, "validation_images_per_second")
-    if validating:
+    if calibrating := _first(figures, "calibration_images_per_second"):
         crops = calibration_crops(amounts) + amounts.trained_pills * val
-        hours["calibrate_answers"] = RuleHours(crops / validating / 3600, "this check, forward passes alone")
+        hours["calibrate_answers"] = RuleHours(crops / calibrating / 3600, "this check, both networks alone")
     rates = _rates(figures, recipe, recipe.global_batch_size, recipe.compile)
-    rates = rates or _rates(figures, recipe, recipe.global_batch_size, False)
+    compiled = ""
+    if not rates:
+        rates = _rates(figures, recipe, recipe.global_batch_size, False)
+        compiled = ", uncompiled"
     if rates:
         training = classifier_hours(recipe, rates, amounts.trained_pills * (1 - val))
         validations = math.ceil(recipe.epochs / recipe.validate_every) * amounts.trained_pills * val
         training += validations / validating / 3600 if validating else 0.0
-        by = f"this check, batch {recipe.global_batch_size}, validations {'included' if validating else 'left out'}"
+        validated = f"validations {'included' if validating else 'left out'}"
+        by = f"this check, batch {recipe.global_batch_size}{compiled}, {validated}"
         hours["train_classifier"] = RuleHours(training, by)
     return hours
 

@@ -1,6 +1,7 @@
 """Measure whether the loader of crops feeds the training: alone, and with it."""
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +14,10 @@ from pillsnap.preflight.gpu_check.classifier import WARMUP, measure_steps
 from pillsnap.preflight.gpu_check.compute import synchronize
 from pillsnap.preflight.gpu_check.rows import Row, Verdict
 
+TIMES = 4
+"""Batches that are timed, over those that the workers decode ahead: so many may lie ready when the timer starts."""
+SECONDS = 30
+"""For which a rate is measured, about, at most."""
 CROPS = 256
 """Different crops: they are decoded again in each batch, as where they do not fit into `classifier.cache_gb`."""
 ENOUGH = 1.1
@@ -20,7 +25,7 @@ ENOUGH = 1.1
 
 
 class DrawnCrops:
-    """Crops of noise with the attributes of `CropDataset` that a loader uses."""
+    """Crops of noise with the attributes of `CropDataset` that a loader and the calibration use."""
 
     def __init__(self, side: int, drugs: int) -> None:
         from pillsnap.pictures.decode import encode_jpeg
@@ -31,6 +36,15 @@ class DrawnCrops:
         self._jpegs = [np.frombuffer(encode_jpeg(each, 95), np.uint8) for each in large]
         self.crops, self.side = CROPS, side
         self.targets = torch.from_numpy(random.integers(0, drugs, CROPS))
+
+    def __len__(self) -> int:
+        return CROPS
+
+    def picture(self, pill: int, *, box_from: str) -> torch.Tensor:
+        """As `CropDataset.picture`."""
+        from pillsnap.pictures.decode import decode_jpeg
+
+        return torch.from_numpy(decode_jpeg(self._jpegs[pill])).permute(2, 0, 1)
 
     def rows(self, items: Sequence[tuple[int, float]]) -> list[int]:
         """As `CropDataset.rows`."""
@@ -45,28 +59,30 @@ class DrawnCrops:
 
 def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Iterator[Row]:
     """Compare the loader's rate, copies to the device included, with the training's at its last size, and with that of
-    both together."""
-    from pillsnap.classifier.batches import MAX_WORKERS, CropBatches
+    both together. So many batches as the workers decode ahead are discarded first, and `TIMES` as many are timed.
+
+    Args:
+        config: its `classifier` is trained, with random weights.
+        drugs: number of classes.
+        device: `cuda` or `cpu`.
+        steps: timed ones of the training alone, and the fewest of the others.
+    """
+    from pillsnap.classifier.batches import BATCHES_AHEAD, MAX_WORKERS, CropBatches
     from pillsnap.hardware import usable_threads
 
     recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
-    asked: dict[str, Any] = {"drugs": drugs, "device": device, "steps": steps}
-    training = measure_steps(recipe, recipe.image_size, **asked).images_per_second
+    asked: dict[str, Any] = {"drugs": drugs, "device": device}
+    training = measure_steps(recipe, recipe.image_size, **asked, steps=steps).images_per_second
     data: Any = DrawnCrops(config.crops.size, drugs)
     workers = usable_threads(MAX_WORKERS)
-    random = np.random.default_rng(1)
-    order = [
-        [(int(pill), 0.0) for pill in random.integers(0, CROPS, recipe.global_batch_size)]
-        for _ in range(WARMUP + steps)
-    ]
+    random, batch, ahead = np.random.default_rng(1), recipe.global_batch_size, workers * BATCHES_AHEAD
+    timed = max(steps, TIMES * ahead)
+    order = [[(int(pill), 0.0) for pill in random.integers(0, CROPS, batch)] for _ in range(WARMUP + ahead + timed)]
     loader = CropBatches(data, device=device, workers=workers, cache_bytes=0)
     with contextlib.closing(loader.batches(order)) as batches:
-        for _ in range(WARMUP):
-            next(batches)
-        start = time.perf_counter()
-        loaded = sum(len(targets) for _, targets in batches)
-        synchronize(device)
-    alone = loaded / (time.perf_counter() - start)
+        alone = _steady_rate(batches, WARMUP + ahead, device)
+    in_time = math.ceil(SECONDS * min(alone, training) / batch)
+    asked |= {"steps": max(steps, min(timed, in_time)), "discarded": ahead}
     with contextlib.closing(loader.batches(order)) as batches:
         together = measure_steps(recipe, recipe.image_size, batches=batches, **asked).images_per_second
     slow = alone < ENOUGH * training
@@ -79,3 +95,16 @@ def check_loading(config: Config, *, drugs: int, device: str, steps: int) -> Ite
     figures |= {"together_images_per_second": together}
     needed = f"loader >= {ENOUGH} times the training"
     yield Row("loader", text, needed, Verdict.failed if slow else Verdict.ok, cure, figures)
+
+
+def _steady_rate(batches: Iterator[Any], discarded: int, device: str) -> float:
+    """Images a second of a loader after its first batches, for `SECONDS` at most."""
+    for _ in range(discarded):
+        next(batches)
+    start, loaded = time.perf_counter(), 0
+    for _, targets in batches:
+        loaded += len(targets)
+        if time.perf_counter() - start > SECONDS:
+            break
+    synchronize(device)
+    return loaded / (time.perf_counter() - start)

@@ -13,7 +13,7 @@ from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict
 from pillsnap.training.recovery import Recovery, train_with_recovery
 
 ALLOWED = 0.8
-"""Share of its peak that the training is left."""
+"""Share of its tensors' peak that the training is left."""
 
 
 def check_memory_cap(config: Config, *, drugs: int, device: str, steps: int = 3) -> Iterator[Row]:
@@ -22,7 +22,7 @@ def check_memory_cap(config: Config, *, drugs: int, device: str, steps: int = 3)
     if device != "cuda":
         raise NotCheckedError("only a GPU's memory can be capped")
     recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
-    peak = measure_steps(recipe, recipe.image_size, drugs=drugs, device=device, steps=steps).peak_bytes or 0
+    peak = measure_steps(recipe, recipe.image_size, drugs=drugs, device=device, steps=steps).tensor_bytes or 0
     left = int(peak * ALLOWED)
 
     def train(recovery: Recovery) -> None:

@@ -14,6 +14,7 @@ from pillsnap.config.config import Config
 from pillsnap.config.training import Classifier
 from pillsnap.files import read_json, write_json
 from pillsnap.preflight.gpu_check.classifier import draw_crops
+from pillsnap.preflight.gpu_check.compute import need_precision
 from pillsnap.preflight.gpu_check.rows import NotCheckedError, Row, Verdict
 from pillsnap.training.processes import process_group
 
@@ -35,6 +36,7 @@ def check_several_gpus(config: Config, *, drugs: int, device: str, there: int) -
     if there < PROCESSES:
         raise NotCheckedError("there is no second GPU")
     recipe = config.classifier.model_copy(update={"weights": None, "compile": False})
+    need_precision(recipe, device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_json(folder / "job.json", {"recipe": recipe.model_dump(), "drugs": drugs, "device": device})
