@@ -142,6 +142,28 @@ def test_line_breaks_in_cells_and_any_line_ends(tmp_path: Path, encoding: str, r
     ]
 
 
+@pytest.mark.parametrize(
+    "length",
+    [
+        "크기장축(mm)",
+        '"크기 (장축)\n[mm]"',
+        "크기장축[단위: ㎜]",
+        "크기장축 mm",
+        "LENG_LONG(mm)",
+        "Length, mm",
+        "size_mm",
+    ],
+)
+@pytest.mark.parametrize("colour", ["색상(앞)", "색상 [앞]", "color"])
+def test_columns_with_brackets_and_units_are_known(tmp_path: Path, length: str, colour: str) -> None:
+    header = f"품목명;표시(앞);{length};{colour};비고;길이(cm);"
+    (tmp_path / "table.csv").write_text(f"{header}\n가정;A;7.5;하양;x;0.75;\n", encoding="utf-8")
+    (imported,) = import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
+    (drug,) = drugs_of(tmp_path / "catalogue.sqlite")
+    assert (drug.front, drug.length, drug.colours) == ("A", 7.5, ("white",))
+    assert (len(imported.used), imported.left_out) == (4, ["비고", "길이(cm)"])
+
+
 def test_drugs_of_a_stage(tmp_path: Path) -> None:
     """Cells that a spreadsheet would run are escaped there, and read as they were."""
     (tmp_path / "drugs.csv").write_text(
@@ -227,6 +249,11 @@ def test_another_file_is_never_replaced(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version = 9")
     with pytest.raises(CatalogueError, match="a catalogue of version 9, not 1"):
         open_catalogue(path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(
+        CatalogueError, match=r"^\S+folder: is a folder, and no catalogue\. .* and was kept: name another"
+    ):
+        import_tables([table], tmp_path / "folder")
     with pytest.raises(CatalogueError, match="there is no such file"):
         open_catalogue(tmp_path / "nothing.sqlite")
 
