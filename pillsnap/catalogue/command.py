@@ -9,7 +9,12 @@ import typer
 from pillsnap.cli_errors import stop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pillsnap.catalogue.import_tables import Imported
+
+_MOST_NAMES = 24
+"""Columns that a line lists, as many as Korea's open data have of use."""
 
 app = typer.Typer(help="Look up a pill by its looks, in tables of drugs.", no_args_is_help=True)
 
@@ -85,7 +90,16 @@ def _print_imported(imported: "Imported") -> None:
 
     refused = imported.quarantined.total()
     typer.echo(f"{imported.file}: {imported.rows:,} rows = {imported.kept:,} kept + {refused:,} quarantined")
+    typer.echo(f"  columns used: {_listed(imported.used)}")
+    if imported.left_out:
+        typer.echo(f"  columns left out: {_listed(imported.left_out)}")
     for reason, count in imported.quarantined.most_common():
         typer.echo(f"  quarantined {count:,} {reason}: {REASONS[reason]} ({imported.examples[reason]})")
     for what, count in imported.unread.most_common():
         typer.echo(f"  not understood, and left empty: {count:,} of {what} ({imported.examples[what]})")
+
+
+def _listed(names: "Sequence[str]") -> str:
+    """Names in one line, those that fit."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(name[:30] for name in names[:_MOST_NAMES]) + more

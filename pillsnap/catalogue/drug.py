@@ -41,6 +41,7 @@ LOOKS = ("front", "back", "imprint", "shape", "colours")
 NO_NAME, NO_LOOKS = "name_missing", "looks_missing"
 _SIZES = ("length", "width", "thickness")
 _MOST_MM = 60.0
+_UNIT = re.compile(r"(?:단위|unit|in)?(?:mm|밀리미터)$")
 _SIZE = re.compile(r"(\d+(?:[.,]\d+)?)(?:mm|㎜|밀리미터)?")
 
 
@@ -94,6 +95,7 @@ class Layout:
 
     Attributes:
         code_kind: kind of the code that its rows have.
+        used, left_out: names of the columns that are read, and of the others, in their order.
     """
 
     def __init__(self, header: Sequence[str], path: Path) -> None:
@@ -112,6 +114,9 @@ class Layout:
                     f"The first line is: {', '.join(header)[:200]}"
                 )
         self.code_kind = next((kind for kind in CODES if kind in self._places), "")
+        read, names = set(self._places.values()), [_clean(cell) for cell in header]
+        self.used = [name for place, name in enumerate(names) if place in read]
+        self.left_out = [name for place, name in enumerate(names) if name and place not in read]
 
     def dashes_are_empty(self, rows: Iterable[Sequence[str]]) -> bool:
         """Whether a table writes `-` where it has nothing, so that a `-` as score line tells nothing."""
@@ -215,8 +220,8 @@ class _Reader:
 
 
 def _key(name: str) -> str:
-    """A column's name without what tables write differently."""
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name)).casefold()
+    """A column's name without what tables write differently, and without mm, which all sizes are in."""
+    return _UNIT.sub("", re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name)).casefold())
 
 
 def _clean(cell: str) -> str:

@@ -32,6 +32,7 @@ class Imported:
 
     Attributes:
         file: the table's name.
+        used, left_out: names of its columns that are read, and of the others.
         rows, kept: numbers of rows.
         quarantined: numbers of refused rows by reason.
         unread: numbers of cells that were not understood, and count as empty, by what they should tell.
@@ -39,6 +40,8 @@ class Imported:
     """
 
     file: str
+    used: Sequence[str]
+    left_out: Sequence[str]
     rows: int = 0
     kept: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
@@ -76,7 +79,7 @@ def _import_table(database: sqlite3.Connection, source: int, path: Path) -> Impo
     header, *records = read_records(path)
     layout = Layout(header.cells, path)
     dashes_empty = layout.dashes_are_empty(record.cells for record in records if not record.problem)
-    imported = Imported(path.name, rows=len(records))
+    imported = Imported(path.name, layout.used, layout.left_out, rows=len(records))
     seen: set[tuple[object, ...]] = set()
     for record in records:
         row = layout.read(record.cells, dashes_empty=dashes_empty) if not record.problem else Row(record.problem)

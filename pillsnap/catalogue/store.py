@@ -35,7 +35,8 @@ def open_catalogue(path: Path) -> sqlite3.Connection:
     """Open a catalogue to read it; raises `CatalogueError` where there is none, or it cannot be read."""
     cure = "Make one: pillsnap catalogue import FILE --out catalogue.sqlite."
     if not path.is_file():
-        raise CatalogueError(f"{path}: there is no such file. {cure}")
+        problem = "is a folder, and no catalogue" if path.is_dir() else "there is no such file"
+        raise CatalogueError(f"{path}: {problem}. {cure}")
     try:
         path.open("rb").close()  # SQLite does not say why it cannot
     except OSError as error:

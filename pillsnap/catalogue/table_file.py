@@ -1,30 +1,33 @@
 """Read tables as they are downloaded: spreadsheets, and text in any usual encoding, with quotes that match or not."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from pathlib import Path
 
 from pillsnap.catalogue.records import CELLS, UNDECODABLE, CatalogueError, Record
 from pillsnap.catalogue.spreadsheet import is_spreadsheet, read_rows
+from pillsnap.catalogue.text_encoding import encoding_of
 
 _MOST_LINES = 50
 """Lines that a record with line breaks in its cells may have."""
-_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 """First bytes of UTF-16, whose text has zeros."""
 _NO_TABLES = (b"<", b"{", b"[", b"%PDF")
 _SEPARATORS = (",", "\t", ";")
+_HEADER_END = re.compile(rb'(?:[^"\r\n]|"[^"]*")+(\r\n|\n|\r)')
+"""How the header ends, and so the other lines; by a carriage return alone in tables of old programs on Macs."""
 
 
 def read_records(path: Path) -> Iterator[Record]:
     """Read the records of a table, the header first; lines without any content are none.
 
-    Korea's open data have quotes in their cells that no other quote matches. A line whose cells are as many as the
-    header's is therefore a record, whatever its quotes; only another one may go on in the following lines.
+    Korea's open data have quotes in their cells that no other quote matches. So no quote opens a cell of several lines
+    where each of these lines has as many cells as the header.
 
     Raises:
-        CatalogueError: the file is no table of text and no spreadsheet, or is empty.
+        CatalogueError: the file is no table of text and no spreadsheet, its encoding cannot be told, or it is empty.
         OSError: it cannot be read.
     """
     data = path.read_bytes()
@@ -35,12 +38,15 @@ def read_records(path: Path) -> Iterator[Record]:
     start = next((number for number, line in enumerate(lines) if line and line.strip()), None)
     if start is None:
         raise CatalogueError(f"{path}: the file is empty. Download it again.")
-    header = lines[start] or ""
-    separator = max(_SEPARATORS, key=header.count)
-    parsed = _parse([header], separator)
-    cells = parsed[0] if parsed else header.split(separator)
+    headers = {separator: _header(lines, start, separator) for separator in _SEPARATORS}
+    separator, (cells, taken) = max(headers.items(), key=lambda header: len(header[1][0]))
     yield Record(start + 1, tuple(cells))
-    yield from _records(lines, start + 1, separator, len(cells))
+    yield from _records(lines, start + taken, separator, len(cells))
+
+
+def _header(lines: Sequence[str | None], at: int, separator: str) -> tuple[Sequence[str], int]:
+    """The names of the columns, and the number of their lines."""
+    return _parse(_following(lines, at), separator) or ((lines[at] or "").split(separator), 1)
 
 
 def _records(lines: Sequence[str | None], at: int, separator: str, width: int) -> Iterator[Record]:
@@ -63,14 +69,17 @@ def _record(lines: Sequence[str | None], at: int, separator: str, width: int) ->
     plain = line.split(separator)
     if '"' not in line:
         return plain, 1
-    alone = _parse([line], separator)
-    if alone and len(alone[0]) == width:
-        return alone
-    if len(plain) == width:
-        return plain, 1
-    following = (f"{each}\n" for each in takewhile(lambda each: each is not None, islice(lines, at, at + _MOST_LINES)))
-    record = _parse(following, separator)
-    return record if record and len(record[0]) == width else (plain, 1)
+    record = _parse(_following(lines, at), separator)
+    if record and len(record[0]) == width:
+        rest = lines[at + 1 : at + record[1]]
+        if not rest or len(plain) != width or any(len((one or "").split(separator)) != width for one in rest):
+            return record
+    return plain, 1
+
+
+def _following(lines: Sequence[str | None], at: int) -> Iterator[str]:
+    """The lines that a record may have, up to one that is not in the file's encoding."""
+    return (f"{each}\n" for each in takewhile(lambda each: each is not None, islice(lines, at, at + _MOST_LINES)))
 
 
 def _parse(lines: Iterable[str], separator: str) -> tuple[list[str], int] | None:
@@ -89,11 +98,15 @@ def _decoded_lines(path: Path, data: bytes) -> list[str | None]:
         raise CatalogueError(
             f"{path}: is neither CSV nor a spreadsheet (it begins with {data[:20]!r}). Save the table as CSV UTF-8."
         )
-    encoding = _encoding(data)
+    if not data.strip():
+        return []
+    encoding = encoding_of(path, data)
     if encoding == "utf-16":  # a byte of its own is no line feed there
-        return list(data.decode(encoding, errors="replace").replace("\r\n", "\n").split("\n"))
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    return [_decoded(line.removesuffix(b"\r"), encoding) for line in lines]
+        data, encoding = data.decode(encoding, errors="replace").encode(), "utf-8"
+    end = _HEADER_END.match(data.lstrip())
+    if end and end[1] == b"\r":
+        return [_decoded(line, encoding) for line in data.split(b"\r")]
+    return [_decoded(line.removesuffix(b"\r"), encoding) for line in data.split(b"\n")]
 
 
 def _decoded(line: bytes, encoding: str) -> str | None:
@@ -101,17 +114,3 @@ def _decoded(line: bytes, encoding: str) -> str | None:
         return line.decode(encoding)
     except UnicodeDecodeError:
         return None
-
-
-def _encoding(data: bytes) -> str:
-    """The encoding of a text: that of its mark, else the first that all of it is in, else that of its first line."""
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return encoding
-    for encoding in ("utf-8", "cp949"):
-        if _decoded(data, encoding) is not None:
-            return encoding
-    header = data.lstrip().split(b"\n", 1)[0]
-    if header.isascii():
-        return "cp1252"
-    return "utf-8" if _decoded(header, "utf-8") is not None else "cp949"

@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 
 from pillsnap.answers.answer import Mode
 from pillsnap.benchmark.photo_results import Labels, measure_labelled
+from pillsnap.evaluate.labelled_once import repeated_photos
 from pillsnap.evaluate.measured import Measured
 from pillsnap.files import read_json
 from pillsnap.hardware import usable_threads
@@ -36,7 +37,6 @@ from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.containers.container import Container
 from pillsnap.sources.labels import LabelError, LabelReading
 from pillsnap.sources.registry import found_kinds, get_kind, list_archives, recognise
-from pillsnap.sources.settings import Source
 from pillsnap.tables.files import make_table, read_tables
 from pillsnap.tables.schemas import BACKGROUNDS, ISSUES, PILLS
 
@@ -99,9 +99,12 @@ def index_folder(folder: Path, *, kind: str | None = None, classes: Path | None 
         classes: table of the drugs that the labels' class names stand for, see `pillsnap.sources.class_table`.
 
     Raises:
-        SourceError: the folder is of no kind that is known, nothing in it is labelled, or the table cannot be used.
+        SourceError: the folder is of no kind that is known, nothing in it is labelled, two of its label files say
+            different things of a photograph, or the table cannot be used.
     """
-    source, archives = _source(folder, kind)
+    if kind is not None and kind not in found_kinds():
+        raise SourceError(f"--kind {kind}: must be one of {', '.join(found_kinds())}.")
+    source, archives = recognise(folder, kind)
     title = get_kind(source.kind).title
     if classes:
         if get_kind(source.kind).k_coded:
@@ -126,16 +129,29 @@ def index_folder(folder: Path, *, kind: str | None = None, classes: Path | None 
             f"{folder}: is {title}, and none of its {labelled.read['photos']} photographs has a usable label. "
             f"`pillsnap data check` lists what is there.{_reasons(labelled.issues)}"
         )
-    return labelled
+    return _labelled_once(labelled)
 
 
-def _source(folder: Path, kind: str | None) -> tuple[Source, dict[str, Archive]]:
-    if kind is None:
-        return recognise(folder)
-    if kind not in found_kinds():
-        raise SourceError(f"--kind {kind}: must be one of {', '.join(found_kinds())}.")
-    source = Source(kind=kind, root=str(folder))
-    return source, list_archives(source)
+def _labelled_once(folder: LabelledFolder) -> LabelledFolder:
+    """Leave out photographs that an earlier archive has, too: measured twice, they would count twice."""
+    again = repeated_photos(folder.archives, folder.pills, folder.backgrounds)
+    notes = {name: LabelReading(name) for name in folder.archives}
+    for (name, member), first in again.items():
+        notes[name].note("skipped", "photo_duplicated", member=member, detail=first)
+    pills, empty = (
+        [place in again for place in zip(table["archive"], table["member"], strict=True)]
+        for table in (folder.pills, folder.backgrounds)
+    )
+    for pill in folder.pills[pills].itertuples():
+        place = {"member": pill.member, "label_member": pill.label_member}
+        notes[pill.archive].note("skipped", "photo_duplicated", **place, detail=again[pill.archive, pill.member])
+    issues = make_table([issue for one in notes.values() for issue in one.issues], ISSUES)
+    return replace(
+        folder,
+        pills=folder.pills[~np.array(pills, bool)],
+        backgrounds=folder.backgrounds[~np.array(empty, bool)],
+        issues=pd.concat([folder.issues, issues], ignore_index=True),
+    )
 
 
 def measure_folder(folder: LabelledFolder, steps: SeparateSteps, *, mode: Mode, threads: int) -> MeasuredFolder:

@@ -63,7 +63,7 @@ def list_aihub_archives(source: Source) -> list[Archive]:
         raise NotRecognisedError(
             f"source.root = {root}: no AIHub archive below it. Looked for: TS_1_단일.zip and TL_1_단일.zip, folders of "
             f"such names, folders K-000030 and K-000030_json, train_images and train_annotations (beside each "
-            f"other or in one zip). Found: {_seen(root)}. Set source.root to the folder that holds 1.Training and "
+            f"other or in one zip). Found: {_seen(root)}. Set it to the folder that holds 1.Training and "
             "2.Validation, or to that of the course's edition."
         )
     if not any(half.side == "L" for half in found) and all(map(_may_be_classes, found)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pillsnap.sources.labels import LabelError, clean_text, decode_label
+from pillsnap.sources.labels import LabelError, clean_text, decode_label, shown
 
 _K_CODE = re.compile(r"K-[0-9]{6}")
 _EDI_CODE = re.compile(r"[A-Za-z0-9]+")
@@ -51,7 +51,7 @@ class AihubLabel:
         """Return the drug's K-code; raises `LabelError` where there is no valid one."""
         code = self.image.get("dl_mapping_code") or self.image.get("drug_N")
         if not isinstance(code, str):
-            raise LabelError("label_field_missing", f"dl_mapping_code {code!r}"[:200])
+            raise LabelError("label_field_missing", f"dl_mapping_code {shown(code)}"[:200])
         if _K_CODE.fullmatch(code):
             return code
         mended = unicodedata.normalize("NFKC", code).strip().upper()  # digits of full width, too
@@ -63,7 +63,7 @@ class AihubLabel:
     def edi_codes(self) -> str:
         """Return the EDI codes separated by commas; empty where the label has none."""
         value = self.image.get("di_edi_code")
-        given = ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+        given = ",".join(map(_written, value)) if isinstance(value, list) else "" if value is None else _written(value)
         # a list cut short could end in half a code
         codes, dropped = _edi_codes(given) if len(given) <= _LONGEST_CODES else ("", [given])
         if dropped:
@@ -73,7 +73,7 @@ class AihubLabel:
     def drug_name(self) -> str:
         """Return the drug's name; empty where the label has none."""
         given = self.image.get("dl_name")
-        given = "" if given is None else str(given)
+        given = "" if given is None else _written(given)
         name = _clean(given[:_LONGEST_NAME])
         if name != given:
             self.repairs.append(("text_cleaned", ascii(given)[:200]))
@@ -107,7 +107,7 @@ def parse_label(data: bytes) -> AihubLabel:
     if several:
         raise LabelError("label_of_several_pills", f"{len(images)} images, {len(annotations)} annotations")
     if annotation.get("iscrowd") not in (0, 1, None):
-        repairs.append(("iscrowd_ignored", repr(annotation["iscrowd"])[:200]))
+        repairs.append(("iscrowd_ignored", shown(annotation["iscrowd"])))
     return AihubLabel(image, annotation, repairs)
 
 
@@ -133,6 +133,11 @@ def _look(*given: str) -> tuple[str, str, str, str, str]:
     form, shape, first, second, front, back = map(_text, given)
     named = [colour.strip() for colour in f"{first},{second}".split(",")]
     return form, shape, ",".join(dict.fromkeys(colour for colour in named if colour)), front, back
+
+
+def _written(value: Any) -> str:
+    """Return a text as it is, and what is shown of any other value."""
+    return value if isinstance(value, str) else shown(value)
 
 
 def _text(value: str) -> str:

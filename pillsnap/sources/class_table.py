@@ -32,8 +32,9 @@ def class_key(name: str) -> str:
 def read_class_table(path: Path) -> dict[str, NamedDrug]:
     """Read a CSV file with a header: `name`, `k_code` and, as far as they are there, `edi_codes` and `drug_name`.
 
-    An empty `k_code` leaves a class its own name. EDI codes are separated by commas, semicolons or blanks. The file may
-    have any encoding that labels may have.
+    Cells are separated by commas, semicolons or tabs, as those of the header are. An empty `k_code` leaves a class its
+    own name. EDI codes are separated by commas, semicolons or blanks. The file may have any encoding that labels may
+    have.
 
     Returns:
         drug by `class_key` of the name.
@@ -43,7 +44,8 @@ def read_class_table(path: Path) -> dict[str, NamedDrug]:
     """
     try:
         text, _ = decode_text(path.read_bytes())
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         rows = [(lines.line_num, [cell.strip() for cell in row]) for row in lines if any(map(str.strip, row))]
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{path}: cannot be read as a table of classes ({error}). {_WANTED}") from error

@@ -3,7 +3,9 @@
 import json
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,6 +27,7 @@ from pillsnap.sources.labels import (
     image_id_of,
     parse_box,
     photo_pill,
+    shown,
 )
 from pillsnap.tables.classes import UNLABELLED, is_k_code
 
@@ -51,18 +54,26 @@ def read_coco_file(file: Path) -> CocoFile:
     try:
         value = _loads(file.read_bytes())
         images = {image["id"]: image for image in value["images"] if isinstance(image["file_name"], str)}
+        names = {category["id"]: clean_text(str(category["name"])) for category in value["categories"]}
+        image_ids, category_ids = ({_text(number): number for number in known} for known in (images, names))
         annotations: dict[Any, list[Json]] = defaultdict(list)
         numbers: set[Any] = set()
         for place, given in enumerate(value["annotations"]):
-            one = given if isinstance(given, dict) else {"unparsable": repr(given)[:200]}
+            one = given if isinstance(given, dict) else {"unparsable": shown(given)}
             number = _scalar(one.get("id"))
             # two annotations of one id, or without any, are told apart by their place
             one["label"] = f"annotation {number}" if number not in numbers | {None} else f"annotation at place {place}"
             numbers.add(number)
-            annotations[_scalar(one.get("image_id"))].append(one)
-        names = {category["id"]: clean_text(str(category["name"])) for category in value["categories"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            one["category_id"] = _known(one.get("category_id"), names, category_ids)
+            annotations[_scalar(_known(one.get("image_id"), images, image_ids))].append(one)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(f"{file}: is not COCO JSON ({type(error).__name__}: {error}). Export it again.") from error
+    if annotations and not annotations.keys() & images.keys():
+        told, ids = (", ".join(shown(number) for number in islice(known, 3)) for known in (annotations, images))
+        raise SourceError(
+            f"{file}: none of its annotations names an image of it: `image_id` is {told}, and `images` have the ids "
+            f"{ids or 'of none'}. Each `image_id` must be the `id` of an image. Export it again."
+        )
     used = {_scalar(one.get("category_id")) for found in annotations.values() for one in found}
     first: dict[str, Any] = {}
     for number in sorted(used & names.keys(), key=str):
@@ -79,6 +90,15 @@ def _loads(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return json.loads(decode_text(data)[0])
+
+
+def _known(value: Any, known: Mapping[Any, Any], by_text: Mapping[str, Any]) -> Any:
+    """Return the ID that a reference means: exporters write `1` here and `"1"` there. A strange one stays as it is."""
+    return value if _scalar(value) in known else by_text.get(_text(_scalar(value)), value)
+
+
+def _text(number: Any) -> str:
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
 def _scalar(value: Any) -> Any:
@@ -143,7 +163,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
         reading.labels_read += 1
         try:
             _check_annotation(one)
-            raise LabelError("label_without_photo", f"image {one['image_id']!r}"[:200])
+            raise LabelError("label_without_photo", f"image {shown(one['image_id'])}")
         except LabelError as error:
             reading.note("quarantined", error.reason, label_member=one["label"], detail=error.detail)
     return reading
@@ -154,7 +174,7 @@ def _check_annotation(one: Json) -> None:
     if "unparsable" in one:
         raise LabelError("label_unparsable", one["unparsable"])
     if _scalar(one.get("image_id")) is None:
-        raise LabelError("label_field_missing", f"image_id {one.get('image_id')!r}"[:200])
+        raise LabelError("label_field_missing", f"image_id {shown(one.get('image_id'))}")
 
 
 class _Places:
@@ -213,11 +233,11 @@ def _read_photo(
                 proposals += 1
                 raise LabelError("label_is_proposal", "")
             if not name:
-                given = f"category {one.get('category_id')!r}"[:100]
-                raise LabelError("class_out_of_range", f"{given}, box {one.get('bbox')}"[:200])
+                given = f"category {shown(one.get('category_id'))}"[:100]
+                raise LabelError("class_out_of_range", f"{given}, box {shown(one.get('bbox'))}"[:200])
             box, repairs = _box(one)
             if one.get("iscrowd") not in (0, 1, None):
-                repairs.append(("iscrowd_ignored", repr(one["iscrowd"])[:200]))
+                repairs.append(("iscrowd_ignored", shown(one["iscrowd"])))
         except LabelError as error:
             outcome = "skipped" if error.reason == "label_is_proposal" else "quarantined"
             reading.note(outcome, error.reason, **place, detail=error.detail)
@@ -245,9 +265,9 @@ def _box(annotation: Json) -> tuple[tuple[float, float, float, float], list[tupl
             return parse_box(_mask_extent(shape)), [("bbox_from_polygon", "run-length mask")]
         points = [float(value) for polygon in shape or [] for value in polygon]
     except (TypeError, ValueError) as error:
-        raise LabelError("bbox_malformed", repr(shape)[:200]) from error
+        raise LabelError("bbox_malformed", shown(shape)) from error
     if len(points) < 6 or not all(map(math.isfinite, points)):
-        raise LabelError("bbox_missing", repr(annotation.get("bbox"))[:200])
+        raise LabelError("bbox_missing", shown(annotation.get("bbox")))
     xs, ys = points[::2], points[1::2]
     box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
     return parse_box(list(box)), [("bbox_from_polygon", f"{len(xs)} corners")]

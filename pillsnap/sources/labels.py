@@ -169,12 +169,20 @@ def decode_label(data: bytes) -> tuple[str, list[tuple[str, str]]]:
     return text, [(reason, encoding)] if reason else []
 
 
+def shown(value: object) -> str:
+    """Return what a label holds, for the detail of an issue: at most 200 characters, however deep it is nested."""
+    try:
+        return repr(value)[:200]
+    except RecursionError:
+        return "values that are nested too deep"
+
+
 def parse_box(values: object) -> tuple[float, float, float, float]:
     """Return x, y, w, h as finite numbers with a positive size; raises `LabelError`."""
     if not values:
-        raise LabelError("bbox_missing", repr(values))
+        raise LabelError("bbox_missing", shown(values))
     if not isinstance(values, list | tuple) or len(values) != 4 or not {*map(type, values)} <= {int, float}:
-        raise LabelError("bbox_malformed", repr(values)[:200])
+        raise LabelError("bbox_malformed", shown(values))
     try:
         x, y, w, h = map(float, values)
     except OverflowError as error:  # an integer of hundreds of digits

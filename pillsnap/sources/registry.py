@@ -88,22 +88,52 @@ def list_all_archives(sources: "Mapping[str, Source]") -> "dict[str, Archive]":
     """Return the archives of all sources by name; where there are several, names begin with that of their source.
 
     Raises:
-        SourceError: the data of a source is not found.
+        SourceError: the data of a source is not found, or none of it is to train on.
     """
+    from pillsnap.sources.archives import SourceError
+
     found: dict[str, Archive] = {}
     for name, source in sources.items():
         for archive in list_archives(source).values():
             unique = archive.name if len(sources) == 1 else f"{name}-{archive.name}"
             found[unique] = replace(archive, name=unique, source=name)
+    if not any(archive.part in ("", "train") for archive in found.values()):
+        roots = ", ".join(source.root for source in sources.values())
+        raise SourceError(
+            f"source.root = {roots}: has no photographs to train on, only those of the parts "
+            f"{', '.join(sorted({archive.part for archive in found.values()}))}. Fetch the part `train`, or name its "
+            "folder; `pillsnap evaluate` measures a model on the others."
+        )
     return found
 
 
-def recognise(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
+def recognise(folder: "Path", kind: str | None = None) -> "tuple[Source, dict[str, Archive]]":
     """Find out of which kind a folder is; returns it as a source, and its archives by name.
 
+    Args:
+        folder: as a person has named it, and as errors name it.
+        kind: its kind, where that is told.
+
     Raises:
-        SourceError: the folder is of no kind that is known, with what each kind lacks; or something is missing.
+        SourceError: there is no such folder, or it is of no kind that is known, with what each kind lacks; or something
+            is missing.
     """
+    from pillsnap.sources.archives import SourceError
+    from pillsnap.sources.containers.s3 import is_in_s3
+    from pillsnap.sources.settings import Source
+
+    if not is_in_s3(str(folder)) and not folder.expanduser().exists():
+        raise SourceError(f"{folder}: there is no folder of this name. Correct the path, or mount or fetch the data.")
+    try:
+        if kind is None:
+            return _recognised(folder)
+        source = Source(kind=kind, root=str(folder))
+        return source, list_archives(source)
+    except SourceError as error:  # its key is that of a configuration, of which there is none
+        raise type(error)(str(error).replace("source.root = ", "")) from error.__cause__
+
+
+def _recognised(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
     from pillsnap.sources.archives import NotRecognisedError, SourceError
     from pillsnap.sources.settings import Source
 
@@ -114,7 +144,7 @@ def recognise(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
         try:
             archives = list_archives(source)
         except NotRecognisedError as error:
-            lacks.append(f"{kind}: {error}")
+            lacks.append(f"{kind}: {str(error).removeprefix(f'source.root = {folder}: ')}")
         except SourceError as error:
             if isinstance(error.__cause__, OSError):  # no kind can be told by what cannot be read
                 raise

@@ -20,7 +20,7 @@ def list_yolo_archives(source: Source) -> list[Archive]:
     Where it has no validation or no test part, training photographs are not fixed: the plan holds some out by groups.
 
     Raises:
-        SourceError: `data.yaml` is missing or cannot be used, or names training photographs that are not there.
+        SourceError: `data.yaml` is missing or cannot be used, or names photographs that are not there.
     """
     data = read_yolo_data(existing_root(source))
     for warning in data.warnings:

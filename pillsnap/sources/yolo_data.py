@@ -36,6 +36,12 @@ class YoloData:
     warnings: list[str]
 
 
+_CLASSES = "classes.txt"
+"""What LabelImg and Label Studio write in place of a `data.yaml`."""
+_MOST_CLASSES = 100_000
+"""More than there are drugs."""
+
+
 def read_yolo_data(root: Path) -> YoloData:
     """Read the `data.yaml` of a data set.
 
@@ -45,9 +51,10 @@ def read_yolo_data(root: Path) -> YoloData:
 
     Args:
         root: a folder with `data.yaml`, or with one YAML file of another name, in it or two folders below; or the file.
+            In its place may be a `classes.txt`, a class a line, beside the folders `images` and `labels`.
 
     Raises:
-        SourceError: the file is missing or cannot be used, a part has no folder, two classes share a name.
+        SourceError: the file is missing or cannot be used, no part has a folder, two classes share a name.
     """
     file = _data_yaml(root)
     warnings: list[str] = []
@@ -67,7 +74,12 @@ def _data_yaml(root: Path) -> Path:
         if named:
             there = ", ".join(file.relative_to(root).as_posix() for file in named[:5])
             raise SourceError(f"source.root = {root}: holds several YOLO data sets ({there}). Set it to one of them.")
-    raise NotRecognisedError(f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set.")
+    if (root / _CLASSES).is_file() and all((root / name).is_dir() for name in ("images", "labels")):
+        return root / _CLASSES
+    raise NotRecognisedError(
+        f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set; where one has labels alone, "
+        "write a data.yaml of two lines there: `train: .` (the folder of the photographs) and `names: [first, second]`."
+    )
 
 
 def _lists_classes(file: Path) -> bool:
@@ -87,6 +99,8 @@ def _load(file: Path, warnings: list[str]) -> dict[str, Any]:
     """
     try:
         text, _ = decode_text(file.read_bytes())
+        if file.name == _CLASSES:
+            return {"names": [line for line in text.splitlines() if line.strip()]}
         try:
             values = _load_texts(text)
         except yaml.MarkedYAMLError as error:
@@ -112,8 +126,8 @@ def _load_texts(text: str) -> Any:
 
 
 def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:
-    names = values.get("names") or [f"class_{index}" for index in range(_count(values.get("nc")))]
     try:
+        names = values.get("names") or [f"class_{index}" for index in range(_count(values.get("nc")))]
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         found = {int(index): _class_name(name) for index, name in pairs}
     except (TypeError, ValueError, AttributeError) as error:
@@ -131,7 +145,11 @@ def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:
 
 
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, str) and value.isdigit() else 0
+    if not isinstance(value, str) or not value.isdecimal():
+        return 0
+    if len(value) > 9 or int(value) > _MOST_CLASSES:
+        raise ValueError(f"`nc` is {value[:20]}, and at most {_MOST_CLASSES:,} can be numbered")
+    return int(value)
 
 
 def _class_name(value: Any) -> str:
@@ -145,23 +163,27 @@ def _class_name(value: Any) -> str:
 
 
 def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Place]:
-    places = []
+    """Return the places of the parts that are there; some folders of a part may be missing only beside other parts."""
+    places: list[Place] = []
+    gone: list[tuple[str, str]] = []
     for part, keys in PART_NAMES.items():
         given = next((values[key] for key in keys if values.get(key)), None)
-        wanted = given if isinstance(given, list) else [given] if given else []
-        found = [_resolve(str(path), values, file, part) for path in wanted] or [_usual(file.parent, part)]
-        missing = [path for path, place in zip(wanted, found, strict=False) if place is None]
-        if missing and part == "train":
-            raise SourceError(
-                f"{file}: {part}: {missing[0]} is not there, nor are {part}/images or images/{part} beside the file. "
-                "Fetch the photographs, or correct the path."
-            )
-        for path in missing:
-            warnings.append(f"{file}: {part}: {path} is not there, and so are none of its photographs")
+        wanted = list(map(str, given if isinstance(given, list) else [given] if given else []))
+        found = [_resolve(path, values, file, part) for path in wanted] or [_usual(file.parent, part)]
+        gone += [(part, path) for path, place in zip(wanted, found, strict=False) if place is None]
         places += [Place(part, *place) for place in dict.fromkeys(place for place in found if place)]
-    if not any(place.part == "train" for place in places):
+    if gone and (not places or any(place.part == gone[0][0] == "train" for place in places)):
+        part, path = gone[0]
         raise SourceError(
-            f"{file}: names no folder of training photographs, and there is no train/images or images/train beside it. "
+            f"{file}: {part}: {path} is not there, nor are {part}/images or images/{part} beside the file. "
+            "Fetch the photographs, or correct the path."
+        )
+    warnings += [f"{file}: {part}: {path} is not there, and so are none of its photographs" for part, path in gone]
+    if not places and (file.parent / "images").is_dir():
+        return [Place("train", file.parent / "images")]
+    if not places:
+        raise SourceError(
+            f"{file}: names no folder of photographs, and there is no images, train/images or images/train beside it. "
             "Add `train:` with the folder's path."
         )
     return places

@@ -48,7 +48,8 @@ SKIPPED = {
     "label_is_proposal": "a proposal of the label audit, of which nobody has said which drug it is",
     "apple_double": "a side file that macOS puts into archives (`._*`)",
     "name_repeated": "the archive holds the same name again; the first file of that name is used",
-    "photo_duplicated": "the archive holds another photograph of that name, by letters of any case, which is used",
+    "photo_duplicated": "the archive holds another photograph of that name, by letters of any case, which is used; or "
+    "`pillsnap evaluate` has measured the same file of another archive, with the same labels",
     "photo_identical": "another photograph has the same bytes and the same drugs, and is the one that is used",
     "photo_in_later_source": "a source that is named later has the same photograph, and its labels are used",
     "group_held_out": "its capture group has photographs in a part that is held out further (test, then validation)",

@@ -63,11 +63,21 @@ def test_import_says_what_became_of_each_row(tmp_path: Path) -> None:
     rows = [*DRUGS, {"품목일련번호": "1", "표시앞": "A"}, {"품목명": "라정", "표시앞": "L", "색상앞": "무지개"}]
     table = write_table(tmp_path / "table.csv", rows=rows)
     done = run("import", str(table), "--out", str(tmp_path / "catalogue.sqlite"))
-    account, refused, unread, written = done.output.splitlines()
+    account, used, left_out, refused, unread, written = done.output.splitlines()
     assert account == "table.csv: 6 rows = 5 kept + 1 quarantined"
+    assert used.startswith("  columns used: 품목일련번호, 품목명, 업소명, 표시앞, ") and used.endswith(", 보험코드")
+    assert left_out.startswith("  columns left out: 업소일련번호, 성상, ") and left_out.endswith(", 품목영문명")
     assert refused.startswith("  quarantined 1 name_missing: The drug has no name. (line 6: 1 | -")
     assert unread == "  not understood, and left empty: 1 of colours (line 7: 무지개)"
     assert written == f"{tmp_path / 'catalogue.sqlite'}: written, 5 drugs"
+
+
+def test_columns_that_fill_no_line_are_counted(tmp_path: Path) -> None:
+    more = ",".join(f"more {number}" for number in range(30))
+    (tmp_path / "table.csv").write_text(f"name,imprint,{more}\nany,A{',' * 30}\n")
+    done = run("import", str(tmp_path / "table.csv"), "--out", str(tmp_path / "catalogue.sqlite"))
+    assert done.output.splitlines()[1] == "  columns used: name, imprint"
+    assert done.output.splitlines()[2].endswith("more 22, more 23 and 6 more")
 
 
 def test_search_prints_a_table_or_json(tmp_path: Path) -> None:

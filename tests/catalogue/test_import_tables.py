@@ -81,6 +81,89 @@ def test_tables_of_the_united_states(tmp_path: Path) -> None:
     assert (second.colours, second.shape, second.score_line, second.length) == (("grey",), "other", "line", None)
 
 
+WESTERN = "ndc,name,imprint,color\n"
+KOREAN = "ITEM_SEQ,ITEM_NAME,PRINT_FRONT,COLOR_CLASS1\n"
+BROKEN = b"9,\xff\xfe\xff,C,\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        ((WESTERN + "1,Levo 50µg tablet,A,\n").encode("cp1252"), ["Levo 50µg tablet"]),
+        (
+            (WESTERN + "1,Zürich 5 mg,A,\n2,Fosé®– Tylenol®.PM,B,\n").encode("cp1252"),
+            ["Zürich 5 mg", "Fosé®– Tylenol®.PM"],
+        ),
+        ((WESTERN + "1,Åse,A,\n2,“Thé” ½,B,\n").encode("cp1252"), ["Åse", "“Thé” ½"]),
+        ((KOREAN + "1,가나정 5mg,A,하양\n2,비타민C정,B,\n").encode("cp949"), ["가나정 5mg", "비타민C정"]),
+        ((KOREAN + "1,뷁정 ㎍,A,하양\n2,다정,B,노랑\n").encode("cp949"), ["뷁정 ㎍", "다정"]),
+        ("품목명,표시앞\n뷁a,A\n".encode("cp949"), ["뷁a"]),
+        ((KOREAN + "1,가나정,A,하양\n2,다정,B,\n").encode("cp949") + BROKEN, ["가나정", "다정"]),
+        ((KOREAN + "1,가나정,A,하양\n2,다정,B,\n").encode() + BROKEN, ["가나정", "다정"]),
+        ((WESTERN + "1,Solução,A,\n").encode("cp1252"), ["Solução"]),
+        ((WESTERN + "1,SOLUÇÃO Nº 2,A,\n2,ÇÃ,B,\n").encode("cp1252"), None),
+        ((WESTERN + "1,가,A,\n2,나é정,B,\n").encode("cp949", errors="ignore") + b"3,\xb5g,D,\n", None),
+    ],
+)
+def test_an_encoding_is_told_by_the_bytes_or_refused(tmp_path: Path, data: bytes, names: list[str] | None) -> None:
+    (tmp_path / "table.csv").write_bytes(data)
+    if names is None:
+        with pytest.raises(
+            CatalogueError, match=r"may be CP949 \(Korean\) or Windows-1252 .*save the table as CSV UTF-8"
+        ):
+            import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
+    else:
+        import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
+        assert [drug.name for drug in drugs_of(tmp_path / "catalogue.sqlite")] == names
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949", "utf-16"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["품목명,표시앞,색상앞,비고", '가정,A1,하양,"첫 줄\n둘째 줄"', "나정,B2,노랑,y"],
+        ["품목명,표시앞,색상앞,비고", '가정,A1,하양,"첫, 줄\n\n""둘째"", 줄"', "나정,B2,노랑,y"],
+        ["품목명,표시앞,색상앞,비고", '가정,A1,하양,"첫 줄', '나정,B2,노랑,y"'],
+        ['품목명,"표시\n앞",색상앞', "가정,A1,하양", "나정,B2,노랑"],
+        ['"품목\n명";"표시\n앞";색상앞', "가정;A1;하양", "나정;B2;노랑"],
+        ["표시앞,색상앞,품목명", 'A1,하양,"가\n정"', 'B2,노랑,"나정"'],
+    ],
+    ids=["last column", "quotes and separators", "quotes that open nothing", "header", "semicolons", "name"],
+)
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_line_breaks_in_cells_and_any_line_ends(tmp_path: Path, encoding: str, rows: list[str], ends: str) -> None:
+    (tmp_path / "table.csv").write_bytes(ends.join([*rows, ""]).encode(encoding))
+    (imported,) = import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
+    assert (imported.rows, imported.kept) == (2, 2)
+    drugs = drugs_of(tmp_path / "catalogue.sqlite")
+    assert [(drug.name.replace(" ", ""), drug.front, drug.colours) for drug in drugs] == [
+        ("가정", "A1", ("white",)),
+        ("나정", "B2", ("yellow",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        "크기장축(mm)",
+        '"크기 (장축)\n[mm]"',
+        "크기장축[단위: ㎜]",
+        "크기장축 mm",
+        "LENG_LONG(mm)",
+        "Length, mm",
+        "size_mm",
+    ],
+)
+@pytest.mark.parametrize("colour", ["색상(앞)", "색상 [앞]", "color"])
+def test_columns_with_brackets_and_units_are_known(tmp_path: Path, length: str, colour: str) -> None:
+    header = f"품목명;표시(앞);{length};{colour};비고;길이(cm);"
+    (tmp_path / "table.csv").write_text(f"{header}\n가정;A;7.5;하양;x;0.75;\n", encoding="utf-8")
+    (imported,) = import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
+    (drug,) = drugs_of(tmp_path / "catalogue.sqlite")
+    assert (drug.front, drug.length, drug.colours) == ("A", 7.5, ("white",))
+    assert (len(imported.used), imported.left_out) == (4, ["비고", "길이(cm)"])
+
+
 def test_drugs_of_a_stage(tmp_path: Path) -> None:
     """Cells that a spreadsheet would run are escaped there, and read as they were."""
     (tmp_path / "drugs.csv").write_text(
@@ -166,6 +249,11 @@ def test_another_file_is_never_replaced(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version = 9")
     with pytest.raises(CatalogueError, match="a catalogue of version 9, not 1"):
         open_catalogue(path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(
+        CatalogueError, match=r"^\S+folder: is a folder, and no catalogue\. .* and was kept: name another"
+    ):
+        import_tables([table], tmp_path / "folder")
     with pytest.raises(CatalogueError, match="there is no such file"):
         open_catalogue(tmp_path / "nothing.sqlite")
 

@@ -92,12 +92,12 @@ def test_one_class_leads_to_a_detector(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"a.jpg": ""}, "is no data set that is known. aihub: .* yolo: .* has no data.yaml.* coco: .* no COCO file"),
+        ({"a.jpg": ""}, "is no data set that is known. aihub: .* yolo: has no data.yaml.* coco: no COCO file"),
         (
             {"TS_1_단일/K-000001/a.png": ""},
             "TS_1_단일: has photographs, but there is no archive of its labels .* overlay with source.kind: folders",
         ),
-        ({"data.yaml": "names: [a, b]"}, "names no folder of training photographs"),
+        ({"data.yaml": "names: [a, b]"}, "names no folder of photographs"),
         (
             {"data.yaml": "names: [a, b]", "images/train/a.png": ""},
             "no stage can be made of it. The source has no",

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -62,6 +63,17 @@ def folders(root: Path) -> None:
         (root / name / "1.png").write_bytes(photo_png(seed=number))
 
 
+def coco_twice(root: Path, *more: dict[str, Any]) -> None:
+    coco(root)
+    found = [annotation(1, 0), annotation(2, 1, 2), *more]
+    write_coco(root / "older/instances_old.json", ["images/a.png", "b.png"], found)
+
+
+def yolo_twice(root: Path) -> None:
+    yolo(root)
+    (root / "data.yaml").write_text("names: [red, blue]\ntrain: images/train\nval: images\n")
+
+
 REFUSED = {"photo_truncated": 1, "photo_without_usable_label": 1}
 
 
@@ -101,6 +113,39 @@ def test_every_kind_of_source(
     assert (named and (named["pills"], named["other_pills"])) == drugs
     page = (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
     assert "<h1>pills</h1>" in page and ("Pills found" in page) == bool(counts)
+
+
+@pytest.mark.parametrize(("once", "twice"), [(yolo, yolo_twice), (coco, coco_twice)], ids=["yolo", "coco"])
+def test_a_photograph_that_is_labelled_twice_is_measured_once(
+    once: Callable[[Path], None], twice: Callable[[Path], None], models: Path, tmp_path: Path
+) -> None:
+    found = []
+    for write, name in ((once, "once"), (twice, "twice")):
+        write(tmp_path / name / "pills")
+        done = evaluate(tmp_path / name / "pills", "--models", models, "--out", tmp_path / name / "out")
+        assert done.exit_code == 0, done.stderr
+        found.append(json.loads((tmp_path / name / "out/evaluation.json").read_text()))
+    one, both = found
+    assert both["found"] == one["found"] and both["verdicts"] == one["verdicts"]
+    assert both["accounts"]["photos"]["kept"] == one["accounts"]["photos"]["kept"]
+    for name in ("photos", "labels"):
+        read = both["accounts"][name]
+        assert read["skipped"]["photo_duplicated"] >= one["accounts"][name]["kept"], "one more may not be decoded"
+        assert read["read"] == read["kept"] + sum(read["skipped"].values()) + sum(read["quarantined"].values())
+
+
+def test_two_label_files_that_say_different_things_of_a_photograph(models: Path, tmp_path: Path) -> None:
+    coco_twice(tmp_path / "pills", annotation(9, 0, 2))
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "label 1 photographs differently, such as images/a.png" in said(done.stderr)
+    assert "instances_train.json and " in done.stderr and "instances_old.json label" in said(done.stderr)
+
+
+def test_a_test_part_alone_is_measured(models: Path, tmp_path: Path) -> None:
+    write_yolo_set(tmp_path / "pills", names=["red", "blue"], parts={"test": {"a": TWO}})
+    (tmp_path / "pills/data.yaml").write_text("names: [red, blue]\ntrain: ../train/images\ntest: images/test\n")
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    assert done.exit_code == 0 and "1 of 1 photographs" in said(done.stdout)
 
 
 def test_a_table_of_class_names_makes_drugs_comparable(models: Path, tmp_path: Path) -> None:
@@ -158,7 +203,7 @@ def _no_picture(root: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "says"),
     [
-        pytest.param(lambda root: None, "there is no folder", id="missing"),
+        pytest.param(lambda root: None, "pills: there is no folder of this name. Correct the path", id="missing"),
         pytest.param(_nothing, "is no data set that is known", id="empty"),
         pytest.param(_no_data_set, "is no data set that is known", id="unknown"),
         pytest.param(_no_label, "none of its 1 photographs has a usable label.*1 bbox_malformed, such as", id="labels"),
@@ -169,6 +214,7 @@ def test_data_that_cannot_be_used(write: Callable[[Path], None], says: str, mode
     write(tmp_path / "pills")
     done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
     assert done.exit_code == 2 and re.search(says, said(done.stderr)), done.stderr
+    assert "source.root = " not in done.stderr
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
 
 
@@ -177,6 +223,8 @@ def test_models_and_kinds_that_cannot_be_used(models: Path, tmp_path: Path) -> N
     for wrong, says in ((tmp_path, "there is no such model"), (models / "pipeline.onnx", "is a file. Name the folder")):
         done = evaluate(tmp_path / "pills", "--models", wrong, "--out", tmp_path / "out")
         assert done.exit_code == 2 and says in said(done.stderr)
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--kind", "coco")
+    assert done.exit_code == 2 and said(done.stderr).startswith(f"{tmp_path / 'pills'}: no COCO file below it")
     done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out", "--kind", "synthetic")
     assert done.exit_code == 2 and "--kind synthetic: must be one of aihub, yolo, coco, folders" in said(done.stderr)
 

@@ -16,6 +16,15 @@ from tests.support.yolo_files import write_yolo_set
 HEAD = "name,k_code,edi_codes,drug_name\n"
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_cells_may_be_separated_as_spreadsheets_do(tmp_path, separator) -> None:
+    rows = [("name", "k_code", "edi_codes"), ("red, round", "K-000001", '"1;2"'), ("blue", "", "3,4")]
+    (tmp_path / "table.csv").write_text("".join(f"{separator.join(row)}\n" for row in rows), encoding="utf-8-sig")
+    found = read_class_table(tmp_path / "table.csv")
+    assert found["red, round"] == NamedDrug("K-000001", "1,2", "red, round")
+    assert found["blue"] == NamedDrug("blue", "3,4", "blue")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
 def test_a_table_names_drugs(tmp_path: Path, encoding: str) -> None:
     rows = '타이레놀,K-000114,"643303740,A01200351",타이레놀정\r\n\r\nred pill,,,\r\n" blue ",K-000115,1;2 3,\r\n'

@@ -21,7 +21,7 @@ def annotation(number: int, image: int, category: int = 1, **changes: Any) -> di
     return {"id": number, "image_id": image, "category_id": category} | box | changes
 
 
-def write_coco(file: Path, images: list[str], annotations: list[dict[str, Any]], **more: Any) -> None:
+def write_coco(file: Path, images: list[str], annotations: list[dict[str, Any]], /, **more: Any) -> None:
     value = {
         "images": [{"id": n, "file_name": name, "width": 100, "height": 200} for n, name in enumerate(images)],
         "annotations": annotations,
@@ -157,6 +157,7 @@ def test_the_label_audits_export_comes_back(tmp_path) -> None:
         (None, "no COCO file below it .* there are: .png"),
         ('{"images": 3, "annotations": [], "categories": []}', "is not COCO JSON"),
         ('{"images": [], "annotations": [', "is not COCO JSON"),
+        ('{"images": [], "categories": [], "annotations": ' + "[" * 100_000, r"is not COCO JSON \(RecursionError"),
     ],
 )
 def test_files_that_are_none(tmp_path, text, says) -> None:
@@ -165,6 +166,52 @@ def test_files_that_are_none(tmp_path, text, says) -> None:
         (tmp_path / "a.json").write_text(text)
     with pytest.raises(SourceError, match=says):
         readings(tmp_path)
+
+
+NAMES = [{"id": str(one["id"]), "name": one["name"]} for one in CATEGORIES]
+
+
+@pytest.mark.parametrize(
+    ("ids", "references"),
+    [(int, str), (str, int), (float, str), (str, float), (str, str)],
+    ids=lambda one: one.__name__,
+)
+def test_ids_are_numbers_here_and_texts_there(tmp_path, ids, references) -> None:
+    write_photos(tmp_path / "a.png", tmp_path / "b.png")
+    images = [{"id": ids(number), "file_name": name} for number, name in enumerate(("a.png", "b.png"))]
+    categories = [one | {"id": ids(one["id"])} for one in CATEGORIES]
+    found = [annotation(1, references(0), references(1)), annotation(2, references(1), references(2))]
+    write_coco(tmp_path / "a.json", [], found, images=images, categories=categories)
+    (_, pills, reasons), *_ = readings(tmp_path).values()
+    assert (pills, reasons) == ([("a.png", "red"), ("b.png", "blue")], [])
+
+
+def test_ids_that_are_two_as_texts_stay_two(tmp_path) -> None:
+    write_photos(tmp_path / "a.png", tmp_path / "b.png")
+    images = [{"id": 1, "file_name": "a.png"}, {"id": "1", "file_name": "b.png"}]
+    write_coco(tmp_path / "a.json", [], [annotation(1, 1), annotation(2, "1", 2)], images=images)
+    (_, pills, _), *_ = readings(tmp_path).values()
+    assert sorted(pills) == [("a.png", "red"), ("b.png", "blue")]
+
+
+@pytest.mark.parametrize("image", ["a", 7, None, [1]])
+def test_labels_none_of_which_finds_its_photograph(tmp_path, image) -> None:
+    write_photos(tmp_path / "a.png")
+    write_coco(tmp_path / "a.json", ["a.png"], [annotation(1, image)])
+    with pytest.raises(SourceError, match=r"none of its annotations names an image of it: .* Export it again"):
+        readings(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["bbox", "segmentation", "category_id", "image_id", "iscrowd"])
+def test_values_that_are_nested_deep_end_no_run(tmp_path, key) -> None:
+    write_photos(tmp_path / "a.png")
+    broken = json.dumps(annotation(1, 0) | {"bbox": [], key: "deep"}).replace('"deep"', "[" * 1000 + "]" * 1000)
+    good = json.dumps(annotation(2, 0))
+    categories, images = json.dumps(CATEGORIES), json.dumps([{"id": 0, "file_name": "a.png"}])
+    text = f'{{"images": {images}, "annotations": [{broken}, {good}], "categories": {categories}}}'
+    (tmp_path / "a.json").write_text(text)
+    (_, pills, reasons), *_ = readings(tmp_path).values()
+    assert pills == [("a.png", "red")] and len(reasons) == 1
 
 
 def test_two_categories_of_one_name_are_refused(tmp_path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import unicodedata
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
+from pillsnap.sources.aihub_json import parse_label
 from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.labels import LabelError, box_scale, fit_box, parse_box
@@ -141,6 +143,18 @@ def test_aihub_defects(tmp_path, labels, reasons) -> None:
     assert reading.photos_read == len({pill["member"] for pill in reading.pills}) + len(lost_photos)
     lost_labels = [i for i in reading.issues if i["label_member"] and i["outcome"] != "repaired"]
     assert reading.labels_read == len(reading.pills) + len(lost_labels)
+
+
+@pytest.mark.parametrize("key", ["dl_mapping_code", "di_edi_code", "dl_name", "iscrowd", "bbox", "width", "file_name"])
+def test_values_that_are_nested_deep_end_no_run(key) -> None:
+    deep = "[" * 1000 + "]" * 1000
+    image, place = {"file_name": "a.png", "dl_mapping_code": "K-000001"}, {"bbox": [1, 2, 3, 4]}
+    (place if key in ("iscrowd", "bbox") else image)[key] = "deep"
+    text = json.dumps({"images": [image], "annotations": [place]}).replace('"deep"', deep)
+    found = parse_label(text.encode())
+    for read in (found.k_code, found.edi_codes, found.drug_name, lambda: parse_box(found.annotation["bbox"])):
+        with suppress(LabelError):
+            read()
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ import sys
 import pytest
 
 from pillsnap.sources.archives import SourceError
-from pillsnap.sources.registry import list_archives
+from pillsnap.sources.registry import list_all_archives, list_archives
 from pillsnap.sources.settings import Source, SyntheticSource
 from tests.support.workflow import PROJECT
+from tests.support.yolo_files import write_yolo_set
 
 WEBCAM = """
-from pillsnap.sources.archives import Archive, source_root
+from pillsnap.sources.archives import Archive, SourceError, source_root
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.labels import LabelReading
 
@@ -62,7 +63,7 @@ from pillsnap.config.reference import configuration_page
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.pages.html import render_page
 from pillsnap.preflight.amounts import estimate_amounts
-from pillsnap.sources.registry import list_archives
+from pillsnap.sources.registry import list_all_archives, list_archives
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PILLS
 
@@ -150,3 +151,12 @@ def test_only_the_registry_names_the_kinds() -> None:
     }
     # the kind that the configuration begins with, and its own module
     assert {path for path in knowing if not path.startswith("pillsnap/sources/")} == set()
+
+
+def test_a_test_part_alone_trains_nothing(tmp_path) -> None:
+    write_yolo_set(tmp_path, names=["red"], parts={"test": {"a": ""}})
+    (tmp_path / "data.yaml").write_text("names: [red]\ntrain: gone\ntest: images/test\n")
+    source = Source(kind="yolo", root=str(tmp_path))
+    assert list(list_archives(source)) == ["test"]
+    with pytest.raises(SourceError, match=r"has no photographs to train on, only those of the parts test\. Fetch"):
+        list_all_archives({"yolo": source})

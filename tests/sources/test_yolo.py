@@ -109,10 +109,22 @@ THREE = {"train": ("train", 1, 1), "val": ("val", 1, 1), "test": ("test", 1, 1)}
         pytest.param([f"images/{part}/a.png" for part in ("train", "val", "test")],
             NAMES + "train: images\\\\train\nvalidation: images/val\ntest: images/test\n", THREE,
             id="back slashes, validation"),
+        pytest.param(["images/test/a.png"], NAMES + "train: images/train\ntest: images/test\n",
+            {"test": ("test", 1, 1)}, id="test part alone"),
+        pytest.param(["images/a.png"], NAMES, {"train": ("", 1, 1)}, id="images without parts"),
     ],
 )  # fmt: skip
 def test_layouts(tmp_path, photos, data, archives) -> None:
     assert listed(write_set(tmp_path, dict.fromkeys(photos, BOX), data)) == archives
+
+
+def test_classes_in_place_of_a_data_yaml(tmp_path) -> None:
+    """As LabelImg and Label Studio write them."""
+    root = write_set(tmp_path, {"images/a.png": BOX, "images/b.png": BOX.replace("0", "1", 1)}, "")
+    (root / "data.yaml").unlink()
+    (root / "classes.txt").write_text("빨강\r\n파랑\r\n", encoding="utf-8-sig")
+    (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
+    assert [pill["k_code"] for pill in read_yolo_labels(archive).pills] == ["빨강", "파랑"]
 
 
 def test_listings(tmp_path) -> None:
@@ -244,6 +256,10 @@ def test_text_files_without_labels_are_other_files(tmp_path) -> None:
         ("names: [a, b, a]\n", "classes 0 and 2 have one name, 'a'"),
         ("", "cannot be used"),
         ("nc: two\n", "has no `names`"),
+        ("nc: ²\n", "has no `names`"),
+        ("nc: 99999999999\n", "`nc` is 99999999999, and at most 100,000 can be numbered"),
+        (f"nc: 1{'0' * 5000}\n", "at most 100,000 can be numbered"),
+        (f"names: {'[' * 100_000}\n", "cannot be used"),
     ],
 )
 def test_class_names(tmp_path, text, names) -> None:
@@ -262,7 +278,9 @@ def test_class_names(tmp_path, text, names) -> None:
         ({"overlay.yaml": "source: {kind: yolo}\n"}, r"has no data\.yaml\. Set it to the folder"),
         ({"a.yaml": NAMES, "b.yml": NAMES}, r"holds several YOLO data sets \(a\.yaml, b\.yml\)"),
         ({"a/data.yaml": NAMES, "b/data.yaml": NAMES}, r"several YOLO data sets \(a/data\.yaml, b/data\.yaml\)"),
-        ({"data.yaml": NAMES}, r"names no folder of training photographs"),
+        ({"data.yaml": NAMES}, r"names no folder of photographs"),
+        ({"data.yaml": NAMES + "train: [gone, here]\n", "here/a.txt": BOX}, r"train: gone is not there, nor are"),
+        ({"images/a.txt": BOX, "classes.txt": "red\n"}, r"write a data\.yaml of two lines there: `train: \."),
         ({"data.yaml": NAMES + "train: gone/images\n"}, r"train: gone/images is not there, nor are train/images"),
     ],
 )
