@@ -245,6 +245,26 @@ def test_a_folder_is_new_and_lies_outside(models: Path, tmp_path: Path) -> None:
             enrol(models, photos(1), out=out, device="cpu", **NEW)
 
 
+@pytest.mark.parametrize("how", ["enrol", "remove"])
+def test_what_appears_in_the_new_folders_place_is_kept(
+    enrolled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    out = tmp_path / "new"
+
+    def write(*_: object) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").write_text("kept")
+
+    (tmp_path / "1.jpg").write_bytes(photos(1, seed=9)[0].data)
+    monkeypatch.setattr("pillsnap.enrol.enrol.write_references", write)
+    words = [tmp_path / "1.jpg", "--k-code", "K-000777", "--name", "b", "--force", "--device", "cpu"]
+    words = words if how == "enrol" else ["--remove", "K-012345"]
+    done = command("enrol", *words, "--models", enrolled, "--out", out)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{out}: something was put there meanwhile, and was kept. Name another place")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["1.jpg", "new", "notes.txt"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
