@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop
+from pillsnap.cli_errors import stop, warn
 from pillsnap.predict.command import DeviceChoice
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _read(arguments: list[str]) -> "list[Photo]":
     from pillsnap.predict.photo_paths import find_photos, read_photo
 
     photos, problems = [], []
-    for photo in find_photos(arguments):
+    for photo in find_photos(arguments, warn=warn):
         try:
             if photo.problem:
                 problems.append(f"{photo.shown}: {photo.problem.message}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL
-from pillsnap.cli_errors import stop
+from pillsnap.cli_errors import stop, warn
 
 if TYPE_CHECKING:
     from pillsnap.predict.formats import Writer
@@ -100,7 +100,7 @@ def predict(
         stop(f"--json --format {format}: name one format")
     if catalogue and format in (FormatChoice.csv, FormatChoice.submission):
         stop(f"--catalogue --format {format}: that table has no place for what looks alike. Choose another format.")
-    found = find_photos(photos)
+    found = find_photos(photos, warn=warn)
     if same_pill:
         _check_same_pill(found, mode, format)
     usable = [photo for photo in found if not photo.problem]
