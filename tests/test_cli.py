@@ -141,6 +141,16 @@ def test_output_for_programs_is_utf8(words: list[str], encoding: str, results: P
         (["catalogue", "import", "folder"], "folder: is a directory. Check the path"),
         (["serve", "--api-key-file", "missing"], "missing: no such file or directory. Check the path"),
         (["data", "check", "folder", "--write", "file"], "file: exists, and was kept. Give --write another name."),
+        (["serve", "--host", "nohost.invalid"], "--host nohost.invalid: "),
+        (["serve", "--host", "a..b"], "--host a..b: no name of a host. Name an address of this machine"),
+        (
+            ["enrol", "file", "--models", "file", "--out", "x", "--k-code", "K-1", "--name", "a"],
+            "file: is a file. Name",
+        ),
+        (
+            ["enrol", "--remove", "K-1", "--models", "file", "--out", "x"],
+            "file: is a file. Name the folder that export",
+        ),
         (["data", "check", "missing"], "no folder missing. Mount or fetch the data, or correct the path"),
     ],
 )

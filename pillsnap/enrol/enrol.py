@@ -38,6 +38,10 @@ class EnrolError(ValueError):
     """A drug that cannot be enrolled or removed; the message says why, and names the cure."""
 
 
+class LikenessError(EnrolError):
+    """Photographs that look like a drug that is there already; `force` enrols them all the same."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """A photograph of a drug to enrol: what messages call it, and its file's bytes."""
@@ -80,7 +84,8 @@ def enrol(
         threads, device: as in `PillSnap.load`.
 
     Raises:
-        EnrolError: a code, photograph or folder cannot be used, or the drug looks like one that is there already.
+        EnrolError: a code, photograph or folder cannot be used.
+        LikenessError: the drug looks like one that is there already, and `force` is not set.
         ModelError: the models cannot be used.
         DiskError: something was put at `out` meanwhile, or nothing can be written there.
         HardwareError: `cuda` was requested and does not work.
@@ -181,15 +186,17 @@ def _check_likeness(seen: Sequence[_Seen], limit: float) -> None:
     if median >= limit:
         return
     like, count = Counter(one.like for one in seen).most_common(1)[0]
-    raise EnrolError(
+    digits = next((digits for digits in range(1, 9) if f"{median:.{digits}f}" != f"{limit:.{digits}f}"), 9)
+    raise LikenessError(
         f"The pills look like {like}, which these models name already: {count} of {len(seen)} are nearest to it, and "
-        f"their median distance is {median:.1f}, where a drug of its own has {limit:.1f} or more. If it is another "
-        "drug all the same, enrol it with --force: answers will often list both."
+        f"their median distance is {median:.{digits}f}, where a drug of its own has {limit:.{digits}f} or more."
     )
 
 
 def check_folders(models: Path, out: Path) -> None:
     """Check that one folder can be made from another; raises `EnrolError`, `ModelError` or `DiskError`."""
+    if models.is_file():
+        raise ModelError(f"{models}: is a file. Name the folder that export_onnx wrote (results/stage4/onnx).")
     if not models.is_dir():
         raise ModelError(f"{models}: there is no such folder. Name one that export_onnx wrote (results/stage4/onnx).")
     if os.path.lexists(out):
