@@ -68,7 +68,6 @@ RUN = [sys.executable, "-c", "from pillsnap.cli import run; run()"]
     "words",
     [
         *OUTPUTS,
-        ["catalogue", "import", "identification.csv"],
         ["data", "check", "."],
         ["data", "summary"],
         ["diff", "a", "b"],
