@@ -3,11 +3,13 @@
 import io
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from pillsnap.catalogue import command as catalogue
+from pillsnap.cli_output import KEPT_AS
 from pillsnap.dataset import command as dataset
 from pillsnap.enrol import command as enrol
 from pillsnap.evaluate import command as evaluate
@@ -24,7 +26,7 @@ app = typer.Typer(help="PillSnap: name pills in photographs, and look after the 
 def main() -> None:
     """PillSnap: name pills in photographs, and look after the pipeline."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path that is no UTF-8 ends no command
+        sys.stdout.reconfigure(errors=KEPT_AS)
 
 
 app.add_typer(dataset.app, name="data")
@@ -43,15 +45,19 @@ app.command()(reproduce.verify)
 def run() -> None:
     """Run the command of `sys.argv`.
 
-    Exits with status 2 where a package is missing, naming the extra that has it, or where the output cannot be written;
-    with 141 where what read it has ended, as with `head`.
+    Exits with status 2 where a package is missing, naming the extra that has it, or where the output cannot be written
+    or is closed; with 141 where what read it has ended, as with `head`.
     """
+    if sys.stderr is None:  # closed, as is standard output below
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until Python ends)
+    if sys.stdout is None:
+        print("Standard output is closed. Send it somewhere, such as to /dev/null.", file=sys.stderr)
+        sys.exit(2)
     try:
         try:
             app()
         finally:
-            if sys.stdout:  # none where it was closed
-                sys.stdout.flush()  # as Python ends, an error would be a traceback
+            sys.stdout.flush()  # as Python ends, an error would be a traceback
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # to which typer and rich give status 1
             _end_without_reader()

@@ -1,4 +1,4 @@
-"""Errors of a command: a message and an exit status."""
+"""Errors of a command: a message and an exit status; and warnings, after which it goes on."""
 
 from typing import NoReturn
 
@@ -9,6 +9,11 @@ def stop(problem: str | Exception) -> NoReturn:
     """Print an error message to standard error, and exit with status 2."""
     typer.echo(_message(problem), err=True)
     raise typer.Exit(2)
+
+
+def warn(message: str) -> None:
+    """Print a warning to standard error."""
+    typer.echo(message, err=True)
 
 
 def _message(problem: str | Exception) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,12 +17,13 @@ import psutil
 _FULL_DISK_BYTES = 2**20
 """A disk with fewer bytes free counts as full, where a library's error has no errno."""
 _CURE = "{}, or choose another place (of a run: pathvars.results and pathvars.work), and give the command again."
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _MOST_NAME_BYTES = 240
 """Longest name that the temporary name repeats: with process and ending, file systems allow 255."""
 
 
 class DiskError(OSError):
-    """Results cannot be written: their disk is full, or read-only."""
+    """Results cannot be written: their disk is full or read-only, or something that must be kept is in their place."""
 
 
 @contextlib.contextmanager
@@ -100,6 +101,32 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         yield temporary
         if Path(path).exists():
             shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def placing_folder(path: str | Path, *, replaced: Collection[str] = ()) -> Iterator[Path]:
+    """Like `replacing_folder`, in a place of the user's: nothing is removed there that this did not make.
+
+    Args:
+        path: the folder; where it is empty or holds files of exactly these names, the new one takes its place.
+        replaced: names of the files of an earlier one.
+
+    Raises:
+        DiskError: something else is there, or the disk takes nothing.
+    """
+    path = Path(path)
+    try:
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            yield temporary
+            if path.is_dir() and {file.name for file in path.iterdir()} == set(replaced):
+                for name in replaced:
+                    (path / name).unlink()
+    except OSError as error:
+        if error.errno not in _OCCUPIED or error.filename2 != str(path):  # not that the rename found something there
+            raise
+        problem = "something was put there meanwhile, and was kept. Name another place, and give the command again"
+        raise DiskError(f"{path}: {problem}.") from error
 
 
 def check_writable(folder: Path) -> None:

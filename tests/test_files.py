@@ -1,5 +1,6 @@
 """Files appear whole or not at all; training state belongs to one run and one signature."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from safetensors.numpy import save_file
 from pillsnap.files import (
     DiskError,
     ShardWriter,
+    placing_folder,
     read_from_shard,
     replacing,
     replacing_folder,
@@ -61,6 +64,50 @@ def test_replacing_folder_is_whole_or_absent(tmp_path) -> None:
         with replacing_folder(path) as temporary:
             (temporary / content).write_text(content)
     assert [file.name for file in path.iterdir()] == ["second"]
+
+
+def _folder_with(*names: str) -> Callable[[Path], None]:
+    def put(path: Path) -> None:
+        path.mkdir(exist_ok=True)
+        for name in names:
+            (path / name).write_text("kept")
+
+    return put
+
+
+@pytest.mark.parametrize("earlier", [None, (), ("own",)], ids=["nothing", "an empty folder", "an earlier one"])
+@pytest.mark.parametrize(
+    ("put", "kept"),
+    [
+        (lambda path: None, False),
+        (_folder_with(), False),
+        (_folder_with("own"), False),
+        (_folder_with("notes.txt"), True),
+        (_folder_with("own", "notes.txt"), True),
+        (lambda path: (shutil.rmtree(path, ignore_errors=True), path.write_text("kept")), True),
+        (lambda path: (shutil.rmtree(path, ignore_errors=True), path.symlink_to("elsewhere")), True),
+    ],
+    ids=["nothing", "an empty folder", "an earlier one", "notes", "notes beside an earlier one", "a file", "a link"],
+)
+def test_what_appears_in_a_folders_place_is_kept(
+    tmp_path: Path, earlier: tuple[str, ...] | None, put: Callable[[Path], object], kept: bool
+) -> None:
+    path = tmp_path / "out"
+    if earlier is not None:
+        _folder_with(*earlier)(path)
+    before: list[str] = []
+
+    def listed() -> list[str]:
+        return sorted(
+            f"{file.name} {file.is_symlink() or file.is_dir() or file.read_text()}" for file in tmp_path.rglob("*")
+        )
+
+    told = pytest.raises(DiskError, match=r"out: something was put there meanwhile, and was kept. Name another place")
+    with told if kept else contextlib.nullcontext(), placing_folder(path, replaced=["own"]) as folder:
+        (folder / "own").write_text("new")
+        put(path)
+        before = [line for line in listed() if "part" not in line and line != "own new"]
+    assert listed() == (before if kept else ["out True", "own new"])
 
 
 def test_json_refuses_what_json_cannot_say(tmp_path) -> None:

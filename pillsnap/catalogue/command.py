@@ -1,12 +1,12 @@
 """The commands `pillsnap catalogue …`: import tables of drugs, and look up a pill in them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pillsnap.cli_errors import stop
+from pillsnap.cli_output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def search(
     except (CatalogueError, OSError) as error:
         stop(error)
     if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        print_json(asdict(found))
     elif found.alike:
         Console().print(alike_table(found.alike))
         typer.echo(found.notice)

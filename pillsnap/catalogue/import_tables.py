@@ -61,18 +61,24 @@ def import_tables(paths: Sequence[Path], out: Path) -> list[Imported]:
         CatalogueError: a file is no such table, no row can be read, or `out` is a file of another kind.
         OSError: a file cannot be read or written.
     """
-    if out.exists():
-        try:
-            open_catalogue(out).close()
-        except CatalogueError as error:
-            raise CatalogueError(f"{error} {out} exists, and was kept: name another file with --out.") from error
+    _check_place(out)
     with replacing(out) as temporary, closing(create_catalogue(temporary)) as database:
         imported = [_import_table(database, number, path) for number, path in enumerate(paths, start=1)]
         database.commit()
         if not any(each.kept for each in imported):
             told = "; ".join(f"{each.file}: {dict(each.quarantined) or 'no rows'}" for each in imported)
             raise CatalogueError(f"{out}: is not written, since no row can be read ({told}).")
+        _check_place(out)  # again: large tables take a while
     return imported
+
+
+def _check_place(out: Path) -> None:
+    """Check that there is nothing but a catalogue; raises `CatalogueError`."""
+    if out.exists():
+        try:
+            open_catalogue(out).close()
+        except CatalogueError as error:
+            raise CatalogueError(f"{error} {out} exists, and was kept: name another file with --out.") from error
 
 
 def _import_table(database: sqlite3.Connection, source: int, path: Path) -> Imported:

@@ -1,12 +1,12 @@
 """The commands `pillsnap data …`: look at a stage's data in the terminal."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pillsnap.cli_errors import stop
+from pillsnap.cli_output import print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def summary(
     except (DataError, OSError) as error:
         stop(error)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print_json(found)
     else:
         print_summary(found)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop
+from pillsnap.cli_errors import stop, warn
 from pillsnap.predict.command import DeviceChoice
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def enrol(
 
     Exits with status 2 where a photograph, a folder, a code or the models cannot be used; then nothing is written.
     """
-    from pillsnap.enrol.enrol import EnrolError
+    from pillsnap.enrol.enrol import EnrolError, LikenessError
     from pillsnap.enrol.enrol import enrol as enrol_drug
     from pillsnap.enrol.enrol import remove as remove_drug
     from pillsnap.hardware import HardwareError
@@ -57,6 +57,8 @@ def enrol(
             models, _read(photos or []), k_code=k_code, name=name, edi_codes=edi or [], out=out,
             force=force, threads=threads, device=device.value,
         )  # fmt: skip
+    except LikenessError as error:
+        stop(f"{error} If it is another drug all the same, enrol it with --force: answers will often list both.")
     except (EnrolError, ModelError, HardwareError, OSError) as error:
         stop(error)
     count = f"{drug.references} photograph{'' if drug.references == 1 else 's'}"
@@ -81,7 +83,7 @@ def _read(arguments: list[str]) -> "list[Photo]":
     from pillsnap.predict.photo_paths import find_photos, read_photo
 
     photos, problems = [], []
-    for photo in find_photos(arguments):
+    for photo in find_photos(arguments, warn=warn):
         try:
             if photo.problem:
                 problems.append(f"{photo.shown}: {photo.problem.message}")

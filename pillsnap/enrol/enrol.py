@@ -3,6 +3,7 @@
 Runs on ONNX Runtime alone. The source folder is never changed; the new one is written whole or not at all.
 """
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pillsnap.answers.answer import Reading
-from pillsnap.files import check_writable, replacing_folder
+from pillsnap.files import check_writable, placing_folder
 from pillsnap.pictures.decode import MAX_PIXELS, PictureError
 from pillsnap.predict.model import NotOnePillError, PillSnap
 from pillsnap.predict.open_photo import open_photo
@@ -35,6 +36,10 @@ its held-out drugs 0 % and 2.5 % are taken for a trained one.
 
 class EnrolError(ValueError):
     """A drug that cannot be enrolled or removed; the message says why, and names the cure."""
+
+
+class LikenessError(EnrolError):
+    """Photographs that look like a drug that is there already; `force` enrols them all the same."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,10 @@ def enrol(
         threads, device: as in `PillSnap.load`.
 
     Raises:
-        EnrolError: a code, photograph or folder cannot be used, or the drug looks like one that is there already.
+        EnrolError: a code, photograph or folder cannot be used.
+        LikenessError: the drug looks like one that is there already, and `force` is not set.
         ModelError: the models cannot be used.
+        DiskError: something was put at `out` meanwhile, or nothing can be written there.
         HardwareError: `cuda` was requested and does not work.
     """
     check_folders(models, out)
@@ -91,7 +98,7 @@ def enrol(
 
 
 def remove(models: Path, k_code: str, *, out: Path) -> None:
-    """Write a model folder without an enrolled drug; raises `EnrolError` or `ModelError`."""
+    """Write a model folder without an enrolled drug; raises `EnrolError`, `ModelError` or `DiskError`."""
     check_folders(models, out)
     enrolled = read_references(models).drugs
     kept = [drug for drug in enrolled if drug.k_code != k_code]
@@ -179,18 +186,20 @@ def _check_likeness(seen: Sequence[_Seen], limit: float) -> None:
     if median >= limit:
         return
     like, count = Counter(one.like for one in seen).most_common(1)[0]
-    raise EnrolError(
+    digits = next((digits for digits in range(1, 9) if f"{median:.{digits}f}" != f"{limit:.{digits}f}"), 9)
+    raise LikenessError(
         f"The pills look like {like}, which these models name already: {count} of {len(seen)} are nearest to it, and "
-        f"their median distance is {median:.1f}, where a drug of its own has {limit:.1f} or more. If it is another "
-        "drug all the same, enrol it with --force: answers will often list both."
+        f"their median distance is {median:.{digits}f}, where a drug of its own has {limit:.{digits}f} or more."
     )
 
 
 def check_folders(models: Path, out: Path) -> None:
     """Check that one folder can be made from another; raises `EnrolError`, `ModelError` or `DiskError`."""
+    if models.is_file():
+        raise ModelError(f"{models}: is a file. Name the folder that export_onnx wrote (results/stage4/onnx).")
     if not models.is_dir():
         raise ModelError(f"{models}: there is no such folder. Name one that export_onnx wrote (results/stage4/onnx).")
-    if out.exists():
+    if os.path.lexists(out):
         raise EnrolError(f"--out {out}: exists already. Name a new folder: models are never changed in place.")
     if out.resolve().is_relative_to(models.resolve()):
         raise EnrolError(f"--out {out}: lies in {models}, which is never changed. Name a folder outside.")
@@ -198,8 +207,12 @@ def check_folders(models: Path, out: Path) -> None:
 
 
 def copy_models(models: Path, out: Path, drugs: Sequence[EnrolledDrug]) -> None:
-    """Copy a model folder's files, with these drugs enrolled in place of those that it has."""
-    with replacing_folder(out) as folder:
+    """Copy a model folder's files, with these drugs enrolled in place of those that it has.
+
+    Raises:
+        DiskError: something is at `out`, or nothing can be written there.
+    """
+    with placing_folder(out) as folder:
         for file in sorted(models.iterdir()):
             if file.is_file() and file.name != REFERENCES and not file.name.startswith("."):
                 shutil.copyfile(file, folder / file.name)

@@ -8,7 +8,7 @@ from pillsnap.answers.answer import Mode
 from pillsnap.evaluate.evaluate_folder import evaluate_folder
 from pillsnap.evaluate.models import load_steps, model_facts
 from pillsnap.evaluate.page import render_evaluation
-from pillsnap.files import check_writable, replacing_folder, write_json, write_text
+from pillsnap.files import check_writable, placing_folder, write_json, write_text
 
 WRITTEN = {"evaluation.json", "evaluation.html"}
 """Names in the folder of an evaluation."""
@@ -46,7 +46,7 @@ def evaluate(
 
     Raises:
         OutError: `out` is there and holds anything else than an evaluation, or cannot be replaced.
-        DiskError: nothing can be written there.
+        DiskError: nothing can be written there, or something was put there meanwhile.
         ModelError: the models cannot be used.
         HardwareError: `cuda` was requested and does not work.
         SourceError: the folder is of no kind that is known, or nothing in it can be measured.
@@ -55,7 +55,7 @@ def evaluate(
     steps = load_steps(models, device)
     found, drawn = evaluate_folder(data, steps, kind=kind, classes=classes, mode=mode, threads=threads)
     found = {"model": model_facts(models, steps)} | found
-    with replacing_folder(place) as folder:
+    with placing_folder(place, replaced=WRITTEN) as folder:
         write_json(folder / "evaluation.json", found)
         write_text(folder / "evaluation.html", render_evaluation(found, drawn))
     return found

@@ -5,22 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from pillsnap.answers.answer import Answer, Pill
-from pillsnap.files import check_writable, replacing
+from pillsnap.files import DiskError, check_writable, replacing
 from pillsnap.pictures.decode import MAX_JPEG_SIDE
 from pillsnap.pictures.draw import RIGHT, Caption, draw_boxes
+from pillsnap.pictures.drawn_mark import DRAWN_BY, PICTURE_FORMATS, drawn_mark, is_drawn
 from pillsnap.predict.formats import how_sure
 from pillsnap.predict.photo_paths import STDIN, Photo
-
-PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-"""Formats to write, by file name extension."""
-
-DRAWN_BY = "drawn by pillsnap predict"
-"""The software that an annotated photograph names in its EXIF data."""
-_EXIF_WITHIN = 1024
-"""Bytes at the start of a written file in which its EXIF data lie."""
 
 COLOURS = {"known": RIGHT, "uncertain": "#b35806", "unknown": "#636363"}
 """Colours of boxes, by verdict."""
@@ -38,9 +31,11 @@ def picture_paths(target: Path, photos: Sequence[Photo]) -> Mapping[str, Path]:
     run may be there.
 
     Raises:
-        TargetError: another extension; a file for several photographs; or another file would be overwritten.
+        TargetError: `-`; another extension; a file for several photographs; or another file would be overwritten.
         DiskError: nothing can be written there.
     """
+    if str(target) == STDIN:
+        raise TargetError("standard output is for the answers. Name a folder or a file.")
     folder = target
     if target.is_dir() or not target.suffix:
         paths = _in_folder(target, [photo.path for photo in photos])
@@ -54,17 +49,17 @@ def picture_paths(target: Path, photos: Sequence[Photo]) -> Mapping[str, Path]:
     for path in paths.values():
         if os.path.realpath(path) in originals:
             raise TargetError(f"{path} is one of the photographs. Name another place.")
-        if os.path.lexists(path) and not _is_annotated(path):
-            raise TargetError(f"{path} is there, and was not {DRAWN_BY}. Name another place.")
+        if problem := _in_the_way(path):
+            raise TargetError(problem)
     check_writable(folder)
     return paths
 
 
-def _is_annotated(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return DRAWN_BY.encode() in file.read(_EXIF_WITHIN)
+def _in_the_way(path: Path) -> str:
+    """What is said of a file that must be kept; empty where there is none."""
+    if os.path.lexists(path) and not is_drawn(path):
+        return f"{path} is there, and was not {DRAWN_BY}. Name another place."
+    return ""
 
 
 def _in_folder(folder: Path, paths: Sequence[str]) -> Mapping[str, Path]:
@@ -88,7 +83,7 @@ def write_answer_picture(picture: np.ndarray, answer: Answer, path: Path) -> Non
             be is reduced.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or another file would be overwritten.
     """
     more = "; more pills" if answer.more_pills else ""
     captions = [
@@ -99,10 +94,10 @@ def write_answer_picture(picture: np.ndarray, answer: Answer, path: Path) -> Non
     kind = PICTURE_FORMATS[path.suffix.lower()]
     if kind == "JPEG":
         image.thumbnail((MAX_JPEG_SIDE, MAX_JPEG_SIDE))
-    exif = Image.Exif()
-    exif[ExifTags.Base.Software] = DRAWN_BY
     with replacing(path) as temporary:
-        image.save(temporary, format=kind, exif=exif)
+        image.save(temporary, format=kind, exif=drawn_mark())
+        if problem := _in_the_way(path):  # though not when `picture_paths` looked
+            raise DiskError(problem)
 
 
 def _caption(pill: Pill) -> str:

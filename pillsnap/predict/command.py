@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL
-from pillsnap.cli_errors import stop
+from pillsnap.cli_errors import stop, warn
+from pillsnap.cli_output import utf8_output
 
 if TYPE_CHECKING:
     from pillsnap.predict.formats import Writer
@@ -90,8 +91,8 @@ def predict(
     from pillsnap.predict.look_up import looked_up
     from pillsnap.predict.model import ModelError, PillSnap
     from pillsnap.predict.photo_paths import find_photos, names_one
+    from pillsnap.predict.stream import Unusable, predict_same_pill
     from pillsnap.predict.stream import predict as answers_to
-    from pillsnap.predict.stream import predict_same_pill
     from pillsnap.predict.submission import SubmissionError, check_numbers
 
     # Pillow's warnings about odd metadata would mix with the answers
@@ -100,15 +101,14 @@ def predict(
         stop(f"--json --format {format}: name one format")
     if catalogue and format in (FormatChoice.csv, FormatChoice.submission):
         stop(f"--catalogue --format {format}: that table has no place for what looks alike. Choose another format.")
-    found = find_photos(photos)
+    found = find_photos(photos, warn=warn)
     if same_pill:
         _check_same_pill(found, mode, format)
     usable = [photo for photo in found if not photo.problem]
+    name = "json" if as_json else (format or FormatChoice.table).value
     if not usable:
-        for photo in found:
-            if photo.problem:
-                _report(photo, photo.problem.message)
-        raise typer.Exit(NOTHING_DONE)
+        problems = [Unusable(photo, photo.problem) for photo in found if photo.problem]
+        raise typer.Exit(_write_all(problems, name, names_one(photos), {}))
     try:
         pictures = picture_paths(annotated, usable) if annotated else {}
         rows = Catalogue(catalogue) if catalogue else None
@@ -121,7 +121,6 @@ def predict(
         stop(f"--annotated {annotated}: {error}")
     except (CatalogueError, ModelError, HardwareError, OSError) as error:
         stop(error)
-    name = "json" if as_json else (format or FormatChoice.table).value
     if same_pill:
         if not snap.calibration.pairs:
             typer.echo(f"{models}: {UNCALIBRATED}", err=True)
@@ -154,7 +153,8 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
 
     usable, all_drawn = [], True
     try:
-        writer = writer_of(format, sys.stdout, one=one)
+        stream = sys.stdout if format == FormatChoice.table else utf8_output()
+        writer = writer_of(format, stream, one=one)
         for outcome in outcomes:
             if pictures:
                 all_drawn &= _draw(outcome, pictures)

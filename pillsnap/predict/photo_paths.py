@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pillsnap.pictures.decode import PictureError
+from pillsnap.pictures.drawn_mark import DRAWN_BY, is_drawn
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 
 MAX_BYTES = 256 * 2**20
@@ -58,21 +59,27 @@ class Photo:
         return self.name == STDIN or (_is(self.name, Path.exists) and not _is(self.name, Path.is_file))
 
 
-def find_photos(arguments: Iterable[str]) -> list[Photo]:
+def find_photos(arguments: Iterable[str], *, warn: Callable[[str], None] = lambda _: None) -> list[Photo]:
     """List the photographs in the order of the arguments, each once; those of a folder or glob sorted.
 
     A folder gives all pictures below it, by extension; a glob (`*`, `?`, `[...]`, `**`) those that it matches. Both
-    leave out hidden files and folders. A file may have any extension, and wins over a glob of the same text.
+    leave out hidden files and folders, and pictures that `pillsnap predict` has drawn, of which `warn` is told. A file
+    may have any extension, and wins over a glob of the same text.
     """
     found: dict[str, Photo] = {}
-    for photo in (photo for argument in arguments for photo in _photos(argument)):
+    drawn: set[str] = set()
+    for photo in (photo for argument in arguments for photo in _photos(argument, drawn)):
         found.setdefault(photo.path, photo)
+    if drawn:
+        warn(f"left out, since {DRAWN_BY}: {len(drawn)} picture{'' if len(drawn) == 1 else 's'}")
     return list(found.values())
 
 
 def names_one(arguments: list[str]) -> bool:
     """Whether the arguments name a single photograph: a file or standard input, no folder and no glob."""
-    return len(arguments) == 1 and not _is(arguments[0], Path.is_dir) and not _is_glob(arguments[0])
+    return arguments == [STDIN] or (
+        len(arguments) == 1 and not _is(arguments[0], Path.is_dir) and not _is_glob(arguments[0])
+    )
 
 
 def read_photo(photo: Photo) -> bytes:
@@ -83,6 +90,8 @@ def read_photo(photo: Photo) -> bytes:
     """
     try:
         if photo.name == STDIN:
+            if sys.stdin is None:
+                raise PictureError("photo_missing", "standard input is closed")
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
             with Path(photo.name).open("rb") as file:
@@ -94,20 +103,25 @@ def read_photo(photo: Photo) -> bytes:
     return data
 
 
-def _photos(argument: str) -> Iterator[Photo]:
-    if _is(argument, Path.is_dir):
-        yield from _below(argument)
+def _photos(argument: str, drawn: set[str]) -> Iterator[Photo]:
+    """The photographs that an argument means; drawn pictures are added to `drawn`."""
+    if argument == STDIN:
+        yield Photo(STDIN)
+    elif _is(argument, Path.is_dir):
+        yield from _below(argument, drawn)
     elif _is_glob(argument):
         # pathlib's globs take no absolute pattern
         matches = sorted(path for path in glob.glob(argument, recursive=True) if _is_picture(path))  # noqa: PTH207
-        yield from map(Photo, matches)
-        if not matches:
-            yield Photo(argument, Problem("photo_missing", "no picture matches. Check the pattern and its quotes."))
+        photos = [path for path in matches if not _note_drawn(path, drawn)]
+        yield from map(Photo, photos)
+        if not photos:
+            what = "every picture that matches is drawn" if matches else "no picture matches"
+            yield Photo(argument, Problem("photo_missing", f"{what}. Check the pattern and its quotes."))
     else:
         yield Photo(argument)
 
 
-def _below(folder: str) -> Iterator[Photo]:
+def _below(folder: str, drawn: set[str]) -> Iterator[Photo]:
     found: list[Path] = []
     linked: list[Path] = []
     closed: list[OSError] = []
@@ -116,14 +130,24 @@ def _below(folder: str) -> Iterator[Photo]:
         linked += [path for name in folders if (path := Path(place, name)).is_symlink()]
         paths = (Path(place, name) for name in names if not name.startswith("."))
         found += [path for path in paths if _is_picture(path)]
-    yield from (Photo(str(path)) for path in sorted(found))
+    photos = sorted(path for path in found if not _note_drawn(path, drawn))
+    yield from (Photo(str(path)) for path in photos)
     for path in sorted(linked):
         words = "a link to a folder, which is not followed. Name the folder besides."
         yield Photo(str(path), Problem("photo_missing", words))
     for error in closed:
         yield Photo(error.filename, Problem("photo_missing", f"{error.strerror}. Check who may open the folder."))
-    if not found and not linked and not closed:
-        yield Photo(folder, Problem("photo_missing", "no picture in this folder or its subfolders. Check the path."))
+    if not photos and not linked and not closed:
+        what = "no picture but drawn ones" if found else "no picture"
+        yield Photo(folder, Problem("photo_missing", f"{what} in this folder or its subfolders. Check the path."))
+
+
+def _note_drawn(path: str | Path, drawn: set[str]) -> bool:
+    """Whether a picture is a drawn one, which is then noted, however its path was given."""
+    if is_drawn(Path(path)):
+        drawn.add(Photo(str(path)).path)
+        return True
+    return False
 
 
 def _is_picture(path: str | Path) -> bool:

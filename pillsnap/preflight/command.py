@@ -1,6 +1,5 @@
 """The command `pillsnap doctor`."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pillsnap.cli_errors import stop
+from pillsnap.cli_output import print_json
 
 
 def doctor(
@@ -39,7 +39,7 @@ def doctor(
         stop(error)
     if as_json:
         report = {"stage": stage, "versions": package_versions(), "findings": [asdict(finding) for finding in findings]}
-        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+        print_json(report)
     else:
         table = Table("", "what", Column("found", overflow="fold"), Column("what to do", overflow="fold"))
         for finding in findings:

@@ -60,7 +60,12 @@ def check_exposure(host: str, key: str | None, *, open_to_all: bool) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    try:
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
+        message = f"--host {host}: {reason}. Name an address of this machine, such as 127.0.0.1."
+        raise OSError(message) from error
     return all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 

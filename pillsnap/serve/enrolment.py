@@ -6,18 +6,24 @@ from pathlib import Path
 
 from fastapi import Request
 from filelock import FileLock, Timeout
-from starlette.datastructures import UploadFile
 
-from pillsnap.enrol.enrol import EnrolError, Photo, check_folders, copy_models, new_drug
+from pillsnap.enrol.enrol import EnrolError, LikenessError, Photo, check_folders, copy_models, new_drug
 from pillsnap.files import sha256_of
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.references import read_references, write_references
 from pillsnap.predict.sessions import ModelError
 from pillsnap.serve.errors import ServiceError
-from pillsnap.serve.form import form_in_openapi, parse_form, photo_bytes
+from pillsnap.serve.form import PhotoForm, form_in_openapi, parse_form
 
 MOST_PHOTOS = 32
-_CURE = "Send the files `photo`, and the fields `k_code`, `name` and, where there are some, `edi`."
+MOST_EDI_CODES = 5
+_FORM = PhotoForm(
+    most=MOST_PHOTOS,
+    cure=f"Send multipart/form-data with 1 to {MOST_PHOTOS} files `photo`, the fields `k_code` and `name`, and up to "
+    f"{MOST_EDI_CODES} `edi`: curl -F photo=@1.jpg -F photo=@2.jpg -F k_code=K-012345 -F name=NAME -F edi=CODE",
+    too_large="The photographs together have",
+    smaller="Send fewer or smaller photographs.",
+)
 
 REFERENCES_IN_OPENAPI = form_in_openapi(
     "References",
@@ -31,7 +37,7 @@ REFERENCES_IN_OPENAPI = form_in_openapi(
         },
         "k_code": {"type": "string", "pattern": "^K-[0-9]{6}$"},
         "name": {"type": "string", "minLength": 1, "maxLength": 200},
-        "edi": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 5},
+        "edi": {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": MOST_EDI_CODES},
         "force": {
             "type": "string",
             "enum": ["true", "false"],
@@ -117,7 +123,8 @@ class Enrolment:
                 )  # fmt: skip
                 write_references(self.folder, (*now.references.drugs, drug))
             except EnrolError as error:
-                cure = "Mend it and send all photographs again; `force=true` enrols a drug that looks like another."
+                alike = "If it is another drug all the same, send them again with `force=true`: answers will list both."
+                cure = alike if isinstance(error, LikenessError) else "Mend it and send all photographs again."
                 raise ServiceError(422, "drug_refused", str(error), cure) from error
             except OSError as error:
                 cure = "Tell whoever runs it."
@@ -133,17 +140,18 @@ async def read_references_form(request: Request, max_bytes: int) -> References:
         ServiceError: 413, 415 or 422.
         ClientDisconnect: the client closed the connection.
     """
-    fields = await parse_form(request, max_bytes, files=MOST_PHOTOS)
-    uploads = [upload for upload in fields.getlist("photo") if isinstance(upload, UploadFile)]
-    photos = tuple([await photo_bytes(upload, max_bytes) for upload in uploads])
+    fields, photos = await parse_form(request, max_bytes, _FORM)
     words = {key: [value for value in fields.getlist(key) if isinstance(value, str)] for key in ("k_code", "name")}
     for key, values in words.items():
         if len(values) != 1:
             message = f"The form has {len(values)} fields `{key}`, and one is needed."
-            raise ServiceError(422, "field_invalid", message, _CURE)
+            raise ServiceError(422, "field_invalid", message, _FORM.cure)
     force = fields.get("force", "false")
     if force not in ("true", "false"):
-        raise ServiceError(422, "field_invalid", "The field `force` must be true or false.", _CURE)
+        raise ServiceError(422, "field_invalid", "The field `force` must be true or false.", _FORM.cure)
     edi_codes = tuple(code for code in fields.getlist("edi") if isinstance(code, str))
+    if len(edi_codes) > MOST_EDI_CODES:
+        message = f"The form has {len(edi_codes)} fields `edi`, and {MOST_EDI_CODES} are allowed."
+        raise ServiceError(422, "field_invalid", message, _FORM.cure)
     numbered = tuple(Photo(f"photo {number}", data) for number, data in enumerate(photos, start=1))
     return References(numbered, words["k_code"][0], words["name"][0], edi_codes, force == "true")

@@ -1,4 +1,4 @@
-"""Form of `POST /v1/identify`, parsed in bounded memory without temporary files."""
+"""Forms with photographs, parsed in bounded memory without temporary files; and that of `POST /v1/identify`."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -15,9 +15,36 @@ from pillsnap.serve.errors import ServiceError
 FORM_OVERHEAD = 65_536
 """Bytes that the form may have besides the photograph."""
 
-_SEND_CURE = (
-    "Send multipart/form-data with the file `photo`, or two, the front and the back of one pill: "
-    "curl -F photo=@picture.jpg -F mode=single"
+_MOST_FIELDS = 16
+"""Fields besides files that are parsed: more than any route knows, so that it can say which are too many."""
+
+
+@dataclass(frozen=True)
+class PhotoForm:
+    """What a route says of its form.
+
+    Attributes:
+        most: photographs that it may have.
+        cure: how to send it.
+        too_large, smaller: how its photographs exceed the limit of bytes, as in "… more than 5 bytes", and the cure.
+    """
+
+    most: int
+    cure: str
+    too_large: str
+    smaller: str
+
+    def too_many_bytes(self, max_bytes: int) -> ServiceError:
+        """The error of photographs above the limit."""
+        return ServiceError(413, "too_many_bytes", f"{self.too_large} more than {max_bytes} bytes.", self.smaller)
+
+
+_IDENTIFY = PhotoForm(
+    most=PHOTOS_OF_ONE_PILL,
+    cure="Send multipart/form-data with the file `photo`, or two, the front and the back of one pill: "
+    "curl -F photo=@picture.jpg -F mode=single",
+    too_large="The photograph, or two of one pill together, have",
+    smaller="Send a smaller file.",
 )
 
 
@@ -81,24 +108,24 @@ class _MemoryParser(MultiPartParser):
 
 async def read_form(request: Request, max_bytes: int) -> Form:
     """Read the form of a photograph, or of two of one pill; raises as `parse_form`."""
-    fields = await parse_form(request, max_bytes, files=PHOTOS_OF_ONE_PILL)
-    photos = [photo for photo in fields.getlist("photo") if isinstance(photo, UploadFile)]
-    if not photos:
-        raise ServiceError(422, "photo_missing", "The form has no file `photo`.", _SEND_CURE)
+    fields, photos = await parse_form(request, max_bytes, _IDENTIFY)
     mode = _mode(fields.get("mode", "single"))
     if len(photos) > 1 and mode != "single":
         message = f"Several photographs show one pill, and the field `mode` says {mode}."
         raise ServiceError(422, "mode_invalid", message, "Send single, or one photograph.")
-    return Form(tuple([await photo_bytes(photo, max_bytes) for photo in photos]), mode)
+    return Form(photos, mode)
 
 
-async def parse_form(request: Request, max_bytes: int, *, files: int) -> FormData:
+async def parse_form(request: Request, max_bytes: int, form: PhotoForm) -> tuple[FormData, tuple[bytes, ...]]:
     """Parse a form, and refuse it at the first byte above the limit.
 
     Args:
         request: with the form.
-        max_bytes: of all files together.
-        files: that it may have.
+        max_bytes: of all photographs together.
+        form: what it may have.
+
+    Returns:
+        its fields, and its photographs, of which there is one at least.
 
     Raises:
         ServiceError: 413, 415 or 422.
@@ -106,40 +133,31 @@ async def parse_form(request: Request, max_bytes: int, *, files: int) -> FormDat
     """
     kind = request.headers.get("content-type", "")
     if kind.split(";")[0].strip().lower() != "multipart/form-data":
-        raise ServiceError(415, "not_multipart", "The request is no multipart form.", _SEND_CURE)
+        raise ServiceError(415, "not_multipart", "The request is no multipart form.", form.cure)
     limit = max_bytes + FORM_OVERHEAD
     if int(request.headers.get("content-length", 0)) > limit:
-        raise too_many_bytes(max_bytes)
-    parser = _MemoryParser(
-        request.headers, _counted(request, limit, max_bytes), max_files=files, max_fields=8, max_part_size=1024
-    )
+        raise form.too_many_bytes(max_bytes)
+    body = _counted(request, limit, form.too_many_bytes(max_bytes))
+    parser = _MemoryParser(request.headers, body, max_files=form.most, max_fields=_MOST_FIELDS, max_part_size=1024)
     try:
-        return await parser.parse()
+        fields = await parser.parse()
     except MultiPartException as error:
-        raise ServiceError(422, "form_invalid", f"The form cannot be read: {error.message}", _SEND_CURE) from error
+        raise ServiceError(422, "form_invalid", f"The form cannot be read: {error.message}", form.cure) from error
+    files = [file for file in fields.getlist("photo") if isinstance(file, UploadFile)]
+    photos = tuple([await file.read() for file in files])
+    if not photos:
+        raise ServiceError(422, "photo_missing", "The form has no file `photo`.", form.cure)
+    if sum(map(len, photos)) > max_bytes:
+        raise form.too_many_bytes(max_bytes)
+    return fields, photos
 
 
-async def photo_bytes(photo: UploadFile, max_bytes: int) -> bytes:
-    """Read a file of a form; raises `ServiceError` (413)."""
-    data = await photo.read()
-    if len(data) > max_bytes:
-        raise too_many_bytes(max_bytes)
-    return data
-
-
-def too_many_bytes(max_bytes: int) -> ServiceError:
-    """The error of a file above the limit."""
-    return ServiceError(
-        413, "too_many_bytes", f"The photograph has more than {max_bytes} bytes.", "Send a smaller file."
-    )
-
-
-async def _counted(request: Request, limit: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _counted(request: Request, limit: int, too_many: ServiceError) -> AsyncGenerator[bytes, None]:
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
         if received > limit:
-            raise too_many_bytes(max_bytes)
+            raise too_many
         yield chunk
 
 

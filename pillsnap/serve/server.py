@@ -74,8 +74,9 @@ def open_socket(host: str, port: int) -> socket.socket:
         except OSError:
             found.close()
             raise
-    except OSError as error:
-        message = f"--host {host} --port {port}: {error.strerror}. Choose another address or port (0: a free one)."
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
+        message = f"--host {host} --port {port}: {reason}. Choose another address or port (0: a free one)."
         raise OSError(message) from error
     return found
 

@@ -258,6 +258,19 @@ def test_another_file_is_never_replaced(tmp_path: Path) -> None:
         open_catalogue(tmp_path / "nothing.sqlite")
 
 
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, out = write_table(tmp_path / "table.csv"), tmp_path / "catalogue.sqlite"
+
+    def hashed(path: Path) -> str:
+        out.write_text("kept")
+        return sha256_of(path)
+
+    monkeypatch.setattr("pillsnap.catalogue.import_tables.sha256_of", hashed)
+    with pytest.raises(CatalogueError, match=r"is no catalogue.* exists, and was kept: name another file with --out"):
+        import_tables([table], out)
+    assert out.read_text() == "kept"
+
+
 def test_reasons_and_columns_are_documented() -> None:
     page = (PROJECT / "docs/catalogue.md").read_text(encoding="utf-8")
     assert all(f"\n| `{reason}` | {meaning} |" in page for reason, meaning in REASONS.items())

@@ -1,6 +1,8 @@
 """Drugs enrolled from photographs: the folder that is written, its answers, and what is refused."""
 
+import contextlib
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ from pillsnap.answers.answer import Candidate, EnrolledCandidate, Pill, Reading
 from pillsnap.answers.calibration import Calibration, ReadingCalibration
 from pillsnap.answers.read_imprints import read_surely
 from pillsnap.cli import app
-from pillsnap.enrol.enrol import EnrolError, Photo, enrol, remove
+from pillsnap.enrol.enrol import EnrolError, LikenessError, Photo, _check_likeness, _Seen, enrol, remove
 from pillsnap.files import DiskError, read_json, sha256_of, write_json
 from pillsnap.predict.model import PillSnap
 from pillsnap.predict.open_photo import open_photo
@@ -28,7 +30,7 @@ from pillsnap.predict.references import MARGIN, REACH, READ_REACH, EnrolledDrug,
 from pillsnap.predict.sessions import ModelError
 from pillsnap.reader.looks import CHARACTERS, PLACES, codes_of
 from tests.support.documents import FENCE, text_of
-from tests.support.enrolled import NEW, edited, one_box, photos
+from tests.support.enrolled import FAR, NEW, edited, one_box, photos
 from tests.support.models import DRUGS
 from tests.support.workflow import PROJECT
 
@@ -129,8 +131,6 @@ def test_models_without_references_answer_as_before(base: Path, models: Path, tm
         enrol(old, photos(1), out=tmp_path / "new", device="cpu", **NEW)
 
 
-FAR = Calibration(1.0, None, 0.0, 1e9, {"0.95": 0.1}, 0.99, 0.95, 0.95)
-"""Everything looks like a trained drug."""
 REFUSED: dict[str, tuple[Callable[[list[Photo]], list[Photo]], dict[str, Any], str]] = {
     "no photograph": (lambda found: [], {}, "There is no photograph"),
     "no picture": (lambda found: [*found, Photo("a.jpg", b"GIF")], {}, "a.jpg: no usable photograph"),
@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[Callable[[list[Photo]], list[Photo]], dict[str, Any], s
     "look-alike": (
         list,
         {"calibration": asdict(FAR)},
-        "look like K-00000. .*2 of 2 are.* median distance is [0-9.]+, .*force",
+        "look like K-00000. .*2 of 2 are.* median distance is [0-9.]+, where a drug of its own has [0-9.]+ or more",
     ),
 }
 
@@ -188,8 +188,33 @@ def _of_drug(name: str, value: Any) -> Callable[[Path], None]:
     return change
 
 
+@pytest.mark.parametrize(
+    ("distance", "limit", "says"),
+    [
+        (18.04, 18.16, "is 18.0, where a drug of its own has 18.2 or more"),
+        (18.11, 18.14, "is 18.11, where a drug of its own has 18.14 or more"),
+        (18.14321, 18.14326, "is 18.1432, where a drug of its own has 18.1433 or more"),
+        (18.14, 18.14, None),
+    ],
+)
+def test_two_distances_that_differ_look_different(distance: float, limit: float, says: str | None) -> None:
+    seen = [_Seen(np.zeros(1), None, "K-000001 a", distance)]
+    with pytest.raises(LikenessError, match=re.escape(says)) if says else contextlib.nullcontext():
+        _check_likeness(seen, limit)
+
+
+def test_the_command_tells_its_own_cure_for_a_look_alike(base: Path, tmp_path: Path) -> None:
+    models = one_box(base, tmp_path / "onnx", calibration=asdict(FAR))
+    (tmp_path / "1.jpg").write_bytes(photos(1)[0].data)
+    words = (tmp_path / "1.jpg", "--models", models, "--out", tmp_path / "new", "--k-code", "K-012345", "--name", "a")
+    done = command("enrol", *words, "--device", "cpu")
+    assert done.exit_code == 2 and "The pills look like K-00000" in done.stderr
+    assert "If it is another drug all the same, enrol it with --force" in done.stderr
+
+
 DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "gone": (shutil.rmtree, "there is no such folder"),
+    "a file": (lambda folder: (shutil.rmtree(folder), folder.touch()), "onnx: is a file. Name the folder that export"),
     "no pipeline": (lambda folder: (folder / "pipeline.onnx").unlink(), "there is no such model"),
     "cut off": (_cut, "ONNX Runtime cannot load it"),
     "no JSON": (lambda folder: (folder / "references.json").write_text('{"drugs'), "references.json: is damaged"),
@@ -243,6 +268,26 @@ def test_a_folder_is_new_and_lies_outside(models: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises((EnrolError, DiskError), match=says):
             enrol(models, photos(1), out=out, device="cpu", **NEW)
+
+
+@pytest.mark.parametrize("how", ["enrol", "remove"])
+def test_what_appears_in_the_new_folders_place_is_kept(
+    enrolled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    out = tmp_path / "new"
+
+    def write(*_: object) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").write_text("kept")
+
+    (tmp_path / "1.jpg").write_bytes(photos(1, seed=9)[0].data)
+    monkeypatch.setattr("pillsnap.enrol.enrol.write_references", write)
+    words = [tmp_path / "1.jpg", "--k-code", "K-000777", "--name", "b", "--force", "--device", "cpu"]
+    words = words if how == "enrol" else ["--remove", "K-012345"]
+    done = command("enrol", *words, "--models", enrolled, "--out", out)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{out}: something was put there meanwhile, and was kept. Name another place")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["1.jpg", "new", "notes.txt"]
 
 
 @pytest.mark.parametrize(

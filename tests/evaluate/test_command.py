@@ -267,6 +267,28 @@ def test_a_place_that_takes_nothing_is_told_before_anything_is_read(tmp_path: Pa
         assert "Allow writing there, or name another place." in said(done.stderr)
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_appears_in_the_place_meanwhile_is_kept(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    yolo(tmp_path / "pills")
+    out = tmp_path / "out"
+    words = (tmp_path / "pills", "--models", models, "--out", out)
+    if earlier:
+        assert evaluate(*words).exit_code == 0
+
+    def render(*_: object) -> str:
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").write_text("kept")
+        return ""
+
+    monkeypatch.setattr("pillsnap.evaluate.evaluate.render_evaluation", render)
+    done = evaluate(*words)
+    assert done.exit_code == 2 and f"{out}: something was put there meanwhile, and was kept." in said(done.stderr)
+    written = {"evaluation.html", "evaluation.json"} if earlier else set()
+    assert {path.name for path in out.iterdir()} == {"notes.txt", *written} and not list(tmp_path.glob(".out*"))
+
+
 def test_links_are_followed(models: Path, tmp_path: Path) -> None:
     yolo(tmp_path / "pills")
     (tmp_path / "link").symlink_to("far/out")

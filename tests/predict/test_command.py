@@ -174,6 +174,30 @@ def test_what_is_wrong_is_said(
     assert not Path("drawn.gif").exists()
 
 
+@pytest.mark.parametrize("word", ["empty", "*.gif", "1.png"])
+@pytest.mark.parametrize("format", ["table", "json", "jsonl", "csv", "submission"])
+def test_what_gives_no_photograph_is_written_as_one_that_cannot_be_used(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, format: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    done = predict(word, "--models", models, "--format", format)
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    match format:
+        case "json" | "jsonl":
+            said = json.loads(done.stdout)
+            found = said if isinstance(said, dict) else said[0]
+            assert isinstance(said, dict) == (format == "jsonl" or word == "1.png")
+            assert (found["photo"], found["error"]["reason"]) == (word, "photo_missing")
+        case "csv":
+            (row,) = csv.DictReader(done.stdout.removeprefix("\ufeff").splitlines())
+            assert row["photo"] == word and row["error"].startswith("photo_missing: ")
+        case "submission":
+            assert done.stdout.startswith("annotation_id,") and done.stdout.count("\n") == 1
+        case _:
+            assert done.stdout == ""
+
+
 def test_help_names_the_commands() -> None:
     done = CliRunner().invoke(app, ["--help"])
     assert done.exit_code == 0

@@ -5,12 +5,15 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pillow_heif import register_heif_opener
 
+from pillsnap.answers.answer import Answer
 from pillsnap.pictures.decode import PHOTO_FORMATS, PictureError
 from pillsnap.predict import photo_paths
+from pillsnap.predict.annotate import write_answer_picture
 from pillsnap.predict.photo_paths import PHOTO_ENDINGS, Photo, find_photos, names_one, read_photo
 
 FILES = (
@@ -71,6 +74,65 @@ def test_a_closed_folder_is_a_problem(folder: Path) -> None:
     found = find_photos(["photos"])
     (folder / "photos/sub").chmod(0o700)
     assert [photo.name for photo in found if photo.problem] == ["photos/sub"]
+
+
+@pytest.fixture
+def drawn(folder: Path) -> Path:
+    """The same folder with drawn pictures: below one, beside photographs, and in a folder of their own."""
+    for name in ("answers/a.PNG.jpg", "answers/sub/c.webp.jpg", "drawn.png", "only/one.JPEG"):
+        picture = folder / "photos" / name
+        write_answer_picture(np.zeros((8, 8, 3), np.uint8), Answer("single", 8, 8, ()), picture)
+    return folder
+
+
+ALL = ["[1].jpg", "a.PNG", "a/z.jpeg", "b.jpg", "sub/c.webp", "sub/deep/d.tif"]
+LEFT_OUT = "left out, since drawn by pillsnap predict: "
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "warned"),
+    [
+        (["photos"], ALL, "4 pictures"),
+        (["photos/**/*.jpg"], ["[1].jpg", "b.jpg"], "2 pictures"),
+        (["photos/*.png", "photos", "photos/sub"], ALL, "4 pictures"),
+        (["photos/drawn.png"], ["drawn.png"], None),
+        (["photos/only/*", "photos/only/one.JPEG"], ["only/one.JPEG"], "1 picture"),
+        (["photos/only"], [], "1 picture"),
+        (["photos/only/*"], [], "1 picture"),
+        (["photos/sub"], ["sub/c.webp", "sub/deep/d.tif"], None),
+    ],
+)
+def test_drawn_pictures_are_left_out_of_what_is_listed(
+    drawn: Path, words: list[str], names: list[str], warned: str | None
+) -> None:
+    said: list[str] = []
+    found = find_photos(words, warn=said.append)
+    listed = [photo.name.removeprefix("photos/") for photo in found if not photo.problem]
+    assert said == ([LEFT_OUT + warned] if warned else [])
+    assert sorted(listed) == sorted(names)
+    assert names or "drawn" in found[0].problem.message
+
+
+def test_a_drawn_picture_that_may_not_be_read_is_told_by_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    assert [photo.name for photo in find_photos(["photos/b*"])] == ["photos/b.jpg"]
+
+
+@pytest.mark.parametrize("place", ["-", "./-"])
+def test_a_dash_is_standard_input_whatever_lies_there(folder: Path, place: str) -> None:
+    Path("-").mkdir()
+    Path("-/a.jpg").touch()
+    (photo,) = found = find_photos([place])
+    assert (photo.name, names_one([place])) == (("-", True) if place == "-" else ("-/a.jpg", False)), found
+
+
+def test_a_closed_standard_input_is_a_missing_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(PictureError, match="photo_missing: standard input is closed"):
+        read_photo(Photo("-"))
 
 
 def test_links_are_photographs_but_no_way_round(folder: Path) -> None:

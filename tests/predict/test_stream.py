@@ -216,6 +216,41 @@ def test_annotated_photographs_are_replaced(folder: Path, models: Path, tmp_path
     assert [run(*words, "--mode", mode).exit_code for mode in ("single", "combo", "single")] == [0, 0, 0]
 
 
+def test_annotated_photographs_may_lie_below_the_photographs(folder: Path, models: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(folder / "b", photos)
+    words = (photos, "--models", models, "--annotated", photos / "answers", "--format", "jsonl")
+    first, again, later = run(*words), run(*words), run(*words[:3], "--format", "jsonl")
+    assert {first.stdout, again.stdout, later.stdout} == {first.stdout} and first.exit_code == again.exit_code
+    count = len(list((photos / "answers").iterdir()))
+    for done in (again, later):
+        assert done.stderr.startswith(f"left out, since drawn by pillsnap predict: {count} picture")
+
+
+def test_a_file_that_appears_in_a_pictures_place_is_kept(
+    folder: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "drawn.png"
+
+    def draw(picture: np.ndarray, _: object) -> np.ndarray:
+        target.write_text("kept")
+        return picture
+
+    monkeypatch.setattr("pillsnap.predict.annotate.draw_boxes", draw)
+    done = run(folder / "a/00.png", "--models", models, "--annotated", target)
+    assert done.exit_code == 1 and f"{target} is there, and was not drawn by" in done.stderr
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_no_picture_is_drawn_to_standard_output(
+    folder: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(folder / "a/00.png", "--models", models, "--annotated", "-")
+    assert (done.exit_code, done.stdout) == (2, "") and not Path("-").exists()
+    assert "--annotated -: standard output is for the answers. Name a folder or a file." in done.stderr
+
+
 def test_a_place_for_pictures_that_takes_nothing_is_told_before_the_first_answer(
     folder: Path, models: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import typer
 from fastapi.testclient import TestClient
@@ -17,7 +18,7 @@ from fastapi.testclient import TestClient
 from pillsnap.cli import app
 from pillsnap.predict.model import PillSnap
 from tests.support.documents import FENCE, fenced_commands, text_of
-from tests.support.enrolled import one_box, photos
+from tests.support.enrolled import NEW, one_box, photos
 from tests.support.services import KEY, PHOTO, HeldUp, service
 from tests.support.workflow import PROJECT
 
@@ -62,6 +63,30 @@ def test_service_starts_as_documented(command: str, folder: Path) -> None:
     process = start(command, folder)
     assert process.stdout.readline().startswith("PillSnap answers at http://"), process.stderr.read()
     stop(process)
+
+
+def test_a_drug_is_taken_and_removed_as_documented(folder: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(folder, tmp_path / "fresh", ignore=shutil.ignore_patterns("served*"))
+    serve, remove, serve_again = (command for command in COMMANDS if "data/served" in command)
+
+    def asked(command: str, take: bool) -> list[str]:
+        """K-codes that the service names, after it has taken a drug."""
+        process = start(command, place)
+        headers = {"X-API-Key": KEY}
+        with httpx.Client(base_url=process.stdout.readline().split()[3], headers=headers, timeout=30) as client:
+            if take:
+                files = [("photo", (photo.name, photo.data)) for photo in photos(2)]
+                said = client.post("/v1/references", files=files, data={**NEW, "edi_codes": [], "force": "true"})
+                assert said.status_code == 200, said.text
+            named = [drug["k_code"] for drug in client.get("/v1/model").json()["classes"]]
+        stop(process)
+        return named
+
+    assert asked(serve, take=True)[-1] == "K-012345"
+    words = [sys.executable, "-m", "pillsnap.cli", *shlex.split(remove)[1:]]
+    subprocess.run(words, cwd=place, env=os.environ | {"PYTHONPATH": str(PROJECT)}, check=True)
+    assert "K-012345" not in asked(serve_again, take=False)
+    assert "K-012345" in asked(serve, take=False), "the first folder is as it was"
 
 
 @pytest.fixture(scope="module")

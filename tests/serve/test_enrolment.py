@@ -1,6 +1,7 @@
 """`POST /v1/references`: drugs that a running service takes, and what it refuses."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pillsnap.predict.model import PillSnap
 from pillsnap.predict.references import read_references
 from pillsnap.predict.sessions import ModelError
 from pillsnap.serve.enrolment import Enrolment
-from tests.support.enrolled import one_box, photos
+from tests.support.enrolled import FAR, one_box, photos
 from tests.support.services import KEY, service
 
 SAID = {"X-API-Key": KEY}
@@ -86,6 +87,8 @@ def refused(refusing: Enrolment) -> TestClient:
         ({"name": []}, 422, "field_invalid", "0 fields `name`"),
         ({"force": "perhaps"}, 422, "field_invalid", "`force` must be"),
         ({"edi": [" "]}, 422, "drug_refused", "EDI code"),
+        ({"edi": [str(code) for code in range(6)]}, 422, "field_invalid", "6 fields `edi`, and 5 are allowed"),
+        ({"edi": [str(code) for code in range(6)], "force": []}, 422, "field_invalid", "6 fields `edi`"),
         ({"count": 0}, 415, "not_multipart", "no multipart form"),
         ({"count": 40}, 422, "form_invalid", "Too many files"),
     ],
@@ -96,17 +99,34 @@ def test_a_drug_is_refused(
     reply = send(refused, **fields)
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (status, code)
-    assert says in error["message"] and error["cure"]
+    assert says in error["message"] and "mode" not in error["cure"]
+    assert ("-F k_code=" in error["cure"]) == (code != "drug_refused")
     assert not (refusing.folder / "references.json").exists()
 
 
 def test_photographs_are_bounded_and_told_one_by_one(enrolment: Enrolment) -> None:
     size = len(photos(1)[0].data)
-    assert send(client(enrolment, max_bytes=size), 32).json()["error"]["code"] == "too_many_bytes"
+    for limit, count in ((size, 32), (size, 2), (5 * size, 6)):
+        error = send(client(enrolment, max_bytes=limit), count).json()["error"]
+        assert (error["code"], error["message"]) == (
+            "too_many_bytes", f"The photographs together have more than {limit} bytes."
+        )  # fmt: skip
+    files = [("other", ("a.jpg", b"GIF"))]
+    error = client(enrolment).post("/v1/references", files=files, data=FIELDS).json()["error"]
+    assert error["code"] == "photo_missing" and "-F k_code=" in error["cure"]
     files = [("photo", ("a.jpg", b"GIF")), ("photo", ("b.jpg", b""))]
     error = client(enrolment).post("/v1/references", files=files, data=FIELDS).json()["error"]
     assert error["code"] == "drug_refused"
     assert "photo 1: no usable photograph" in error["message"] and "photo 2: no usable" in error["message"]
+
+
+def test_a_drug_that_looks_like_another_is_told_in_words_of_http(base: Path, tmp_path: Path) -> None:
+    models = one_box(base, tmp_path / "onnx", calibration=asdict(FAR))
+    opened = Enrolment(models, tmp_path / "served", MAX_PIXELS)
+    error = send(client(opened), force="false").json()["error"]
+    opened.close()
+    assert error["code"] == "drug_refused" and "The pills look like K-00000" in error["message"]
+    assert "force=true" in error["cure"] and "--" not in error["message"] + error["cure"]
 
 
 def test_a_folder_that_cannot_be_written_is_told(enrolment: Enrolment, monkeypatch: pytest.MonkeyPatch) -> None:

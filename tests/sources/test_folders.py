@@ -3,8 +3,11 @@
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pillsnap.answers.answer import Answer
+from pillsnap.predict.annotate import write_answer_picture
 from pillsnap.sources.archives import NotRecognisedError, SourceError
 from pillsnap.sources.folders.folders import read_folder_labels
 from pillsnap.sources.registry import list_archives
@@ -37,6 +40,14 @@ def readings(source: Source) -> dict[str, dict[str, tuple[str, str]]]:
         assert reading.labels_read == len(reading.pills) and not reading.issues
         found[name] = {pill["member"]: (pill["k_code"], pill["part"]) for pill in reading.pills}
     return found
+
+
+def test_drawn_pictures_are_no_photographs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = write(tmp_path, "A/1.png", "B/2.png")
+    for name in ("A/1.png.jpg", "answers/A/1.png.jpg", "answers/B/2.png.jpg"):
+        write_answer_picture(np.zeros((8, 8, 3), np.uint8), Answer("single", 8, 8, ()), tmp_path / name)
+    assert readings(source) == {"photos": {"A/1.png": ("A", ""), "B/2.png": ("B", "")}}
+    assert caplog.messages == [f"{tmp_path}: left out, since drawn by pillsnap predict: 3 pictures"]
 
 
 FULL_WIDTH = "K-\uff10\uff10\uff10\uff11\uff11\uff14"

@@ -8,10 +8,13 @@ from typing import Any
 
 import onnx
 
+from pillsnap.answers.calibration import Calibration
 from pillsnap.enrol.enrol import Photo
 from pillsnap.pictures.decode import encode_jpeg
 from tests.support.models import draw_photo, onnx_models
 
+FAR = Calibration(1.0, None, 0.0, 1e9, {"0.95": 0.1}, 0.99, 0.95, 0.95)
+"""Everything looks like a trained drug."""
 NEW = {"k_code": "K-012345", "name": "사아정 5mg", "edi_codes": ["645600001"]}
 
 

@@ -1,12 +1,14 @@
 """Folders of one class each as a kind of source: photographs that somebody has sorted, whose pills have no boxes."""
 
 import io
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pillsnap.pictures.decode import header_size
+from pillsnap.pictures.drawn_mark import DRAWN_BY, is_drawn
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
 from pillsnap.sources.archives import PART_OF, Archive, NotRecognisedError, SourceError, existing_root, fixed_part
@@ -15,6 +17,8 @@ from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.labels import LabelReading, Row, clean_text, image_id_of, photo_pill
 from pillsnap.sources.settings import Source
+
+log = logging.getLogger(__name__)
 
 _LABELLED = {"images", "labels", "annotations"}
 """Folders of data sets whose labels lie in files."""
@@ -79,7 +83,8 @@ def read_folder_labels(archive: Archive) -> LabelReading:
 
     Folders that all photographs share are passed, and so are `images` and those of the parts (`train`, `val`, `valid`,
     `test`, also as `train_images`); the next one is the class, whatever lies below it. A folder named by a K-code is
-    that drug; any other name, in Unicode NFC, stands for the K-code. The box is the whole photograph, which
+    that drug; any other name, in Unicode NFC, stands for the K-code. Pictures that `pillsnap predict` has drawn are no
+    photographs, which a warning tells. The box is the whole photograph, which
     `prepare_archive` replaces where a detector is to find the pill.
 
     Raises:
@@ -91,7 +96,10 @@ def read_folder_labels(archive: Archive) -> LabelReading:
         return reading
     with container:
         entries = container.entries()
-        photos = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
+        pictures = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
+        photos = [entry for entry in pictures if not is_drawn(container.path / entry.name)]  # in zips, none is
+        if drawn := len(pictures) - len(photos):
+            log.warning("%s: left out, since %s: %d picture%s", archive.photos, DRAWN_BY, drawn, "s" * (drawn > 1))
         reading.other_files = len(entries) - len(photos)
         places = _classes(entry.name for entry in photos if not _is_hidden(entry))
         _check_spelling(places, archive.photos)
