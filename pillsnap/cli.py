@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from pillsnap.catalogue import command as catalogue
-from pillsnap.cli_output import KEPT_AS
+from pillsnap.cli_streams import KEPT_AS
 from pillsnap.dataset import command as dataset
 from pillsnap.enrol import command as enrol
 from pillsnap.evaluate import command as evaluate

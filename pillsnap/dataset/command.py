@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop
-from pillsnap.cli_output import print_json
+from pillsnap.cli_streams import print_json, stop
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop, warn
+from pillsnap.cli_streams import stop, warn
 from pillsnap.predict.command import DeviceChoice
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pillsnap.cli_errors import stop
+from pillsnap.cli_streams import stop
 from pillsnap.predict.command import DeviceChoice, ModeChoice
 
 if TYPE_CHECKING:

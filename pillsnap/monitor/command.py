@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop
+from pillsnap.cli_streams import stop
 
 
 def monitor(

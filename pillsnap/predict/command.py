@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pillsnap.answers.answer import PHOTOS_OF_ONE_PILL
-from pillsnap.cli_errors import stop, warn
-from pillsnap.cli_output import utf8_output
+from pillsnap.cli_streams import stop, utf8_output, warn
 
 if TYPE_CHECKING:
     from pillsnap.predict.formats import Writer

@@ -9,8 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from pillsnap.cli_errors import stop
-from pillsnap.cli_output import print_json
+from pillsnap.cli_streams import print_json, stop
 
 
 def doctor(

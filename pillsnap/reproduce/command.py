@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop
+from pillsnap.cli_streams import stop
 
 if TYPE_CHECKING:
     from pillsnap.reproduce.diff import Comparison, Difference

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pillsnap.cli_errors import stop
+from pillsnap.cli_streams import stop
 from pillsnap.predict.command import DeviceChoice
 from pillsnap.serve.limits import Limits
 
