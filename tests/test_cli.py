@@ -150,7 +150,7 @@ def test_output_for_programs_is_utf8(words: list[str], encoding: str, results: P
             ["enrol", "--remove", "K-1", "--models", "file", "--out", "x"],
             "file: is a file. Name the folder that export",
         ),
-        (["data", "check", "missing"], "no folder missing. Mount or fetch the data, or correct the path"),
+        (["data", "check", "missing"], "missing: there is no folder of this name. Correct the path, or mount"),
     ],
 )
 def test_a_path_that_cannot_be_used_is_named_first(words: list[str], says: str, tmp_path: Path) -> None:
