@@ -55,7 +55,10 @@ def read_values(file: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not text in UTF-8 ({error}). Save it as UTF-8, or correct the path.") from error
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date or number
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise ConfigError(f"{file}: {said}. Correct the path, or give the command in the project's folder.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date or number
         raise ConfigError(f"{file}: cannot be read as YAML ({error}). Correct the file or its path.") from error
     if not isinstance(values, dict | None):
         raise ConfigError(

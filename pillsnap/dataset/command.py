@@ -40,7 +40,8 @@ def check(
         checked = check_source(folder)
         print_check(folder, checked, write)
         if checked.problem:
-            stop(f"{folder}: no stage can be made of it. {checked.problem}")
+            as_it_is = " `pillsnap evaluate` measures models on it as it is." if checked.photos else ""
+            stop(f"{folder}: no stage can be made of it. {checked.problem}{as_it_is}")
         if write:
             with write.open("x", encoding="utf-8") as file:
                 file.write(overlay_text(checked))

@@ -62,6 +62,8 @@ def _print(found: "Mapping[str, Any]") -> None:
     """Print the figures that the page has at its head."""
     from pillsnap.dataset.terminal import plain_console, print_table
     from pillsnap.evaluate.page import tiles
+    from pillsnap.pages.formats import plural
+    from pillsnap.pages.quarantine import reasons
     from pillsnap.sources.registry import get_kind
 
     console = plain_console()
@@ -72,3 +74,14 @@ def _print(found: "Mapping[str, Any]") -> None:
     measured = f"{photos['kept']} of {photos['read']} photographs"
     title = f"{data['name']}: {get_kind(data['kind']).title}, {measured}"
     print_table(console, title, ["", "#", ""], rows)
+    if not (found["found"] or found["drugs"]):
+        console.print("No label tells a box, or one of the model's drugs: whether answers are right was not measured.")
+    if found["found"] and (partly := found["found"]["partly_labelled"]["photos"]):
+        console.print(
+            f"{plural(partly, 'photograph')} with fewer labels than pills: boxes without one do not count there"
+        )
+    for outcome in ("quarantined", "skipped"):
+        for reason in reasons(found["accounts"], outcome):
+            counts = (plural(reason.photos, "photograph"), plural(reason.labels, "label"))
+            shown = " and ".join(words for words in counts if not words.startswith("0 "))
+            console.print(f"{outcome}, {reason.name}: {shown}: {reason.meaning}")

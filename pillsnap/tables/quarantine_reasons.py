@@ -13,7 +13,7 @@ QUARANTINED = {
     "photo_too_large": "the photograph has more pixels than is safe to decode",
     "photo_too_costly": "the photograph's file would keep its decoder busy far longer than its pixels do",
     "photo_missing": "the photograph was indexed, but the archive no longer has it",
-    "photo_without_label": "no label file names the photograph",
+    "photo_without_label": "no label file names the photograph, or it lies in no folder of a drug",
     "photo_without_usable_label": "every label of the photograph is in the quarantine",
     "photo_identical_other_drug": "another photograph has the same bytes and is labelled as another drug",
     "background_labelled": "a background with the same bytes as a photograph with labelled pills, which is used",

@@ -89,6 +89,19 @@ def test_one_class_leads_to_a_detector(tmp_path) -> None:
         assert words in said(done.stdout), done.stdout
 
 
+def test_a_test_part_alone_can_be_evaluated(tmp_path) -> None:
+    """What is labelled but too little to train on, is enough to measure."""
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    (root / "labels").mkdir()
+    (root / "data.yaml").write_text("names: [a, b]\ntest: images")
+    (root / "images/1.png").write_bytes(photo_png(1))
+    (root / "labels/1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    done = check(root)
+    assert done.exit_code == 2
+    assert "`pillsnap evaluate` measures models on it as it is." in said(done.stderr)
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [

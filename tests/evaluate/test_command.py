@@ -101,7 +101,11 @@ def test_every_kind_of_source(
     written = json.loads((tmp_path / "out/evaluation.json").read_text())
     kept = read - sum(quarantined.values())
     assert written["accounts"]["photos"] == {"read": read, "kept": kept, "quarantined": quarantined, "skipped": {}}
-    assert f"{kept} of {read} photographs" in said(done.stdout)
+    told = said(done.stdout)
+    assert f"{kept} of {read} photographs" in told
+    assert all(f"quarantined, {reason}: {number} photograph" in told for reason, number in quarantined.items())
+    assert ("with fewer labels than pills" in told) == bool(counts and counts["partly"])
+    assert "was not measured" not in told
     labels = written["accounts"]["labels"]
     assert labels["read"] == labels["kept"] + sum(labels["quarantined"].values()) + sum(labels["skipped"].values())
     if rates := written["found"]:
@@ -113,6 +117,18 @@ def test_every_kind_of_source(
     assert (named and (named["pills"], named["other_pills"])) == drugs
     page = (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
     assert "<h1>pills</h1>" in page and ("Pills found" in page) == bool(counts)
+
+
+def test_a_folder_whose_labels_tell_nothing_that_can_be_right(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "pills/some other").mkdir(parents=True)
+    for name in ("some other/1.png", "2.png"):
+        (tmp_path / "pills" / name).write_bytes(photo_png(seed=1))
+    done = evaluate(tmp_path / "pills", "--models", models, "--out", tmp_path / "out")
+    told = said(done.stdout)
+    assert "whether answers are right was not measured" in told
+    assert (
+        "quarantined, photo_without_label: 1 photograph: no label file names the photograph, or it lies in no" in told
+    )
 
 
 @pytest.mark.parametrize(("once", "twice"), [(yolo, yolo_twice), (coco, coco_twice)], ids=["yolo", "coco"])

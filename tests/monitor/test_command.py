@@ -211,7 +211,10 @@ def test_before_the_trainings_the_newest_log_tells_what_runs(project: Path) -> N
             "Start it with `snakemake --cores all -- results/stage1/report.html`.",
         ),
         (["--work", "elsewhere", "--stage", "stage2"], "neither elsewhere/stage2 nor logs/stage2"),
-        (["--config", "none.yaml"], "none.yaml: cannot be read as YAML"),
+        (
+            ["--config", "none.yaml"],
+            "none.yaml: no such file or directory. Correct the path, or give the command",
+        ),
         (["--config", "wrong.yaml"], "devise: unknown key"),
     ],
 )

@@ -47,7 +47,8 @@ def test_drawn_pictures_are_no_photographs(tmp_path: Path, caplog: pytest.LogCap
     for name in ("A/1.png.jpg", "answers/A/1.png.jpg", "answers/B/2.png.jpg"):
         write_answer_picture(np.zeros((8, 8, 3), np.uint8), Answer("single", 8, 8, ()), tmp_path / name)
     assert readings(source) == {"photos": {"A/1.png": ("A", ""), "B/2.png": ("B", "")}}
-    assert caplog.messages == [f"{tmp_path}: left out, since drawn by pillsnap predict: 3 pictures"]
+    told = [message for message in caplog.messages if "left out" in message]
+    assert told == [f"{tmp_path}: left out, since drawn by pillsnap predict: 3 pictures"]
 
 
 FULL_WIDTH = "K-\uff10\uff10\uff10\uff11\uff11\uff14"
