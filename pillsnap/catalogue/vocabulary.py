@@ -79,7 +79,7 @@ _SEPARATORS = re.compile(r"[|,;/+&]|\band\b")
 
 
 def colours_of(text: str) -> tuple[frozenset[str], list[str]]:
-    """Read the colours of a text such as `하양`, `빨강|투명`, `분홍|진한` or `WHITE;BLUE`.
+    """Read the colours of a text such as `하양`, `빨강|투명`, `하양 노랑`, `분홍|진한` or `WHITE;BLUE`.
 
     Shades do not count: dark and light blue are blue.
 
@@ -91,8 +91,11 @@ def colours_of(text: str) -> tuple[frozenset[str], list[str]]:
         bare = word
         for qualifier in _QUALIFIERS:
             bare = bare.removeprefix(qualifier).strip("- ")
+        apart = [_COLOUR_WORDS.get(each) for each in bare.split("-")]
         if name := _COLOUR_WORDS.get(word) or _COLOUR_WORDS.get(bare):
             found.add(name)
+        elif all(apart):  # a space or a line break between them
+            found |= set(apart)
         elif bare:
             unknown.append(word)
     return frozenset(found), unknown

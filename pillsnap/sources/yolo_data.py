@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.sources.archives import PART_NAMES, NotRecognisedError, SourceError
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.sources.labels import clean_text
@@ -51,7 +52,8 @@ def read_yolo_data(root: Path) -> YoloData:
 
     Args:
         root: a folder with `data.yaml`, or with one YAML file of another name, in it or two folders below; or the file.
-            In its place may be a `classes.txt`, a class a line, beside the folders `images` and `labels`.
+            In its place may be a `classes.txt`, a class a line: beside the folders `images` and `labels`, in `labels`,
+            or beside photographs and their labels in one folder.
 
     Raises:
         SourceError: the file is missing or cannot be used, no part has a folder, two classes share a name.
@@ -74,12 +76,21 @@ def _data_yaml(root: Path) -> Path:
         if named:
             there = ", ".join(file.relative_to(root).as_posix() for file in named[:5])
             raise SourceError(f"source.root = {root}: holds several YOLO data sets ({there}). Set it to one of them.")
-    if (root / _CLASSES).is_file() and all((root / name).is_dir() for name in ("images", "labels")):
-        return root / _CLASSES
+    if classes := _classes_file(root):
+        return classes
     raise NotRecognisedError(
         f"source.root = {root}: has no data.yaml. Set it to the folder of a YOLO data set; where one has labels alone, "
         "write a data.yaml of two lines there: `train: .` (the folder of the photographs) and `names: [first, second]`."
     )
+
+
+def _classes_file(root: Path) -> Path | None:
+    """The `classes.txt` of a data set without a YAML file."""
+    halves = all((root / name).is_dir() for name in ("images", "labels"))
+    photos = {file.stem for file in root.glob("*") if file.suffix.lower() in PHOTO_ENDINGS}
+    beside = any(label.stem in photos for label in root.glob("*.txt"))
+    places = [root / _CLASSES] * (halves or beside) + [root / "labels" / _CLASSES] * halves
+    return next((place for place in places if place.is_file()), None)
 
 
 def _lists_classes(file: Path) -> bool:
@@ -164,12 +175,13 @@ def _class_name(value: Any) -> str:
 
 def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Place]:
     """Return the places of the parts that are there; some folders of a part may be missing only beside other parts."""
+    home = file.parent.parent if (file.parent.name, file.name) == ("labels", _CLASSES) else file.parent
     places: list[Place] = []
     gone: list[tuple[str, str]] = []
     for part, keys in PART_NAMES.items():
         given = next((values[key] for key in keys if values.get(key)), None)
         wanted = list(map(str, given if isinstance(given, list) else [given] if given else []))
-        found = [_resolve(path, values, file, part) for path in wanted] or [_usual(file.parent, part)]
+        found = [_resolve(path, values, file, part) for path in wanted] or [_usual(home, part)]
         gone += [(part, path) for path, place in zip(wanted, found, strict=False) if place is None]
         places += [Place(part, *place) for place in dict.fromkeys(place for place in found if place)]
     if gone and (not places or any(place.part == gone[0][0] == "train" for place in places)):
@@ -179,8 +191,10 @@ def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Pla
             "Fetch the photographs, or correct the path."
         )
     warnings += [f"{file}: {part}: {path} is not there, and so are none of its photographs" for part, path in gone]
-    if not places and (file.parent / "images").is_dir():
-        return [Place("train", file.parent / "images")]
+    if not places and (home / "images").is_dir():
+        return [Place("train", home / "images")]
+    if not places and file.name == _CLASSES:
+        return [Place("train", home)]
     if not places:
         raise SourceError(
             f"{file}: names no folder of photographs, and there is no images, train/images or images/train beside it. "

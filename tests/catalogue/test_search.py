@@ -115,6 +115,8 @@ def test_a_reading_that_cannot_be_used(read: dict, says: str) -> None:
         ("-", set(), []),
         ("", set(), []),
         ("무지개/파랑", {"blue"}, ["무지개"]),
+        ("하양 노랑", {"white", "yellow"}, []),
+        ("무지개 파랑", set(), ["무지개-파랑"]),
     ],
 )
 def test_colours_in_both_languages(text: str, colours: set[str], unknown: list[str]) -> None:

@@ -118,13 +118,23 @@ def test_layouts(tmp_path, photos, data, archives) -> None:
     assert listed(write_set(tmp_path, dict.fromkeys(photos, BOX), data)) == archives
 
 
-def test_classes_in_place_of_a_data_yaml(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("place", "together"), [("classes.txt", False), ("labels/classes.txt", False), ("classes.txt", True)]
+)
+def test_classes_in_place_of_a_data_yaml(tmp_path, place, together) -> None:
     """As LabelImg and Label Studio write them."""
     root = write_set(tmp_path, {"images/a.png": BOX, "images/b.png": BOX.replace("0", "1", 1)}, "")
     (root / "data.yaml").unlink()
-    (root / "classes.txt").write_text("빨강\r\n파랑\r\n", encoding="utf-8-sig")
+    if together:
+        for path in [*root.glob("images/*"), *root.glob("labels/*")]:
+            path.rename(root / path.name)
+        (root / "images").rmdir()
+        (root / "labels").rmdir()
+    (root / place).write_text("빨강\r\n파랑\r\n", encoding="utf-8-sig")
     (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
-    assert [pill["k_code"] for pill in read_yolo_labels(archive).pills] == ["빨강", "파랑"]
+    reading = read_yolo_labels(archive)
+    assert [pill["k_code"] for pill in reading.pills] == ["빨강", "파랑"]
+    assert (reading.photos_read, reading.issues) == (2, [])
 
 
 def test_listings(tmp_path) -> None:
