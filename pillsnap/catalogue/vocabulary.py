@@ -95,7 +95,7 @@ def colours_of(text: str) -> tuple[frozenset[str], list[str]]:
         if name := _COLOUR_WORDS.get(word) or _COLOUR_WORDS.get(bare):
             found.add(name)
         elif all(apart):  # a space or a line break between them
-            found |= set(apart)
+            found.update(name for name in apart if name)
         elif bare:
             unknown.append(word)
     return frozenset(found), unknown
