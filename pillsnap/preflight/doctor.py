@@ -14,7 +14,7 @@ from pillsnap.preflight.findings import Finding, Verdict, finding
 from pillsnap.preflight.stage import check_data, check_hardware
 from pillsnap.preflight.surroundings import check_home, check_paths, check_user
 from pillsnap.sources.archives import SourceError, source_root
-from pillsnap.sources.registry import list_all_archives, list_archives
+from pillsnap.sources.registry import get_kind, list_all_archives, list_archives
 from pillsnap.tables.files import read_table
 from pillsnap.tables.schemas import PLAN, PLANNED_BACKGROUNDS
 from pillsnap.workflow.arithmetic import has_avx2
@@ -104,7 +104,12 @@ def _sources(config: Config) -> Iterator[Finding]:
     for name, source in config.named_sources.items():
         title = "source" if len(config.named_sources) == 1 else f"source {name}"
         try:
-            found = f"{source.kind}: {len(list_archives(source))} archives below {source_root(source)}"
+            archives = list_archives(source)
+            found = f"{source.kind}: {len(archives)} archives below {source_root(source)}"
+            if get_kind(source.kind).drawn and (
+                missing := [one for one in archives.values() if not Path(one.photos).exists()]
+            ):
+                found += f", {len(missing)} of them still to be drawn"
             yield Finding(Verdict.ok, title, found)
         except SourceError as error:
             yield Finding(Verdict.refused, title, source.kind, str(error))

@@ -3,6 +3,7 @@
 import itertools
 import json
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,13 @@ def test_a_planned_stage_is_checked_by_its_plan(tmp_path: Path) -> None:
 def test_unknown_stage_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"--stage stage5: must be one of stage1, stage2, stage3, stage4\."):
         examine(config(), "stage5")
+
+
+def test_archives_that_are_not_drawn_yet_are_said_to_be(tmp_path: Path) -> None:
+    (found,) = (
+        one for one in examine(config(source={"root": str(tmp_path / "raw")}), "stage1") if one.what == "source"
+    )
+    assert re.search(r"(\d+) archives below .*, \1 of them still to be drawn$", found.found)
 
 
 def test_command_prints_every_finding(tmp_path: Path) -> None:
