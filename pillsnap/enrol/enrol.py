@@ -108,6 +108,12 @@ def remove(models: Path, k_code: str, *, out: Path) -> None:
     copy_models(models, out, kept)
 
 
+def check_features(snap: PillSnap) -> None:
+    """Check that drugs can be enrolled in models; raises `ModelError` where an older version exported them."""
+    if not snap.gives_features:
+        raise ModelError("These models give no features: an older version exported them. Make them again: export_onnx.")
+
+
 def new_drug(
     snap: PillSnap,
     photos: Sequence[Photo],
@@ -120,8 +126,7 @@ def new_drug(
 ) -> EnrolledDrug:
     """Make a drug of photographs, of at most `max_pixels`, that show one pill of it each; raises as `enrol`."""
     _check_words(snap, k_code, name, edi_codes)
-    if not snap.gives_features:
-        raise ModelError("These models give no features: an older version exported them. Make them again: export_onnx.")
+    check_features(snap)
     if not photos:
         raise EnrolError("There is no photograph. Name at least one; five make better answers.")
     seen = _look_at_all(snap, photos, max_pixels)

@@ -62,6 +62,7 @@ def serve(
     cannot be used.
     """
     from pillsnap.catalogue.search import Catalogue
+    from pillsnap.enrol.enrol import check_features
     from pillsnap.hardware import HardwareError
     from pillsnap.predict.model import ModelError
     from pillsnap.serve.auth import KeySetupError, check_exposure, read_key
@@ -81,6 +82,8 @@ def serve(
         looks = Catalogue(catalogue) if catalogue else None
         enrolment = Enrolment(models, enrol, limits.max_pixels) if enrol else None
         snap = load_models(enrol or models, limits, device.value)
+        if enrol:
+            check_features(snap)
         listener = open_socket(host, port)
         kept = Kept(keep, keep_limit * 1e9) if keep else None
     except (KeySetupError, ModelError, HardwareError, OSError, ValueError) as error:

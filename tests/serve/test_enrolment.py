@@ -150,6 +150,15 @@ def test_the_key_protects_it_and_it_is_off_by_default(models: Path, enrolment: E
     assert done.exit_code == 2 and "--enrol served: needs an API key" in done.stderr and not Path("served").exists()
 
 
+def test_models_that_cannot_enrol_are_refused_at_the_start(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PillSnap, "gives_features", property(lambda _: False))
+    words = ["serve", "--models", str(models), "--enrol", str(tmp_path / "served"), "--port", "0"]
+    done = CliRunner().invoke(app, words, env={"PILLSNAP_API_KEY": KEY})
+    assert done.exit_code == 2 and "give no features" in done.stderr
+
+
 def test_a_folder_belongs_to_one_service_and_to_its_models(base: Path, models: Path, enrolment: Enrolment) -> None:
     with pytest.raises(EnrolError, match="another service enrols drugs there"):
         Enrolment(models, enrolment.folder, MAX_PIXELS)
