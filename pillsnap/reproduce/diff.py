@@ -107,18 +107,24 @@ def _raw(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Di
 
 
 def _settings(pairs: list[tuple[Record, Record]]) -> list[Difference]:
-    """Compare settings; each change is listed once, by its name in the whole configuration, which the report has."""
-    changes: dict[tuple[str, str, str], tuple[str, list[str]]] = {}
+    """Compare settings; each change is listed once, by its name in the whole configuration, which the report has. A
+    rule knows the last part of the name alone: where two settings of one such part changed alike, it is listed with
+    both."""
+    changes: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for old, new in sorted(pairs, key=lambda pair: pair[0].rule != "write_report"):
         a, b = dict(_flat(old.settings)), dict(_flat(new.settings))
         for key in a | b:
             if not key.endswith("seed") and a.get(key) != b.get(key):
-                change = (key.rpartition(".")[2], _text(a.get(key)), _text(b.get(key)))
-                _, rules = changes.setdefault(change, (key.removeprefix("config.").removeprefix("settings."), []))
-                rules.extend([old.rule] if old.rule not in rules else [])
+                named = changes.setdefault((key.rpartition(".")[2], _text(a.get(key)), _text(b.get(key))), {})
+                name = key.removeprefix("config.").removeprefix("settings.")
+                if not named or (old.rule == "write_report" and key.startswith("config.")):
+                    named[name] = []
+                for rules in [named[name]] if name in named else named.values():
+                    rules.extend([old.rule] if old.rule not in rules else [])
     return [
         Difference(name, *change[1:], tuple(sorted(rules, key=lambda rule: rule == "write_report")))
-        for change, (name, rules) in changes.items()
+        for change, named in changes.items()
+        for name, rules in named.items()
     ]
 
 

@@ -13,7 +13,7 @@ MAX_SHOWN = 60
 
 
 def first_difference(name: str, before: bytes, after: bytes, *, without: Collection[str] = ()) -> str | None:
-    """Describe the first difference of two contents; `None` where they are equal.
+    """Describe the first difference of two contents; `None` where they are equal, or but for what is to be ignored.
 
     Args:
         name: the file's name, whose ending decides how it is read.
@@ -25,15 +25,18 @@ def first_difference(name: str, before: bytes, after: bytes, *, without: Collect
     suffix = PurePath(name).suffix
     try:
         if suffix in _READERS:
-            return _READERS[suffix](before, after, without)
+            found = _READERS[suffix](before, after, without)
+            return found or (None if without else "the same content, stored differently")
         return _in_lines(before.decode(), after.decode()) if suffix not in _BINARY else _in_bytes(before, after)
     except ValueError:  # one of them is not of the kind that its ending names
         return _in_bytes(before, after)
 
 
 def _in_csv(before: bytes, after: bytes, without: Collection[str]) -> str | None:
-    old, new = (list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")))) for data in (before, after))
-    return _in_rows(old, new, without)
+    old, new = (csv.DictReader(io.StringIO(data.decode("utf-8-sig"))) for data in (before, after))
+    if old.fieldnames != new.fieldnames:
+        return f"columns: {_short(old.fieldnames)} / {_short(new.fieldnames)}"
+    return _in_rows(list(old), list(new), without)
 
 
 def _in_parquet(before: bytes, after: bytes, without: Collection[str]) -> str | None:

@@ -16,11 +16,12 @@ WHOLE = (
 PARTS = {
     "*/history.csv": {"seconds"},
     "metrics.json": {"latency", "environment"},
-    "provenance/*": {"ended", "seconds", "commit", "inputs", "outputs"},
+    "provenance/*": {"ended", "seconds", "commit", "device", "inputs", "outputs"},
     "onnx/*.onnx": {"commit"},
 }
 """Measured columns, keys at the top, or entries of an ONNX file's metadata in an otherwise equal file. Hashes in
-records follow the files; the commit is the one at which a job ran, and a run over several commits has several."""
+records follow the files; the commit is the one at which a job ran, and a run over several commits has several; the
+device is that of this machine."""
 TRAINED = (
     "detector/*",
     "detections.parquet",

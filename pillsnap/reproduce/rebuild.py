@@ -17,11 +17,21 @@ from pillsnap.workflow.git import GitError, ask_git
 MARK = Path(".git/pillsnap-verify")
 """File with the commit in a clone that `rebuild` made: no other folder is resumed, or removed."""
 
+NAMED_BESIDE = (
+    ("scenes", "backgrounds"),
+    ("away", "real_data"),
+    ("detector", "model"),
+    ("classifier", "weights"),
+    ("reader", "weights"),
+)
+"""Settings that name files or folders, which git may not have."""
+
 
 def rebuild(commit: str, stage: str, folder: Path, *, cores: int | None = None) -> Path:
     """Rebuild a stage of a commit in a clone of this repository; resume in the clone of a killed call.
 
-    The commit's code runs, not this folder's. Raw data that are not drawn are read in place.
+    The commit's code runs, not this folder's, with the packages that are installed. Raw data that are not drawn are
+    read in place, and so are other files and folders that settings name and git does not have.
 
     Args:
         commit: any revision that git knows.
@@ -58,23 +68,28 @@ def _clone(commit: str, folder: Path) -> None:
 
 
 def _link_raw_data(folder: Path) -> None:
-    """Link raw data below this folder, unless a rule draws them, and their tables of names into the clone."""
-    sources = [one for one in _sources(folder / "config.yaml") if not get_kind(one.kind).drawn]
-    tables = [expanded(source.classes) for source in sources if source.classes]
-    for path in sorted({*map(source_root, sources), *tables}):  # a folder before what lies in it
+    """Link raw data below this folder, unless a rule draws them, their tables of names, and what the settings in
+    `NAMED_BESIDE` name into the clone."""
+    sources, beside = _named(folder / "config.yaml")
+    sources = [one for one in sources if not get_kind(one.kind).drawn]
+    tables = [source.classes for source in sources if source.classes]
+    for path in sorted({*map(source_root, sources), *map(expanded, [*tables, *beside])}):  # a folder before its files
         if path.is_absolute() or not path.exists() or (folder / path).exists():
             continue
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).symlink_to(path.resolve())
 
 
-def _sources(config: Path) -> list[Source]:
-    """Read where a commit's raw data lie; other settings are left to its own code, which may know other keys."""
+def _named(config: Path) -> tuple[list[Source], list[str]]:
+    """Read where a commit's raw data lie, and what the settings in `NAMED_BESIDE` name; other settings are left to its
+    own code, which may know other keys."""
     try:
         values = read_values(config)
         given = values.get("sources") or [values.get("source") or {}]
-        return [Source(**{key: one[key] for key in ("kind", "root", "classes") if key in one}) for one in given]
-    except (ValueError, TypeError) as error:
+        sources = [Source(**{key: one[key] for key in ("kind", "root", "classes") if key in one}) for one in given]
+        beside = [(values.get(section) or {}).get(key) for section, key in NAMED_BESIDE]
+        return sources, [path for path in beside if path]
+    except (ValueError, TypeError, AttributeError) as error:
         raise RecordError(
             f"{config.name} of the commit: its raw data cannot be found ({error}). Verify it with the version of that "
             "commit."

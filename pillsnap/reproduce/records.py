@@ -89,8 +89,14 @@ class CommitFiles:
         self._files = DVCFileSystem(".", rev=commit, subrepos=bool(self._above))
 
     def find(self, place: str) -> dict[str, dict[str, Any]]:
-        """Return DVC's facts of a file, or of the files of a folder, by path."""
-        found = self._files.find(self._above + place, detail=True)
+        """Return DVC's facts of a file, or of the files of a folder, by path; raises `OSError` where DVC has no list of
+        the folder's files."""
+        from dvc_data.index import DataIndexDirError
+
+        try:
+            found = self._files.find(self._above + place, detail=True)
+        except DataIndexDirError as error:
+            raise FileNotFoundError(str(error)) from error
         return {path.lstrip("/").removeprefix(self._above): facts for path, facts in found.items()}
 
     def read(self, path: str) -> bytes:
@@ -136,7 +142,8 @@ def git_file(commit: str, path: str) -> str:
     try:
         return ask_git("show", f"{commit}:./{path}")
     except GitError as error:
-        raise RecordError(f"{commit}: {error}") from None
+        cure = " A stage is recorded by dvc repro stage@stage4; commit dvc.lock then." if path == "dvc.lock" else ""
+        raise RecordError(f"{commit}: {str(error).rstrip('.')}. Name a commit that has {path}.{cure}") from None
 
 
 def recorded_outputs(commit: str, stage: str) -> list[str]:

@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from pillsnap.reproduce.measured import is_measured
 from pillsnap.reproduce.records import Record, RecordError, read_records
+from pillsnap.workflow.code_inputs import ROOT
 from pillsnap.workflow.provenance import identity_of
 
 SHOWN = 3
@@ -44,7 +45,8 @@ def trace(file: Path, results: Path, *, check: bool = False) -> Trace:
     Args:
         file: an output, or a file within an output folder.
         results: folder of results whose records are read.
-        check: compare all files on the path with their records too, which reads them.
+        check: compare all files on the path with their records too, which reads them; of raw archives the
+            directory.
 
     Raises:
         RecordError: no job recorded the file.
@@ -105,6 +107,8 @@ def _add(branch: Tree, records: list[Record], used: set[str], walk: _Walk) -> No
         maker = walk.makers.get(path)
         if maker is None:
             raw.append(path)
+            if walk.check:
+                _compare_raw(path, digest, first, walk)
             continue
         if maker.outputs[path] != digest and not is_measured(re.sub(r"^.*\bstage[1-4]/", "", path)):
             walk.trace.problems.append(f"{first.rule} read another {path} than {maker.name} has recorded since")
@@ -124,6 +128,15 @@ def _compare(path: str, record: Record, walk: _Walk) -> None:
     raw = record.rule == "make_synthetic_archive" and path.endswith(".zip")
     if identity_of(path, raw=raw) != record.outputs[path]:
         walk.trace.problems.append(f"{path} has changed since {record.name} made it")
+
+
+def _compare_raw(path: str, digest: str, reader: Record, walk: _Walk) -> None:
+    """Note where a file that no job made is missing, or differs from what its reader recorded."""
+    place = Path(path) if Path(path).exists() else ROOT / path  # what comes with the workflow is recorded from there
+    if not place.exists():
+        walk.trace.problems.append(f"{path} is missing")
+    elif identity_of(place, raw=":" in digest) != digest:
+        walk.trace.problems.append(f"{path} has changed since {reader.rule} read it")
 
 
 def _few(paths: Iterable[str]) -> str:

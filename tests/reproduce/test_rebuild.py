@@ -1,4 +1,4 @@
-"""The clone in which a stage is rebuilt: raw data that no rule draws are linked into it."""
+"""The clone in which a stage is rebuilt: what settings name and git does not have is linked into it."""
 
 from pathlib import Path
 
@@ -26,19 +26,24 @@ def test_the_raw_data_of_every_source_are_there(tmp_path: Path, monkeypatch: pyt
         "data/names.csv",
         "kept/names.csv",
         "data/raw/synthetic/x",
+        "data/grounds/a.jpg",
+        "data/mine.pt",
     ):
         (here / file).parent.mkdir(parents=True, exist_ok=True)
         (here / file).write_text(file)
     (clone / "kept").mkdir(parents=True)
     config = yaml.safe_load((PROJECT / "config.yaml").read_text()) | {"sources": yaml.safe_load(SOURCES)}
     config.pop("source")
+    config["scenes"]["backgrounds"], config["detector"]["model"] = "data/grounds", "data/mine.pt"
     config["of_another_version"] = config["sources"][0]["of_another_version"] = True
     (clone / "config.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.chdir(here)
     _link_raw_data(clone)
-    for file in ("data/pills/own/a.png", "data/pills/b.png", "data/names.csv", "kept/names.csv"):
+    for file in ("data/pills/own/a.png", "data/pills/b.png", "data/names.csv", "kept/names.csv", "data/mine.pt"):
         assert (clone / file).read_text() == file
-    assert {path.name for path in (clone / "data").iterdir() if path.is_symlink()} == {"names.csv", "pills"}
+    linked = {path.name for path in (clone / "data").iterdir() if path.is_symlink()}
+    assert linked == {"names.csv", "pills", "grounds", "mine.pt"}
+    assert not (clone / "weights").exists()
     assert not (clone / "data/raw").exists()
 
 

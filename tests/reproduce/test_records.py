@@ -18,11 +18,12 @@ from pillsnap.cli import app
 from pillsnap.reproduce.diff import Run, compare
 from pillsnap.reproduce.first_difference import first_difference
 from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
-from pillsnap.reproduce.records import Record, RecordError, read_records
+from pillsnap.reproduce.records import Record, RecordError, read_records, recorded_outputs
 from pillsnap.reproduce.trace import trace
+from pillsnap.reproduce.verify import devices_of
 from pillsnap.workflow.provenance import write_record
 from tests.support.aihub_files import write_zip
-from tests.support.repositories import commit
+from tests.support.repositories import commit, project_in
 from tests.support.repositories import run as run_program
 
 
@@ -36,6 +37,10 @@ TENSORS = {"a": np.zeros(3, np.float32), "b": np.ones((2, 2), np.float32)}
 DIFFERENCES = [
     ("t.csv", b"k,x\n1,2\n3,4\n", b"k,x\n1,2\n3,5\n", "row 2, x: 4 / 5"),
     ("t.csv", b"k,x\n1,2\n", b"k,x\n1,2\n3,4\n", 'row 2: none / {"k": "3", "x": "4"}'),
+    ("t.csv", b"k,x\n", b"k,y\n", 'columns: ["k", "x"] / ["k", "y"]'),
+    ("t.csv", b"k\n1\n", b"k,x\n1,\n", 'columns: ["k"] / ["k", "x"]'),
+    ("t.csv", b"k,x\n1,2\n", b"\xef\xbb\xbfk,x\r\n1,2\r\n", "the same content, stored differently"),
+    ("t.json", b'{"a": 1, "b": 2}', b'{"b": 2, "a": 1}', "the same content, stored differently"),
     ("t.json", b'{"a": {"b": [1, 2]}}', b'{"a": {"b": [1, 3]}}', "a.b.1: 2 / 3"),
     ("t.json", b'{"a": 1}', b'{"a": 1, "b": 2}', "b: null / 2"),
     ("t.json", b'{"a": 1}', b"no json!", "byte 0"),
@@ -79,6 +84,19 @@ def test_an_onnx_file_of_another_commit_is_the_same_model() -> None:
     assert first_difference("pipeline.onnx", model("a"), model("b")) == "metadata.commit: a / b"
     other = first_difference("pipeline.onnx", model("a", stage="stage4"), model("b", stage="stage3"), without=without)
     assert other == "metadata.stage: stage4 / stage3"
+
+
+def test_a_record_of_another_machine_is_the_same_where_nothing_else_differs() -> None:
+    records = [json.dumps({"rule": "plan_stage", "device": f"CPU: {name}", "seed": 576}).encode() for name in "ab"]
+    for path in ("provenance/plan_stage.json", "provenance/index_archive/TS_1.json"):
+        assert first_difference(path, *records, without=measured_parts(path)) is None
+
+
+def test_another_number_of_cores_is_no_other_device() -> None:
+    record = run().records["train_classifier"]
+    cores = [dataclasses.replace(record, device=f"CPU: A (family 6, model 1), {number} cores") for number in (2, 16)]
+    assert devices_of(cores) == {"CPU: A (family 6, model 1)"}
+    assert devices_of([dataclasses.replace(record, device="NVIDIA H200")]) == {"NVIDIA H200"}
 
 
 def test_only_the_documented_files_are_measured() -> None:
@@ -146,6 +164,15 @@ def test_trace_tells_what_was_changed_lost_or_made_anew(project: Path) -> None:
     assert told == [f"build_manifest read another {index} than index_archive/TS_1 has recorded since"]
 
 
+def test_trace_looks_at_raw_data_too_where_all_files_are_to_be_compared(project: Path) -> None:
+    target, raw = Path("results/stage1/manifest/train.csv"), Path("data/raw/TS_1.zip")
+    write_zip(raw, {"K-1/a.png": b"two"})
+    assert trace(target, Path("results")).problems == []
+    assert trace(target, Path("results"), check=True).problems == [f"{raw} has changed since index_archive read it"]
+    raw.unlink()
+    assert trace(target, Path("results"), check=True).problems == [f"{raw} is missing"]
+
+
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize(
     ("file", "made", "told"),
@@ -196,6 +223,17 @@ def test_a_file_that_is_no_record_is_told(project: Path, text: str, says: str) -
         assert (done.exit_code, done.stdout) == (2, "") and says in done.stderr
 
 
+@pytest.mark.parametrize("name", ["HEAD", "nosuch"])
+def test_a_commit_without_a_dvc_lock_is_told_how_a_stage_is_recorded(project: Path, name: str) -> None:
+    Path("a.txt").write_text("a")
+    run_program("git", "init", "--quiet", folder=project)
+    commit(project)
+    with pytest.raises(
+        RecordError, match=rf"{name}: .* A stage is recorded by dvc repro stage@stage4; commit dvc\.lock"
+    ):
+        recorded_outputs(name, "stage4")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -213,6 +251,24 @@ def test_a_dvc_lock_that_records_nothing_is_told(project: Path, text: str, says:
     for words in (["diff", "HEAD"], ["verify", "HEAD"]):
         done = CliRunner().invoke(app, [*words, "--stage", "stage1"])
         assert (done.exit_code, done.stdout) == (2, "") and says in done.stderr
+
+
+FETCHED_NOWHERE = {"path": "results/stage1/provenance", "hash": "md5", "md5": "0" * 32 + ".dir", "size": 1, "nfiles": 1}
+STAGE_OF_ONE = {"foreach": ["stage1"], "do": {"cmd": "true", "outs": [FETCHED_NOWHERE["path"]]}}
+
+
+def test_a_folder_that_neither_cache_nor_remote_has_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = project_in(tmp_path, "project")
+    lock = {"stages": {"stage@stage1": {"cmd": "true", "outs": [FETCHED_NOWHERE]}}}
+    (project / "dvc.yaml").write_text(json.dumps({"stages": {"stage": STAGE_OF_ONE}}))
+    (project / "dvc.lock").write_text(json.dumps({"schema": "2.0", **lock}))
+    commit(tmp_path)
+    monkeypatch.chdir(project)
+    for command in ("diff", "verify"):
+        done = CliRunner().invoke(app, [command, "HEAD", "--stage", "stage1"])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "results/stage1/provenance of HEAD: DVC cannot read it" in done.stderr
+        assert "dvc fetch --all-commits" in done.stderr
 
 
 def run(**changes: Any) -> Run:
@@ -250,6 +306,30 @@ def test_a_cause_is_told_by_its_name_and_alone(changes: dict[str, Any], cause: s
     (difference,) = found.causes[cause]
     assert (difference.what, difference.before, difference.after) == told
     assert found.outputs == [] and found.metrics == []
+
+
+def test_two_settings_of_one_name_that_changed_alike_are_both_told() -> None:
+    def of(precision: str) -> Run:
+        one = run().records["train_classifier"]
+        config = {
+            "detector": {"precision": precision}, "classifier": {"precision": precision},
+            "stages": {"stage4": {"targets": {"kept": precision}}},
+        }  # fmt: skip
+        settings: dict[str, Any] = {
+            "train_detector": {"settings": config["detector"]},
+            "train_classifier": {"settings": config["classifier"]},
+            "write_model_card": {"config": {"classifier": config["classifier"]}},
+            "write_report": {"config": config, "targets": {"kept": precision}},
+        }
+        records = {rule: dataclasses.replace(one, rule=rule, settings=value) for rule, value in settings.items()}
+        return dataclasses.replace(run(), records=records)
+
+    told = {one.what: one.rules for one in compare(of("fp32"), of("bf16")).causes["config"]}
+    assert told == {
+        "detector.precision": ("train_detector", "train_classifier", "write_report"),
+        "classifier.precision": ("train_detector", "train_classifier", "write_model_card", "write_report"),
+        "stages.stage4.targets.kept": ("write_report",),
+    }
 
 
 def test_other_outputs_and_figures_are_consequences() -> None:

@@ -206,3 +206,12 @@ def test_files_of_another_checkout_are_told(tmp_path: Path) -> None:
 def test_the_module_of_each_kind_is_found(kind: str) -> None:
     module, _ = KINDS[kind]
     assert f"pillsnap/sources/{module.replace('.', '/')}.py" in code_of("index_archive", *source_modules(kind))
+
+
+@pytest.mark.parametrize(("stage", "rule"), [("raw", "make_synthetic_archive"), ("index", "index_archive")])
+def test_dvc_makes_raw_archives_and_index_again_by_the_code_by_which_snakemake_does(stage: str, rule: str) -> None:
+    """Otherwise a later stage would make them again behind DVC's back, and its record contradict theirs."""
+    named = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["deps"]
+    modules = source_modules(*KINDS) if rule == "index_archive" else []
+    code = [path_from_root(path) for path in code_of(rule, *modules)]
+    assert [path for path in code if not any(Path(path).is_relative_to(one) for one in named)] == []
