@@ -18,10 +18,12 @@ def job(snakemake: Any) -> Iterator[None]:
         started = time.monotonic()
         if snakemake.params.get("portable"):
             keep_portable()
-        from pillsnap.workflow.code_inputs import path_from_root
+        from pillsnap.workflow.code_inputs import ROOT, path_from_root
 
         files = dict(snakemake.input.items())
         code = [path_from_root(path) for path in files.pop("code")]  # refuses another checkout now, not after the work
+        script = f"scripts/{snakemake.rule}.py"
+        code += [script] if (ROOT / script).is_file() else []  # another workflow that takes the rule may rename it
         yield
         from pillsnap.workflow.provenance import write_record
 

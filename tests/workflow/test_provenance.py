@@ -11,12 +11,14 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pillsnap.files import read_json, sha256_of
 from pillsnap.sources.containers.fingerprint import fingerprint_of
+from pillsnap.workflow.job import job
 from pillsnap.workflow.provenance import (
     PACKAGES,
     describe_device,
@@ -139,3 +141,18 @@ def test_versions_are_the_installed_ones() -> None:
 
 def test_device_names_processor_and_cores() -> None:
     assert re.fullmatch(r"CPU: .+, \d+ cores", describe_device("cpu"))
+
+
+def test_the_script_of_a_job_is_a_part_of_its_recorded_code(tmp_path: Path) -> None:
+    module, record = f"{PROJECT}/pillsnap/crops/cut_crops.py", tmp_path / "record.json"
+    files = {"record": str(record)}
+    given = SimpleNamespace(
+        rule="cut_crops",
+        log=[tmp_path / "log"],
+        params={"seed": 1},
+        input={"code": [module]},
+        output=SimpleNamespace(items=files.items, **files),
+    )
+    with job(given):
+        pass
+    assert list(json.loads(record.read_text())["code"]) == ["pillsnap/crops/cut_crops.py", "scripts/cut_crops.py"]
