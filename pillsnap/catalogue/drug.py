@@ -9,6 +9,7 @@ from pathlib import Path
 from pillsnap.catalogue.imprint import characters, readings, score_line_in, with_logo
 from pillsnap.catalogue.records import CatalogueError
 from pillsnap.catalogue.vocabulary import colours_of, score_line_of, shape_of
+from pillsnap.tables.codes import code_in_cell, codes_in_cell
 from pillsnap.tables.csv_cells import unescape_formula
 
 COLUMNS = {
@@ -146,11 +147,11 @@ class _Reader:
         front, back = self._text("front") or self._text("imprint"), self._text("back")
         drug = Drug(
             code_kind=code_kind,
-            code=self._text(code_kind),
+            code=self._code(code_kind),
             name=name,
             maker=self._text("maker"),
             form=self._text("form"),
-            edi_codes=tuple(code for code in re.split(r"[,|;\s]+", self._text("edi_codes")) if code),
+            edi_codes=self._edi_codes(),
             front=front,
             back=back,
             shape=self._shape(),
@@ -168,6 +169,18 @@ class _Reader:
     def _text(self, what: str) -> str:
         cell = self._cells.get(what, "")
         return "" if cell == "-" else cell
+
+    def _code(self, kind: str) -> str:
+        text = self._text(kind)
+        code = code_in_cell(text)
+        if code is None:
+            self._unread.append((kind, text))
+        return code or ""
+
+    def _edi_codes(self) -> tuple[str, ...]:
+        codes, lost = codes_in_cell(self._text("edi_codes"))
+        self._unread += [("edi_codes", cell) for cell in lost]
+        return tuple(codes)
 
     def _shape(self) -> str | None:
         text = self._text("shape")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.tables.classes import is_k_code
+from pillsnap.tables.codes import codes_in_cell
 
 COLUMNS = ("name", "k_code", "edi_codes", "drug_name")
 """Columns of the table; the last two may be missing."""
@@ -66,8 +66,15 @@ def read_class_table(path: Path) -> dict[str, NamedDrug]:
             raise SourceError(
                 f"{path} line {line}: the class {row['name']!r} has a row above. Give each class one row."
             )
-        codes = ",".join(re.split(r"[,;\s]+", row["edi_codes"]))
-        found[class_key(row["name"])] = NamedDrug(row["k_code"] or row["name"], codes, row["drug_name"] or row["name"])
+        codes, lost = codes_in_cell(row["edi_codes"])
+        if lost:
+            raise SourceError(
+                f"{path} line {line}: the EDI code {lost[0]} is a number that a spreadsheet rounded or grouped. Give "
+                "the column the format text there, and enter the codes again."
+            )
+        found[class_key(row["name"])] = NamedDrug(
+            row["k_code"] or row["name"], ",".join(codes), row["drug_name"] or row["name"]
+        )
     return found
 
 

@@ -208,6 +208,20 @@ def test_every_row_is_kept_or_quarantined(tmp_path: Path) -> None:
         assert database.execute("SELECT rows, kept, quarantined FROM source").fetchall() == [(10, 5, 5)]
 
 
+def test_codes_that_a_spreadsheet_took_for_numbers(tmp_path: Path) -> None:
+    rows = ["200611524.0,643303740.0", '2.00612E+08,"643303740,6.43E+08"', "0093-7214,A01200351", '4,"643,303,740"']
+    lines = [f"{row},{name},{name}" for row, name in zip(rows, "ABCD", strict=True)]
+    (tmp_path / "table.csv").write_text("\n".join(["item_seq,edi_codes,name,imprint", *lines]))
+    (imported,) = import_tables([tmp_path / "table.csv"], tmp_path / "catalogue.sqlite")
+    assert [(drug.code, drug.edi_codes) for drug in drugs_of(tmp_path / "catalogue.sqlite")] == [
+        ("200611524", ("643303740",)),
+        ("", ("643303740",)),
+        ("0093-7214", ("A01200351",)),
+        ("4", ()),
+    ]
+    assert imported.unread == {"item_seq": 1, "edi_codes": 2}
+
+
 def test_several_tables_make_one_catalogue_always_the_same(tmp_path: Path) -> None:
     tables = [write_table(tmp_path / "a.csv"), write_table(tmp_path / "b.csv", rows=DRUGS[:2])]
     import_tables(tables, tmp_path / "first.sqlite")

@@ -27,13 +27,18 @@ def test_cells_may_be_separated_as_spreadsheets_do(tmp_path, separator) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
 def test_a_table_names_drugs(tmp_path: Path, encoding: str) -> None:
-    rows = '타이레놀,K-000114,"643303740,A01200351",타이레놀정\r\n\r\nred pill,,,\r\n" blue ",K-000115,1;2 3,\r\n'
+    rows = '타이레놀,K-000114,"643303740,A01200351",타이레놀정\r\n\r\nred pill,,,\r\n" blue ",K-000115,1;2 3.0,\r\n'
     (tmp_path / "drugs.csv").write_bytes((HEAD + rows).encode(encoding))
     assert read_class_table(tmp_path / "drugs.csv") == {
         "타이레놀": NamedDrug("K-000114", "643303740,A01200351", "타이레놀정"),
         "red pill": NamedDrug("red pill", "", "red pill"),
         "blue": NamedDrug("K-000115", "1,2,3", "blue"),
     }
+
+
+def test_names_of_a_western_spreadsheet_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "drugs.csv").write_bytes((HEAD + "café,K-000114,,Solução 5 µg\r\n").encode("cp1252"))
+    assert read_class_table(tmp_path / "drugs.csv") == {"café": NamedDrug("K-000114", "", "Solução 5 µg")}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,8 @@ def test_a_table_names_drugs(tmp_path: Path, encoding: str) -> None:
         ("name,k_code\nred\n", "line 2: has 1 cells, and 2 columns are named above"),
         ("name,k_code\nred,K-000114,1\n", "line 2: has 3 cells"),
         ('name,k_code\n"red,K-000114\n', "cannot be read as a table of classes"),
+        ("name,k_code,edi_codes\nred,,6.43E+08\n", "line 2: the EDI code 6.43E+08 is a number that"),
+        ('name,k_code,edi_codes\nred,,"643,303,740"\n', "line 2: the EDI code 643,303,740 is a number that"),
         ("name,k_code\nre\x07d,\n", "line 2: name 're\\x07d'"),
     ],
 )
