@@ -49,8 +49,9 @@ def drop_identical(
     if len(copies):
         rows = kept[kept["image_id"].isin(copies["image_id"])]
         drugs = rows.groupby("image_id")["k_code"].agg(set)
+        labels = rows["image_id"].value_counts()
         for _, same in copies.groupby("sha256", sort=True):
-            reasons |= _reasons(same, drugs)
+            reasons |= _reasons(same, drugs, labels)
     reason = kept["image_id"].map(reasons)
     lost = kept[reason.notna()].assign(reason=reason.dropna())
     return kept[reason.isna()].reset_index(drop=True), _issues(lost)
@@ -92,14 +93,13 @@ def drop_identical_backgrounds(
     return backgrounds[~labelled & ~copied].reset_index(drop=True), issues
 
 
-def _reasons(same: pd.DataFrame, drugs: pd.Series) -> dict[str, str]:
-    """Return the reason, by image_id, of the dropped ones of a set of identical photographs."""
+def _reasons(same: pd.DataFrame, drugs: pd.Series, labels: pd.Series) -> dict[str, str]:
+    """Return the reason, by image_id, of the dropped ones of a set of identical photographs; `drugs` and number of
+    `labels` are by image_id."""
     largest = max((drugs[image_id] for image_id in same["image_id"]), key=len)
     if not all(drugs[image_id] <= largest for image_id in same["image_id"]):
         return dict.fromkeys(same["image_id"], "photo_identical_other_drug")
-    order = sorted(
-        same.itertuples(), key=lambda row: (_FURTHEST_FIRST[row.split], -len(drugs[row.image_id]), row.image_id)
-    )
+    order = sorted(same.itertuples(), key=lambda row: (_FURTHEST_FIRST[row.split], -labels[row.image_id], row.image_id))
     return dict.fromkeys((row.image_id for row in order[1:]), "photo_identical")
 
 

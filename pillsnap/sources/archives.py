@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pillsnap.sources.containers.s3 import is_in_s3, place_of
 from pillsnap.sources.settings import Source
@@ -27,6 +27,15 @@ def fixed_part(part: str, parts: Collection[str]) -> str:
     """Return the part that a source itself fixes: training photographs are free, so that the plan can hold some out,
     where it has no validation or no test part among its `parts`."""
     return "" if part == "train" and not {"val", "test"} <= set(parts) else part
+
+
+def named_part(path: PurePath) -> str:
+    """Return the part that a relative path tells by its last name, or else by the innermost folder that tells one."""
+    for name in reversed(path.parts):
+        words = re.split(r"[^a-z]+", name.lower())
+        if part := next((PART_OF[word] for word in words if word in PART_OF), ""):
+            return part
+    return ""
 
 
 @dataclass(frozen=True)

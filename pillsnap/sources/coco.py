@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pillsnap.pictures.endings import PHOTO_ENDINGS
-from pillsnap.sources.archives import PART_OF, Archive, NotRecognisedError, existing_root, fixed_part
+from pillsnap.sources.archives import Archive, NotRecognisedError, existing_root, fixed_part, named_part
 from pillsnap.sources.coco_labels import read_coco_file, read_coco_labels
 from pillsnap.sources.containers.s3 import walk
 from pillsnap.sources.kind import SourceKind
@@ -22,7 +22,7 @@ def list_coco_archives(source: Source) -> list[Archive]:
         NotRecognisedError: there is no COCO file.
     """
     root = existing_root(source)
-    found = [(file, _part(file, root)) for file in _coco_files(root)]
+    found = [(file, named_part(file.relative_to(root))) for file in _coco_files(root)]
     if not found:
         there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
         raise NotRecognisedError(
@@ -62,11 +62,6 @@ def _looks_like_coco(file: Path) -> bool:
     both = both.replace(b"\0", b"")  # UTF-16 and UTF-32 look the same without
     keys = sum(f'"{key}"'.encode() in both for key in ("images", "annotations", "categories"))
     return keys >= 2 or (keys == 1 and file.stat().st_size > 2**17)
-
-
-def _part(file: Path, root: Path) -> str:
-    words = re.split(r"[^a-z]+", file.relative_to(root).as_posix().lower())
-    return next((PART_OF[word] for word in words if word in PART_OF), "")
 
 
 def _names(files: list[Path]) -> list[str]:

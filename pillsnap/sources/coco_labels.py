@@ -3,8 +3,9 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +15,7 @@ import orjson
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
 from pillsnap.sources.aihub_name import parse_photo_name
-from pillsnap.sources.archives import Archive, SourceError
+from pillsnap.sources.archives import Archive, SourceError, named_part
 from pillsnap.sources.checks import background, settled
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.containers.text import decode_text
@@ -22,6 +23,7 @@ from pillsnap.sources.labels import (
     LabelError,
     LabelReading,
     Row,
+    box_scale,
     clean_text,
     composed,
     image_id_of,
@@ -32,6 +34,7 @@ from pillsnap.sources.labels import (
 from pillsnap.tables.classes import UNLABELLED, is_k_code
 
 Json = dict[str, Any]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,30 @@ class CocoFile:
     drugs: dict[Any, str] = field(default_factory=dict)
     """K-code by category ID, where every photograph of the category has a name of AIHub's form that holds it."""
 
+    @cached_property
+    def why_no_background(self) -> str:
+        """Why images without annotations may show pills all the same; empty where they show none."""
+        if not self.annotations:
+            return "the file has no annotation at all"
+        lost = [number for number in self.annotations.keys() - self.images.keys() if number is not None]
+        return f"annotations of image {shown(min(lost, key=str))}, which the file does not list" if lost else ""
+
 
 def read_coco_file(file: Path) -> CocoFile:
     """Read a COCO file.
 
     Raises:
-        SourceError: it is not COCO JSON, or two categories that are used have one name.
+        SourceError: it is not COCO JSON, one ID is of two images or categories, or two categories that are used have
+            one name.
     """
     try:
         value = _loads(file.read_bytes())
         images = {image["id"]: image for image in value["images"] if isinstance(image["file_name"], str)}
         names = {category["id"]: clean_text(str(category["name"])) for category in value["categories"]}
+        named = {
+            kind: [(one["id"], str(one[key])) for one in value[kind]]
+            for kind, key in (("images", "file_name"), ("categories", "name"))
+        }
         image_ids, category_ids = ({_text(number): number for number in known} for known in (images, names))
         annotations: dict[Any, list[Json]] = defaultdict(list)
         numbers: set[Any] = set()
@@ -65,9 +81,12 @@ def read_coco_file(file: Path) -> CocoFile:
             one["label"] = f"annotation {number}" if number not in numbers | {None} else f"annotation at place {place}"
             numbers.add(number)
             one["category_id"] = _known(one.get("category_id"), names, category_ids)
-            annotations[_scalar(_known(one.get("image_id"), images, image_ids))].append(one)
+            one["image_id"] = _known(one.get("image_id"), images, image_ids)
+            annotations[_scalar(one["image_id"])].append(one)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(f"{file}: is not COCO JSON ({type(error).__name__}: {error}). Export it again.") from error
+    for kind, pairs in named.items():
+        _check_ids(file, kind, pairs)
     if annotations and not annotations.keys() & images.keys():
         told, ids = (", ".join(shown(number) for number in islice(known, 3)) for known in (annotations, images))
         raise SourceError(
@@ -82,6 +101,17 @@ def read_coco_file(file: Path) -> CocoFile:
                 f"{file}: categories {other} and {number} have one name, {names[number]!r}. Give each its own."
             )
     return CocoFile(images, annotations, names, _drugs(images, annotations))
+
+
+def _check_ids(file: Path, kind: str, named: Iterable[tuple[Any, str]]) -> None:
+    """Raise `SourceError` where two images or categories of different names have one ID, as in joined exports."""
+    first: dict[Any, str] = {}
+    for number, name in named:
+        if (other := first.setdefault(number, name)) != name:
+            raise SourceError(
+                f"{file}: two {kind} have the id {shown(number)}, {other!r} and {name!r}, so that nobody knows whose "
+                "the annotations are. Export them again, or merge the files with a tool that gives new ids."
+            )
 
 
 def _loads(data: bytes) -> Any:
@@ -122,9 +152,10 @@ def _drugs(images: dict[Any, Json], annotations: dict[Any, list[Json]]) -> dict[
 def read_coco_labels(archive: Archive) -> LabelReading:
     """Read the labels of one COCO file.
 
+    A photograph that the file lists several times, as merged exports do, has the labels of all these images.
     A category's K-code is told by the photographs' names where they have AIHub's form; else its name stands for it.
     Polygons and run-length masks without a box are taken by their extent. A photograph without annotations is a
-    background.
+    background, unless `why_no_background` says that it may show pills.
 
     Raises:
         SourceError: the file is not COCO JSON.
@@ -136,13 +167,20 @@ def read_coco_labels(archive: Archive) -> LabelReading:
         entries = photos.entries()
         pictures = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
         reading.other_files = len(entries) - len(pictures)
-        places = _Places(pictures)
+        part = archive.part or named_part(Path(archive.labels).relative_to(archive.photos))
+        places = _Places(pictures, part)
         used: dict[str, str] = {}
-        images = sorted(coco.images.items(), key=str)
-        for image_id, image in progress(images, total=len(images), title=archive.name):
-            entry = places.take(image["file_name"])
-            found = coco.annotations.get(image_id, [])
+        listed: dict[tuple[str, ...], list[Any]] = defaultdict(list)
+        for image_id, image in sorted(coco.images.items(), key=str):
+            listed[_parts(image["file_name"])].append(image_id)
+        taken = places.take(listed)
+        for parts, ids in progress(listed.items(), total=len(listed), title=archive.name):
+            image, entry = coco.images[ids[0]], taken.get(parts)
+            found = [one for image_id in ids for one in coco.annotations.get(image_id, [])]
             reading.labels_read += len(found)
+            if entry and len(ids) > 1:
+                numbers = ", ".join(map(shown, ids))
+                reading.note("repaired", "photo_listed_again", member=entry.name, detail=f"images {numbers}"[:200])
             if entry is None or entry.reason:
                 _note_absent(image, entry, found, reading)
             elif same := used.get(image_id_of(archive, entry.name).casefold()):
@@ -150,7 +188,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
             else:
                 used[image_id_of(archive, entry.name).casefold()] = entry.name
                 reading.photos_read += 1
-                _read_photo(archive, entry.name, image, found, coco, reading)
+                _read_photo(archive, entry.name, [coco.images[image_id] for image_id in ids], found, coco, reading)
         for entry in [] if archive.listing else places.rest():
             reading.photos_read += 1
             if PurePosixPath(entry.name).name.startswith("._"):
@@ -180,7 +218,7 @@ def _check_annotation(one: Json) -> None:
 class _Places:
     """Photographs by their path, and by ever shorter endings of it, as exporters and people move folders."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[Entry], part: str) -> None:
         self._left: dict[str, Entry] = {}
         for entry in entries:
             name = composed(entry.name)
@@ -188,20 +226,46 @@ class _Places:
         self._by_base: dict[str, list[str]] = defaultdict(list)
         for name in self._left:
             self._by_base[PurePosixPath(name).name].append(name)
+        self._part = part
 
-    def take(self, file_name: str) -> Entry | None:
-        """Return the entry of the photograph that a label names, once."""
-        parts = PurePosixPath(composed(file_name).replace("\\", "/")).parts
-        for start in range(len(parts)):
-            ending = "/".join(parts[start:])
-            same = [name for name in self._by_base.get(parts[-1], []) if f"/{name}".endswith(f"/{ending}")]
-            if len(same) == 1 and same[0] in self._left:
-                return self._left.pop(same[0])
-        return None
+    def take(self, paths: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Entry]:
+        """Return the entries of the photographs that labels name, each once, by the parts of the path.
+
+        A path that is there comes first, then one of which nothing but outer folders is missing, then shorter endings:
+        else an ending would take the photograph that another label names in full.
+        """
+        taken: dict[tuple[str, ...], Entry] = {}
+        for find in (self._same, self._whole, self._ending):
+            for parts in paths:
+                if parts not in taken and (name := find(parts)):
+                    taken[parts] = self._left.pop(name)
+        return taken
 
     def rest(self) -> list[Entry]:
         """Return the entries that nobody took."""
         return list(self._left.values())
+
+    def _same(self, parts: tuple[str, ...]) -> str:
+        name = "/".join(parts)
+        return name if name in self._left else ""
+
+    def _whole(self, parts: tuple[str, ...]) -> str:
+        whole = "/".join(parts)
+        same = [name for name in self._by_base.get(PurePosixPath(whole).name, []) if f"/{name}".endswith(f"/{whole}")]
+        return same[0] if len(same) == 1 and same[0] in self._left and not self._of_other_part(same[0], parts) else ""
+
+    def _ending(self, parts: tuple[str, ...]) -> str:
+        return next(filter(None, (self._whole(parts[start:]) for start in range(1, len(parts)))), "")
+
+    def _of_other_part(self, name: str, ending: tuple[str, ...]) -> bool:
+        """Whether folders that the label does not name itself are of another part than the label file."""
+        part = named_part(PurePosixPath(*PurePosixPath(name).parts[: -len(ending)]))
+        return bool(self._part and part and part != self._part)
+
+
+def _parts(file_name: str) -> tuple[str, ...]:
+    """Return the parts of a path that a label names."""
+    return PurePosixPath(composed(file_name).replace("\\", "/")).parts
 
 
 def _note_absent(image: Json, entry: Entry | None, found: list[Json], reading: LabelReading) -> None:
@@ -220,8 +284,9 @@ def _note_duplicate(member: str, same: str, found: list[Json], reading: LabelRea
 
 
 def _read_photo(
-    archive: Archive, member: str, image: Json, found: list[Json], coco: CocoFile, reading: LabelReading
+    archive: Archive, member: str, images: list[Json], found: list[Json], coco: CocoFile, reading: LabelReading
 ) -> None:
+    """Read the labels of a photograph, which the file lists as these images."""
     pills: list[Row] = []
     proposals = 0
     for one in found:
@@ -245,20 +310,28 @@ def _read_photo(
         for reason, detail in repairs:
             reading.note("repaired", reason, **place, detail=detail)
         k_code = name if is_k_code(name) else coco.drugs.get(category, name)
-        pills.append(photo_pill(archive, **place, k_code=k_code, name=name, size=_image_size(image), box=box))
+        size, box = _in_first_size(box, coco.images[one["image_id"]], images[0])
+        pills.append(photo_pill(archive, **place, k_code=k_code, name=name, size=size, box=box))
     image_id = image_id_of(archive, member)
     # of a photograph that is not labelled whole, nobody knows how many more pills it shows
-    labels = len(found) - proposals + (image.get("fully_labelled") is False)
+    labels = len(found) - proposals + any(image.get("fully_labelled") is False for image in images)
+    if not found and (why := coco.why_no_background):
+        reading.note("quarantined", "photo_without_label", member=member, detail=why)
+        return
     if not found:
         reading.backgrounds.append(background(archive, member=member, image_id=image_id))
         return
     reading.pills += settled(pills, member=member, image_id=image_id, labels=labels, reading=reading)
 
 
-def _box(annotation: Json) -> tuple[tuple[float, float, float, float], list[tuple[str, str]]]:
+def _box(annotation: Json) -> tuple[Box, list[tuple[str, str]]]:
     """Return the box x, y, w, h in pixels, and repairs; raises `LabelError`."""
     if annotation.get("bbox"):
-        return parse_box(annotation["bbox"]), []
+        box, attributes = parse_box(annotation["bbox"]), annotation.get("attributes")
+        angle = attributes.get("rotation") if isinstance(attributes, dict) else None
+        if isinstance(angle, int | float) and math.isfinite(angle) and angle % 180:
+            return _turned(box, angle), [("bbox_from_polygon", f"turned by {angle:g} degrees")]
+        return box, []
     shape = annotation.get("segmentation")
     try:
         if isinstance(shape, dict):
@@ -271,6 +344,14 @@ def _box(annotation: Json) -> tuple[tuple[float, float, float, float], list[tupl
     xs, ys = points[::2], points[1::2]
     box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
     return parse_box(list(box)), [("bbox_from_polygon", f"{len(xs)} corners")]
+
+
+def _turned(box: Box, degrees: float) -> Box:
+    """Return the extent of a box that is turned about its centre, as CVAT gives it."""
+    x, y, w, h = box
+    cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    width, height = w * cosine + h * sine, w * sine + h * cosine
+    return x + (w - width) / 2, y + (h - height) / 2, width, height
 
 
 def _mask_extent(shape: Json) -> list[float]:
@@ -288,3 +369,14 @@ def _image_size(image: Json) -> tuple[int, int]:
         side if type(side) is int and 0 < side < 10**6 else 0 for side in (image.get("width"), image.get("height"))
     )
     return width, height
+
+
+def _in_first_size(box: Box, image: Json, first: Json) -> tuple[tuple[int, int], Box]:
+    """Return the size in which a box is given, and the box: the first listing's where one factor leads to it, so that
+    boxes of all listings can be compared."""
+    size, target = _image_size(image), _image_size(first)
+    across, down = box_scale(size, target) if min(target) else (1.0, 1.0)
+    if across == down == 1:
+        return size, box
+    x, y, w, h = box
+    return target, (x * across, y * down, w * across, h * down)

@@ -165,7 +165,7 @@ def clean_text(text: str) -> str:
 def decode_label(data: bytes) -> tuple[str, list[tuple[str, str]]]:
     """Decode a label file of any encoding; returns its text, and the repair where it is not UTF-8."""
     text, encoding = decode_text(data)
-    reason = "label_cp949" if encoding == "cp949" else "" if encoding.startswith("utf-8") else "label_utf16"
+    reason = "" if encoding.startswith("utf-8") else f"label_{encoding}" if encoding.startswith("cp") else "label_utf16"
     return text, [(reason, encoding)] if reason else []
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from pillsnap.pictures.endings import PHOTO_ENDINGS
-from pillsnap.sources.archives import Archive, existing_root, fixed_part
+from pillsnap.sources.archives import Archive, SourceError, existing_root, fixed_part
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo_data import Place, read_yolo_data
@@ -47,11 +47,24 @@ def list_yolo_archives(source: Source) -> list[Archive]:
 
 
 def _common_folder(place: Place) -> Path:
-    """Return the folder of the photographs; of listed ones the lowest that holds all."""
+    """Return the folder of the photographs; of listed ones the lowest that holds all that are there.
+
+    Raises:
+        SourceError: no folder but the file system's own holds them.
+    """
     if not place.listing:
         return place.folder
-    listed = [str(PurePosixPath(name).parent) for name in listed_photos(Path(place.listing), place.folder)]
-    return place.folder / os.path.commonpath(listed) if listed else place.folder
+    listed = map(PurePosixPath, listed_photos(Path(place.listing), place.folder))
+    there = {name.parent for name in listed if (place.folder / name).is_file()}
+    if any(folder.is_absolute() for folder in there):
+        there = {PurePosixPath(place.folder.resolve() / folder) for folder in there}
+    common = place.folder / os.path.commonpath(there) if there else place.folder
+    if there and common == Path(common.anchor):
+        raise SourceError(
+            f"{place.listing}: lists photographs in {min(there)} and {max(there)}, which have no folder in common. "
+            "Move them below one folder, or make a listing for each, and name both in data.yaml."
+        )
+    return common
 
 
 def _label_folder(photos: Path) -> Path:

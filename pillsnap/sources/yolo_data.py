@@ -28,13 +28,15 @@ class Place:
 class YoloData:
     """A `data.yaml`: class names by index, and where the parts that are there lie, in the order train, val, test.
 
-    `warnings` are for whoever reads the file first; every archive reads it again.
+    `warnings` are for whoever reads the file first; every archive reads it again. `keypoints` is how many numbers a
+    line has for keypoints behind its box (`kpt_shape`), 0 without any.
     """
 
     file: Path
     names: dict[int, str]
     places: list[Place]
     warnings: list[str]
+    keypoints: int
 
 
 _CLASSES = "classes.txt"
@@ -61,7 +63,8 @@ def read_yolo_data(root: Path) -> YoloData:
     file = _data_yaml(root)
     warnings: list[str] = []
     values = _load(file, warnings)
-    return YoloData(file, _class_names(values, file), _places(values, file, warnings), warnings)
+    places = _places(values, file, warnings)
+    return YoloData(file, _class_names(values, file), places, warnings, _keypoints(values, file))
 
 
 def _data_yaml(root: Path) -> Path:
@@ -111,7 +114,10 @@ def _load(file: Path, warnings: list[str]) -> dict[str, Any]:
     try:
         text, _ = decode_text(file.read_bytes())
         if file.name == _CLASSES:
-            return {"names": [line for line in text.splitlines() if line.strip()]}
+            names = text.strip().splitlines()
+            if blank := next((number for number, name in enumerate(names, start=1) if not name.strip()), 0):
+                raise ValueError(f"line {blank} is empty, and it is not known whether it counts as a class")
+            return {"names": names}
         try:
             values = _load_texts(text)
         except yaml.MarkedYAMLError as error:
@@ -139,6 +145,8 @@ def _load_texts(text: str) -> Any:
 def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:
     try:
         names = values.get("names") or [f"class_{index}" for index in range(_count(values.get("nc")))]
+        if isinstance(names, str):
+            raise TypeError(f"it is the text {names[:100]!r}")
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         found = {int(index): _class_name(name) for index, name in pairs}
     except (TypeError, ValueError, AttributeError) as error:
@@ -153,6 +161,17 @@ def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:
                 "merge the two in the labels."
             )
     return found
+
+
+def _keypoints(values: dict[str, Any], file: Path) -> int:
+    shape = values.get("kpt_shape") or ["0", "0"]
+    try:
+        keypoints, numbers = map(int, shape)
+    except (TypeError, ValueError) as error:
+        raise SourceError(
+            f"{file}: has no usable `kpt_shape` ({error}). It must be the keypoints' number and 2 or 3."
+        ) from error
+    return keypoints * numbers
 
 
 def _count(value: Any) -> int:
@@ -187,10 +206,10 @@ def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Pla
     if gone and (not places or any(place.part == gone[0][0] == "train" for place in places)):
         part, path = gone[0]
         raise SourceError(
-            f"{file}: {part}: {path} is not there, nor are {part}/images or images/{part} beside the file. "
-            "Fetch the photographs, or correct the path."
+            f"{file}: {part}: {path} is not there or has no photograph, nor are {part}/images or images/{part} beside "
+            "the file. Fetch the photographs, or correct the path."
         )
-    warnings += [f"{file}: {part}: {path} is not there, and so are none of its photographs" for part, path in gone]
+    warnings += [f"{file}: {part}: {path} is not there, or has no photograph" for part, path in gone]
     if not places and (home / "images").is_dir():
         return [Place("train", home / "images")]
     if not places and file.name == _CLASSES:
@@ -204,11 +223,11 @@ def _places(values: dict[str, Any], file: Path, warnings: list[str]) -> list[Pla
 
 
 def _resolve(given: str, values: dict[str, Any], file: Path, part: str) -> tuple[Path, str] | None:
-    """Return the folder, and the listing where a text file lists the photographs; `None` where nothing is there."""
+    """Return the folder, and the listing where a text file lists the photographs; `None` where no photograph is."""
     for path in _candidates(given.replace("\\", "/"), values, file):
-        if path.is_dir():
+        if _holds_photos(path):
             return path, ""
-        if path.is_file() and path.suffix.lower() == ".txt":
+        if path.suffix.lower() == ".txt" and path.is_file() and path.read_bytes().strip():
             return file.parent, path.as_posix()
     return _usual(file.parent, part)
 
@@ -224,9 +243,13 @@ def _candidates(given: str, values: dict[str, Any], file: Path) -> Iterator[Path
 def _usual(root: Path, part: str) -> tuple[Path, str] | None:
     for name in PART_NAMES[part]:
         for folder in (root / "images" / name, root / name / "images", root / name):
-            if folder.is_dir():
+            if _holds_photos(folder):
                 return folder, ""
     return None
+
+
+def _holds_photos(folder: Path) -> bool:
+    return any(file.suffix.lower() in PHOTO_ENDINGS for file in folder.rglob("*"))
 
 
 def _plain(path: Path) -> Path:

@@ -22,7 +22,7 @@ from pillsnap.sources.labels import (
     parse_box,
     photo_pill,
 )
-from pillsnap.sources.yolo_data import read_yolo_data
+from pillsnap.sources.yolo_data import YoloData, read_yolo_data
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
     Raises:
         SourceError: the data set's `data.yaml` cannot be used.
     """
-    names = read_yolo_data(Path(archive.described_by)).names
+    data = read_yolo_data(Path(archive.described_by))
     reading = LabelReading.of(archive)
     with Container(archive.photos) as photos, Container(archive.labels) as labels:
         reading.archives_read = 2
@@ -87,7 +87,7 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
             else:
                 first_by_id[image_id.casefold()] = entry.name
                 label = label_of.pop(label_stem(entry.name))
-                _read_photo(_Photo(archive, entry.name, image_id, label.name), labels, names, reading)
+                _read_photo(_Photo(archive, entry.name, image_id, label.name), labels, data, reading)
         orphans = [] if archive.listing else [entry for entry in label_of.values() if _holds_labels(entry, labels)]
         for label in orphans:
             reading.labels_read += 1
@@ -133,7 +133,8 @@ def _listed(archive: Archive, entries: list[Entry], reading: LabelReading) -> li
 
 
 def listed_photos(listing: Path, folder: Path) -> Iterator[str]:
-    """Yield the photographs that a text file lists, as paths below the folder.
+    """Yield the photographs that a text file lists, as paths below the folder; of one elsewhere the absolute path, of
+    one that is nowhere the line.
 
     A line is a path from the file (with a leading `./`), from the folder, or an absolute one; an absolute path of
     another machine is looked for below the folder by its longest ending that exists.
@@ -147,9 +148,13 @@ def listed_photos(listing: Path, folder: Path) -> Iterator[str]:
         starts = [listing.parent] if words.startswith("./") else [folder, listing.parent]
         candidates = [start / words for start in starts]
         candidates += [folder.joinpath(*parts[first:]) for first in range(1, len(parts))]
-        found = next((path for path in candidates if path.is_file()), candidates[0])
-        there = found.parent.resolve() / found.name  # a link itself, not what it leads to
-        yield there.relative_to(root).as_posix() if there.is_relative_to(root) else words
+        found = next((path for path in candidates if path.is_file()), None)
+        first = found or candidates[0]
+        there = first.parent.resolve() / first.name  # a link itself, not what it leads to
+        if there.is_relative_to(root):
+            yield there.relative_to(root).as_posix()
+        else:
+            yield there.as_posix() if found else words
 
 
 def _holds_labels(entry: Entry, labels: Container) -> bool:
@@ -162,7 +167,7 @@ def _holds_labels(entry: Entry, labels: Container) -> bool:
         return bool(entry.reason)
 
 
-def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading: LabelReading) -> None:
+def _read_photo(photo: _Photo, labels: Container, data: YoloData, reading: LabelReading) -> None:
     try:
         text, decoded = decode_label(labels.read(photo.label_member, limit=MAX_LABEL_BYTES))
     except (OSError, UnicodeDecodeError) as error:
@@ -185,25 +190,25 @@ def _read_photo(photo: _Photo, labels: Container, names: dict[int, str], reading
         # a pill's label is a line of the file, so that labels can be counted one by one
         place = {"member": photo.member, "label_member": f"{photo.label_member}:{number}"}
         try:
-            label = parse_line(line)
-            if label.index not in names:
+            label = parse_line(line, keypoints=data.keypoints)
+            if label.index not in data.names:
                 raise LabelError("class_out_of_range", f"class {label.index}, box {list(label.box)}")
         except LabelError as error:
             reading.note("quarantined", error.reason, **place, detail=error.detail)
             continue
         for reason, detail in label.repairs:
             reading.note("repaired", reason, **place, detail=detail)
-        name = names[label.index]
+        name = data.names[label.index]
         box = _in_pixels(label.box, size)
         pills.append(photo_pill(photo.archive, **place, k_code=name, name=name, size=size, box=box))
     reading.pills += settled(pills, member=photo.member, image_id=photo.image_id, labels=len(lines), reading=reading)
 
 
-def parse_line(line: str) -> YoloLabel:
+def parse_line(line: str, *, keypoints: int = 0) -> YoloLabel:
     """Parse a line: class, then a box (4 numbers), an oriented box (8) or a polygon (6 or more, x and y in turn).
 
-    A confidence after them is ignored, polygons and oriented boxes are taken by their extent; both are repairs. Numbers
-    may have any notation.
+    Behind a box, `keypoints` numbers, a confidence, or a confidence and the number of a track are ignored, polygons and
+    oriented boxes are taken by their extent; all are repairs. Numbers may have any notation.
 
     Raises:
         LabelError: `label_unparsable`, `class_out_of_range` (negative or no whole number), or a reason of `parse_box`.
@@ -214,6 +219,13 @@ def parse_line(line: str) -> YoloLabel:
     except ValueError as error:
         raise LabelError("label_unparsable", line[:200]) from error
     repairs = []
+    if keypoints and len(numbers) == 4 + keypoints:
+        repairs.append(("keypoints_ignored", f"{keypoints} numbers"))
+        numbers = numbers[:4]
+    # no coordinate is above 1
+    elif len(numbers) == 6 and numbers[5] >= 2 and numbers[5].is_integer():
+        repairs.append(("confidence_ignored", " ".join(words[-2:])[:200]))
+        numbers = numbers[:4]
     if len(numbers) >= 5 and len(numbers) % 2:
         repairs.append(("confidence_ignored", words[-1][:200]))
         numbers = numbers[:-1]

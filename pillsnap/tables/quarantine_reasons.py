@@ -62,7 +62,9 @@ SKIPPED = {
 """Reasons why a photograph with its labels is not used although nothing is wrong with it."""
 
 REPAIRED = {
+    "photo_listed_again": "the labels list the photograph as several images, and those of all were read",
     "label_cp949": "the label was in cp949 and was read as such",
+    "label_cp1252": "the label was in Windows-1252 and was read as such",
     "label_utf16": "the label was in UTF-16 or UTF-32 and was read as such",
     "file_name_missing": "the label has no file name; its own name is the photograph's",
     "k_code_normalised": "blanks or small letters in the K-code were put right",
@@ -70,6 +72,7 @@ REPAIRED = {
     "text_cleaned": "control characters in the drug's name were replaced by blanks, or it was cut after 300 characters",
     "iscrowd_ignored": "`iscrowd` was neither 0 nor 1; nothing depends on it",
     "bbox_from_polygon": "the label is a polygon or an oriented box; its extent is used",
+    "keypoints_ignored": "the label has keypoints behind its box; nothing depends on them",
     "confidence_ignored": "the label has a confidence after its box; nothing depends on it",
     "box_scaled": "the photograph was resized by one factor after it was labelled, and so was the box",
     "size_corrected": "the label's size is missing, or not the photograph's times one factor; the box is used as is",

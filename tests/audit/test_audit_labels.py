@@ -377,7 +377,7 @@ def detections_of_a_brief_training(run: DataRun, folder: Path) -> pd.DataFrame:
         manifest=manifest, backgrounds=run.folder / "manifest/backgrounds.csv", prepared=run.prepared,
         detector=folder / "best.safetensors",
         detections=folder / "found.parquet", work=folder / "work/detect", image_size=160, lowest_score=0.05,
-        device="cpu", threads=1,
+        nms_iou=0.5, device="cpu", threads=1,
     )  # fmt: skip
     return read_table(folder / "found.parquet", DETECTIONS)
 

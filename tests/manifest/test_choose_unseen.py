@@ -232,6 +232,7 @@ def test_detector_looks_at_the_first_half_and_the_label_audit_does_not(run, tmp_
         work=tmp_path / "work",
         image_size=64,
         lowest_score=1e-5,
+        nms_iou=0.5,
         device="cpu",
         threads=1,
     )

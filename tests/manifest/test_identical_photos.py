@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pillsnap.manifest.identical_photos import find_shared_photos
+from pillsnap.manifest.identical_photos import drop_identical, find_shared_photos
 from pillsnap.tables.schemas import PILLS
 
 BOX = (10.0, 20.0, 30.0, 40.0)
@@ -84,3 +84,25 @@ def test_sources_that_share_nothing(tmp_path: Path) -> None:
     files = [index(tmp_path, "one", {"a.jpg": {}}), index(tmp_path, "two", {"b.jpg": {}})]
     assert find_shared_photos(files, ["one", "two"]).groups == {}
     assert find_shared_photos(files[:1], ["one"]).groups == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ({"a_old": ("red",), "new": ("red",) * 3}, "new"),
+        ({"a_old": ("red", "blue"), "new": ("red", "red", "blue")}, "new"),
+        ({"a_old": ("red",), "new": ("red", "blue")}, "new"),
+        ({"a_old": ("red",), "new": ("red",)}, "a_old"),
+    ],
+)
+def test_of_identical_photographs_the_one_with_most_labels_is_kept(labels: dict, kept: str) -> None:
+    rows = [
+        {"image_id": name, "sha256": "same", "split": "train", "k_code": drug, "archive": name}
+        | {"member": "p.png", "label_member": f"annotation {number}"}
+        for name, drugs in labels.items()
+        for number, drug in enumerate(drugs)
+    ]
+    none = pd.DataFrame({"sha256": [], "archive": []}, dtype=str)
+    found, issues = drop_identical(pd.DataFrame(rows), none, dict.fromkeys(labels, "source"))
+    assert list(found["image_id"]) == [kept] * len(labels[kept])
+    assert set(issues["reason"]) == {"photo_identical"}

@@ -213,7 +213,7 @@ def test_archives_that_are_not_drawn_yet_are_said_to_be(tmp_path: Path) -> None:
 
 def test_command_prints_every_finding(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
-    overlay.write_text(yaml.safe_dump({"source": yolo_set(tmp_path / "set", train=2)}))
+    overlay.write_text(yaml.safe_dump({"source": yolo_set(tmp_path / "set", train=2, val=1, test=1)}))
     done = run("--config", PROJECT / "config.yaml", "--config", overlay, "--stage", "stage1")
     assert done.exit_code == 0
     for words in ("versions", "torch", "usable cores", "free, stage1 needs about", "not made yet", "3 archives below"):

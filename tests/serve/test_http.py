@@ -324,8 +324,9 @@ def test_stop_is_bounded_whatever_is_decoded(base: Path, words: tuple[str, ...],
     with running(onnx_models(base), *words, before=SLOW_DECODER) as (process, host, port):
         seen: list[int] = []
         threads = [post(f"http://{host}:{port}", PHOTO, seen) for _ in range(3)]
-        while "pillsnap_running 2.0" not in httpx.get(f"http://{host}:{port}/metrics").text:
-            time.sleep(0.05)
+        for state in ("pillsnap_running 2.0", "pillsnap_queue_depth 1.0"):
+            while state not in httpx.get(f"http://{host}:{port}/metrics").text:
+                time.sleep(0.05)
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(seconds) == 0

@@ -91,5 +91,16 @@ def test_labels_of_any_encoding_are_read_and_noted(encoding, repairs) -> None:
     assert decode_label('{"name": "알약"}'.encode(encoding)) == ('{"name": "알약"}', repairs)
 
 
+@pytest.mark.parametrize("name", ["Ibuprofène", "Solução", "Größe", "Señal 5 µg"])
+def test_western_labels_are_read_as_windows_writes_them(name) -> None:
+    assert decode_label(name.encode("cp1252")) == (name, [("label_cp1252", "cp1252")])
+
+
+@pytest.mark.parametrize("damaged", ["알약 하나".encode()[:-1], "café crème".encode() + b"\xe9"])
+def test_damaged_utf8_is_no_other_encoding(damaged) -> None:
+    with pytest.raises(UnicodeDecodeError):
+        decode_label(damaged)
+
+
 def test_texts_are_composed() -> None:
     assert composed("\u1100\u1161") == clean_text(" \u1100\u1161\n").strip() == "가"

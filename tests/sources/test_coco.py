@@ -78,6 +78,32 @@ def test_one_file_a_part_beside_a_folder_of_each(tmp_path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("file", "there", "names", "taken"),
+    [
+        ("m.json", ["batch1/a.png"], ["batch2/a.png", "batch1/a.png"], [None, "batch1/a.png"]),
+        ("m.json", ["set/batch1/a.png"], ["batch2/a.png", "batch1/a.png"], [None, "set/batch1/a.png"]),
+        ("m.json", ["a.png", "b/a.png"], ["b/a.png", "a.png"], ["b/a.png", "a.png"]),
+        ("m.json", ["train/a.png"], ["a.png"], ["train/a.png"]),
+        ("val.json", ["train2017/a.png"], ["a.png"], [None]),
+        ("val.json", ["train2017/a.png"], ["val2017/a.png"], [None]),
+        ("val.json", ["val2017/a.png"], ["a.png"], ["val2017/a.png"]),
+        ("val.json", ["train2017/a.png"], ["train2017/a.png"], ["train2017/a.png"]),
+        ("val.json", ["set/train2017/a.png"], ["/content/train2017/a.png"], ["set/train2017/a.png"]),
+        ("annotations/train.json", ["test/a.png"], ["a.png"], [None]),
+        ("m.json", ["a.png"], ["", "a.png"], [None, "a.png"]),
+    ],
+)
+def test_an_ending_takes_no_photograph_of_others(tmp_path, file, there, names, taken) -> None:
+    write_photos(*(tmp_path / name for name in there))
+    write_coco(tmp_path / file, names, [annotation(number, number) for number in range(len(names))])
+    (archive,) = list_archives(Source(kind="coco", root=str(tmp_path))).values()
+    reading = read_coco_labels(archive)
+    found = {pill["label_member"]: pill["member"] for pill in reading.pills}
+    assert [found.get(f"annotation {number}") for number in range(len(names))] == taken
+    assert [issue["reason"] for issue in reading.issues].count("label_without_photo") == taken.count(None)
+
+
 @pytest.mark.parametrize("shift", [0, 1], ids=["K number", "dl_idx"])
 def test_merged_competition_edition(tmp_path, shift) -> None:
     """Photographs' names tell which K-code a category is: its number, or that plus one."""
@@ -103,6 +129,13 @@ def test_merged_competition_edition(tmp_path, shift) -> None:
         ({"bbox": [], "segmentation": [[10, 20, 40, 20, 40, 60]]}, [10, 20, 30, 40]),
         ({"bbox": None, "segmentation": [[10, 20, 20, 20, 20, 30], [30, 50, 40, 50, 40, 60]]}, [10, 20, 30, 40]),
         ({"bbox": [], "segmentation": {"size": [200, 100], "counts": [2020, 40, 160, 40, 17740]}}, [10, 20, 2, 40]),
+        ({"attributes": {"rotation": 90.0}}, [8, 25, 40, 30]),
+        (
+            {"bbox": [10, 20, 30, 30], "attributes": {"rotation": -45}},
+            [25 - 450**0.5, 35 - 450**0.5, 1800**0.5, 1800**0.5],
+        ),
+        ({"attributes": {"rotation": 180, "occluded": False}}, [13, 20, 30, 40]),
+        ({"attributes": ["rotation"]}, [13, 20, 30, 40]),
         ({"bbox": [], "segmentation": []}, "bbox_missing"),
         ({"bbox": [1, 2, 3]}, "bbox_malformed"),
         ({"bbox": [1, 2, 0, 4]}, "bbox_zero_size"),
@@ -127,7 +160,7 @@ def test_photographs(tmp_path) -> None:
     write_photos(*(tmp_path / f"{name}.png" for name in "abcd"))
     same = {"bbox": [10, 20, 30, 40]}
     found = [annotation(1, 1, **same), annotation(2, 1, **same), annotation(3, 2, **same), annotation(4, 2, 2, **same)]
-    found += [annotation(5, 4), annotation(6, 77)]
+    found += [annotation(5, 4)]
     write_coco(tmp_path / "a.json", ["a.png", "b.png", "c.png", "d.png", "gone.png"], found)
     (_, pills, reasons), *_ = readings(tmp_path).values()
     assert pills == [("b.png", "red")]
@@ -137,8 +170,90 @@ def test_photographs(tmp_path) -> None:
         "label_duplicated": 1,
         "bbox_shared": 2,
         "photo_without_usable_label": 1,
-        "label_without_photo": 2,
+        "label_without_photo": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("annotations", "pills", "reasons"),
+    [
+        ([], 0, ["photo_without_label"] * 3),
+        (
+            [annotation(1, 0), annotation(2, 3)],
+            1,
+            ["label_without_photo", "photo_without_label", "photo_without_label"],
+        ),
+    ],
+    ids=["none at all", "ids of another count"],
+)
+def test_photographs_that_may_show_pills_are_no_backgrounds(tmp_path, annotations, pills, reasons) -> None:
+    write_photos(*(tmp_path / f"{name}.png" for name in "abc"))
+    write_coco(tmp_path / "a.json", ["a.png", "b.png", "c.png"], annotations)
+    (archive,) = list_archives(Source(kind="coco", root=str(tmp_path))).values()
+    reading = read_coco_labels(archive)
+    assert (len(reading.pills), reading.backgrounds) == (pills, [])
+    assert sorted(issue["reason"] for issue in reading.issues) == reasons
+
+
+def test_a_photograph_that_is_listed_again_has_the_labels_of_all(tmp_path) -> None:
+    """As merged exports do: the first time without a pill, which alone would make it a background."""
+    write_photos(tmp_path / "train/a.png", tmp_path / "train/b.png")
+    names = ["a.png", "b.png", "a.png", "./a.png"]
+    apart = {"bbox": [60, 100, 30, 40]}
+    annotations = [annotation(1, 1), annotation(2, 2), annotation(3, 3, 2, **apart)]
+    write_coco(tmp_path / "train/_annotations.coco.json", names, annotations)
+    ((_, pills, reasons),) = readings(tmp_path).values()
+    assert sorted(pills) == [("a.png", "blue"), ("a.png", "red"), ("b.png", "red")]
+    assert reasons == ["photo_listed_again"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}]}, "two images have the id 1"),
+        ({"categories": [{"id": 1, "name": "red"}, {"id": 1, "name": "blue"}]}, "id 1, 'red' and 'blue'"),
+    ],
+)
+def test_one_id_of_two_is_refused(tmp_path, more, says) -> None:
+    """As in exports that were joined as they are: the last one's name would count for all."""
+    write_photos(tmp_path / "a.png", tmp_path / "b.png")
+    write_coco(tmp_path / "coco.json", ["a.png"], [annotation(1, 1)], **more)
+    with pytest.raises(SourceError, match=says):
+        readings(tmp_path)
+
+
+def test_a_photograph_is_not_left_to_a_shorter_path(tmp_path) -> None:
+    write_photos(tmp_path / "batch1/a.png")
+    write_coco(tmp_path / "coco.json", ["batch0/a.png", "batch1/a.png"], [annotation(1, 0, 2), annotation(2, 1, 1)])
+    assert readings(tmp_path) == {"coco": ("", [("batch1/a.png", "red")], ["label_without_photo"])}
+
+
+@pytest.mark.parametrize("root", ["train-test-split", "pills-valid-boxes"])
+def test_the_part_is_the_innermost_folders(tmp_path, root) -> None:
+    for part in ("train", "valid", "test"):
+        write_photos(tmp_path / root / part / "a.png")
+        write_coco(tmp_path / root / part / "_annotations.coco.json", ["a.png"], [annotation(1, 0)])
+    assert sorted(part for part, _, _ in readings(tmp_path).values()) == ["test", "train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((50, 100), (100, 200, 40, 100, 40, 60)),
+        ((100, 200), (100, 200, 20, 50, 20, 30)),
+        ((60, 100), (60, 100, 20, 50, 20, 30)),
+        ((None, None), (0, 0, 20, 50, 20, 30)),
+    ],
+)
+def test_each_listing_has_boxes_in_its_own_size(tmp_path, size, expected) -> None:
+    write_photos(tmp_path / "a.png")
+    images = [{"id": n, "file_name": "a.png", "width": w, "height": h} for n, (w, h) in enumerate([(100, 200), size])]
+    found = [annotation(1, 0), annotation(2, "1", 2, bbox=[20, 50, 20, 30])]
+    write_coco(tmp_path / "a.json", [], found, images=images)
+    (archive,) = list_archives(Source(kind="coco", root=str(tmp_path))).values()
+    first, second = read_coco_labels(archive).pills
+    assert (first["width"], first["height"]) == (100, 200)
+    assert tuple(second[key] for key in ("width", "height", *"xywh")) == expected
 
 
 def test_the_label_audits_export_comes_back(tmp_path) -> None:

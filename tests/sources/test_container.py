@@ -77,6 +77,26 @@ def test_names_in_a_zip_are_never_trusted(tmp_path) -> None:
                 container.read(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("가나/1.png", "cp949"),
+        ("타이레놀정500밀리그램/1.png", "cp949"),
+        ("가나/1.png", "utf-8"),
+        ("pâté/1.png", "cp437"),
+    ],
+)
+def test_names_in_a_zip_that_does_not_tell_their_encoding(tmp_path, name, encoding) -> None:
+    """As Korean Windows, macOS and DOS write them."""
+    path, written = tmp_path / "a.zip", name.encode(encoding)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x" * len(written), b"photograph")
+    path.write_bytes(path.read_bytes().replace(b"x" * len(written), written))
+    with Container(path) as container:
+        assert [entry.name for entry in container.entries()] == [name]
+        assert container.read(name) == b"photograph"
+
+
 def test_a_name_that_a_zip_has_twice_is_told_and_the_first_is_read(tmp_path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):

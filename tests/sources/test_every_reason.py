@@ -230,9 +230,22 @@ SOME: dict[str, dict[str, Cell]] = {
         "yolo": "proposals of the label audit are in its coco.json",
         "coco": changed("label_is_proposal", category_id=5),
     },
+    "photo_listed_again": {
+        "aihub": "each label is a file of its own",
+        "yolo": "a photograph's labels are one file",
+        "coco": all_of(
+            plant("photo_listed_again", Label()),
+            plant("photo_listed_again", Label(BLUE, box=BOXES[1]), picture=None),
+        ),
+    },
     "label_cp949": {
         "aihub": changed("label_cp949", encoding="cp949"),
         "yolo": "digits are the same bytes in CP949 and UTF-8",
+        "coco": ONE_FILE,
+    },
+    "label_cp1252": {
+        "aihub": "its labels are Korean, for which Windows-1252 has no letters",
+        "yolo": "digits are the same bytes in Windows-1252 and UTF-8",
         "coco": ONE_FILE,
     },
     "label_utf16": {
@@ -269,6 +282,11 @@ SOME: dict[str, dict[str, Cell]] = {
         "aihub": BOXES_ONLY,
         "yolo": changed("bbox_from_polygon", line="0 0.1 0.1 0.4 0.1 0.4 0.4"),
         "coco": changed("bbox_from_polygon", bbox=[], segmentation=[[10, 10, 40, 10, 40, 40]]),
+    },
+    "keypoints_ignored": {
+        "aihub": BOXES_ONLY,
+        "yolo": "`kpt_shape` of data.yaml says so for the whole data set; see test_yolo.py",
+        "coco": "an annotation has its keypoints apart from its box",
     },
     "confidence_ignored": {
         "aihub": BOXES_ONLY,

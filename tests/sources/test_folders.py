@@ -93,6 +93,30 @@ def test_layouts(tmp_path, names, expected) -> None:
     assert readings(write(tmp_path, *names)) == expected
 
 
+def test_folders_beside_a_zip_are_refused(tmp_path) -> None:
+    source = write(tmp_path, ".thumbnails/A/1.png", "__MACOSX/A/._1.png", "extra.zip/C/1.png")
+    assert readings(source) == {"extra": {"C/1.png": ("C", "")}}
+    write(tmp_path, "A/1.png")
+    with pytest.raises(SourceError, match="has zips, and folders of photographs beside them, such as A"):
+        list_archives(source)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        (["data.yaml", "train/images/1.png", "train/labels/1.txt", "valid/images/2.png"], "with label files"),
+        (["annotations/instances_default.json", "images/1.png"], "with label files"),
+        (["Annotations/1.xml", "JPEGImages/1.png"], "with label files"),
+        (["train/1.png", "train/_annotations.coco.json", "valid/2.png"], "named as parts"),
+    ],
+)
+def test_a_zip_of_labelled_photographs_is_refused(tmp_path, members, says) -> None:
+    """As tools export them; read as folders, `train` and `valid` would be drugs."""
+    source = write(tmp_path, *(f"export.zip/{name}" for name in members))
+    with pytest.raises(NotRecognisedError, match=rf"export\.zip: .*{says}.*Unpack it"):
+        list_archives(source)
+
+
 def test_a_pill_is_the_whole_photograph_until_a_box_is_found(tmp_path) -> None:
     (archive,) = list_archives(write(tmp_path, "가나정/a.rf.1.png")).values()
     (pill,) = read_folder_labels(archive).pills
@@ -127,6 +151,22 @@ def test_two_spellings_of_a_name_are_refused(tmp_path, names) -> None:
         read_folder_labels(archive)
 
 
+@pytest.mark.parametrize("stray", ["sample/5.png", "test1/A/5.png"])
+def test_folders_beside_those_of_parts_are_refused(tmp_path, stray) -> None:
+    names = ("train/A/1.png", "train/B/2.png", "test/A/3.png", "test/B/4.png", stray)
+    (archive,) = list_archives(write(tmp_path, *names)).values()
+    with pytest.raises(SourceError, match=f"test, train are named as parts, and beside them there are {stray[:5]}"):
+        read_folder_labels(archive)
+
+
+def test_what_tools_keep_for_themselves_is_no_class_and_no_photograph(tmp_path) -> None:
+    own = (".ipynb_checkpoints/3.png", "A/.ipynb_checkpoints/1-checkpoint.png", "B/@eaDir/2.png/THUMB_XL.jpg")
+    (archive,) = list_archives(write(tmp_path, "A/1.png", "B/2.png", *own)).values()
+    reading = read_folder_labels(archive)
+    assert [(pill["member"], pill["k_code"]) for pill in reading.pills] == [("A/1.png", "A"), ("B/2.png", "B")]
+    assert (reading.photos_read, reading.other_files, reading.issues) == (2, 3, [])
+
+
 def test_what_is_left_out_is_noted(tmp_path) -> None:
     source = write(tmp_path, "A/1.png", "B/1.png", "A/2.png", "A/2.PNG", "B/._1.png", "loose.png")
     (tmp_path / "A/notes.txt").write_text("seen by day")
@@ -148,9 +188,16 @@ def test_what_is_left_out_is_noted(tmp_path) -> None:
     [
         ((), "it has no folder with photographs"),
         (("1.png",), "it has no folder with photographs"),
+        (
+            ("train/1.png", "valid/2.png", "test/3.png"),
+            r"named as parts \(test, train, valid\), and in none of a class",
+        ),
         (("images/train/1.png",), "lies in a data set with label files"),
         (("set/train/images/1.png",), "lies in a data set with label files"),
         (("images/A/1.png", "labels/A/1.png", "labels/A/1.txt"), "lies in a data set with label files"),
+        (("train/1.png", "train/1.xml", "test/2.png", "test/2.xml"), "lies in a data set with label files"),
+        (("train/1.png", "train/1.txt", "train/_darknet.labels"), "lies in a data set with label files"),
+        (("JPEGImages/1.png", "Annotations/1.xml"), "lies in a data set with label files"),
     ],
 )
 def test_other_data_is_not_recognised(tmp_path, names, says) -> None:

@@ -154,6 +154,49 @@ def test_listings(tmp_path) -> None:
     ]
 
 
+@pytest.mark.parametrize("empty", ["images/val", "val.txt"])
+def test_a_named_part_without_a_photograph_is_no_part(tmp_path, caplog, empty) -> None:
+    """As Roboflow exports a share of nothing: photographs of training are held out, as where it is not named."""
+    root = write_set(tmp_path, {"images/train/a.png": BOX}, NAMES + f"train: images/train\nval: {empty}\n")
+    (root / "images/val").mkdir()
+    (root / "val.txt").write_text("\n")
+    (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
+    assert (archive.name, archive.part) == ("train", "")
+    assert f"val: {empty} is not there, or has no photograph" in caplog.text
+
+
+@pytest.mark.parametrize("listing", ["images/a.png\n/content/gone.png\n", "/content/gone.png\n", "gone/b.png\n"])
+def test_photographs_of_a_listing_that_are_gone(tmp_path, listing) -> None:
+    root = write_set(tmp_path, {"images/a.png": BOX}, NAMES + "train: train.txt\n")
+    (root / "train.txt").write_text(listing)
+    (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
+    reading = read_yolo_labels(archive)
+    assert [issue["reason"] for issue in reading.issues] == ["photo_missing"]
+    assert len(reading.pills) == listing.count("a.png")
+
+
+@pytest.mark.parametrize(
+    "listing", ["{set}/images/a.png\n{other}/images/b.png\n", "images/a.png\n{other}/images/b.png\n/content/gone.png\n"]
+)
+def test_listed_photographs_outside_the_set(tmp_path, listing) -> None:
+    root = write_set(tmp_path / "set", {"images/a.png": BOX}, NAMES + "train: train.txt\n")
+    other = write_set(tmp_path / "other", {"images/b.png": BOX}, NAMES)
+    (root / "train.txt").write_text(listing.format(set=root, other=other))
+    (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
+    reading = read_yolo_labels(archive)
+    assert archive.photos == str(tmp_path)
+    assert [pill["member"] for pill in reading.pills] == ["set/images/a.png", "other/images/b.png"]
+    assert [issue["reason"] for issue in reading.issues] == ["photo_missing"] * listing.count("gone")
+
+
+def test_listed_photographs_without_a_folder_in_common_are_refused(tmp_path) -> None:
+    """Else all files of the machine would be looked through."""
+    root = write_set(tmp_path, {"images/a.png": BOX}, NAMES + "train: train.txt\n")
+    (root / "train.txt").write_text("images/a.png\n/bin/sh\n")
+    with pytest.raises(SourceError, match=r"train\.txt: lists photographs in .* which have no folder in common"):
+        list_archives(Source(kind="yolo", root=str(root)))
+
+
 @pytest.mark.parametrize(
     ("line", "outcome"),
     [
@@ -161,6 +204,7 @@ def test_listings(tmp_path) -> None:
         ("1.0000e+00 5e-1 .5 2E-1 0.1", (1, [0.5, 0.5, 0.2, 0.1], [])),
         ("0\t0.5  0.5 0.2 0.1 ", (0, [0.5, 0.5, 0.2, 0.1], [])),
         ("0 0.5 0.5 0.2 0.1 0.87", (0, [0.5, 0.5, 0.2, 0.1], ["confidence_ignored"])),
+        ("0 0.5 0.5 0.2 0.1 0.87 12", (0, [0.5, 0.5, 0.2, 0.1], ["confidence_ignored"])),
         ("0 0.4 0.45 0.6 0.45 0.6 0.55 0.4 0.55", (0, [0.5, 0.5, 0.2, 0.1], ["bbox_from_polygon"])),
         ("0 0.4 0.45 0.6 0.45 0.5 0.55", (0, [0.5, 0.5, 0.2, 0.1], ["bbox_from_polygon"])),
         ("0 0.4 0.45 0.6 0.45 0.5 0.55 0.9", (0, [0.5, 0.5, 0.2, 0.1], ["confidence_ignored", "bbox_from_polygon"])),
@@ -185,6 +229,20 @@ def test_lines(line, outcome) -> None:
         label = parse_line(line)
         assert (label.index, [reason for reason, _ in label.repairs]) == (outcome[0], outcome[2])
         assert label.box == pytest.approx(outcome[1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "points"),
+    [("[1, 3]", "0.5 0.48 2"), ("[2, 2]", "0.4 0.4 0.6 0.6"), ("[2, 3]", "0.4 0.4 1 0.6 0.6 0"), ("[1, 2]", "0.5 0.5")],
+)
+def test_keypoints_are_no_corners(tmp_path, shape, points) -> None:
+    archives = yolo_set(tmp_path, {"train/a.png": f"{BOX.strip()} {points}\n", "train/b.png": BOX})
+    file = tmp_path / "data.yaml"
+    plain = read_yolo_labels(archives["train"]).pills[1]
+    file.write_text(f"{file.read_text()}\nkpt_shape: {shape}\n")
+    reading = read_yolo_labels(archives["train"])
+    assert [[pill[side] for side in "xywh"] for pill in reading.pills] == [[plain[side] for side in "xywh"]] * 2
+    assert [issue["reason"] for issue in reading.issues] == ["keypoints_ignored"]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +273,32 @@ def test_photographs(tmp_path, lines, pills, reasons) -> None:
     assert reading.labels_read == len(reading.pills) + len(labels)
 
 
+@pytest.mark.parametrize("file", [None, "check.py"])
+def test_a_folder_without_photographs_is_no_part(tmp_path, file) -> None:
+    photos = {f"{part}/{name}.png": BOX for part in ("train", "val") for name in "ab"}
+    yolo_set(tmp_path, photos)
+    (tmp_path / "test").mkdir()
+    if file:
+        (tmp_path / "test" / file).write_text("pass")
+    assert set(list_archives(Source(kind="yolo", root=str(tmp_path)))) == {"train", "val"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("data.yaml", "names: red\n", r"no usable `names` \(it is the text 'red'\)"),
+        ("data.yaml", "names: obj.names\n", "it is the text 'obj.names'"),
+        ("classes.txt", "red\n\nblue\n", "line 2 is empty, and it is not known whether it counts"),
+    ],
+)
+def test_names_that_would_be_others_are_refused(tmp_path, file, text, says) -> None:
+    yolo_set(tmp_path, {"a.png": BOX})
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / file).write_text(text)
+    with pytest.raises(SourceError, match=says):
+        list_archives(Source(kind="yolo", root=str(tmp_path)))
+
+
 def test_an_empty_label_file_is_a_background(tmp_path) -> None:
     names = {"train/a.rf.1.png": "\n  \n", "train/a.rf.2.png": BOX, "train/b.png": "", "test/c.png": ""}
     archives = yolo_set(tmp_path, names)
@@ -222,8 +306,8 @@ def test_an_empty_label_file_is_a_background(tmp_path) -> None:
     found = [tuple(one.values()) for reading in readings.values() for one in reading.backgrounds]
     assert sorted(found) == [
         ("test.c", "test", "c.png", "test", "test.c"),
-        ("train.a.rf.1", "train", "a.rf.1.png", "train", "a"),
-        ("train.b", "train", "b.png", "train", "train.b"),
+        ("train.a.rf.1", "train", "a.rf.1.png", "", "a"),
+        ("train.b", "train", "b.png", "", "train.b"),
     ]
     assert not any(reading.issues for reading in readings.values())
     assert (readings["train"].photos_read, readings["train"].labels_read) == (3, 1)
@@ -289,9 +373,12 @@ def test_class_names(tmp_path, text, names) -> None:
         ({"a.yaml": NAMES, "b.yml": NAMES}, r"holds several YOLO data sets \(a\.yaml, b\.yml\)"),
         ({"a/data.yaml": NAMES, "b/data.yaml": NAMES}, r"several YOLO data sets \(a/data\.yaml, b/data\.yaml\)"),
         ({"data.yaml": NAMES}, r"names no folder of photographs"),
-        ({"data.yaml": NAMES + "train: [gone, here]\n", "here/a.txt": BOX}, r"train: gone is not there, nor are"),
+        (
+            {"data.yaml": NAMES + "train: [gone, here]\n", "here/a.txt": BOX},
+            r"train: gone is not there or has no photograph, nor are",
+        ),
         ({"images/a.txt": BOX, "classes.txt": "red\n"}, r"write a data\.yaml of two lines there: `train: \."),
-        ({"data.yaml": NAMES + "train: gone/images\n"}, r"train: gone/images is not there, nor are train/images"),
+        ({"data.yaml": NAMES + "train: gone/images\n"}, r"train: gone/images is not there or has no photograph, nor"),
     ],
 )
 def test_missing_parts_are_an_error(tmp_path, files, says) -> None:

@@ -26,6 +26,7 @@ from isal import isal_zlib
 from pillsnap.sources.containers.parts import WholeFile
 from pillsnap.sources.containers.s3 import Span, is_in_s3, place_of, walk
 from pillsnap.sources.containers.tar_file import TarFile
+from pillsnap.sources.containers.zip_names import decoded_names
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +143,9 @@ class Container:
 
     def _list_zip(self, archive: zipfile.ZipFile) -> Iterator[Entry]:
         self._infos = {}
+        decoded = decoded_names(archive.infolist())
         for info in archive.infolist():
-            name = info.filename
+            name = decoded.get(info.filename, info.filename)
             if name[-1:] == "/":
                 continue
             if name in self._infos:

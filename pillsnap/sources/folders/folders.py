@@ -4,7 +4,9 @@ import io
 import logging
 import re
 import unicodedata
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from pillsnap.pictures.decode import header_size
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 _LABELLED = {"images", "labels", "annotations"}
 """Folders of data sets whose labels lie in files."""
 _LABEL_FILES = {".txt", ".json", ".xml"}
+_TOOLS_OWN = re.compile(r"[.@].*|__MACOSX")
+"""Folders that tools leave for themselves: `.ipynb_checkpoints`, `.thumbnails`, `@eaDir`."""
 _PART = re.compile(rf"({'|'.join(PART_OF)})(?:[-_ ]?(?:images|photos|data|set))?", re.IGNORECASE)
 _K_CODE = re.compile(r"(?i)k[-_ ]?([0-9]{6})")
 
@@ -31,12 +35,16 @@ def list_folder_archives(source: Source) -> list[Archive]:
     """List the zips in the source's folder, an archive each; without any, the folder is the one archive, `photos`.
 
     Raises:
-        NotRecognisedError: there is no zip and no folder of photographs, or the data set's labels lie in files.
+        NotRecognisedError: there is no zip and no folder of photographs, or the data set's labels lie in files,
+            zipped or not.
+        SourceError: folders of photographs lie beside zips.
     """
     root = existing_root(source)
     places = sorted(path for path in root.iterdir() if path.suffix.lower() == ".zip") or [root]
     if places == [root]:
         _check_folders(root, source.root)
+    else:
+        _check_zips(root, source.root, places)
     stems = [re.sub(r"[^A-Za-z0-9_-]+", "_", place.stem).strip("_") if place != root else "" for place in places]
     names = [stem if stem and stems.count(stem) == 1 else f"photos_{n}" for n, stem in enumerate(stems, start=1)]
     parts = [_part(place.stem) if place != root else "" for place in places]
@@ -54,22 +62,64 @@ def list_folder_archives(source: Source) -> list[Archive]:
 
 
 def _check_folders(root: Path, named: str) -> None:
-    inside = [path for path in root.rglob("*") if path.parent != root]
-    first = next((path for path in inside if path.suffix.lower() in PHOTO_ENDINGS), None)
-    if first is None or _has_label_files(first.relative_to(root).parts[:-1], inside):
-        why = f"{first} lies in a data set with label files" if first else "it has no folder with photographs"
+    inside = [PurePosixPath(path.relative_to(root).as_posix()) for path in root.rglob("*") if path.parent != root]
+    if not any(path.suffix.lower() in PHOTO_ENDINGS for path in inside):
         raise NotRecognisedError(
-            f"source.root = {named}: {why}. Set it to a folder that has one folder of photographs for each class."
+            f"source.root = {named}: it has no folder with photographs. Set it to a folder that has one folder of "
+            "photographs for each class."
+        )
+    if why := _why_no_classes(inside):
+        raise NotRecognisedError(
+            f"source.root = {named}: {why}. Set it to a folder that has one folder of photographs for each class; "
+            "where photographs have labels, export the data set as COCO or YOLO."
         )
 
 
-def _has_label_files(folders: Sequence[str], inside: Iterable[Path]) -> bool:
+def _check_zips(root: Path, named: str, zips: Sequence[Path]) -> None:
+    below = (PurePosixPath(path.relative_to(root).as_posix()) for path in root.rglob("*") if path.parent != root)
+    if photo := next((path for path in below if _is_photo(path) and not path.name.startswith("._")), None):
+        raise SourceError(
+            f"source.root = {named}: has zips, and folders of photographs beside them, such as {photo.parent}. Only "
+            "one of the two is read: keep the zips, or the folders, in a folder of their own."
+        )
+    for path in zips:
+        if why := _why_no_classes(_members(path)):
+            raise NotRecognisedError(f"{path}: {why}. Unpack it: of labelled data sets, AIHub's alone is read in zips.")
+
+
+def _members(path: Path) -> list[PurePosixPath]:
+    """Names in a zip, of none of one that cannot be opened: reading it notes why."""
+    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        return [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+    return []
+
+
+def _why_no_classes(inside: Sequence[PurePosixPath]) -> str:
+    """Why photographs in folders do not lie in one for each class; empty where they may."""
+    first = next((path for path in inside if path.suffix.lower() in PHOTO_ENDINGS), None)
+    if first and (_has_label_files(first.parts[:-1], inside) or _are_labelled(inside)):
+        return f"{first} lies in a data set with label files"
+    folders = {path.parent.name for path in inside if _is_photo(path)}
+    if folders and all(map(_part, folders)):
+        named = ", ".join(sorted(folders))
+        return f"its photographs lie in folders that are named as parts ({named}), and in none of a class"
+    return ""
+
+
+def _has_label_files(folders: Sequence[str], inside: Iterable[PurePosixPath]) -> bool:
     """Whether photographs in `images` or the like lie in no folder of a class there, or have files of labels."""
     after = [place for place, name in enumerate(folders, start=1) if name.lower() in _LABELLED]
     if not after:
         return False
     classes = [name for name in folders[after[-1] :] if not _part(name)]
     return not classes or any(path.suffix.lower() in _LABEL_FILES for path in inside)
+
+
+def _are_labelled(inside: Sequence[PurePosixPath]) -> bool:
+    """Whether most photographs have a label file of their name, beside them or elsewhere."""
+    photos = [path.stem for path in inside if path.suffix.lower() in PHOTO_ENDINGS]
+    labels = {path.stem for path in inside if path.suffix.lower() in _LABEL_FILES}
+    return 2 * sum(stem in labels for stem in photos) > len(photos)
 
 
 def _part(name: str) -> str:
@@ -88,7 +138,7 @@ def read_folder_labels(archive: Archive) -> LabelReading:
     `prepare_archive` replaces where a detector is to find the pill.
 
     Raises:
-        SourceError: two folders have one name but for its spelling.
+        SourceError: two folders have one name but for its spelling, or folders of parts lie beside others.
     """
     reading = LabelReading.of(archive)
     container = reading.open(archive.photos)
@@ -96,12 +146,12 @@ def read_folder_labels(archive: Archive) -> LabelReading:
         return reading
     with container:
         entries = container.entries()
-        pictures = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
+        pictures = [entry for entry in entries if _is_photo(PurePosixPath(entry.name))]
         photos = [entry for entry in pictures if not is_drawn(container.path / entry.name)]  # in zips, none is
         if drawn := len(pictures) - len(photos):
             log.warning("%s: left out, since %s: %d picture%s", archive.photos, DRAWN_BY, drawn, "s" * (drawn > 1))
         reading.other_files = len(entries) - len(photos)
-        places = _classes(entry.name for entry in photos if not _is_hidden(entry))
+        places = _classes((entry.name for entry in photos if not _is_hidden(entry)), archive.photos)
         _check_spelling(places, archive.photos)
         parts = {part for part, _ in places.values()}
         first_by_id: dict[str, str] = {}
@@ -125,12 +175,19 @@ def read_folder_labels(archive: Archive) -> LabelReading:
     return reading
 
 
+def _is_photo(path: PurePosixPath) -> bool:
+    """Whether the name is a photograph's, or a side file's, and no tool keeps it for itself."""
+    own = any(_TOOLS_OWN.fullmatch(folder) for folder in path.parts[:-1]) and not path.name.startswith("._")
+    return path.suffix.lower() in PHOTO_ENDINGS and not own
+
+
 def _is_hidden(entry: Entry) -> bool:
     return PurePosixPath(entry.name).name.startswith("._")
 
 
-def _classes(members: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return part and class folder of each photograph that lies in the folder of a class, at the depth of most."""
+def _classes(members: Iterable[str], where: str) -> dict[str, tuple[str, str]]:
+    """Return part and class folder of each photograph that lies in the folder of a class, at the depth of most; raise
+    `SourceError` where folders of parts lie beside others."""
     folders = {member: list(PurePosixPath(member).parts[:-1]) for member in members}
     folders = {
         member: [name for name in parts if name.lower() not in _LABELLED] or parts
@@ -143,6 +200,13 @@ def _classes(members: Iterable[str]) -> dict[str, tuple[str, str]]:
         folders = {member: parts[1:] for member, parts in folders.items() if len(parts) > 1}
     if _most_lie_deeper(folders) and all(_part(parts[0]) for parts in folders.values()):
         return {member: (_part(parts[0]), parts[1]) for member, parts in folders.items() if len(parts) > 1}
+    tops = {parts[0] for parts in folders.values()}
+    if _most_lie_deeper(folders) and (named := sorted(filter(_part, tops))):
+        others = ", ".join(sorted(tops.difference(named))[:5])
+        raise SourceError(
+            f"{where}: {', '.join(named)} are named as parts, and beside them there are {others}: nobody knows whether "
+            "these are classes. Leave either parts, with a folder for each class in each, or classes alone."
+        )
     return {member: ("", parts[0]) for member, parts in folders.items()}
 
 
