@@ -15,6 +15,7 @@ with job(snakemake):
         work=Path(snakemake.params.work),
         image_size=snakemake.params.image_size,
         lowest_score=snakemake.params.lowest_score,
+        nms_iou=snakemake.params.nms_iou,
         min_iou=snakemake.params.min_iou,
         device=snakemake.params.device,
         threads=snakemake.params.threads,

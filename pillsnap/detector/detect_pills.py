@@ -27,6 +27,7 @@ def detect_pills(
     work: Path,
     image_size: int,
     lowest_score: float,
+    nms_iou: float,
     device: str,
     threads: int,
 ) -> None:
@@ -43,6 +44,7 @@ def detect_pills(
         work: folder for ultralytics' own settings.
         image_size: side of the detector's input in pixels.
         lowest_score: detections below it are left out.
+        nms_iou: of their non-maximum suppression, the answers' own.
         device: `auto`, `cpu` or `cuda`.
         threads: threads of torch on the CPU; another number rounds otherwise.
 
@@ -56,6 +58,7 @@ def detect_pills(
         work=work,
         image_size=image_size,
         lowest_score=lowest_score,
+        nms_iou=nms_iou,
         device=torch_device(device),
         threads=threads,
     )

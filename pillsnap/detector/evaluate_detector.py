@@ -42,6 +42,7 @@ def evaluate_detector(
     work: Path,
     image_size: int,
     lowest_score: float,
+    nms_iou: float,
     min_iou: float,
     device: str,
     threads: int,
@@ -58,6 +59,7 @@ def evaluate_detector(
         work: folder for ultralytics' own settings.
         image_size: side of the detector's input in pixels.
         lowest_score: detections below it are left out.
+        nms_iou: of their non-maximum suppression, the answers' own.
         min_iou: IoU from which a box counts as found.
         device: `auto`, `cpu` or `cuda`.
         threads: threads of torch on the CPU; another number rounds otherwise.
@@ -69,7 +71,13 @@ def evaluate_detector(
     prepare_ultralytics(work)
     used = torch_device(device)
     detect = build_detect(
-        detector, work=work, image_size=image_size, lowest_score=lowest_score, device=used, threads=threads
+        detector,
+        work=work,
+        image_size=image_size,
+        lowest_score=lowest_score,
+        nms_iou=nms_iou,
+        device=used,
+        threads=threads,
     )
     empty = read_table(backgrounds, MANIFEST_BACKGROUNDS)
     pills = {split: read_table(path, MANIFEST) for split, path in manifest.items()}

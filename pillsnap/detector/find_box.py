@@ -57,6 +57,7 @@ def build_box_finder(weights: Path, *, work: str | Path, image_size: int, device
         work=work,
         image_size=image_size,
         lowest_score=MIN_SCORE / SURER,
+        nms_iou=SAME_PILL,
         device=torch_device(device),
         threads=1,
     )

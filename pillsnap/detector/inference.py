@@ -20,7 +20,7 @@ Detect = Callable[[list[np.ndarray]], list[np.ndarray]]
 
 
 def build_detect(
-    weights: Path, *, work: Path, image_size: int, lowest_score: float, device: str, threads: int
+    weights: Path, *, work: Path, image_size: int, lowest_score: float, nms_iou: float, device: str, threads: int
 ) -> Detect:
     """Load a detector, and return the function that runs it.
 
@@ -29,6 +29,7 @@ def build_detect(
         work: folder for ultralytics' own files; `prepare_ultralytics` was called with it.
         image_size: side of the detector's input in pixels.
         lowest_score: detections below it are left out.
+        nms_iou: IoU above which the box of lower score is dropped, whatever its class.
         device: `cpu` or `cuda`.
         threads: threads of torch on the CPU; another number rounds otherwise.
 
@@ -42,6 +43,8 @@ def build_detect(
             "mode": "predict",
             "imgsz": image_size,
             "conf": lowest_score,
+            "iou": nms_iou,
+            "agnostic_nms": True,
             "device": "0" if device == "cuda" else device,
             "rect": False,
             "batch": 1,

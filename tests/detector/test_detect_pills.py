@@ -5,14 +5,16 @@ import pandas as pd
 import pytest
 
 from pillsnap.detector.detect_pills import _detections_of, detect_pills
-from pillsnap.detector.inference import DETECTION_BATCH, _boxes
+from pillsnap.detector.inference import DETECTION_BATCH, _boxes, build_detect
 from pillsnap.detector.weights import prepare_ultralytics
 from pillsnap.files import sha256_of
+from pillsnap.pictures.boxes import iou_matrix
 from pillsnap.pictures.decode import PictureError, decode_photo
 from pillsnap.tables.files import check_table, read_table
 from pillsnap.tables.schemas import DETECTIONS
-from tests.support.archives import BOXES, DataRun, run_by_hand
+from tests.support.archives import BOXES, DataRun, photo_png, run_by_hand
 from tests.support.detectors import write_untrained_detector
+from tests.support.workflow import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,7 @@ def test_a_real_detector(run, tmp_path) -> None:
             image_size=64,
             # random weights hardly find a pill
             lowest_score=1e-5,
+            nms_iou=0.3,
             device="cpu",
             threads=1,
         )
@@ -85,6 +88,27 @@ def test_a_real_detector(run, tmp_path) -> None:
     pd.testing.assert_frame_equal(table, ordered)
     assert (table[["x", "y"]] >= 0).all(axis=None)
     assert ((table["x"] + table["w"]).max(), (table["y"] + table["h"]).max()) <= (97.01, 128.01)
+
+
+def test_boxes_that_overlap_are_dropped_from_the_asked_overlap_on(tmp_path) -> None:
+    prepare_ultralytics(tmp_path)
+    picture = decode_photo(photo_png(3, width=256, height=256))
+    numbers = []
+    for nms_iou in (0.2, 0.9):
+        detect = build_detect(
+            PROJECT / "weights/pill-detector.safetensors",
+            work=tmp_path,
+            image_size=160,
+            lowest_score=1e-4,
+            nms_iou=nms_iou,
+            device="cpu",
+            threads=1,
+        )
+        (found,) = detect([picture])
+        inner = found[((found[:, :2] > 0) & (found[:, :2] + found[:, 2:4] < 256)).all(axis=1), :4]
+        assert np.triu(iou_matrix(inner, inner), 1).max() <= nms_iou + 1e-3
+        numbers.append(len(inner))
+    assert 1 < numbers[0] < numbers[1]
 
 
 def test_bytes_that_are_no_picture_are_still_told_once_ultralytics_is_imported(tmp_path) -> None:

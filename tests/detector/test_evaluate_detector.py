@@ -64,7 +64,7 @@ def test_both_parts_are_measured(base: Path, tmp_path: Path) -> None:
     write_untrained_detector(tmp_path / "best.safetensors", tmp_path / "work")
     write_table(make_table([], MANIFEST_BACKGROUNDS), tmp_path / "backgrounds.csv", MANIFEST_BACKGROUNDS)
     write_json(tmp_path / "summary.json", {})
-    words = {"image_size": 64, "lowest_score": 0.001, "min_iou": 0.5, "device": "cpu", "threads": 1}
+    words = {"image_size": 64, "lowest_score": 0.001, "nms_iou": 0.5, "min_iou": 0.5, "device": "cpu", "threads": 1}
     evaluate_detector(
         manifest={split: stage.manifest[split] for split in ("val", "test")},
         backgrounds=tmp_path / "backgrounds.csv",
