@@ -47,7 +47,7 @@ env: .venv/installed
 # make weights/pill-detector.* and weights/pill-reader.* again, from drawn pills alone
 weights: env
 	PYTHONPATH=plugins$${PYTHONPATH:+:$$PYTHONPATH} snakemake --snakefile weights/Snakefile --logger brief --cores all
-	cp results/weights/third/pill-detector.* results/weights/pill-reader.* weights/
+	cp results/weights/fifth/pill-detector.* results/weights/pill-reader.* weights/
 
 # bring a stage from the DVC remote; Snakemake then knows that nothing is to be done
 pull: env

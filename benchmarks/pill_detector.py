@@ -7,8 +7,9 @@
 As it is: weights/pill-detector.safetensors, which saw drawn pills alone, at the size of its training. Trained: the
 detector of a stage that started from it, at the size of config.yaml; by default it saw synthetic photographs besides.
 
-Real photographs: one of each group of augmented copies, IoU 0.5, any class; at the score that answers use
-(`benchmark.min_score` of config.yaml), and at the one that is best for F1 on the set itself, which flatters a little.
+Real photographs: one of each group of augmented copies, IoU 0.5, any class; with the non-maximum suppression of
+answers (`benchmark.nms_iou` of config.yaml), at the score that they use (`benchmark.min_score`), and at the one that is
+best for F1 on the set itself, which flatters a little.
 
 Grounds: composed scenes without a pill, of a seed that no training used: with things that are no pills on most of them
 (coins, buttons, cables, fingers), and once more with none.
@@ -28,6 +29,7 @@ import numpy as np
 import pill_detector_page
 from scenes import best_threshold, boxes_and_hits, real_sets, recall_and_precision
 
+from pillsnap.config.config import Benchmark
 from pillsnap.config.data import Scenes
 from pillsnap.config.load import read_config
 from pillsnap.detector.inference import build_detect
@@ -69,19 +71,28 @@ def main() -> None:
         "versions": package_versions(),
         "score": config.benchmark.min_score,
         "scenes": words.grounds,
-        "detectors": [measure(path, size, words.grounds, config.benchmark.min_score) for path, size in sizes.items()],
+        "detectors": [measure(path, size, words.grounds, config.benchmark) for path, size in sizes.items()],
     }
     write_json(words.out.with_suffix(".json"), result)
     write_text(words.out.with_suffix(".md"), pill_detector_page.page(result))
     print(pill_detector_page.page(result))
 
 
-def measure(weights: Path, image_size: int, grounds: int, score: float) -> dict[str, Any]:
+def measure(weights: Path, image_size: int, grounds: int, answers: Benchmark) -> dict[str, Any]:
     """All figures of one detector."""
+    score = answers.min_score
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare_ultralytics(folder)
-        detect = build_detect(weights, work=folder, image_size=image_size, lowest_score=LOWEST, device="cpu", threads=1)
+        detect = build_detect(
+            weights,
+            work=folder,
+            image_size=image_size,
+            lowest_score=LOWEST,
+            nms_iou=answers.nms_iou,
+            device="cpu",
+            threads=1,
+        )
         return {
             "trained": weights != WEIGHTS,
             "sha256": sha256_of(weights),

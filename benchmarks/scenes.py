@@ -39,6 +39,7 @@ import scenes_page
 from scenes_masks import measure_masks
 from scenes_without import WITHOUT
 
+from pillsnap.config.config import Benchmark
 from pillsnap.config.data import Scenes
 from pillsnap.config.training import Detector, Steering, Trainings
 from pillsnap.detector.inference import build_detect
@@ -199,7 +200,13 @@ def measure_real(root: Path, weights: Path, folder: Path, image_size: int) -> di
     """Recall and precision on a set of real photographs."""
     prepare_ultralytics(folder / "predict")
     detect = build_detect(
-        weights, work=folder / "predict", image_size=image_size, lowest_score=0.02, device="cpu", threads=1
+        weights,
+        work=folder / "predict",
+        image_size=image_size,
+        lowest_score=0.02,
+        nms_iou=Benchmark().nms_iou,
+        device="cpu",
+        threads=1,
     )
     photos, labelled, scored = boxes_and_hits(root, folder / root.name, detect)
     return {"photos": photos, "pills": labelled} | best_threshold(scored, labelled)

@@ -105,7 +105,12 @@ class Benchmark(Section):
 
     min_score: Fraction = Field(0.3, description="Minimum detection score in mode `combo`")
     min_score_single: Fraction = Field(0.1, description="Minimum detection score in mode `single`")
-    nms_iou: float = Field(0.5, gt=0, lt=1, description="IoU threshold of non-maximum suppression")
+    nms_iou: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="IoU of non-maximum suppression: in answers, for crops and label audit",
+    )
     latency_photos: int = Field(
         100,
         ge=5,
@@ -134,7 +139,9 @@ class Away(Section):
         """Folders of the sets of real photographs, sorted."""
         root = expanded(self.real_data)
         # the path of an empty text is the working folder
-        return [] if root == Path() else sorted(str(path) for path in root.iterdir() if path.is_dir())
+        if root == Path():
+            return []
+        return sorted(str(path) for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     @model_validator(mode="after")
     def _is_there(self) -> "Away":

@@ -193,6 +193,10 @@ class Scenes(Section):
     max_covered: float = Field(
         0.35, ge=0, le=0.8, description="Share of a pill at most that other pills, or things, may cover"
     )
+    alike: Fraction = Field(
+        0.0,
+        description="Share of scenes whose pills were each chosen of four for being most like the ground in colour",
+    )
     crops: bool = Field(
         True,
         description=(

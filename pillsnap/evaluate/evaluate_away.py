@@ -41,8 +41,8 @@ def evaluate_away(
         prepared: folders of `prepare_archive`.
         photos: folders of real sets, each of a kind that `pillsnap data check` recognises. One that cannot be measured
             stops nothing: its `problem` is told.
-        away: folder, written whole: `evaluation.json`, and the photographs on which most goes wrong, below `composed`
-            and `real/<set>`.
+        away: folder, written whole: `evaluation.json`, and the pictures on which most goes wrong, below `composed` and
+            `real/<set>`.
         scenes, side, context, settings: of `evaluate_scenes`; 0 scenes are none.
         seed: of the scenes.
         device: `auto`, `cpu` or `cuda`.
@@ -76,6 +76,8 @@ def evaluate_away(
                 log.warning("%s", error)
                 sets.append({"data": {"name": path.name, "kind": ""}, "problem": str(error)})
                 continue
+            # a link's own name: two of them may point to folders of one name
+            found["data"]["name"] = path.name
             sets.append(found | _write_pictures(folder, f"real/{path.name}", drawn))
         write_json(folder / "evaluation.json", {"sets": sets})
     for one in sets:

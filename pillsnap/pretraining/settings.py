@@ -45,8 +45,10 @@ class Round(Section):
     """A training of the detector; a later one starts from the packed weights of the one before."""
 
     seed: int = Field(ge=0, lt=2**31, description="Seed of drugs and scenes; that of the training is `seed` above")
+    capsules: Fraction = Field(0.0, description="Share of the drugs that are drawn as hard capsules of two colours")
     scenes: Scenes = Field(description="Scenes of training")
     grounds: int = Field(0, ge=0, description="Scenes without a pill, besides")
+    threads: int = Field(1, ge=1, description="Threads of the training on the CPU: a part of the recipe")
     detector: Detector = Field(
         description="Recipe of the training; `model` of a later round is a packed file of the one before"
     )
@@ -70,7 +72,6 @@ class Pretraining(Section):
 
     seed: int = Field(ge=0, lt=2**31, description="Seed of the trainings and of the reader's crops")
     device: str = Field("auto", description="Device of the trainings")
-    threads: int = Field(ge=1, description="Threads of the detector's trainings on the CPU: a part of the recipe")
     drugs: int = Field(ge=1, description="Drawn drugs of each round")
     views: int = Field(ge=1, description="Cut-outs of each drug, alternately of front and back")
     scale: float = Field(gt=0, description="Pixels a millimetre of the cut-outs")

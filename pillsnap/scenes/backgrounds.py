@@ -28,7 +28,8 @@ class Backgrounds:
         forbidden: SHA-256 of the stage's photographs: they show pills.
 
     Raises:
-        BackgroundsError: there is no such folder, it holds no photograph, one cannot be decoded, or is the stage's own.
+        BackgroundsError: there is no such folder, it holds no photograph, or one is the stage's own; when a ground is
+            taken: it cannot be decoded.
     """
 
     def __init__(self, folder: str | Path, forbidden: Collection[str]) -> None:

@@ -156,6 +156,15 @@ def patchwork(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.6, 5)))
 
 
+def held(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """An open hand over an even ground, or over a crowded one, whose pieces are as small as pills between fingers."""
+    if rng.random() < 0.5:
+        return hand(rng, shape, patchwork(rng, shape))
+    colour = some_colour(rng) if rng.random() < 0.6 else some_grey(rng)
+    cloudy = fractal_noise(rng, shape, 90) * np.float32(rng.uniform(2, 22))
+    return hand(rng, shape, np.asarray(colour, np.float32) + cloudy[..., None])
+
+
 def _turned(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """Turn a ground by any angle about its centre and enlarge it, so that no corner is empty."""
     height, width = picture.shape[:2]
@@ -171,7 +180,7 @@ WILD: dict[str, tuple[float, Ground]] = {
     "wood": (1.5, wood),
     "cloth": (1.5, cloth),
     "skin": (1, skin),
-    "hand": (2.5, hand),
+    "hand": (2.5, held),
     "paper": (1.5, paper),
     "stone": (2, stone),
     "tiles": (1, tiles),

@@ -8,7 +8,6 @@ from pillsnap.scenes.texture import (
     fractal_noise,
     smooth_noise,
     some_colour,
-    some_grey,
     some_skin,
     wandering_line,
 )
@@ -34,13 +33,10 @@ def _skin(rng: np.random.Generator, shape: Shape, tone: np.ndarray) -> np.ndarra
     return picture - lines[..., None] * np.array([38, 46, 44], np.float32) * np.float32(tone.mean() / 170)
 
 
-def hand(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """An open hand over something else, the palm in the middle; float32 (H, W, 3)."""
+def hand(rng: np.random.Generator, shape: Shape, beneath: np.ndarray) -> np.ndarray:
+    """An open hand over another ground, which shows between its fingers, the palm in the middle; float32 (H, W, 3)."""
     height, width = shape
-    beneath = some_colour(rng) if rng.random() < 0.6 else some_grey(rng)
-    picture = (
-        np.asarray(beneath, np.float32) + (fractal_noise(rng, shape, 90) * np.float32(rng.uniform(2, 22)))[..., None]
-    )
+    picture = beneath.astype(np.float32)
     outline, between = _hand_shape(rng, shape)
     # the further from the outline, the more a hand faces the camera: a rounded edge
     depth = cv2.distanceTransform(outline, cv2.DIST_L2, 3) / np.float32(0.05 * max(shape))

@@ -20,6 +20,8 @@ _PILL_MM = 11.0
 """Length that the middle pill of a scene is taken to have, which gives things their size."""
 _ATTEMPTS = 40
 """Places that are tried for a pill before it is left out."""
+_CANDIDATES = 4
+"""Pills of which the one most like the ground is chosen, see `Scenes.alike`."""
 _MOST_AREA = 0.45
 """Share of the photograph that pills cover together at most, where there are several."""
 _BESIDE = 0.03
@@ -119,13 +121,15 @@ def compose_scene(
         for _ in range(int(rng.integers(1, 9))):
             _add_thing(canvas, pieces.things, size / _PILL_MM, rng, most_covered=0.0)
     number = min(settings.max_pills, int(rng.integers(kind.pills[0], kind.pills[1] + 1)))
-    _add_pills(canvas, _choose(cut_outs, name, number, rng), size, name, settings.max_covered, rng)
+    alike = settings.alike > 0 and rng.random() < settings.alike
+    pills = _choose(cut_outs, name, number, rng, picture.mean((0, 1)) if alike else None)
+    _add_pills(canvas, pills, size, name, settings.max_covered, rng)
     if pieces.things and rng.random() < 0.15:
         _add_thing(canvas, pieces.things, size / _PILL_MM, rng, most_covered=settings.max_covered)
     shown = np.clip(frame.view(canvas.picture), 0, 255)
     jpeg, photo = pieces.camera(shown * pieces.light(rng, shown.shape[:2])[..., None], rng)
-    pills = [pill for pill in canvas.labels() if _can_be_seen(photo, pill.box)]
-    return Scene(jpeg, frame.width, frame.height, ground, pills)
+    labelled = [pill for pill in canvas.labels() if _can_be_seen(photo, pill.box)]
+    return Scene(jpeg, frame.width, frame.height, ground, labelled)
 
 
 def _can_be_seen(photo: np.ndarray, box: tuple[int, int, int, int]) -> bool:
@@ -147,10 +151,23 @@ def _ground(
     return name, np.clip(grounds[name][1](rng, shape), 0, 255)
 
 
-def _choose(cut_outs: CutOuts, kind: str, number: int, rng: np.random.Generator) -> list[CutOut]:
+def _choose(
+    cut_outs: CutOuts, kind: str, number: int, rng: np.random.Generator, colour: np.ndarray | None
+) -> list[CutOut]:
+    """Choose the pills of a scene, those near a colour, RGB, where one is given."""
     if kind == "both sides" or rng.random() < 0.12:  # of one drug
         return cut_outs.take(rng, number)
+    if colour is not None:
+        return [
+            min((cut_outs.take(rng)[0] for _ in range(_CANDIDATES)), key=lambda pill: _unlike(pill, colour))
+            for _ in range(number)
+        ]
     return [pill for _ in range(number) for pill in cut_outs.take(rng)]
+
+
+def _unlike(pill: CutOut, colour: np.ndarray) -> float:
+    """How far a pill's mean colour is from another one."""
+    return float(np.linalg.norm(pill.colour[pill.alpha > 127].mean(0) - colour))
 
 
 def _add_pills(

@@ -22,7 +22,17 @@ validation_scenes: 4
 rounds:
   first: {scenes: {photos: 12}, detector: {image_size: 96, epochs: 1, batch: 4, precision: fp32}}
   second: {scenes: {photos: 4}, grounds: 0, detector: {image_size: 64, epochs: 1, batch: 4, precision: fp32}}
-  third: {scenes: {photos: 8}, grounds: 4, detector: {image_size: 64, epochs: 1, batch: 4, precision: fp32}}
+  third: {scenes: {photos: 4}, grounds: 0, detector: {image_size: 64, epochs: 1, batch: 4, precision: fp32}}
+  fourth:
+    threads: 1
+    scenes: {photos: 4}
+    grounds: 0
+    detector: {image_size: 64, epochs: 1, horizon: 1, batch: 4, precision: fp32}
+  fifth:
+    threads: 1
+    scenes: {photos: 8}
+    grounds: 4
+    detector: {image_size: 64, epochs: 1, horizon: 1, batch: 4, precision: fp32}
 reader_crops: {photos: 4, photos_per_shard: 2, validation_photos: 1}
 reader: {image_size: 64, epochs: 2, batch: 4, precision: fp32}
 reader_threads: 1
@@ -42,7 +52,7 @@ def snakemake(folder: Path, *words: str) -> str:
 def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     snakemake(tmp_path)
-    first, second, last = (tmp_path / "results/weights" / name for name in ("first", "second", "third"))
+    first, before, last = (tmp_path / "results/weights" / name for name in ("first", "fourth", "fifth"))
     packed, trained = (last / name for name in ("pill-detector", "detector/best"))
     halves, whole = (load_file(path.with_suffix(".safetensors")) for path in (packed, trained))
     assert all(torch.equal(halves[name], value.half()) for name, value in whole.items() if value.is_floating_point())
@@ -50,9 +60,9 @@ def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     told = read_json(packed.with_suffix(".json"))
     assert told["sha256"] == sha256_of(packed.with_suffix(".safetensors"))
     assert told["settings"]["drugs"] == 6
-    assert [each["detector"]["image_size"] for each in told["settings"]["rounds"].values()] == [96, 64, 64]
-    assert told["starting_sha256"] == sha256_of(second / "pill-detector.safetensors")
-    unpack_shards(tmp_path / "work/weights/third/yolo", tmp_path / "unpacked")
+    assert [each["detector"]["image_size"] for each in told["settings"]["rounds"].values()] == [96, 64, 64, 64, 64]
+    assert told["starting_sha256"] == sha256_of(before / "pill-detector.safetensors")
+    unpack_shards(tmp_path / "work/weights/fifth/yolo", tmp_path / "unpacked")
     names = [path.name for path in (tmp_path / "unpacked/images/train").iterdir()]
     assert (len(names), sum(name.startswith("ground.") for name in names)) == (12, 4)
     for label in (tmp_path / "unpacked/labels/train").glob("ground.*"):
@@ -61,7 +71,7 @@ def test_made_of_drawn_pills_alone_and_described(tmp_path: Path) -> None:
     assert begun["starting_sha256"] is None and list(begun["settings"]["rounds"]) == ["first"]
     for rule in (
         "first/provenance/draw_cut_outs",
-        "third/provenance/draw_cut_outs",
+        "fifth/provenance/draw_cut_outs",
         "provenance/draw_reader_crops/train.0001",
         "provenance/draw_reader_crops/val.0000",
     ):

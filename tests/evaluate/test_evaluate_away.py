@@ -67,6 +67,15 @@ def test_composed_scenes_and_real_sets_are_measured(base: Path, real: list[Path]
     assert shown and set(shown) == files
 
 
+def test_links_to_folders_of_one_name_are_two_sets(base: Path, real: list[Path], tmp_path: Path) -> None:
+    links = [tmp_path / name for name in ("first", "second")]
+    for link in links:
+        link.symlink_to(real[0])
+    evaluate_away(**job(base, tmp_path / "away", photos=links, scenes=0))
+    sets = read_json(tmp_path / "away/evaluation.json")["sets"]
+    assert [one["data"]["name"] for one in sets] == ["first", "second"]
+
+
 def test_threads_change_no_byte_and_the_seed_does(base: Path, real: list[Path], tmp_path: Path) -> None:
     for name, changes in {"one": {}, "two": {"threads": 2}, "other": {"seed": 4}}.items():
         evaluate_away(**job(base, tmp_path / name, photos=real, **changes))
@@ -104,7 +113,7 @@ def test_nothing_to_compose_stops_nothing(base: Path, tmp_path: Path) -> None:
 
 
 def test_real_data_is_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("b", "a"):
+    for name in ("b", "a", ".cache"):
         (tmp_path / name).mkdir()
     (tmp_path / "README.md").write_text("no set")
     monkeypatch.setenv("PILLSNAP_REAL_DATA", str(tmp_path))

@@ -162,6 +162,7 @@ def test_the_label_audit_lists_pills_that_nobody_labelled_on_them(run: DataRun, 
         work=tmp_path / "work",
         image_size=64,
         lowest_score=0.05,
+        nms_iou=0.5,
         device="cpu",
         threads=1,
     )

@@ -15,6 +15,8 @@ rounds:
   first: {scenes: {photos: 12}}
   second: {scenes: {photos: 12}, grounds: 6}
   third: {scenes: {photos: 12}, grounds: 0}
+  fourth: {scenes: {photos: 12}, grounds: 0}
+  fifth: {scenes: {photos: 12}, grounds: 0}
 reader_crops: {photos: 6, photos_per_shard: 2, validation_photos: 1}
 """
 
@@ -28,15 +30,15 @@ def test_detector_and_reader_are_made_of_nothing(tmp_path: Path) -> None:
     counts = dict(re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE))
     assert counts == {
         "all": "1",
-        "draw_cut_outs": "3",
-        "compose_scenes": "5",
-        "build_scene_dataset": "3",
-        "train_detector": "3",
-        "pack_pill_detector": "3",
+        "draw_cut_outs": "5",
+        "compose_scenes": "7",
+        "build_scene_dataset": "5",
+        "train_detector": "5",
+        "pack_pill_detector": "5",
         "draw_reader_crops": "4",
         "train_reader": "1",
         "pack_pill_reader": "1",
-        "total": "24",
+        "total": "34",
     }
     for module in ("reader/model.py", "classifier/transforms.py", "pretraining/draw_reader_crops.py"):
         assert f"pillsnap/{module}" in told, "an edit of what makes the crops or the reader makes them again"

@@ -251,3 +251,51 @@ def test_the_detector_trains_on_scenes_and_validates_on_photographs(run, drawn, 
         assert len(lines) == len(rows)
         for line, row in zip(lines, rows.itertuples(), strict=True):
             assert float(line.split()[3]) == pytest.approx(row.w / scene.width, abs=1e-6)
+
+
+def test_capsules_of_two_colours_have_their_share(tmp_path: Path) -> None:
+    colours = {}
+    for share in (0.0, 0.5):
+        draw_cut_outs(folder=tmp_path / f"{share}", drugs=8, views=1, scale=6, seed=3, capsules=share)
+        pills = CutOuts([tmp_path / f"{share}"])
+        rng = np.random.default_rng(1)
+        taken = {pill.k_code: pill for pill in (pills.take(rng)[0] for _ in range(200))}
+        colours[share] = [taken[code] for code in sorted(taken)]
+    plain, capsules = colours.values()
+    assert [pill.k_code for pill in plain] == [pill.k_code for pill in capsules]
+    same = [np.array_equal(one.colour, other.colour) for one, other in zip(plain, capsules, strict=True)]
+    assert same == [False] * 4 + [True] * 4
+    for pill in capsules[:4]:
+        rows, columns = np.nonzero(pill.alpha > 200)
+        points = np.stack([columns, rows], axis=1) - [columns.mean(), rows.mean()]
+        along = points @ np.linalg.eigh(np.cov(points.T))[1][:, 1]
+        ends = [pill.colour[rows[end], columns[end]].astype(float).mean(0) for end in (along < 0, along > 0)]
+        assert np.ptp(along) > 1.8 * np.sqrt(len(points) / np.ptp(along)), "longer than wide"
+        assert np.abs(ends[0] - ends[1]).max() > 15, "two colours"
+
+
+def test_pills_like_the_ground_are_chosen_where_asked(tmp_path: Path) -> None:
+    """On grounds of one colour, the pills of scenes with `alike` are nearer to it than those of others."""
+    draw_cut_outs(folder=tmp_path / "drawn", drugs=20, views=1, scale=6, seed=3)
+    pills = CutOuts([tmp_path / "drawn"])
+    blue = np.array([90, 130, 200], np.float32)
+    ground = {"blue": (1, lambda rng, shape: np.broadcast_to(blue, (*shape, 3)).copy())}
+    pieces = replace(PIECES, plain=ground, wild=ground, things={}, kinds={"many": replace(KINDS["many"], share=1.0)})
+    of_drug = {pill.k_code: pill for pill in (pills.take(np.random.default_rng(i))[0] for i in range(400))}
+    unlike = {}
+    for share in (0.0, 1.0):
+        scenes = [
+            compose_scene(
+                pills,
+                side=SIDE,
+                settings=Scenes(photos=1, alike=share),
+                rng=np.random.default_rng((5, number)),
+                pieces=pieces,
+            )
+            for number in range(12)
+        ]
+        codes = [pill.k_code for scene in scenes for pill in scene.pills]
+        assert len(codes) > 50
+        means = [of_drug[code].colour[of_drug[code].alpha > 127].mean(0) for code in codes]
+        unlike[share] = np.linalg.norm(np.array(means) - blue, axis=1).mean()
+    assert unlike[1.0] < 0.75 * unlike[0.0]

@@ -52,7 +52,8 @@ _MAKERS = (
 class Drug:
     """One invented drug: the fields of AIHub's label, named as there, and properties for drawing.
 
-    Lengths are millimetres; imprints are empty where the side is blank.
+    Lengths are millimetres; imprints are empty where the side is blank. `joint` is where the cap of a hard capsule
+    ends, from its middle on, as a share of half its length.
     """
 
     k_code: str
@@ -80,6 +81,7 @@ class Drug:
     tint: tuple[int, int, int]
     debossed: bool
     speckled: bool
+    joint: float = 0.06
 
     @property
     def capsule(self) -> bool:

@@ -105,7 +105,7 @@ def _outline(drug: Drug, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         outside = np.hypot(np.maximum(np.abs(a) - long + corner, 0), np.maximum(np.abs(b) - short + corner, 0))
         inside = np.minimum(np.maximum(np.abs(a) - long + corner, np.abs(b) - short + corner), 0)
         # the cap of a two-piece capsule is a little wider than its body
-        return outside + inside - corner - (0.13 * (a > 0.06 * long) if drug.capsule else 0)
+        return outside + inside - corner - (0.13 * (a > drug.joint * long) if drug.capsule else 0)
     if drug.drug_shape == "반원형":
         return np.maximum(np.hypot(a, b + short * 0.6) - long, -b - short * 0.8)
     return _rounded_polygon(drug, a, b, long, short)
@@ -143,7 +143,7 @@ def _relief(drug: Drug, a: np.ndarray, b: np.ndarray, top: np.ndarray, side: int
         height -= 0.32 * marks
         marks = marks * 0.0
     if drug.capsule:
-        joint = 0.06 * drug.leng_long / 2
+        joint = drug.joint * drug.leng_long / 2
         height -= 0.06 * np.exp(-(((a - joint) / 0.12) ** 2))
     return height.astype(np.float32), marks
 
@@ -208,7 +208,7 @@ def _unit(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
 def _albedo(drug: Drug, a: np.ndarray, b: np.ndarray, marks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     colour = np.broadcast_to(np.array(drug.tint, np.float32), (*a.shape, 3)).copy()
     if drug.capsule and drug.color_class2:
-        colour[a > 0.06 * drug.leng_long / 2] = COLOURS[drug.color_class2]
+        colour[a > drug.joint * drug.leng_long / 2] = COLOURS[drug.color_class2]
     rows, columns = a.shape
     coarse = rng.normal(0, 1, (rows // 3 + 2, columns // 3 + 2)).astype(np.float32)
     grain = cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR)
