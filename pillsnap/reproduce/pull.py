@@ -16,7 +16,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from pillsnap.config.load import ConfigError, read_config
-from pillsnap.reproduce.records import parse_json
+from pillsnap.reproduce.records import RecordError, parse_json
 from pillsnap.sources.containers.fingerprint import fingerprint_of
 
 # raw archives are large and never edited: links save a second copy
@@ -114,7 +114,7 @@ def main(stage: str) -> int:
     command = ["snakemake", "--touch", "--forceall", "--cores", "1", "--quiet", "all", "--", target]
     try:
         return subprocess.run(command, env=environment_of_record(stage)).returncode
-    except ConfigError as error:
+    except (ConfigError, RecordError) as error:
         return _refuse(str(error))
 
 
@@ -125,9 +125,11 @@ def environment_of_record(stage: str) -> dict[str, str]:
     Raises:
         ConfigError: `config.yaml` cannot be used.
     """
+    record = Path("results", stage, "provenance/evaluate_away.json")
+    if not record.exists():  # a stage of a project without this rule
+        return dict(os.environ)
     config = read_config("config.yaml")
-    record = f"results/{stage}/provenance/evaluate_away.json"
-    inputs = parse_json(Path(record).read_bytes(), record)["inputs"]
+    inputs = parse_json(record.read_bytes(), str(record))["inputs"]
     recorded = {path: digest for path, digest in inputs.items() if digest.startswith("listing:")}
     if recorded == {path: fingerprint_of(path) for path in config.away_sets}:
         return dict(os.environ)

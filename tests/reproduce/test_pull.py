@@ -69,6 +69,12 @@ def test_real_photographs_that_no_record_names_are_new_to_snakemake(
     assert ("PILLSNAP_REAL_DATA" in environment_of_record("stage1")) is kept
 
 
+def test_a_stage_without_such_a_record_keeps_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PILLSNAP_REAL_DATA", "a")
+    assert environment_of_record("stage1")["PILLSNAP_REAL_DATA"] == "a"
+
+
 def test_what_a_stage_names_beside_its_sources_is_brought_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = project_in(tmp_path, "project")
     for name in ("pills", "grounds"):
