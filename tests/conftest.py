@@ -17,14 +17,16 @@ ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 if ONE_OF_SEVERAL:
     os.environ["OMP_NUM_THREADS"] = "1"  # the cores are the other processes' too; a project's commands do without it
 cv2.setNumThreads(1)  # a data loader's forked processes would wait for OpenCV's threads, which a fork does not copy
+LONGEST = "test_slurm.py", "test_kills.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in tests/campaign; what starts the workflow comes first, since other tests can run beside it."""
+    """Mark what lies in tests/campaign; what starts the workflow comes first, since other tests can run beside it, then
+    the longest modules: begun last, they leave the other process without work."""
     for item in items:
         if CAMPAIGN in item.path.parents:
             item.add_marker("campaign")
-    items.sort(key=lambda item: item.path.parent.name != "workflow")
+    items.sort(key=lambda item: (item.path.parent.name != "workflow", item.path.name not in LONGEST))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
