@@ -25,6 +25,8 @@ KINDS = {
     "folders": ("folders.folders", "folders of one class each, without boxes"),
 }
 """Module and description by the name that `source.kind` takes."""
+_BESIDE = {"aihub": ("yolo",), "yolo": ("coco",)}
+"""Kinds that a folder may hold besides; AIHub's millions of labels are not searched for a COCO file."""
 
 
 def get_kind(name: str) -> "SourceKind":
@@ -151,6 +153,7 @@ def _recognised(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
             incomplete.append(error)
         else:
             if not incomplete or any(archive.boxes == "label" for archive in archives.values()):
+                _refuse_a_second(folder, kind)
                 return source, archives
             # folders of photographs alone are also what is left of a data set that lacks its labels
             raise SourceError(
@@ -159,7 +162,27 @@ def _recognised(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
             )
     if incomplete:  # it is of that kind, and of no other
         raise incomplete[0]
+    if (there := folder.expanduser()).is_dir() and not any(there.iterdir()):
+        raise NotRecognisedError(f"{folder}: is an empty folder. Correct the path, or mount or fetch the data.")
     raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
+
+
+def _refuse_a_second(folder: "Path", kind: str) -> None:
+    """Raise `SourceError` where a folder of one kind holds data of another besides: one would be read, without a word
+    about the other."""
+    from pillsnap.sources.archives import SourceError
+    from pillsnap.sources.settings import Source
+
+    for other in _BESIDE.get(kind, ()):
+        try:
+            list_archives(Source(kind=other, root=str(folder)))
+        except SourceError:
+            continue
+        raise SourceError(
+            f"{folder}: holds {KINDS[kind][1]} and {KINDS[other][1]}. Name the folder of one of them; or, where both "
+            f"describe the same photographs, say which to read: an overlay with source.kind: {kind} or {other}; "
+            "`pillsnap evaluate` takes --kind."
+        )
 
 
 def source_modules(*kinds: str) -> list[str]:

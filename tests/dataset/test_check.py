@@ -105,6 +105,25 @@ def test_a_test_part_alone_can_be_evaluated(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
+        ({}, "is an empty folder. Correct the path"),
+        (
+            {
+                "data.yaml": "names: [a, b]",
+                "images/train/a.png": "",
+                "other/a.png": "",
+                "other/a.json": '{"images": [], "annotations": [], "categories": []}',
+            },
+            "holds a YOLO data set and COCO JSON. Name the folder of one of them; .* source.kind: yolo or coco",
+        ),
+        (
+            {
+                "TS_1_단일/K-000001/a.png": "",
+                "TL_1_단일/K-000001_json/a.json": "",
+                "data.yaml": "names: [a, b]",
+                "images/train/a.png": "",
+            },
+            "holds AIHub data set 576, zips or folders and a YOLO data set. .* source.kind: aihub or yolo",
+        ),
         ({"a.jpg": ""}, "is no data set that is known. aihub: .* yolo: has no data.yaml.* coco: no COCO file"),
         (
             {"TS_1_단일/K-000001/a.png": ""},
@@ -119,6 +138,8 @@ def test_a_test_part_alone_can_be_evaluated(tmp_path) -> None:
     ],
 )
 def test_what_is_wrong_is_told(tmp_path, files, says) -> None:
+    if files is not None:
+        (tmp_path / "set").mkdir()
     for name, text in (files or {}).items():
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_text(text)

@@ -220,7 +220,7 @@ def _no_picture(root: Path) -> None:
     ("write", "says"),
     [
         pytest.param(lambda root: None, "pills: there is no folder of this name. Correct the path", id="missing"),
-        pytest.param(_nothing, "is no data set that is known", id="empty"),
+        pytest.param(_nothing, "pills: is an empty folder. Correct the path", id="empty"),
         pytest.param(_no_data_set, "is no data set that is known", id="unknown"),
         pytest.param(_no_label, "none of its 1 photographs has a usable label.*1 bbox_malformed, such as", id="labels"),
         pytest.param(_no_picture, "none of its photographs can be measured.*1 photo_truncated, such as", id="pictures"),
