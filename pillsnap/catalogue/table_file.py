@@ -7,8 +7,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from pillsnap.catalogue.records import CELLS, UNDECODABLE, CatalogueError, Record
-from pillsnap.catalogue.spreadsheet import is_spreadsheet, read_rows
 from pillsnap.catalogue.text_encoding import encoding_of
+from pillsnap.tables.spreadsheet import SpreadsheetError, is_spreadsheet, read_rows
 
 _MOST_LINES = 50
 """Lines that a record with line breaks in its cells may have."""
@@ -32,7 +32,10 @@ def read_records(path: Path) -> Iterator[Record]:
     """
     data = path.read_bytes()
     if is_spreadsheet(data):
-        yield from read_rows(path, data)
+        try:
+            yield from (Record(number, cells) for number, cells in read_rows(data))
+        except SpreadsheetError as error:
+            raise CatalogueError(f"{path}: {error}") from error
         return
     lines = _decoded_lines(path, data)
     start = next((number for number, line in enumerate(lines) if line and line.strip()), None)

@@ -10,6 +10,7 @@ from pillsnap.sources.archives import SourceError
 from pillsnap.sources.containers.text import decode_text
 from pillsnap.tables.classes import is_k_code
 from pillsnap.tables.codes import codes_in_cell
+from pillsnap.tables.spreadsheet import SpreadsheetError, is_spreadsheet, read_rows
 
 COLUMNS = ("name", "k_code", "edi_codes", "drug_name")
 """Columns of the table; the last two may be missing."""
@@ -30,9 +31,9 @@ def class_key(name: str) -> str:
 
 
 def read_class_table(path: Path) -> dict[str, NamedDrug]:
-    """Read a CSV file with a header: `name`, `k_code` and, as far as they are there, `edi_codes` and `drug_name`.
+    """Read a CSV file or a spreadsheet with a header: `name`, `k_code` and, as far as they are there, `edi_codes` and `drug_name`.
 
-    Cells are separated by commas, semicolons or tabs, as those of the header are. An empty `k_code` leaves a class its
+    In CSV, cells are separated by commas, semicolons or tabs, as those of the header are. An empty `k_code` leaves a class its
     own name. EDI codes are separated by commas, semicolons or blanks. The file may have any encoding that labels may
     have.
 
@@ -43,10 +44,12 @@ def read_class_table(path: Path) -> dict[str, NamedDrug]:
         SourceError: the file cannot be read; a row, with its line, is malformed or repeats a name.
     """
     try:
-        text, _ = decode_text(path.read_bytes())
-        separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        rows = [(lines.line_num, [cell.strip() for cell in row]) for row in lines if any(map(str.strip, row))]
+        data = path.read_bytes()
+        rows = _rows_of_spreadsheet(data) if is_spreadsheet(data) else _rows_of_text(data)
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: there is no table of classes of this name. Correct the path.") from error
+    except SpreadsheetError as error:
+        raise SourceError(f"{path}: {error}") from error
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{path}: cannot be read as a table of classes ({error}). {_WANTED}") from error
     header = rows[0][1] if rows else []
@@ -78,4 +81,21 @@ def read_class_table(path: Path) -> dict[str, NamedDrug]:
     return found
 
 
-_WANTED = f"It must be CSV with a header of the columns {', '.join(COLUMNS)}, the last two as far as they are known."
+def _rows_of_text(data: bytes) -> list[tuple[int, list[str]]]:
+    text, _ = decode_text(data)
+    separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    return [(lines.line_num, [cell.strip() for cell in row]) for row in lines if any(map(str.strip, row))]
+
+
+def _rows_of_spreadsheet(data: bytes) -> list[tuple[int, list[str]]]:
+    """Rows as wide as the header; a sheet is as wide as anything that was ever in it."""
+    rows = [(number, list(cells)) for number, cells in read_rows(data)]
+    width = max(column for column, name in enumerate(rows[0][1], start=1) if name)
+    return [(number, cells if any(cells[width:]) else cells[:width]) for number, cells in rows]
+
+
+_WANTED = (
+    f"It must be CSV or a spreadsheet with a header of the columns {', '.join(COLUMNS)}, the last two as far as they are "
+    "known."
+)

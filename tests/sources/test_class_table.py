@@ -1,8 +1,10 @@
 """Tables of class names: what a source calls a drug becomes its K-code."""
 
+import re
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from pillsnap.manifest.index_archive import index_archive
 from pillsnap.sources.archives import SourceError
@@ -36,6 +38,34 @@ def test_a_table_names_drugs(tmp_path: Path, encoding: str) -> None:
     }
 
 
+@pytest.mark.parametrize("ending", ["xlsx", "csv"])
+def test_a_spreadsheet_serves_as_well_whatever_its_name_ends_in(tmp_path: Path, ending: str) -> None:
+    book = Workbook()
+    for row in (["name", "k_code", "edi_codes", None], ["빨강", "K-000114", 643303740, None], [None], ["blue", None]):
+        book.active.append(row)
+    book.active.cell(9, 6, " ")
+    book.save(tmp_path / "drugs.xlsx")
+    (tmp_path / "drugs.xlsx").rename(tmp_path / f"drugs.{ending}")
+    assert read_class_table(tmp_path / f"drugs.{ending}") == {
+        "빨강": NamedDrug("K-000114", "643303740", "빨강"), "blue": NamedDrug("blue", "", "blue"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "there is no table of classes of this name. Correct the path."),
+        (b"PK\x03\x04abc", "drugs.csv: is no spreadsheet that can be read"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x81", "cannot be read as a table of classes"),
+    ],
+)
+def test_what_is_no_table_is_told(tmp_path: Path, content: bytes | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "drugs.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=re.escape(says)):
+        read_class_table(tmp_path / "drugs.csv")
+
+
 def test_names_of_a_western_spreadsheet_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "drugs.csv").write_bytes((HEAD + "café,K-000114,,Solução 5 µg\r\n").encode("cp1252"))
     assert read_class_table(tmp_path / "drugs.csv") == {"café": NamedDrug("K-000114", "", "Solução 5 µg")}
@@ -44,7 +74,7 @@ def test_names_of_a_western_spreadsheet_stay_what_they_are(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "has the columns none. It must be CSV with a header"),
+        ("", "has the columns none. It must be CSV or a spreadsheet"),
         ("class,code\n", "has the columns class, code. It must be CSV"),
         ("name,k_code,k_code\n", "has the columns name, k_code, k_code"),
         ("name,k_code\nred,K-114\n", "line 2: name 'red', k_code 'K-114'. A row names a class"),
@@ -102,5 +132,5 @@ def test_classes_without_a_row_are_all_named(tmp_path: Path) -> None:
 
 def test_a_table_is_looked_at_before_the_first_job(tmp_path: Path) -> None:
     write_yolo_set(tmp_path, names=["red"], parts={"train": {"a": "0 0.5 0.5 0.3 0.3\n"}})
-    with pytest.raises(SourceError, match=r"nowhere\.csv: cannot be read as a table of classes"):
+    with pytest.raises(SourceError, match=r"nowhere\.csv: there is no table of classes"):
         list_archives(Source(kind="yolo", root=str(tmp_path), classes=str(tmp_path / "nowhere.csv")))
