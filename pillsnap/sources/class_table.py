@@ -31,11 +31,12 @@ def class_key(name: str) -> str:
 
 
 def read_class_table(path: Path) -> dict[str, NamedDrug]:
-    """Read a CSV file or a spreadsheet with a header: `name`, `k_code` and, as far as they are there, `edi_codes` and `drug_name`.
+    """Read a CSV file or a spreadsheet with the columns `name`, `k_code` and, as far as they are known, `edi_codes` and
+    `drug_name`.
 
-    In CSV, cells are separated by commas, semicolons or tabs, as those of the header are. An empty `k_code` leaves a class its
-    own name. EDI codes are separated by commas, semicolons or blanks. The file may have any encoding that labels may
-    have.
+    In CSV, cells are separated by commas, semicolons or tabs, as those of the header are. An empty `k_code` leaves a
+    class its own name. EDI codes are separated by commas, semicolons or blanks. The file may have any encoding that
+    labels may have.
 
     Returns:
         drug by `class_key` of the name.
@@ -96,6 +97,6 @@ def _rows_of_spreadsheet(data: bytes) -> list[tuple[int, list[str]]]:
 
 
 _WANTED = (
-    f"It must be CSV or a spreadsheet with a header of the columns {', '.join(COLUMNS)}, the last two as far as they are "
-    "known."
+    f"It must be CSV or a spreadsheet with a header of the columns {', '.join(COLUMNS)}, the last two as far as they "
+    "are known."
 )
