@@ -31,6 +31,7 @@ MADE = {
 every processor with AVX2."""
 MADE_ON = {
     ("AuthenticAMD", "25", "17"): {"classifier", "detector"},
+    ("GenuineIntel", "6", "167"): set(MADE),
     ("GenuineIntel", "6", "207"): set(MADE),
 }
 """What processors have made, by vendor, family and model. Where one makes other bytes that was not seen to make these,
