@@ -37,7 +37,6 @@ from typing import Any
 import enrol_page
 import numpy as np
 from enrol_limit import Cut, Limit, cut_pills
-from PIL import Image
 
 from pillsnap.answers.calibration import Calibration
 from pillsnap.config.load import read_config
@@ -52,7 +51,7 @@ from pillsnap.enrol.measure_references import (
 from pillsnap.evaluate.labelled_folder import index_folder
 from pillsnap.files import write_json, write_text
 from pillsnap.manifest.archive_photos import ArchivePhoto, each_photo, labelled_box, photos_with_pills
-from pillsnap.pictures.decode import PictureError, encode_jpeg
+from pillsnap.pictures.decode import PictureError, encode_jpeg, photo_size
 from pillsnap.predict.model import PillSnap
 from pillsnap.progress import progress
 from pillsnap.sources.synthetic.catalogue import key_rng, make_catalogue
@@ -138,8 +137,8 @@ def measure_real(snap: PillSnap, folder: Path, find: Find, limit: Limit, numbers
     def look(raw: bytes | PictureError, photo: ArchivePhoto) -> list[Cut]:
         if isinstance(raw, PictureError):
             raise raw
-        width, height = Image.open(io.BytesIO(raw)).size
-        boxes = [labelled_box(pill, width, height)[0] for pill in photo.pills]
+        width, height = photo_size(io.BytesIO(raw))
+        boxes = [labelled_box(pill, width, height, raw)[0] for pill in photo.pills]
         drugs = [(pill.k_code, photo.row.group) for pill in photo.pills]
         return find(raw, "combo", np.array(boxes, float), drugs)
 

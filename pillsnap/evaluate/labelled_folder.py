@@ -214,7 +214,7 @@ def _measure(
     kept, boxes, issues = [], [], []
     for pill in photo.pills if boxed else []:
         try:
-            box, repairs = labelled_box(pill, decoded.width, decoded.height)
+            box, repairs = labelled_box(pill, decoded.width, decoded.height, raw)
         except LabelError as error:
             issues.append(("quarantined", error.reason, pill.label_member, error.detail))
             continue

@@ -10,8 +10,9 @@ import pandas as pd
 
 from pillsnap.files import read_json
 from pillsnap.pictures.box_finder import Box
-from pillsnap.pictures.decode import PictureError
+from pillsnap.pictures.decode import PictureError, stored_orientation
 from pillsnap.pictures.in_order import in_order
+from pillsnap.pictures.metadata import turned_box
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.containers.container import Container, ContainerError, MemberError
 from pillsnap.sources.labels import LabelError, box_scale, fit_box
@@ -91,25 +92,38 @@ def read_member(container: Container, member: str) -> bytes | PictureError:
         return PictureError("photo_truncated", str(error)[:200])
 
 
-def labelled_box(pill: Any, width: int, height: int) -> tuple[Box, list[tuple[str, str]]]:
+def labelled_box(pill: Any, width: int, height: int, raw: bytes) -> tuple[Box, list[tuple[str, str]]]:
     """Return a label's box in its photograph's own pixels, and reason and detail of what was repaired.
+
+    A label whose size is that of the stored picture, which EXIF turns by a quarter, was made by a program that does not
+    turn it: its box is turned with the picture. Where sizes tell nothing, boxes are of the upright picture.
 
     Args:
         pill: row of the schema `PILLS`.
         width, height: of the photograph in pixels, upright.
+        raw: the file's bytes, asked for the EXIF orientation where the label's sides may be the stored picture's.
 
     Raises:
         LabelError: the box does not fit into the photograph.
     """
-    across, down = box_scale((pill.width, pill.height), (width, height))
-    labelled = (pill.x * across, pill.y * down, pill.w * across, pill.h * down)
+    size, given = (pill.width, pill.height), (pill.x, pill.y, pill.w, pill.h)
     sizes = f"{pill.width} x {pill.height} in the label, {width} x {height} in the photograph"
-    same = (pill.width, pill.height) == (width, height)
+    scale = box_scale(size, (width, height))
+    turn = 1
+    if scale is None and (sideways := box_scale(size, (height, width))) and (turn := stored_orientation(raw)) >= 5:
+        given, scale = turned_box(given, size, turn), sideways[::-1]
+    across, down = scale or (1.0, 1.0)
+    labelled = (given[0] * across, given[1] * down, given[2] * across, given[3] * down)
+    same = size == (width, height)
     try:
         box = fit_box(labelled, width, height)
     except LabelError as error:
         raise LabelError(error.reason, f"{error.detail}{'' if same else f'; {sizes}'}") from error
     repairs = [] if box == labelled else [("bbox_clipped", str(list(box)))]
-    if not same:
-        repairs.append(("size_corrected" if across == down == 1 else "box_scaled", sizes))
+    if turn >= 5:
+        repairs.append(("box_turned", f"{sizes}, EXIF orientation {turn}"))
+    if across != 1 or down != 1:
+        repairs.append(("box_scaled", sizes))
+    elif not same and turn < 5:
+        repairs.append(("size_corrected", sizes))
     return box, repairs

@@ -145,7 +145,7 @@ def prepare_photo(
     done = PreparedPhoto(hashlib.sha256(raw).hexdigest(), perceptual_hash(levels), width, height, stored)
     for pill in pills:
         try:
-            box, repairs = (box_finder.find(picture), []) if box_finder else labelled_box(pill, width, height)
+            box, repairs = (box_finder.find(picture), []) if box_finder else labelled_box(pill, width, height, raw)
         except LabelError as error:
             done.issues.append(("quarantined", error.reason, pill.label_member, error.detail))
             continue

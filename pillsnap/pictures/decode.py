@@ -20,7 +20,7 @@ from pillsnap.pictures.cost.limits import CostlyError
 from pillsnap.pictures.cost.profile import check_profile
 from pillsnap.pictures.heic import HEAD, MISSING, open_heic
 from pillsnap.pictures.jpeg_headers import with_plain_headers
-from pillsnap.pictures.metadata import Metadata, metadata_of, png_metadata
+from pillsnap.pictures.metadata import Metadata, metadata_of, orientation_of, png_metadata
 from pillsnap.pictures.raw_photos import RAW_PHOTO, is_raw
 
 MAX_PIXELS = 100_000_000
@@ -115,6 +115,16 @@ def photo_size(photo: str | Path | BinaryIO) -> tuple[int, int]:
             return photo_size(file)
     with _open_image(photo, MAX_PIXELS) as image:
         return image.size[::-1] if metadata_of(image, photo).sideways else image.size
+
+
+def stored_orientation(data: bytes) -> int:
+    """Read the EXIF orientation of a photograph as it is stored, from its header: 1 to 8, from 5 on it lies sideways.
+
+    Raises:
+        PictureError: as `photo_size`.
+    """
+    with _open_image(io.BytesIO(data), MAX_PIXELS) as image:
+        return orientation_of(image, io.BytesIO(data))
 
 
 def header_size(photo: str | Path | BinaryIO) -> tuple[int, int]:

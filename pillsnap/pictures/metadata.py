@@ -6,7 +6,7 @@ Pillow's `ImageOps.exif_transpose` needs a Pillow image; most photographs are de
 import io
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
@@ -62,8 +62,37 @@ def metadata_of(image: Image.Image, file: BinaryIO) -> Metadata:
     if image.format == "PNG":
         return png_metadata(file)
     profile = image.info.get("icc_profile") or b""
-    # Pillow turns a TIFF by itself, libheif a HEIC, and both give its size as turned
-    return Metadata(1 if image.format in ("TIFF", "HEIF") else _orientation(image.getexif), profile)
+    # Pillow turns a TIFF by itself, and gives its size as turned
+    return Metadata(1 if image.format == "TIFF" else orientation_of(image, file), profile)
+
+
+def orientation_of(image: Image.Image, file: BinaryIO) -> int:
+    """Read the EXIF orientation of an opened picture as it is stored; of a HEIC, which is stored upright, 1.
+
+    Args:
+        image: opened, and not decoded yet.
+        file: its bytes, read again for a PNG.
+    """
+    if image.format == "PNG":
+        return png_metadata(file).orientation
+    return 1 if image.format == "HEIF" else _orientation(image.getexif)
+
+
+def turned_box(box: Sequence[float], size: tuple[int, int], orientation: int) -> tuple[float, float, float, float]:
+    """Return a box x, y, w, h of a stored picture in the upright one.
+
+    Args:
+        box: in pixels of the stored picture.
+        size: width and height of the stored picture.
+        orientation: 5 to 8, of a picture that lies sideways.
+    """
+    (x, y, w, h), (width, height) = box, size
+    return (
+        height - y - h if orientation in (6, 7) else y,
+        width - x - w if orientation in (7, 8) else x,
+        h,
+        w,
+    )
 
 
 def png_metadata(file: BinaryIO) -> Metadata:

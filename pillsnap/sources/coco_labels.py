@@ -375,8 +375,8 @@ def _in_first_size(box: Box, image: Json, first: Json) -> tuple[tuple[int, int],
     """Return the size in which a box is given, and the box: the first listing's where one factor leads to it, so that
     boxes of all listings can be compared."""
     size, target = _image_size(image), _image_size(first)
-    across, down = box_scale(size, target) if min(target) else (1.0, 1.0)
-    if across == down == 1:
+    scale = box_scale(size, target) if min(target) else None
+    if scale in (None, (1, 1)):
         return size, box
-    x, y, w, h = box
+    (across, down), (x, y, w, h) = scale, box
     return target, (x * across, y * down, w * across, h * down)

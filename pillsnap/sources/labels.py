@@ -194,23 +194,25 @@ def parse_box(values: object) -> tuple[float, float, float, float]:
     return x, y, w, h
 
 
-def box_scale(labelled: tuple[int, int], actual: tuple[int, int]) -> tuple[float, float]:
+def box_scale(labelled: tuple[int, int], actual: tuple[int, int]) -> tuple[float, float] | None:
     """Return the factors in x and y from a label's pixels to those of a photograph that was resized after it.
 
     Args:
         labelled: width and height in the label, 0 where it has none.
-        actual: width and height of the photograph, upright.
+        actual: width and height of the photograph.
 
     Returns:
-        1 and 1 unless one factor gives both sides, each rounded up or down to whole pixels: sides that were swapped,
+        `None` unless one factor gives both sides, each rounded up or down to whole pixels: sides that were swapped,
         cropped or padded do not tell where a box lies now.
     """
-    if min(labelled) <= 0 or all(abs(old - new) <= 1 for old, new in zip(labelled, actual, strict=True)):
+    if min(labelled) <= 0:
+        return None
+    if all(abs(old - new) <= 1 for old, new in zip(labelled, actual, strict=True)):
         return 1.0, 1.0
     least = max((new - 1) / old for old, new in zip(labelled, actual, strict=True))
     most = min((new + 1) / old for old, new in zip(labelled, actual, strict=True))
     if least >= most:
-        return 1.0, 1.0
+        return None
     return actual[0] / labelled[0], actual[1] / labelled[1]
 
 

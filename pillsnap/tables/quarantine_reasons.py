@@ -75,6 +75,7 @@ REPAIRED = {
     "keypoints_ignored": "the label has keypoints behind its box; nothing depends on them",
     "confidence_ignored": "the label has a confidence after its box; nothing depends on it",
     "box_scaled": "the photograph was resized by one factor after it was labelled, and so was the box",
+    "box_turned": "the label's size is the stored picture's, which its EXIF orientation turns, and so was the box",
     "size_corrected": "the label's size is missing, or not the photograph's times one factor; the box is used as is",
     "bbox_clipped": "the bounding box left the photograph by at most 2 pixels and was clipped",
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pillsnap.config.data import Plan, Stage
 from pillsnap.files import read_json
@@ -19,7 +20,7 @@ from pillsnap.tables.schemas import ISSUES, OVERLAPS, PILLS, PLAN
 from tests.support.archives import BOXES, HEIGHT, LENIENT, WIDTH, DataRun, index_source, photo_png, prepare_planned
 from tests.support.costly_bytes import progressive_jpeg
 from tests.support.defects import BLUE, LOST, RARE, RED, TESTED, WORLDS, Label, World
-from tests.support.picture_bytes import promising_png
+from tests.support.picture_bytes import promising_png, stored
 
 Plant = Callable[[World], None]
 Cell = Plant | str
@@ -29,6 +30,8 @@ AIHUB_NAME = f"{RED}_0_2_0_0_75_{{}}_200"
 PAIR = f"{RED}-{BLUE.removeprefix('K-')}_0_2_0_2_70_000_200"
 SAME = photo_png(seed=990), photo_png(seed=991), photo_png(seed=993)
 HALF = photo_png(seed=992)[:300]
+SIDEWAYS = stored(Image.new("RGB", (WIDTH, HEIGHT)), orientation=6, kind="PNG")
+ON_ITS_SIDE = {"image": {"width": HEIGHT, "height": WIDTH}}
 
 
 def plant(stem: str, *labels: Label, **options: Any) -> Plant:
@@ -297,6 +300,11 @@ SOME: dict[str, dict[str, Cell]] = {
         "aihub": changed("box_scaled", bbox=[20, 40, 60, 40], image={"width": 2 * WIDTH, "height": 2 * HEIGHT}),
         "yolo": "the size is the photograph's own: boxes are fractions of it",
         "coco": changed("box_scaled", bbox=[20, 40, 60, 40], image={"width": 2 * WIDTH, "height": 2 * HEIGHT}),
+    },
+    "box_turned": {
+        "aihub": plant("box_turned", Label(changes=ON_ITS_SIDE), picture=SIDEWAYS),
+        "yolo": "the size is the photograph's own: boxes are fractions of it",
+        "coco": plant("box_turned", Label(changes=ON_ITS_SIDE), picture=SIDEWAYS),
     },
     "size_corrected": {
         "aihub": changed("size_corrected", image={"width": 96}),

@@ -14,6 +14,17 @@ CORNERS = ((200, 30, 30), (30, 160, 60), (40, 60, 200), (220, 200, 40))
 GREYS = (30, 90, 150, 220)
 ORIENTATION = 0x0112
 
+_FLIPS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How a camera stores the upright picture, by EXIF orientation."""
+
 Colours = tuple[tuple[int, ...], ...]
 
 
@@ -22,6 +33,18 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def before_turn(picture: Image.Image, orientation: int) -> Image.Image:
+    """The upright picture as it is stored with that EXIF orientation."""
+    return picture.transpose(_FLIPS[orientation]) if orientation in _FLIPS else picture
+
+
+def stored(picture: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
+    """A file of the upright picture, stored as the EXIF orientation says."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return saved(before_turn(picture, orientation), kind, exif=exif, quality=95)
 
 
 def scene(colours: Colours = CORNERS, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
