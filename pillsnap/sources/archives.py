@@ -50,6 +50,7 @@ class Archive:
         part: side of the split that the source itself fixes (`train`, `val`, `test`), empty where
             `plan_stage` divides.
         described_by: path of a file that describes the archive (the `data.yaml` of a YOLO data set); may be empty.
+        named_by: path of a text file of class names that `described_by` names; may be empty.
         listing: path of a text file that lists the photographs to use; empty: all below `photos`.
         boxes: where its boxes come from: `label`, or `whole` or `detector` (`source.box`).
         source: name of its source.
@@ -64,6 +65,7 @@ class Archive:
     domain: str
     part: str
     described_by: str = ""
+    named_by: str = ""
     listing: str = ""
     boxes: str = "label"
     source: str = ""
@@ -73,7 +75,7 @@ class Archive:
     @property
     def descriptions(self) -> list[str]:
         """Paths of the files that describe the archive."""
-        return [path for path in (self.described_by, self.listing, self.classes) if path]
+        return [path for path in (self.described_by, self.named_by, self.listing, self.classes) if path]
 
 
 def on_disk(*paths: str) -> list[str]:

@@ -40,6 +40,7 @@ def list_yolo_archives(source: Source) -> list[Archive]:
                     domain="",
                     part=fixed_part(part, parts),
                     described_by=data.file.as_posix(),
+                    named_by=data.named_by.as_posix() if data.named_by else "",
                     listing=place.listing,
                 )
             )

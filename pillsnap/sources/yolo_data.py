@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -29,7 +29,7 @@ class YoloData:
     """A `data.yaml`: class names by index, and where the parts that are there lie, in the order train, val, test.
 
     `warnings` are for whoever reads the file first; every archive reads it again. `keypoints` is how many numbers a
-    line has for keypoints behind its box (`kpt_shape`), 0 without any.
+    line has for keypoints behind its box (`kpt_shape`), 0 without any. `named_by` is the text file that `names` names.
     """
 
     file: Path
@@ -37,6 +37,7 @@ class YoloData:
     places: list[Place]
     warnings: list[str]
     keypoints: int
+    named_by: Path | None
 
 
 _CLASSES = "classes.txt"
@@ -64,7 +65,9 @@ def read_yolo_data(root: Path) -> YoloData:
     warnings: list[str] = []
     values = _load(file, warnings)
     places = _places(values, file, warnings)
-    return YoloData(file, _class_names(values, file), places, warnings, _keypoints(values, file))
+    named_by = _names_file(values, file)
+    names = _class_names(values | {"names": _listed_names(named_by)} if named_by else values, file)
+    return YoloData(file, names, places, warnings, _keypoints(values, file), named_by)
 
 
 def _data_yaml(root: Path) -> Path:
@@ -111,13 +114,10 @@ def _load(file: Path, warnings: list[str]) -> dict[str, Any]:
     Some exporters append a description in free text to the file; from the first line that is not YAML on it is ignored,
     with a warning.
     """
+    if file.name == _CLASSES:
+        return {"names": _listed_names(file)}
     try:
         text, _ = decode_text(file.read_bytes())
-        if file.name == _CLASSES:
-            names = text.strip().splitlines()
-            if blank := next((number for number, name in enumerate(names, start=1) if not name.strip()), 0):
-                raise ValueError(f"line {blank} is empty, and it is not known whether it counts as a class")
-            return {"names": names}
         try:
             values = _load_texts(text)
         except yaml.MarkedYAMLError as error:
@@ -133,6 +133,30 @@ def _load(file: Path, warnings: list[str]) -> dict[str, Any]:
     return values
 
 
+def _names_file(values: dict[str, Any], file: Path) -> Path | None:
+    """Find the text file that `names` names, as Darknet's `obj.names`: below the YAML file's folder, or in it."""
+    given = values.get("names")
+    if not isinstance(given, str) or not given:
+        return None
+    beside = file.parent / PurePosixPath(given.replace("\\", "/")).name
+    places = [*_candidates(given.replace("\\", "/"), values, file), beside]
+    return next((place for place in places if place.is_relative_to(_plain(file.parent)) and place.is_file()), None)
+
+
+def _listed_names(file: Path) -> list[str]:
+    """Return the class names of a text file, a class a line."""
+    try:
+        text, _ = decode_text(file.read_bytes())
+        names = text.strip().splitlines()
+        if blank := next((number for number, name in enumerate(names, start=1) if not name.strip()), 0):
+            raise ValueError(f"line {blank} is empty, and it is not known whether it counts as a class")
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{file}: cannot be used ({error}). It must have a class in each line.") from error
+    if not names:
+        raise SourceError(f"{file}: has no class. It must have a class in each line.")
+    return names
+
+
 def _load_texts(text: str) -> Any:
     """Load YAML into texts, lists and mappings; nothing else is constructed."""
     loader = yaml.BaseLoader(text)
@@ -146,11 +170,14 @@ def _class_names(values: dict[str, Any], file: Path) -> dict[int, str]:
     try:
         names = values.get("names") or [f"class_{index}" for index in range(_count(values.get("nc")))]
         if isinstance(names, str):
-            raise TypeError(f"it is the text {names[:100]!r}")
+            raise TypeError(f"it is the text {names[:100]!r}, and no file of this name is below {file.parent}")
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         found = {int(index): _class_name(name) for index, name in pairs}
     except (TypeError, ValueError, AttributeError) as error:
-        raise SourceError(f"{file}: has no usable `names` ({error}). It must list the classes.") from error
+        raise SourceError(
+            f"{file}: has no usable `names` ({error}). It must list the classes, `names: [first, second]`, or name a "
+            "text file beside it that has a class in each line."
+        ) from error
     if not found:
         raise SourceError(f"{file}: has no `names`. It must list the classes.")
     first: dict[str, int] = {}

@@ -88,7 +88,8 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
                 first_by_id[image_id.casefold()] = entry.name
                 label = label_of.pop(label_stem(entry.name))
                 _read_photo(_Photo(archive, entry.name, image_id, label.name), labels, data, reading)
-        orphans = [] if archive.listing else [entry for entry in label_of.values() if _holds_labels(entry, labels)]
+        lone = [] if archive.listing else [entry for entry in label_of.values() if not _is_named(entry, archive)]
+        orphans = [entry for entry in lone if _holds_labels(entry, labels)]
         for label in orphans:
             reading.labels_read += 1
             reading.note("quarantined", label.reason or "label_without_photo", label_member=label.name)
@@ -155,6 +156,11 @@ def listed_photos(listing: Path, folder: Path) -> Iterator[str]:
             yield there.relative_to(root).as_posix()
         else:
             yield there.as_posix() if found else words
+
+
+def _is_named(entry: Entry, archive: Archive) -> bool:
+    """Whether a text file is that of the class names, which may be numbers."""
+    return (Path(archive.labels) / entry.name).as_posix() in (archive.described_by, archive.named_by)
 
 
 def _holds_labels(entry: Entry, labels: Container) -> bool:

@@ -137,6 +137,57 @@ def test_classes_in_place_of_a_data_yaml(tmp_path, place, together) -> None:
     assert (reading.photos_read, reading.issues) == (2, [])
 
 
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("obj.names", "obj.names"),
+        ("data/obj.names", "data/obj.names"),
+        ("data/obj.names", "obj.names"),
+        (r"data\\obj.names", "obj.names"),
+        ("/content/darknet/data/obj.names", "obj.names"),
+        ("../obj.names", "obj.names"),
+        ("classes.txt", "classes.txt"),
+    ],
+)
+def test_names_in_a_file(tmp_path, given, place) -> None:
+    """As Darknet keeps them; the index depends on the file."""
+    root = write_set(tmp_path, {"images/a.png": BOX, "images/b.png": BOX.replace("0", "1", 1)}, f"names: {given}\n")
+    (root / place).parent.mkdir(exist_ok=True)
+    (root / place).write_text("빨강\r\n1.10\r\n", encoding="utf-8-sig")
+    (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
+    assert archive.descriptions == [str(root / "data.yaml"), str(root / place)]
+    assert [pill["k_code"] for pill in read_yolo_labels(archive).pills] == ["빨강", "1.10"]
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "others"), [("train: .\nnames: names.txt\n", "names.txt", 2), ("", "classes.txt", 1)]
+)
+def test_class_names_that_are_numbers_are_no_label(tmp_path, given, file, others) -> None:
+    root = write_set(tmp_path, {"a.png": BOX, "b.png": BOX}, given)
+    if not given:
+        (root / "data.yaml").unlink()
+    (root / file).write_text("052400011\n052400012\n")
+    (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
+    reading = read_yolo_labels(archive)
+    assert (reading.photos_read, reading.labels_read, reading.other_files, reading.issues) == (2, 2, others, [])
+    assert {pill["k_code"] for pill in reading.pills} == {"052400011"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("red\n\nblue\n", r"obj\.names: cannot be used \(line 2 is empty"),
+        ("\n", r"obj\.names: has no class\. It must have a class in each line"),
+        ("red\nred\n", "classes 0 and 1 have one name"),
+    ],
+)
+def test_files_of_names_that_cannot_be_used(tmp_path, text, says) -> None:
+    write_set(tmp_path, {"images/a.png": BOX}, "names: obj.names\n")
+    (tmp_path / "obj.names").write_text(text)
+    with pytest.raises(SourceError, match=says):
+        list_archives(Source(kind="yolo", root=str(tmp_path)))
+
+
 def test_listings(tmp_path) -> None:
     """Parts as text files: relative to the file or the folder, absolute here or elsewhere, with back slashes."""
     names = ["images/a.png", "images/b.png", "images/c.png", "images/d.png", "images/e.png"]
@@ -286,8 +337,11 @@ def test_a_folder_without_photographs_is_no_part(tmp_path, file) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("data.yaml", "names: red\n", r"no usable `names` \(it is the text 'red'\)"),
-        ("data.yaml", "names: obj.names\n", "it is the text 'obj.names'"),
+        ("data.yaml", "names: red\n", r"no usable `names` \(it is the text 'red',"),
+        ("data.yaml", "names: obj.names\n", r"'obj.names', and no file of this name is below .* or name a text file"),
+        ("data.yaml", "names: ../../obj.names\n", r"'../../obj.names', and no file of this name is below"),
+        ("data.yaml", "names: /etc/hostname\n", r"'/etc/hostname', and no file of this name is below"),
+        ("data.yaml", "names: images\n", r"'images', and no file of this name is below"),
         ("classes.txt", "red\n\nblue\n", "line 2 is empty, and it is not known whether it counts"),
     ],
 )
