@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePath
 
 from pillsnap.sources.containers.s3 import is_in_s3, place_of
@@ -76,6 +77,15 @@ class Archive:
     def descriptions(self) -> list[str]:
         """Paths of the files that describe the archive."""
         return [path for path in (self.described_by, self.named_by, self.listing, self.classes) if path]
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return names of archives, numbered where one would be there already: the second `a` is `a-2`."""
+    unique: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        unique.append(name if name not in unique else next(one for one in numbered if one not in unique))
+    return unique
 
 
 def on_disk(*paths: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pillsnap.pictures.endings import PHOTO_ENDINGS
-from pillsnap.sources.archives import Archive, NotRecognisedError, existing_root, fixed_part, named_part
+from pillsnap.sources.archives import Archive, NotRecognisedError, existing_root, fixed_part, named_part, unique_names
 from pillsnap.sources.coco_labels import read_coco_file, read_coco_labels
 from pillsnap.sources.containers.s3 import walk
 from pillsnap.sources.kind import SourceKind
@@ -65,15 +65,10 @@ def _looks_like_coco(file: Path) -> bool:
 
 
 def _names(files: list[Path]) -> list[str]:
-    """Return an ASCII name for each file, numbered where two would have the same."""
-    names: list[str] = []
-    for file in files:
-        stem = re.sub(r"\W*coco$|^_annotations.*", "", file.stem)
-        words = "_".join(part for part in (*file.parent.parts, stem) if part)
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", words).strip("_.") or "coco"
-        same = sum(other == name or other.startswith(f"{name}-") for other in names)
-        names.append(f"{name}-{same + 1}" if same else name)
-    return names
+    """Return an ASCII name for each file; without dots, which separate it from the photographs' names."""
+    stems = (re.sub(r"\W*coco$|^_annotations.*", "", file.stem) for file in files)
+    words = ("_".join(filter(None, (*file.parent.parts, stem))) for file, stem in zip(files, stems, strict=True))
+    return unique_names(re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "coco" for name in words)
 
 
 def _photo_folder(file: Path, root: Path) -> Path:

@@ -26,7 +26,7 @@ from pillsnap.sources.labels import (
     box_scale,
     clean_text,
     composed,
-    image_id_of,
+    image_ids_of,
     parse_box,
     photo_pill,
     shown,
@@ -169,6 +169,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
         reading.other_files = len(entries) - len(pictures)
         part = archive.part or named_part(Path(archive.labels).relative_to(archive.photos))
         places = _Places(pictures, part)
+        image_ids = image_ids_of(archive, (entry.name for entry in pictures))
         used: dict[str, str] = {}
         listed: dict[tuple[str, ...], list[Any]] = defaultdict(list)
         for image_id, image in sorted(coco.images.items(), key=str):
@@ -183,12 +184,13 @@ def read_coco_labels(archive: Archive) -> LabelReading:
                 reading.note("repaired", "photo_listed_again", member=entry.name, detail=f"images {numbers}"[:200])
             if entry is None or entry.reason:
                 _note_absent(image, entry, found, reading)
-            elif same := used.get(image_id_of(archive, entry.name).casefold()):
+            elif same := used.get(image_ids[entry.name].casefold()):
                 _note_duplicate(entry.name, same, found, reading)
             else:
-                used[image_id_of(archive, entry.name).casefold()] = entry.name
+                used[image_ids[entry.name].casefold()] = entry.name
                 reading.photos_read += 1
-                _read_photo(archive, entry.name, [coco.images[image_id] for image_id in ids], found, coco, reading)
+                photo = _Photo(archive, entry.name, image_ids[entry.name], [coco.images[number] for number in ids])
+                _read_photo(photo, found, coco, reading)
         for entry in [] if archive.listing else places.rest():
             reading.photos_read += 1
             if PurePosixPath(entry.name).name.startswith("._"):
@@ -283,10 +285,19 @@ def _note_duplicate(member: str, same: str, found: list[Json], reading: LabelRea
         reading.note("skipped", "photo_duplicated", member=member, label_member=label_member, detail=same)
 
 
-def _read_photo(
-    archive: Archive, member: str, images: list[Json], found: list[Json], coco: CocoFile, reading: LabelReading
-) -> None:
-    """Read the labels of a photograph, which the file lists as these images."""
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photograph's archive, member and ID, and the images as which the file lists it."""
+
+    archive: Archive
+    member: str
+    image_id: str
+    images: list[Json]
+
+
+def _read_photo(photo: _Photo, found: list[Json], coco: CocoFile, reading: LabelReading) -> None:
+    """Read a photograph's labels: the annotations that were found of its images."""
+    member, image_id = photo.member, photo.image_id
     pills: list[Row] = []
     proposals = 0
     for one in found:
@@ -310,16 +321,16 @@ def _read_photo(
         for reason, detail in repairs:
             reading.note("repaired", reason, **place, detail=detail)
         k_code = name if is_k_code(name) else coco.drugs.get(category, name)
-        size, box = _in_first_size(box, coco.images[one["image_id"]], images[0])
-        pills.append(photo_pill(archive, **place, k_code=k_code, name=name, size=size, box=box))
-    image_id = image_id_of(archive, member)
+        size, box = _in_first_size(box, coco.images[one["image_id"]], photo.images[0])
+        given = place | {"image_id": image_id, "k_code": k_code, "name": name}
+        pills.append(photo_pill(photo.archive, **given, size=size, box=box))
     # of a photograph that is not labelled whole, nobody knows how many more pills it shows
-    labels = len(found) - proposals + any(image.get("fully_labelled") is False for image in images)
+    labels = len(found) - proposals + any(image.get("fully_labelled") is False for image in photo.images)
     if not found and (why := coco.why_no_background):
         reading.note("quarantined", "photo_without_label", member=member, detail=why)
         return
     if not found:
-        reading.backgrounds.append(background(archive, member=member, image_id=image_id))
+        reading.backgrounds.append(background(photo.archive, member=member, image_id=image_id))
         return
     reading.pills += settled(pills, member=member, image_id=image_id, labels=labels, reading=reading)
 

@@ -1,10 +1,11 @@
 """Result of reading an archive's labels, and the checks that every box must pass."""
 
+import hashlib
 import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -106,14 +107,32 @@ class LabelReading:
         return container
 
 
-def image_id_of(archive: Archive, member: str) -> str:
-    """Return the ID of a photograph: its archive and its path without extension, in Unicode form NFC."""
-    return f"{archive.name}.{composed(PurePosixPath(member).with_suffix('').as_posix()).replace('/', '.')}"
+def image_ids_of(archive: Archive, members: Iterable[str]) -> dict[str, str]:
+    """Return the IDs of an archive's photographs by member: archive and path without extension, joined by dots, in
+    Unicode form NFC. Where the dots of names would make one ID of several paths, as of `a.b/c` and `a/b.c`, a hash of
+    its path is at the end of each.
+
+    Paths that differ in their extension, or in the case of letters, count as one: their IDs are the same but for case.
+    """
+    paths = {member: composed(PurePosixPath(member).with_suffix("").as_posix()) for member in members}
+    ids = {member: f"{archive.name}.{path.replace('/', '.')}" for member, path in paths.items()}
+    meant: dict[str, set[str]] = defaultdict(set)
+    for member, path in paths.items():
+        meant[ids[member].casefold()].add(path.casefold())
+    return {
+        member: f"{name}.{_short_hash(paths[member].casefold())}" if len(meant[name.casefold()]) > 1 else name
+        for member, name in ids.items()
+    }
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def photo_pill(
     archive: Archive,
     *,
+    image_id: str,
     member: str,
     label_member: str,
     k_code: str,
@@ -125,6 +144,7 @@ def photo_pill(
 
     Args:
         archive: the photograph's.
+        image_id: the photograph's, of `image_ids_of`.
         member: the photograph.
         label_member: the label.
         k_code: its class, by K-code or by name.
@@ -134,7 +154,7 @@ def photo_pill(
     """
     width, height = size
     return {
-        "image_id": image_id_of(archive, member),
+        "image_id": image_id,
         "archive": archive.name,
         "member": member,
         "label_member": label_member,

@@ -18,7 +18,7 @@ from pillsnap.sources.labels import (
     Row,
     composed,
     decode_label,
-    image_id_of,
+    image_ids_of,
     parse_box,
     photo_pill,
 )
@@ -73,9 +73,10 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
             label_of[entry.name if stem in label_of else stem] = entry
         first_by_id: dict[str, str] = {}
         wanted = _listed(archive, entries, reading) if archive.listing else list(filter(_is_photo, entries))
+        image_ids = image_ids_of(archive, (entry.name for entry in wanted))
         for entry in progress(wanted, total=len(wanted), title=archive.name):
             reading.photos_read += 1
-            image_id = image_id_of(archive, entry.name)
+            image_id = image_ids[entry.name]
             if PurePosixPath(entry.name).name.startswith("._"):
                 reading.note("skipped", "apple_double", member=entry.name)
             elif entry.reason:
@@ -206,7 +207,8 @@ def _read_photo(photo: _Photo, labels: Container, data: YoloData, reading: Label
             reading.note("repaired", reason, **place, detail=detail)
         name = data.names[label.index]
         box = _in_pixels(label.box, size)
-        pills.append(photo_pill(photo.archive, **place, k_code=name, name=name, size=size, box=box))
+        given = place | {"image_id": photo.image_id, "k_code": name, "name": name}
+        pills.append(photo_pill(photo.archive, **given, size=size, box=box))
     reading.pills += settled(pills, member=photo.member, image_id=photo.image_id, labels=len(lines), reading=reading)
 
 

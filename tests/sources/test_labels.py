@@ -2,8 +2,10 @@
 
 import json
 import unicodedata
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,11 @@ from pillsnap.sources.aihub_json import parse_label
 from pillsnap.sources.aihub_labels import read_aihub_labels
 from pillsnap.sources.archives import Archive
 from pillsnap.sources.labels import LabelError, box_scale, fit_box, parse_box
+from pillsnap.sources.registry import get_kind, list_archives
+from pillsnap.sources.settings import Source
 from pillsnap.sources.yolo_labels import read_yolo_labels
 from tests.support.aihub_files import label, png, write_zip
+from tests.support.archives import BOXES, photo_png
 
 STEM = "K-000114_0_2_0_0_75_260_200"
 
@@ -253,3 +258,47 @@ def test_yolo_labels(tmp_path) -> None:
 )
 def test_boxes_are_scaled_where_one_factor_gives_both_sides(labelled, actual, scale) -> None:
     assert box_scale(labelled, actual) == (scale and pytest.approx(scale))
+
+
+def as_yolo(root: Path, members: Sequence[str]) -> None:
+    for member in members:
+        text = (root / "labels" / member).with_suffix(".txt")
+        text.parent.mkdir(parents=True, exist_ok=True)
+        text.write_text("0 0.5 0.5 0.2 0.1\n")
+        (root / "images" / member).parent.mkdir(parents=True, exist_ok=True)
+        (root / "images" / member).write_bytes(photo_png())
+    (root / "data.yaml").write_text("names: [red]\n")
+
+
+def as_folders(root: Path, members: Sequence[str]) -> None:
+    for member in members:
+        (root / member).parent.mkdir(parents=True, exist_ok=True)
+        (root / member).write_bytes(photo_png())
+
+
+def as_coco(root: Path, members: Sequence[str]) -> None:
+    as_folders(root, members)
+    value = {
+        "images": [{"id": number, "file_name": member} for number, member in enumerate(members)],
+        "annotations": [
+            {"id": number, "image_id": number, "category_id": 1, "bbox": BOXES[0]} for number in range(len(members))
+        ],
+        "categories": [{"id": 1, "name": "red"}],
+    }
+    (root / "labels.json").write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(("kind", "write"), [("yolo", as_yolo), ("coco", as_coco), ("folders", as_folders)])
+def test_photographs_of_paths_that_dots_would_make_one_keep_ids_of_their_own(tmp_path, kind, write) -> None:
+    members = ["a/b.c.png", "a.b/c.png", "x/y.png", "x/z.rf.1.png"]
+    write(tmp_path / "raw", members)
+    ((name, archive),) = list_archives(Source(kind=kind, root=str(tmp_path / "raw"), box="whole")).items()
+    reading = get_kind(kind).read_labels(archive)
+    assert not reading.issues
+    found = {pill["member"]: pill["image_id"].removeprefix(f"{name}.") for pill in reading.pills}
+    assert found == {
+        "a/b.c.png": "a.b.c.c0620514",
+        "a.b/c.png": "a.b.c.fc7cd9c4",
+        "x/y.png": "x.y",
+        "x/z.rf.1.png": "x.z.rf.1",
+    }

@@ -4,12 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pillsnap.sources.archives import SourceError
 from pillsnap.sources.registry import list_all_archives, list_archives
 from pillsnap.sources.settings import Source, SyntheticSource
+from tests.support.aihub_files import write_zip
+from tests.support.archives import photo_png
 from tests.support.workflow import PROJECT
 from tests.support.yolo_files import write_yolo_set
 
@@ -160,3 +163,25 @@ def test_a_test_part_alone_trains_nothing(tmp_path) -> None:
     assert list(list_archives(source)) == ["test"]
     with pytest.raises(SourceError, match=r"has no photographs to train on, only those of the parts test\. Fetch"):
         list_all_archives({"yolo": source})
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "names"),
+    [
+        ("coco", ["coco.json", "coco-2.json"], {"coco", "coco-2"}),
+        ("coco", ["알.json", "약.json", "coco-2.json"], {"coco", "coco-2", "coco-3"}),
+        ("coco", ["pills.json", "pills.v2.json"], {"pills", "pills_v2"}),
+        ("coco", ["pills.v2.json", "pills v2.json"], {"pills_v2", "pills_v2-2"}),
+        ("folders", ["photos_2.zip", "알약.zip"], {"photos_2", "photos_2-2"}),
+    ],
+)
+def test_no_archive_takes_the_name_of_another(tmp_path, kind, files, names) -> None:
+    """Names have no dot, behind which that of a photograph begins."""
+    for number, file in enumerate(files):
+        if kind == "folders":
+            write_zip(tmp_path / file, {f"{word}/{number}.png": photo_png() for word in ("red", "blue")})
+        else:
+            (tmp_path / file).write_text('{"images": [], "annotations": [], "categories": []}')
+    archives = list_archives(Source(kind=kind, root=str(tmp_path)))
+    assert archives.keys() == names
+    assert {Path(archive.labels).name for archive in archives.values()} == set(files)

@@ -13,11 +13,19 @@ from pillsnap.pictures.decode import header_size
 from pillsnap.pictures.drawn_mark import DRAWN_BY, is_drawn
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
-from pillsnap.sources.archives import PART_OF, Archive, NotRecognisedError, SourceError, existing_root, fixed_part
+from pillsnap.sources.archives import (
+    PART_OF,
+    Archive,
+    NotRecognisedError,
+    SourceError,
+    existing_root,
+    fixed_part,
+    unique_names,
+)
 from pillsnap.sources.checks import settled
 from pillsnap.sources.containers.container import Container, Entry
 from pillsnap.sources.kind import SourceKind
-from pillsnap.sources.labels import LabelReading, Row, clean_text, image_id_of, photo_pill
+from pillsnap.sources.labels import LabelReading, Row, clean_text, image_ids_of, photo_pill
 from pillsnap.sources.settings import Source
 
 log = logging.getLogger(__name__)
@@ -46,7 +54,9 @@ def list_folder_archives(source: Source) -> list[Archive]:
     else:
         _check_zips(root, source.root, places)
     stems = [re.sub(r"[^A-Za-z0-9_-]+", "_", place.stem).strip("_") if place != root else "" for place in places]
-    names = [stem if stem and stems.count(stem) == 1 else f"photos_{n}" for n, stem in enumerate(stems, start=1)]
+    names = unique_names(
+        stem if stem and stems.count(stem) == 1 else f"photos_{n}" for n, stem in enumerate(stems, start=1)
+    )
     parts = [_part(place.stem) if place != root else "" for place in places]
     return [
         Archive(
@@ -154,10 +164,11 @@ def read_folder_labels(archive: Archive) -> LabelReading:
         places = _classes((entry.name for entry in photos if not _is_hidden(entry)), archive.photos)
         _check_spelling(places, archive.photos)
         parts = {part for part, _ in places.values()}
+        image_ids = image_ids_of(archive, (entry.name for entry in photos))
         first_by_id: dict[str, str] = {}
         for entry in progress(photos, total=len(photos), title=archive.name):
             reading.photos_read += 1
-            image_id = image_id_of(archive, entry.name)
+            image_id = image_ids[entry.name]
             if _is_hidden(entry):
                 reading.note("skipped", "apple_double", member=entry.name)
             elif entry.reason:
@@ -169,7 +180,7 @@ def read_folder_labels(archive: Archive) -> LabelReading:
             else:
                 part, folder = places[entry.name]
                 reading.labels_read += 1
-                pill = _pill(archive, entry.name, folder, _size(container, entry.name))
+                pill = _pill(archive, image_id, entry.name, folder, _size(container, entry.name))
                 pill["part"] = archive.part or fixed_part(part, parts)
                 reading.pills += settled([pill], member=entry.name, image_id=image_id, labels=1, reading=reading)
     return reading
@@ -241,13 +252,14 @@ def _size(container: Container, member: str) -> tuple[int, int]:
         return 1, 1  # `prepare_archive` finds out what is wrong with it
 
 
-def _pill(archive: Archive, member: str, folder: str, size: tuple[int, int]) -> Row:
+def _pill(archive: Archive, image_id: str, member: str, folder: str, size: tuple[int, int]) -> Row:
     """Return a pill, whose box is the whole photograph; its folder is its label."""
     name = _class_name(folder)
     code = _K_CODE.fullmatch(unicodedata.normalize("NFKC", name))  # digits of full width, too
     k_code = f"K-{code[1]}" if code else name
     box = 0.0, 0.0, *map(float, size)
-    return photo_pill(archive, member=member, label_member=member, k_code=k_code, name=name, size=size, box=box)
+    place = {"image_id": image_id, "member": member, "label_member": member}
+    return photo_pill(archive, **place, k_code=k_code, name=name, size=size, box=box)
 
 
 def count_folder_photos(source: Source) -> int | None:
