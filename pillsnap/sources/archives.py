@@ -52,7 +52,9 @@ class Archive:
             `plan_stage` divides.
         described_by: path of a file that describes the archive (the `data.yaml` of a YOLO data set); may be empty.
         named_by: path of a text file of class names that `described_by` names; may be empty.
-        listing: path of a text file that lists the photographs to use; empty: all below `photos`.
+        listing: path of the file that lists the photographs to use; empty: all below `photos`.
+        neighbours: label file, folder of photographs and part of each other archive whose labels may name photographs
+            below `photos`: this archive counts those that none names.
         boxes: where its boxes come from: `label`, or `whole` or `detector` (`source.box`).
         source: name of its source.
         classes: path of the source's table of class names (`pillsnap.sources.class_table`); may be empty.
@@ -68,6 +70,7 @@ class Archive:
     described_by: str = ""
     named_by: str = ""
     listing: str = ""
+    neighbours: tuple[tuple[str, str, str], ...] = ()
     boxes: str = "label"
     source: str = ""
     classes: str = ""
@@ -76,7 +79,8 @@ class Archive:
     @property
     def descriptions(self) -> list[str]:
         """Paths of the files that describe the archive."""
-        return [path for path in (self.described_by, self.named_by, self.listing, self.classes) if path]
+        labels = [labels for labels, _, _ in self.neighbours]
+        return [path for path in (self.described_by, self.named_by, self.listing, self.classes, *labels) if path]
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -30,19 +30,32 @@ def list_coco_archives(source: Source) -> list[Archive]:
             f"there are: {', '.join(there) or 'no files'}). Set it to the folder of an export in COCO format."
         )
     parts = {part for _, part in found}
-    folders = [_photo_folder(file, root) for file, _ in found]
+    places = [(file.as_posix(), _photo_folder(file, root).as_posix(), part) for file, part in found]
+    folders = [photos for _, photos, _ in places]
     names = _names([file.relative_to(root) for file, _ in found])
     return [
         Archive(
             name=name,
-            photos=folder.as_posix(),
-            labels=file.as_posix(),
+            photos=photos,
+            labels=labels,
             domain="",
             part=fixed_part(part, parts),
-            listing=file.as_posix() if folders.count(folder) > 1 else "",
+            listing=labels if photos in folders[:number] else "",
+            neighbours=() if photos in folders[:number] else _neighbours(number, places),
         )
-        for name, folder, (file, part) in zip(names, folders, found, strict=True)
+        for number, (name, (labels, photos, part)) in enumerate(zip(names, places, strict=True))
     ]
+
+
+def _neighbours(number: int, places: list[tuple[str, str, str]]) -> tuple[tuple[str, str, str], ...]:
+    """Return the places of the other label files whose photographs lie in, around or below a file's folder."""
+    own = Path(places[number][1])
+    folders = [Path(photos) for _, photos, _ in places]
+    return tuple(
+        place
+        for other, (place, folder) in enumerate(zip(places, folders, strict=True))
+        if other != number and (folder.is_relative_to(own) or own.is_relative_to(folder))
+    )
 
 
 def _coco_files(root: Path) -> Iterator[Path]:

@@ -153,6 +153,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
     """Read the labels of one COCO file.
 
     A photograph that the file lists several times, as merged exports do, has the labels of all these images.
+    A photograph that no file names is counted once: by the first file of the lowest folder around it.
     A category's K-code is told by the photographs' names where they have AIHub's form; else its name stands for it.
     Polygons and run-length masks without a box are taken by their extent. A photograph without annotations is a
     background, unless `why_no_background` says that it may show pills.
@@ -165,15 +166,13 @@ def read_coco_labels(archive: Archive) -> LabelReading:
     with Container(archive.photos) as photos:
         reading.archives_read = 2
         entries = photos.entries()
-        pictures = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS]
+        pictures = list(filter(_is_picture, entries))
         reading.other_files = len(entries) - len(pictures)
         part = archive.part or named_part(Path(archive.labels).relative_to(archive.photos))
         places = _Places(pictures, part)
         image_ids = image_ids_of(archive, (entry.name for entry in pictures))
         used: dict[str, str] = {}
-        listed: dict[tuple[str, ...], list[Any]] = defaultdict(list)
-        for image_id, image in sorted(coco.images.items(), key=str):
-            listed[_parts(image["file_name"])].append(image_id)
+        listed = _listed(coco)
         taken = places.take(listed)
         for parts, ids in progress(listed.items(), total=len(listed), title=archive.name):
             image, entry = coco.images[ids[0]], taken.get(parts)
@@ -191,7 +190,7 @@ def read_coco_labels(archive: Archive) -> LabelReading:
                 reading.photos_read += 1
                 photo = _Photo(archive, entry.name, image_ids[entry.name], [coco.images[number] for number in ids])
                 _read_photo(photo, found, coco, reading)
-        for entry in [] if archive.listing else places.rest():
+        for entry in [] if archive.listing else _unnamed(places.rest(), archive):
             reading.photos_read += 1
             if PurePosixPath(entry.name).name.startswith("._"):
                 reading.note("skipped", "apple_double", member=entry.name)
@@ -207,6 +206,30 @@ def read_coco_labels(archive: Archive) -> LabelReading:
         except LabelError as error:
             reading.note("quarantined", error.reason, label_member=one["label"], detail=error.detail)
     return reading
+
+
+def _is_picture(entry: Entry) -> bool:
+    return PurePosixPath(entry.name).suffix.lower() in PHOTO_ENDINGS
+
+
+def _listed(coco: CocoFile) -> dict[tuple[str, ...], list[Any]]:
+    """IDs of the images by the parts of the path that they name."""
+    listed: dict[tuple[str, ...], list[Any]] = defaultdict(list)
+    for image_id, image in sorted(coco.images.items(), key=str):
+        listed[_parts(image["file_name"])].append(image_id)
+    return listed
+
+
+def _unnamed(rest: list[Entry], archive: Archive) -> list[Entry]:
+    """Return those of the photographs that no neighbour of the archive names, or counts."""
+    theirs: set[str] = set()
+    for labels, folder, part in archive.neighbours if rest else ():
+        with Container(folder) as photos:
+            pictures = list(filter(_is_picture, photos.entries()))
+        lower = folder != archive.photos and Path(folder).is_relative_to(archive.photos)
+        named = _Places(pictures, part).take(_listed(read_coco_file(Path(labels)))).values()
+        theirs |= {f"{folder}/{entry.name}" for entry in (pictures if lower else named)}
+    return [entry for entry in rest if f"{archive.photos}/{entry.name}" not in theirs]
 
 
 def _check_annotation(one: Json) -> None:
@@ -322,8 +345,8 @@ def _read_photo(photo: _Photo, found: list[Json], coco: CocoFile, reading: Label
             reading.note("repaired", reason, **place, detail=detail)
         k_code = name if is_k_code(name) else coco.drugs.get(category, name)
         size, box = _in_first_size(box, coco.images[one["image_id"]], photo.images[0])
-        given = place | {"image_id": image_id, "k_code": k_code, "name": name}
-        pills.append(photo_pill(photo.archive, **given, size=size, box=box))
+        told = place | {"image_id": image_id, "k_code": k_code, "name": name}
+        pills.append(photo_pill(photo.archive, **told, size=size, box=box))
     # of a photograph that is not labelled whole, nobody knows how many more pills it shows
     labels = len(found) - proposals + any(image.get("fully_labelled") is False for image in photo.images)
     if not found and (why := coco.why_no_background):

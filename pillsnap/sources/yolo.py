@@ -1,15 +1,14 @@
 """YOLO data sets as a kind of source: the archives that a `data.yaml` names."""
 
 import logging
-import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pillsnap.pictures.endings import PHOTO_ENDINGS
-from pillsnap.sources.archives import Archive, SourceError, existing_root, fixed_part
+from pillsnap.sources.archives import Archive, existing_root, fixed_part
 from pillsnap.sources.kind import SourceKind
 from pillsnap.sources.settings import Source
-from pillsnap.sources.yolo_data import Place, read_yolo_data
-from pillsnap.sources.yolo_labels import listed_photos, read_yolo_labels
+from pillsnap.sources.yolo_data import read_yolo_data
+from pillsnap.sources.yolo_labels import common_folder, read_yolo_labels
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def list_yolo_archives(source: Source) -> list[Archive]:
         places = [place for place in data.places if place.part == part]
         for number, place in enumerate(places, start=1):
             name = part if len(places) == 1 else f"{part}_{number}"
-            folder = _common_folder(place)
+            folder = common_folder(place)
             archives.append(
                 Archive(
                     name=name,
@@ -45,27 +44,6 @@ def list_yolo_archives(source: Source) -> list[Archive]:
                 )
             )
     return archives
-
-
-def _common_folder(place: Place) -> Path:
-    """Return the folder of the photographs; of listed ones the lowest that holds all that are there.
-
-    Raises:
-        SourceError: no folder but the file system's own holds them.
-    """
-    if not place.listing:
-        return place.folder
-    listed = map(PurePosixPath, listed_photos(Path(place.listing), place.folder))
-    there = {name.parent for name in listed if (place.folder / name).is_file()}
-    if any(folder.is_absolute() for folder in there):
-        there = {PurePosixPath(place.folder.resolve() / folder) for folder in there}
-    common = place.folder / os.path.commonpath(there) if there else place.folder
-    if there and common == Path(common.anchor):
-        raise SourceError(
-            f"{place.listing}: lists photographs in {min(there)} and {max(there)}, which have no folder in common. "
-            "Move them below one folder, or make a listing for each, and name both in data.yaml."
-        )
-    return common
 
 
 def _label_folder(photos: Path) -> Path:

@@ -1,6 +1,7 @@
 """Read the labels of a YOLO data set: one text file a photograph, one line a pill."""
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -8,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from pillsnap.pictures.decode import header_size
 from pillsnap.pictures.endings import PHOTO_ENDINGS
 from pillsnap.progress import progress
-from pillsnap.sources.archives import Archive
+from pillsnap.sources.archives import Archive, SourceError
 from pillsnap.sources.checks import background, settled
 from pillsnap.sources.containers.container import MAX_LABEL_BYTES, Container, Entry, MemberError
 from pillsnap.sources.containers.text import decode_text
@@ -22,7 +23,7 @@ from pillsnap.sources.labels import (
     parse_box,
     photo_pill,
 )
-from pillsnap.sources.yolo_data import YoloData, read_yolo_data
+from pillsnap.sources.yolo_data import Place, YoloData, read_yolo_data
 
 
 @dataclass(slots=True)
@@ -89,6 +90,10 @@ def read_yolo_labels(archive: Archive) -> LabelReading:
                 first_by_id[image_id.casefold()] = entry.name
                 label = label_of.pop(label_stem(entry.name))
                 _read_photo(_Photo(archive, entry.name, image_id, label.name), labels, data, reading)
+        for entry in _unlisted(archive, entries, data) if archive.listing else ():
+            reading.photos_read += 1
+            hidden = PurePosixPath(entry.name).name.startswith("._")
+            reading.note("skipped", "apple_double" if hidden else "photo_not_listed", member=entry.name)
         lone = [] if archive.listing else [entry for entry in label_of.values() if not _is_named(entry, archive)]
         orphans = [entry for entry in lone if _holds_labels(entry, labels)]
         for label in orphans:
@@ -157,6 +162,52 @@ def listed_photos(listing: Path, folder: Path) -> Iterator[str]:
             yield there.relative_to(root).as_posix()
         else:
             yield there.as_posix() if found else words
+
+
+def common_folder(place: Place) -> Path:
+    """Return the folder of the photographs; of listed ones the lowest that holds all that are there.
+
+    Raises:
+        SourceError: no folder but the file system's own holds them.
+    """
+    if not place.listing:
+        return place.folder
+    listed = map(PurePosixPath, listed_photos(Path(place.listing), place.folder))
+    there = {name.parent for name in listed if (place.folder / name).is_file()}
+    if any(folder.is_absolute() for folder in there):
+        there = {PurePosixPath(place.folder.resolve() / folder) for folder in there}
+    common = place.folder / os.path.commonpath(there) if there else place.folder
+    if there and common == Path(common.anchor):
+        raise SourceError(
+            f"{place.listing}: lists photographs in {min(there)} and {max(there)}, which have no folder in common. "
+            "Move them below one folder, or make a listing for each, and name both in data.yaml."
+        )
+    return common
+
+
+def _unlisted(archive: Archive, entries: list[Entry], data: YoloData) -> list[Entry]:
+    """Return the photographs that no part of the data set names or holds, each for the first listing whose folder it
+    lies below; of those outside the data set nothing is said."""
+    folders = [common_folder(place).resolve() for place in data.places]
+    named: set[Path] = set()
+    others: list[Path] = []
+    first = True
+    for place, folder in zip(data.places, folders, strict=True):
+        if not place.listing:
+            others.append(folder)
+            continue
+        named |= {folder / name for name in listed_photos(Path(place.listing), folder)}
+        first = first and place.listing != archive.listing
+        others += [folder] * first
+    own = Path(archive.photos).resolve()
+    roots = (data.file.parent.resolve(), Path(archive.listing).parent.resolve())
+    return [
+        entry
+        for entry in filter(_is_photo, entries)
+        if (path := own / entry.name) not in named
+        and any(map(path.is_relative_to, roots))
+        and not any(map(path.is_relative_to, others))
+    ]
 
 
 def _is_named(entry: Entry, archive: Archive) -> bool:

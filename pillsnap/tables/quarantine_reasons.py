@@ -45,6 +45,7 @@ QUARANTINED = {
 SKIPPED = {
     "index_picture": "a composed overview picture (`_index.png`), not a photograph",
     "photo_of_test_images": "a photograph of the course's `test_images`, which have no labels: for `pillsnap predict`",
+    "photo_not_listed": "the data set's listings, which tell what to use, do not name the photograph",
     "label_is_proposal": "a proposal of the label audit, of which nobody has said which drug it is",
     "apple_double": "a side file that macOS puts into archives (`._*`)",
     "name_repeated": "the archive holds the same name again; the first file of that name is used",

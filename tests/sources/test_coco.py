@@ -335,3 +335,54 @@ def test_two_categories_of_one_name_are_refused(tmp_path) -> None:
     write_coco(tmp_path / "a.json", ["a.png"], [annotation(1, 0, 1), annotation(9, 0, 2)], categories=categories)
     with pytest.raises(SourceError, match="categories 1 and 2 have one name, 'red'"):
         readings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "there", "unnamed"),
+    [
+        ({"train.json": ["a.png"], "val.json": ["b.png"]}, ["a.png", "b.png", "c.png"], {"train": ["c.png"]}),
+        (
+            {"annotations/train.json": ["a.png"], "annotations/val.json": ["b.png"]},
+            ["images/a.png", "images/b.png", "images/c.png", "images/._a.png"],
+            {"annotations_train": ["images/._a.png", "images/c.png"]},
+        ),
+        (
+            {"a.json": ["1.png"], "b.json": ["2.png"], "c.json": ["3.png", "1.png"]},
+            [f"{number}.png" for number in (1, 2, 3, 4)],
+            {"a": ["4.png"]},
+        ),
+        (
+            {"all.json": ["a.png", "lower/b.png"], "lower/_annotations.coco.json": ["c.png"]},
+            ["a.png", "lower/b.png", "lower/c.png", "lower/d.png", "e.png"],
+            {"all": ["e.png"], "lower": ["d.png"]},
+        ),
+        (
+            {"train/_annotations.coco.json": ["a.png"], "valid/_annotations.coco.json": ["b.png"]},
+            ["train/a.png", "train/b.png", "valid/b.png", "valid/a.png"],
+            {"train": ["b.png"], "valid": ["a.png"]},
+        ),
+    ],
+)
+def test_a_photograph_that_no_file_names_is_counted_once(tmp_path, files, there, unnamed) -> None:
+    write_photos(*(tmp_path / name for name in there))
+    for file, names in files.items():
+        write_coco(tmp_path / file, names, [annotation(number, number) for number in range(len(names))])
+    found, read = {}, 0
+    for name, archive in list_archives(Source(kind="coco", root=str(tmp_path))).items():
+        reading = read_coco_labels(archive)
+        assert {issue["reason"] for issue in reading.issues} <= {"photo_without_label", "apple_double"}
+        found[name] = sorted(issue["member"] for issue in reading.issues)
+        assert reading.photos_read == len(reading.pills) + len(reading.issues)
+        read += reading.photos_read
+    assert {name: members for name, members in found.items() if members} == unnamed
+    assert read == sum(map(len, files.values())) + sum(map(len, unnamed.values()))
+
+
+def test_the_index_depends_on_the_other_files_of_a_folder(tmp_path) -> None:
+    """Which photographs no file names changes with each of them."""
+    write_photos(tmp_path / "a.png")
+    write_coco(tmp_path / "train.json", ["a.png"], [annotation(1, 0)])
+    write_coco(tmp_path / "val.json", [], [])
+    archives = list_archives(Source(kind="coco", root=str(tmp_path)))
+    assert archives["train"].descriptions == [str(tmp_path / "val.json")]
+    assert archives["val"].descriptions == [str(tmp_path / "val.json")]

@@ -228,6 +228,11 @@ SOME: dict[str, dict[str, Cell]] = {
             all_of(*(empty(f"background_over_limit_{number}", part="test") for number in range(20))),
         ),
     },
+    "photo_not_listed": {
+        "aihub": "its archives are listed by no file",
+        "yolo": "text files in place of folders list photographs for the whole data set; see test_yolo.py",
+        "coco": "a photograph that no file names has no label: photo_without_label",
+    },
     "label_is_proposal": {
         "aihub": "proposals of the label audit are in its coco.json",
         "yolo": "proposals of the label audit are in its coco.json",

@@ -205,6 +205,42 @@ def test_listings(tmp_path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("data", "listings", "left_out"),
+    [
+        ("train: train.txt\n", {"train.txt": ["images/a.png"]}, {"train": ["b.png", "c.png", "d.png", "e/f.png"]}),
+        (
+            "train: train.txt\nval: val.txt\n",
+            {"train.txt": ["images/a.png"], "val.txt": ["images/b.png", "images/e/f.png"]},
+            {"train": ["c.png", "d.png"]},
+        ),
+        (
+            "train: train.txt\nval: images/e\n",
+            {"train.txt": ["images/a.png", "images/c.png"]},
+            {"train": ["b.png", "d.png"]},
+        ),
+        (
+            "train: [1.txt, 2.txt]\n",
+            {"1.txt": ["images/a.png"], "2.txt": ["images/a.png", "images/c.png"]},
+            {"train_1": ["b.png", "d.png", "e/f.png"]},
+        ),
+        ("train: train.txt\n", {"train.txt": [f"images/{name}.png" for name in ("a", "b", "c", "d", "e/f")]}, {}),
+    ],
+)
+def test_photographs_that_no_listing_names_are_counted_once(tmp_path, data, listings, left_out) -> None:
+    names = [f"images/{name}.png" for name in ("a", "b", "c", "d", "e/f")]
+    root = write_set(tmp_path, dict.fromkeys(names, BOX), NAMES + data)
+    for file, lines in listings.items():
+        (root / file).write_text("\n".join(lines))
+    found = {}
+    for name, archive in list_archives(Source(kind="yolo", root=str(root))).items():
+        reading = read_yolo_labels(archive)
+        assert {(issue["outcome"], issue["reason"]) for issue in reading.issues} <= {("skipped", "photo_not_listed")}
+        assert reading.photos_read == len(reading.pills) + len(reading.issues)
+        found[name] = sorted(issue["member"] for issue in reading.issues)
+    assert {name: members for name, members in found.items() if members} == left_out
+
+
 @pytest.mark.parametrize("empty", ["images/val", "val.txt"])
 def test_a_named_part_without_a_photograph_is_no_part(tmp_path, caplog, empty) -> None:
     """As Roboflow exports a share of nothing: photographs of training are held out, as where it is not named."""
@@ -222,7 +258,8 @@ def test_photographs_of_a_listing_that_are_gone(tmp_path, listing) -> None:
     (root / "train.txt").write_text(listing)
     (archive,) = list_archives(Source(kind="yolo", root=str(root))).values()
     reading = read_yolo_labels(archive)
-    assert [issue["reason"] for issue in reading.issues] == ["photo_missing"]
+    not_listed = ["photo_not_listed"] * ("a.png" not in listing)
+    assert [issue["reason"] for issue in reading.issues] == ["photo_missing", *not_listed]
     assert len(reading.pills) == listing.count("a.png")
 
 
