@@ -361,9 +361,8 @@ def _read_photo(photo: _Photo, found: list[Json], coco: CocoFile, reading: Label
 def _box(annotation: Json) -> tuple[Box, list[tuple[str, str]]]:
     """Return the box x, y, w, h in pixels, and repairs; raises `LabelError`."""
     if annotation.get("bbox"):
-        box, attributes = parse_box(annotation["bbox"]), annotation.get("attributes")
-        angle = attributes.get("rotation") if isinstance(attributes, dict) else None
-        if isinstance(angle, int | float) and math.isfinite(angle) and angle % 180:
+        box, angle = parse_box(annotation["bbox"]), _rotation(annotation.get("attributes"))
+        if angle % 180:
             return _turned(box, angle), [("bbox_from_polygon", f"turned by {angle:g} degrees")]
         return box, []
     shape = annotation.get("segmentation")
@@ -378,6 +377,20 @@ def _box(annotation: Json) -> tuple[Box, list[tuple[str, str]]]:
     xs, ys = points[::2], points[1::2]
     box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
     return parse_box(list(box)), [("bbox_from_polygon", f"{len(xs)} corners")]
+
+
+def _rotation(attributes: Any) -> float:
+    """Return CVAT's angle of a box in degrees, as a number or a text; raises `LabelError` for one that is no number."""
+    given = attributes.get("rotation") if isinstance(attributes, dict) else None
+    if given is None:
+        return 0.0
+    try:
+        angle = float(given) if isinstance(given, int | float | str) and not isinstance(given, bool) else math.nan
+    except (ValueError, OverflowError):
+        angle = math.nan
+    if not math.isfinite(angle):
+        raise LabelError("bbox_malformed", f"rotation {shown(given)}"[:200])
+    return angle
 
 
 def _turned(box: Box, degrees: float) -> Box:

@@ -27,7 +27,7 @@ QUARANTINED = {
     "k_code_malformed": "the K-code is not K- and six digits",
     "k_code_not_in_name": "the label's K-code is not among those in the photograph's file name",
     "bbox_missing": "the label has no bounding box, or an empty one",
-    "bbox_malformed": "the bounding box does not have four finite numbers",
+    "bbox_malformed": "the bounding box does not have four finite numbers, or its rotation is none",
     "bbox_zero_size": "the bounding box has no width or no height",
     "bbox_too_small": "the bounding box is less than 4 pixels wide or high",
     "bbox_outside": "the bounding box leaves the photograph by more than 2 pixels",
