@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pillsnap.reproduce.records import Record, commit_files, git_file, parse_json, read_records, records_of_commit
+from pillsnap.reproduce.records import (
+    Record,
+    RecordError,
+    commit_files,
+    git_file,
+    parse_json,
+    read_records,
+    records_of_commit,
+)
+from pillsnap.workflow.git import GitError, ask_git
 from pillsnap.workflow.rules import RULES
 
 CAUSES = ("data", "config", "code", "environment", "seed")
@@ -23,6 +32,8 @@ class Run:
     metrics: Mapping[str, Any]
     pins: dict[str, str]
     """Versions by package, of the lock file."""
+    workflow: Mapping[str, str]
+    """Git's hashes of `Snakefile` and of the files with the rules, which no record names."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,20 @@ def run_of(commit: str, stage: str) -> Run:
         found = parse_json(commit_files(commit, metrics)[metrics], f"{metrics} of {commit}")
         pins = git_file(commit, "requirements.lock")
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", pins, re.MULTILINE))
-    return Run({record.name: record for record in records}, found, locked)
+    return Run({record.name: record for record in records}, found, locked, _workflow_of(commit))
+
+
+def _workflow_of(commit: str) -> dict[str, str]:
+    """Hash the files of the workflow as git does, by path; raises `RecordError` where git does not answer."""
+    files = [path.as_posix() for path in (Path("Snakefile"), *sorted(Path("rules").glob("*.smk"))) if path.is_file()]
+    try:
+        if commit == WORKSPACE:
+            return dict(zip(files, ask_git("hash-object", "--", *files).split(), strict=True)) if files else {}
+        listed = ask_git("ls-tree", "-r", "-z", commit, "--", "Snakefile", "rules").split("\0")
+    except GitError as error:
+        raise RecordError(str(error)) from None
+    found = dict(line.split("\t", 1)[::-1] for line in listed if line)
+    return {path: facts.split()[-1] for path, facts in found.items() if path == "Snakefile" or path.endswith(".smk")}
 
 
 def compare(before: Run, after: Run) -> Comparison:
@@ -72,7 +96,7 @@ def compare(before: Run, after: Run) -> Comparison:
     pairs = [(before.records[name], after.records[name]) for name in both]
     found.causes["data"] = [*_jobs(before, after), *_raw(before, after, pairs)]
     found.causes["config"] = _settings(pairs)
-    found.causes["code"] = _by_key(pairs, lambda record: record.code, short=True)
+    found.causes["code"] = [*_by_key(pairs, lambda record: record.code, short=True), *_workflow(before, after)]
     found.causes["environment"] = _environment(before, after, pairs)
     seeds = {(str(a.seed), str(b.seed)) for a, b in pairs if a.seed != b.seed}
     found.causes["seed"] = [Difference("seed", old, new) for old, new in sorted(seeds)]
@@ -104,6 +128,13 @@ def _raw(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Di
         return {path: digest for path, digest in record.inputs.items() if path not in made}
 
     return _by_key(pairs, raw, short=True)
+
+
+def _workflow(before: Run, after: Run) -> Iterator[Difference]:
+    old, new = before.workflow, after.workflow
+    for path in sorted(old | new):
+        if old.get(path) != new.get(path):
+            yield Difference(path, old.get(path, "none")[:12], new.get(path, "none")[:12])
 
 
 def _settings(pairs: list[tuple[Record, Record]]) -> list[Difference]:

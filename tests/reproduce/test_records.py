@@ -286,7 +286,7 @@ def run(**changes: Any) -> Run:
         settings={"settings": {"epochs": 2}, "seed": 576}, code={"pillsnap/pictures/boxes.py": "1"}, **facts,
     )  # fmt: skip
     records = {first.name: first, second.name: dataclasses.replace(second, **changes)}
-    return Run(records, {"classifier": {"top1": 0.5}}, {"torch": "2.14.1"})
+    return Run(records, {"classifier": {"top1": 0.5}}, {"torch": "2.14.1"}, {"Snakefile": "1"})
 
 
 CAUSES = [
@@ -352,3 +352,58 @@ def test_an_archive_more_is_other_data() -> None:
 def test_another_pin_of_the_lock_is_another_environment() -> None:
     found = compare(run(), dataclasses.replace(run(), pins={"torch": "2.15.0"}))
     assert [one.what for one in found.causes["environment"]] == ["torch (requirements.lock)"]
+
+
+RECORDED = ("results/provenance", "results/stage1/provenance", "results/stage1/metrics.json")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose commit records a stage of one job, with the files of a workflow."""
+    project = project_in(tmp_path, "project")
+    for path, text in (("Snakefile", "a"), ("rules/one.smk", "b"), ("rules/notes.md", "c"), ("requirements.lock", "")):
+        (project / path).parent.mkdir(exist_ok=True)
+        (project / path).write_text(text)
+    job = dataclasses.asdict(run().records["train_classifier"])
+    job.pop("name")
+    for path, value in (
+        ("results/provenance/index_archive/TS_1.json", job),
+        ("results/stage1/provenance/train_classifier.json", job),
+        ("results/stage1/metrics.json", {}),
+    ):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(json.dumps(value))
+    stage = {"foreach": ["stage1"], "do": {"cmd": "true", "outs": list(RECORDED)}}
+    (project / "dvc.yaml").write_text(json.dumps({"stages": {"stage": stage}}))
+    run_program("dvc", "commit", "--force", "stage@stage1", folder=project)
+    commit(tmp_path)
+    monkeypatch.chdir(project)
+    return project
+
+
+def told_by_diff(*runs: str) -> tuple[int, list[str]]:
+    done = CliRunner().invoke(app, ["diff", *runs, "--stage", "stage1"])
+    return done.exit_code, [line.strip() for line in done.stdout.splitlines()]
+
+
+def test_edits_of_the_workflow_are_told(recorded: Path) -> None:
+    """No record names these files: git is asked."""
+    for before, after in (("HEAD", "HEAD"), ("HEAD", "workspace")):
+        same = "Different: nothing. The same: data, config, code, environment, seed."
+        assert told_by_diff(before, after) == (0, [same])
+    for path in ("Snakefile", "rules/one.smk", "rules/notes.md"):
+        (recorded / path).write_text("edited")
+    (recorded / "rules/two.smk").write_text("new")
+    commit(recorded.parent)
+    (recorded / "rules/one.smk").unlink()
+    status, lines = told_by_diff("HEAD~1", "HEAD")
+    assert status == 1
+    assert lines[0] == "Different: code. The same: data, config, environment, seed."
+    edited = "deb1bc2c60dc"
+    assert lines[2:] == [
+        "code",
+        f"Snakefile: 2e65efe2a145 -> {edited}",
+        f"rules/one.smk: 63d8dbd40c23 -> {edited}",
+        "rules/two.smk: none -> 3e5126c4e761",
+    ]
+    assert told_by_diff("HEAD")[1][3:] == [f"rules/one.smk: {edited} -> none"]
