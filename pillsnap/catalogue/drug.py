@@ -112,7 +112,8 @@ class Layout:
                 known = ", ".join(name for what in looks for name in COLUMNS[what].split())
                 raise CatalogueError(
                     f"{path}: no column of the first line tells the {' or '.join(looks)}. It needs one of: {known}. "
-                    f"The first line is: {', '.join(header)[:200]}"
+                    f"The first line is: {', '.join(header)[:200]}. Where a title stands above the names of the "
+                    "columns, delete it."
                 )
         self.code_kind = next((kind for kind in CODES if kind in self._places), "")
         read, names = set(self._places.values()), [_clean(cell) for cell in header]

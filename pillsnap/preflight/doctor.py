@@ -75,7 +75,7 @@ def _commit() -> Finding:
     except GitError as error:
         return Finding(Verdict.warning, "commit", f"{error.reason}: results will not name it", error.cure)
     state = "with uncommitted changes" if commit["dirty"] else "clean"
-    return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]}, {state}")
+    return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]} changed the project last, {state}")
 
 
 def _processor(config: Config) -> Finding:

@@ -241,6 +241,7 @@ def test_several_tables_make_one_catalogue_always_the_same(tmp_path: Path) -> No
         (b"\n<table><tr>", "is neither CSV nor a spreadsheet"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "is neither CSV nor a spreadsheet"),
         (b"a,b\n1,2\n", "no column of the first line tells the name"),
+        ("의약품 목록\n품목명,모양\n가,원형\n".encode(), "The first line is: 의약품 목록. Where a title stands above"),
         ("품목명,크기장축\n가,1\n".encode("cp949"), "tells the front or back or imprint or shape or colours"),
         (HEADER.encode(), "no row can be read .*no rows"),
         ((HEADER + "\n1,2\n").encode(), "no row can be read .*'cells': 1"),
