@@ -150,7 +150,7 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
     """Write each outcome as it comes; returns the exit status."""
     from pillsnap.predict.formats import writer_of
 
-    usable, all_drawn = [], True
+    usable, all_drawn, empty = [], True, 0
     try:
         stream = sys.stdout if format == FormatChoice.table else utf8_output()
         writer = writer_of(format, stream, one=one)
@@ -161,8 +161,12 @@ def _write_all(outcomes: "Iterable[Outcome]", format: str, one: bool, pictures: 
             if format == FormatChoice.submission:
                 _warn_of_more(outcome)
             usable.append(outcome.problem is None)
+            empty += outcome.problem is None and not outcome.answer.pills
         writer.end()
         sys.stdout.flush()
+        if empty:
+            hint = "Is there ground on all sides of the pill? A close crop is not always found (docs/predict.md)."
+            typer.echo(f"No pill was found in {empty} of {len(usable)}. {hint}", err=True)
     except BrokenPipeError:
         # the reader is gone, as with `| head`: discard what Python still buffers
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -132,7 +132,7 @@ def _raw(before: Run, after: Run, pairs: list[tuple[Record, Record]]) -> list[Di
 
 def _workflow(before: Run, after: Run) -> Iterator[Difference]:
     old, new = before.workflow, after.workflow
-    for path in sorted(old | new):
+    for path in sorted({*old, *new}):
         if old.get(path) != new.get(path):
             yield Difference(path, old.get(path, "none")[:12], new.get(path, "none")[:12])
 

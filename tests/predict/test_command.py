@@ -121,6 +121,7 @@ def test_no_pill_is_an_answer(photo: Path, models: Path, tmp_path: Path) -> None
     onnx.save(model, tmp_path / "onnx" / "pipeline.onnx")
     done = predict(photo, "--models", tmp_path / "onnx", "--mode", "combo")
     assert (done.exit_code, done.stdout) == (0, f"{photo}: no pill was found\n")
+    assert done.stderr.startswith("No pill was found in 1 of 1. Is there ground on all sides of the pill?")
     assert json.loads(predict(photo, "--models", tmp_path / "onnx", "--mode", "combo", "--json").stdout)["pills"] == []
 
 
