@@ -75,7 +75,11 @@ def _commit() -> Finding:
     except GitError as error:
         return Finding(Verdict.warning, "commit", f"{error.reason}: results will not name it", error.cure)
     state = "with uncommitted changes" if commit["dirty"] else "clean"
-    return Finding(Verdict.ok, "commit", f"{commit['hash'][:12]} changed the project last, {state}")
+    found = f"{commit['hash'][:12]} changed the project last, {state}"
+    if commit.get("shallow"):
+        found += "; the clone is shallow, and the code may be that of an earlier commit"
+        return Finding(Verdict.warning, "commit", found, "Fetch the history: git fetch --unshallow")
+    return Finding(Verdict.ok, "commit", found)
 
 
 def _processor(config: Config) -> Finding:

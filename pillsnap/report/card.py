@@ -48,7 +48,6 @@ def card_sections(measured: Measured) -> list[Section]:
 
 def _what_it_is(measured: Measured) -> Section:
     config, used = measured.config, measured.resources
-    commit = used["commit"]
     rows = [
         ["Classes", f"{plural(len(measured.drugs), 'drug')}, each by its K-code with its EDI codes"],
         ["Input", "one RGB photograph of any size, of one pill (single) or of several (combo)"],
@@ -58,10 +57,15 @@ def _what_it_is(measured: Measured) -> Section:
         ["Format", f"ONNX, opset {measured.parity['opset']}, one graph from photograph to answer"],
         ["Licence", "AGPL-3.0-only"],
         ["Version", used["versions"].get("pillsnap", MISSING)],
-        ["Commit", (commit["hash"] or "unknown") + (" with local changes" if commit["dirty"] else "")],
+        ["Commit", _commit(used["commit"])],
         ["SHA-256 of pipeline.onnx", used["model"]],
     ]
     return Section("Model details", (*card_paragraphs(measured.sources), Table("Facts", ("", "Value"), rows)))
+
+
+def _commit(commit: Mapping[str, Any]) -> str:
+    earlier = " or earlier" if commit.get("shallow") else ""
+    return (commit["hash"] or "unknown") + earlier + (" with local changes" if commit["dirty"] else "")
 
 
 def _purpose() -> Section:

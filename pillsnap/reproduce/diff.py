@@ -32,7 +32,7 @@ class Run:
     metrics: Mapping[str, Any]
     pins: dict[str, str]
     """Versions by package, of the lock file."""
-    workflow: Mapping[str, str]
+    workflow: dict[str, str]
     """Git's hashes of `Snakefile` and of the files with the rules, which no record names."""
 
 

@@ -149,6 +149,7 @@ def _few(paths: Iterable[str]) -> str:
 
 def _when(record: Record) -> str:
     commit = record.commit["hash"][:12] or "no commit"
+    commit += " or earlier" if record.commit.get("shallow") else ""
     changed = " + local changes" if record.commit["dirty"] else ""
     seed = "" if record.seed is None else f", seed {record.seed}"
     return f"{commit}{changed}, {record.ended[:16].replace('T', ' ')} UTC, {record.seconds:.1f} s{seed}"

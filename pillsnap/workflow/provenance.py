@@ -160,7 +160,8 @@ def read_commit() -> dict[str, Any]:
     """Return the last commit that changed anything in `DECIDING`, and whether its files differ from it.
 
     Recording results makes a commit of its own (`dvc.lock`), of which the same results can be made again: it must not
-    change what they say of themselves.
+    change what they say of themselves. Where a shallow clone's history ends with the commit, `shallow` is true: the
+    change may be of an earlier one, which git does not have.
 
     Raises:
         GitError: git does not answer, or no commit has the project's files.
@@ -171,4 +172,11 @@ def read_commit() -> dict[str, Any]:
             f"the repository around {ROOT} has no commit of its files", "Clone the project, or commit its files"
         )
     changed = ask_git("status", "--porcelain", "--untracked-files=no", "--", *DECIDING, folder=ROOT)
-    return {"hash": commit, "dirty": bool(changed.strip())}
+    found = {"hash": commit, "dirty": bool(changed.strip())}
+    return found | {"shallow": True} if _ends_history(commit) else found
+
+
+def _ends_history(commit: str) -> bool:
+    """Whether a shallow clone lacks the commits before this one; git then counts all files as changed by it."""
+    listed = ROOT / ask_git("rev-parse", "--git-path", "shallow", folder=ROOT).strip()
+    return listed.is_file() and commit in listed.read_text().split()

@@ -139,6 +139,26 @@ def worktree(folder: Path, patch: pytest.MonkeyPatch) -> None:
     check_repository(folder / "tree", "", patch)
 
 
+@row("a shallow clone (`git clone --depth 1`)")
+def shallow_clone(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    project = project_in(folder / "main", "")
+    for file in ("notes.md", "pillsnap/module.py", "notes.md"):
+        with (project / file).open("a") as stream:
+            stream.write("# edited\n")
+        commit(project)
+    patch.chdir(project)
+    last, changed = hash_of("HEAD"), hash_of("HEAD~1")
+    cut = {"hash": last, "shallow": True}, {"hash": changed, "shallow": True}, {"hash": changed}
+    for depth, known in enumerate(cut, start=1):
+        clone = folder / f"depth {depth}"
+        run("git", "clone", "--quiet", "--depth", str(depth), project.as_uri(), str(clone), folder=folder)
+        patch.setattr(provenance, "ROOT", clone)
+        patch.chdir(clone)
+        assert provenance.git_commit() == {"dirty": False} | known
+        (found,) = doctor()["commit"]
+        assert (found.verdict, "--unshallow" in found.cure) == (("warning", True) if depth < 3 else ("ok", False))
+
+
 @row("no git, or no repository")
 def no_git(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))

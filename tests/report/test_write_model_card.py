@@ -110,6 +110,14 @@ def test_without_targets_and_held_out_drugs_nothing_is_claimed(arguments: dict[s
     assert "The classifier made no mistake on the labelled boxes of the test part." in text
 
 
+def test_commit_of_a_shallow_clone_may_be_an_earlier_one(arguments: dict[str, Any], tmp_path: Path) -> None:
+    resources = read_json(arguments["resources"])
+    resources["commit"] |= {"dirty": True, "shallow": True}
+    write_json(tmp_path / "resources.json", resources)
+    text = card_of(arguments, tmp_path, resources=tmp_path / "resources.json")
+    assert f"| Commit | {resources['commit']['hash']} or earlier with local changes |" in text
+
+
 def test_hostile_names_are_no_mark_up(tmp_path: Path) -> None:
     hostile = "<img src=x>|[정](http://x) `*_\n# 1"
     text = card_of(write_inputs(tmp_path, names=(hostile, *NAMES[1:])), tmp_path)

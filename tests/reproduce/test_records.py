@@ -147,6 +147,13 @@ def test_trace_leads_to_the_raw_archive(project: Path) -> None:
     assert found.problems == []
 
 
+def test_trace_says_where_a_shallow_clone_may_lack_the_commit(project: Path) -> None:
+    file = project / "results/stage1/provenance/build_manifest.json"
+    record = json.loads(file.read_text()) | {"commit": {"hash": "c" * 40, "dirty": True, "shallow": True}}
+    file.write_text(json.dumps(record))
+    assert "cccccccccccc or earlier + local changes, " in drawn(trace(Path("results/stage1/manifest"), Path("results")))
+
+
 def test_trace_tells_what_was_changed_lost_or_made_anew(project: Path) -> None:
     target, index = Path("results/stage1/manifest/train.csv"), Path("results/index/TS_1.parquet")
     target.write_text("edited")

@@ -54,7 +54,8 @@ def _records(inputs: DetectorFacts) -> dict[str, Mapping[str, Any]]:
 def _commit(commit: Mapping[str, Any]) -> str:
     if not commit["hash"]:
         return "unknown"
-    return commit["hash"][:12] + (" + local changes" if commit["dirty"] else "")
+    earlier = " or earlier" if commit.get("shallow") else ""
+    return commit["hash"][:12] + earlier + (" + local changes" if commit["dirty"] else "")
 
 
 def _machine_rows(inputs: DetectorFacts) -> Rows:
