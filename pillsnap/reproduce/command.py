@@ -89,10 +89,13 @@ def verify(
 
     from pillsnap.reproduce.rebuild import hash_of, rebuild
     from pillsnap.reproduce.records import RecordError, read_records, records_of_commit
-    from pillsnap.reproduce.verify import Outcome, compare_with_recorded, devices_of
+    from pillsnap.reproduce.verify import Outcome, changed_data, changed_inputs, compare_with_recorded, devices_of
 
     try:
         recorded = records_of_commit(commit, stage)  # fails before hours of work
+        changed = changed_data(commit, stage)
+        for path in changed:
+            typer.echo(f"{path} is not as {commit} recorded it: what is made of it will differ.", err=True)
         place = folder or Path("work") / "verify" / f"{stage}-{hash_of(commit)[:12]}"
         project = rebuild(commit, stage, place, cores=cores)
         found = compare_with_recorded(commit, stage, project, tolerance=tolerance)
@@ -107,6 +110,14 @@ def verify(
         if outcome in (Outcome.DIFFERS, Outcome.OTHER_DEVICE):
             _print_list([f"{finding.path}: {finding.detail}" for finding in group])
     if any(finding.outcome is Outcome.DIFFERS for finding in found):
+        inputs = changed_inputs(recorded, records["rebuilt"])
+        changed += [path for path in inputs if not any(Path(path).is_relative_to(above) for above in changed)]
+        if changed:
+            typer.echo(
+                f"The cause may be data that have changed since {commit} was recorded: {', '.join(changed)}. Bring "
+                "back what was recorded, and verify again.",
+                err=True,
+            )
         typer.echo(f"Files differ. The rebuilt stage is in {place}.", err=True)
         raise typer.Exit(1)
     shutil.rmtree(place)

@@ -152,10 +152,34 @@ def recorded_outputs(commit: str, stage: str) -> list[str]:
     Raises:
         RecordError: it records no such stage, or its `dvc.lock` is damaged.
     """
+    return list(_recorded(commit, stage, "outs"))
+
+
+def recorded_data(commit: str, stage: str) -> dict[str, str]:
+    """Read which files and folders a stage and its index were made of that neither git has nor a stage made, raw data
+    above all: their hashes by path, from a commit's `dvc.lock`.
+
+    Raises:
+        RecordError: it records no such stage, or its `dvc.lock` is damaged.
+    """
+    made = _recorded(commit, stage, "outs")
+    read = _recorded(commit, stage, "deps")
+    return {path: md5 for path, md5 in read.items() if path not in made and not _is_in_git(commit, path)}
+
+
+def _is_in_git(commit: str, path: str) -> bool:
+    try:
+        return bool(ask_git("ls-tree", commit, "--", path))
+    except GitError:  # outside the repository
+        return False
+
+
+def _recorded(commit: str, stage: str, part: str) -> dict[str, str]:
+    """Hashes by path of the outputs (`outs`) or the inputs (`deps`) in a commit's `dvc.lock`."""
     try:
         stages = (yaml.safe_load(git_file(commit, "dvc.lock")) or {}).get("stages") or {}
         names = [name for name in ("raw", "index", f"stage@{stage}") if name in stages]
-        outputs = [out["path"] for name in names for out in stages[name].get("outs", [])]
+        found = {one["path"]: one.get("md5", "") for name in names for one in stages[name].get(part, [])}
     except (yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
         raise RecordError(
             f"{commit}: its dvc.lock is damaged ({type(error).__name__}: {error}). Take that of another commit "
@@ -163,7 +187,7 @@ def recorded_outputs(commit: str, stage: str) -> list[str]:
         ) from None
     if f"stage@{stage}" not in names:
         raise RecordError(f"{commit}: its dvc.lock records no {stage}. Run dvc repro stage@{stage} there, and commit.")
-    return outputs
+    return found
 
 
 def records_of_commit(commit: str, stage: str) -> list[Record]:

@@ -17,6 +17,7 @@ from pillsnap.reproduce.records import (
     RecordError,
     parse_json,
     read_records,
+    recorded_data,
     recorded_outputs,
     records_of_commit,
 )
@@ -60,6 +61,40 @@ def compare_with_recorded(commit: str, stage: str, folder: Path, *, tolerance: f
     if not same_device:
         found += _figures(recorded, folder, stage, tolerance)
     return found
+
+
+def changed_data(commit: str, stage: str) -> list[str]:
+    """Name raw data, and other files that git does not have, of which DVC recorded other bytes for the commit.
+
+    Raises:
+        RecordError: the commit records no such stage, or its `dvc.lock` is damaged.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    recorded = recorded_data(commit, stage)
+    try:
+        with Repo() as repo:
+            read = [
+                data for name in ("index", f"stage@{stage}") for one in repo.stage.collect(name) for data in one.deps
+            ]
+            known = {data.def_path: data for data in read if data.def_path in recorded}
+            now = {path: data.get_hash().value if data.exists else "" for path, data in known.items()}
+    except DvcException:  # today's dvc.yaml has no such stage, or is damaged: then the records alone can tell
+        return []
+    return sorted(path for path, md5 in now.items() if md5 != recorded[path])
+
+
+def changed_inputs(recorded: list[Record], rebuilt: list[Record]) -> list[str]:
+    """Name files and folders that no job made, and of which the jobs of two runs read different ones."""
+    made = {path for record in (*recorded, *rebuilt) for path in record.outputs}
+
+    def raw(records: list[Record]) -> dict[tuple[str, str], str]:
+        read = (((record.name, path), digest) for record in records for path, digest in record.inputs.items())
+        return {place: digest for place, digest in read if place[1] not in made}
+
+    before, after = raw(recorded), raw(rebuilt)
+    return sorted({place[1] for place in before | after if before.get(place) != after.get(place)})
 
 
 def devices_of(records: list[Record]) -> set[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pillsnap.reproduce.first_difference import first_difference
 from pillsnap.reproduce.measured import is_measured, is_trained, measured_parts
 from pillsnap.reproduce.records import Record, RecordError, read_records, recorded_outputs
 from pillsnap.reproduce.trace import trace
-from pillsnap.reproduce.verify import devices_of
+from pillsnap.reproduce.verify import changed_data, changed_inputs, devices_of
 from pillsnap.workflow.provenance import write_record
 from tests.support.aihub_files import write_zip
 from tests.support.repositories import commit, project_in
@@ -362,6 +363,7 @@ def test_another_pin_of_the_lock_is_another_environment() -> None:
 
 
 RECORDED = ("results/provenance", "results/stage1/provenance", "results/stage1/metrics.json")
+RAW = ("data/pills", "data/names.csv")
 
 
 @pytest.fixture
@@ -380,9 +382,15 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(json.dumps(value))
-    stage = {"foreach": ["stage1"], "do": {"cmd": "true", "outs": list(RECORDED)}}
-    (project / "dvc.yaml").write_text(json.dumps({"stages": {"stage": stage}}))
-    run_program("dvc", "commit", "--force", "stage@stage1", folder=project)
+    (project / "data/pills").mkdir(parents=True)
+    (project / "data/pills/a.txt").write_text("1")
+    (project / "data/names.csv").write_text("1")
+    run_program("dvc", "add", "--quiet", "data/pills", folder=project)
+    (project / "data/.gitignore").write_text("/pills\n/names.csv\n")
+    stage = {"foreach": ["stage1"], "do": {"cmd": "true", "deps": ["Snakefile", *RAW], "outs": list(RECORDED[1:])}}
+    index = {"cmd": "true", "deps": ["rules", *RAW], "outs": [RECORDED[0]]}
+    (project / "dvc.yaml").write_text(json.dumps({"stages": {"index": index, "stage": stage}}))
+    run_program("dvc", "commit", "--force", "index", "stage@stage1", folder=project)
     commit(tmp_path)
     monkeypatch.chdir(project)
     return project
@@ -414,3 +422,67 @@ def test_edits_of_the_workflow_are_told(recorded: Path) -> None:
         "rules/two.smk: none -> 3e5126c4e761",
     ]
     assert told_by_diff("HEAD")[1][3:] == [f"rules/one.smk: {edited} -> none"]
+
+
+def edit(path: Path) -> None:
+    path.write_text("2")
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "named"),
+    [
+        ("data/pills/a.txt", edit, ["data/pills"]),
+        ("data/pills/b.txt", edit, ["data/pills"]),
+        ("data/pills/a.txt", lose, ["data/pills"]),
+        ("data/names.csv", edit, ["data/names.csv"]),
+        ("data/names.csv", lose, ["data/names.csv"]),
+        ("rules/one.smk", edit, []),
+    ],
+)
+def test_raw_data_that_have_changed_are_named(recorded: Path, file: str, change: Any, named: list[str]) -> None:
+    """Of files in git the commit's are rebuilt. An edit that keeps a file's size counts, which no record shows."""
+    assert changed_data("HEAD", "stage1") == []
+    change(recorded / file)
+    assert changed_data("HEAD", "stage1") == named
+    run_program("git", "commit", "--quiet", "--allow-empty", "-m", "later", folder=recorded)
+    (recorded / "dvc.yaml").write_text("stages: {}")
+    assert changed_data("HEAD~1", "stage1") == []
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["rebuilt", "no rebuild"])
+def test_verify_names_changed_raw_data_as_the_cause(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    def rebuild(*_: Any, **__: Any) -> Path:
+        if damaged:
+            raise RecordError("snakemake failed; its output is above.")
+        shutil.copytree(recorded / "results", recorded / "made/results")
+        (recorded / "made/results/stage1/metrics.json").write_text('{"top1": 0.5}')
+        file = recorded / "made/results/stage1/provenance/train_classifier.json"
+        record = json.loads(file.read_text())
+        record["inputs"] |= {"index": "2", "data/pills/a.txt": "2", "grounds": "2"}
+        file.write_text(json.dumps(record | {"outputs": {"best": "3"}}))
+        return recorded / "made"
+
+    monkeypatch.setattr("pillsnap.reproduce.rebuild.rebuild", rebuild)
+    edit(recorded / "data/pills/a.txt")
+    done = CliRunner().invoke(app, ["verify", "--stage", "stage1", "--folder", "made"])
+    first, *more = done.stderr.splitlines()
+    assert first == "data/pills is not as HEAD recorded it: what is made of it will differ."
+    assert done.exit_code == (2 if damaged else 1)
+    assert damaged or more[0].startswith(
+        "The cause may be data that have changed since HEAD was recorded: data/pills, grounds, index. Bring back"
+    )
+
+
+def test_jobs_that_read_other_raw_data() -> None:
+    before, after = run(inputs={"index": "1", "a.zip": "1"}), run(inputs={"index": "2", "a.zip": "2"})
+    records = [list(one.records.values()) for one in (before, after)]
+    assert changed_inputs(*records) == ["a.zip"]
+    assert changed_inputs(records[0], records[0]) == []
+    archive = dataclasses.replace(records[1][0], name="index_archive/TS_2", inputs={"b.zip": "1"}, outputs={})
+    assert changed_inputs(records[0], [*records[0], archive]) == ["b.zip"]
