@@ -35,6 +35,8 @@ TRAINING = 3
 """Operations of a training step, in forward passes: forward, and twice as much backward."""
 EXECUTOR_MB = 330
 """Peak memory of the two Snakemake processes in a Slurm job: 157 MB and 170 MB resident, seen by sstat."""
+UNMADE = "unmade"
+"""A stage that no working folder holds: what is made of another one changes no figure."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _behind_the_manifest(measured: Measured, config: Config, amounts: Amounts) -
     with what it reads and writes, and the pills' pixels are cut by all cores of the job."""
     full = measured.full_size
     seconds = {name: step["seconds"] for name, step in full["steps"].items()}
-    stored = {part.name: part.need for part in disk_parts(amounts, config, "stage4")}
+    stored = {part.name: part.need for part in disk_parts(amounts, config, UNMADE)}
 
     def hashed(*parts: str) -> float:
         return sum(stored[part] for part in ("prepared photographs", *parts)) / full["hashed_bytes_a_second"]
@@ -206,7 +208,7 @@ def disk(measured: Measured, config: Config, amounts: Amounts) -> dict[str, floa
     """Bytes on the shared disk: raw archives, and each part of the stage with a tenth more."""
     raw = measured.full_size["photos"] * measured.prepare["photos"]["mean_bytes"]
     return {"raw archives, read where they lie": raw} | {
-        part.name: part.need for part in disk_parts(amounts, config, "stage4")
+        part.name: part.need for part in disk_parts(amounts, config, UNMADE)
     }
 
 

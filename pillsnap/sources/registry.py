@@ -137,6 +137,7 @@ def recognise(folder: "Path", kind: str | None = None) -> "tuple[Source, dict[st
 
 def _recognised(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
     from pillsnap.sources.archives import NotRecognisedError, SourceError
+    from pillsnap.sources.containers.s3 import is_in_s3
     from pillsnap.sources.settings import Source
 
     lacks: list[str] = []
@@ -162,7 +163,7 @@ def _recognised(folder: "Path") -> "tuple[Source, dict[str, Archive]]":
             )
     if incomplete:  # it is of that kind, and of no other
         raise incomplete[0]
-    if (there := folder.expanduser()).is_dir() and not any(there.iterdir()):
+    if not is_in_s3(str(folder)) and (there := folder.expanduser()).is_dir() and not any(there.iterdir()):
         raise NotRecognisedError(f"{folder}: is an empty folder. Correct the path, or mount or fetch the data.")
     raise NotRecognisedError("\n".join((f"{folder}: is no data set that is known.", *lacks)))
 

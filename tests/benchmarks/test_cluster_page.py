@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import cluster_page
 import cluster_plan
@@ -46,7 +47,11 @@ def _gpu_rules() -> set[str]:
     return {name for name, body in rules.items() if re.search(r"^ +gpu=", body, re.MULTILINE)}
 
 
-def test_the_page_is_computed_from_the_measurements() -> None:
+def test_the_page_is_computed_from_the_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in a folder where a stage is made."""
+    (tmp_path / "work/stage4/train_detector").mkdir(parents=True)
+    (tmp_path / "work/stage4/train_detector/finished.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
     text = cluster_page.PAGE.read_text(encoding="utf-8")
     assert text == cluster_page.page(text)
     assert text.count("<!-- end -->") == len(cluster_page.tables()) == 5

@@ -49,6 +49,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("real")
     write_yolo_set(root / "hands", names=["red"], parts={"train": {"a": "0 0.24 0.19 0.32 0.19\n", "b": ""}})
     (root / "notes").mkdir()
+    (root / "notes/notes.txt").write_text("pills")
     return [root / "hands", root / "notes"]
 
 
